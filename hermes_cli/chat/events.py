@@ -1,0 +1,52 @@
+"""What a generation tells while it runs: a closed union, used with `match`. Exactly one `Finished` comes, last."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+FinishReason = Literal["stop", "length", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class PromptProgress:
+    """How much of the prompt the model has read, of all its tokens, cached ones included."""
+
+    read_tokens: int
+    total_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """The next piece of the answer: whole characters, never empty; fast models deliver several tokens at once."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts of one generation; `cached_tokens` of the prompt were already in the KV cache."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds of one generation: until the prompt was read, until the first token, and from then to the last."""
+
+    prefill_s: float = 0.0
+    first_token_s: float = 0.0
+    decode_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The end of a generation, also after a cancel. `seed` is the one that was used, so the answer can be repeated."""
+
+    reason: FinishReason
+    usage: Usage
+    timings: Timings
+    seed: int
+
+
+GenerationEvent = PromptProgress | TextDelta | Finished

@@ -1,0 +1,1 @@
+"""How it is launched: one module per command."""

@@ -1,0 +1,159 @@
+"""`hermes ask`: one answer to stdout."""
+
+import json
+import re
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from hermes_cli.chat.request import CancelToken, Sampling
+from hermes_cli.cli import options
+from hermes_cli.cli.prompt_text import prompt_text, system_text
+from hermes_cli.errors import LoadCancelled
+from hermes_cli.formats.segment import joined
+from hermes_cli.terminal import console
+from hermes_cli.terminal.answer_output import AnswerOutput, Collected, FileOutput, StandardOutput
+from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
+from hermes_cli.terminal.turn_view import Turn, show_turn, stats_line, tokens_per_second
+
+if TYPE_CHECKING:
+    from hermes_cli.cli.opening import ChatSettings
+    from hermes_cli.engine.backend import BackendInfo
+
+Form = Literal["text", "json", "code"]
+_CODE_BLOCK = re.compile(
+    r"^ {0,3}(?P<fence>`{3,}|~{3,})[^\n`]*\n(?P<code>.*?)(?:^ {0,3}(?P=fence)[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
+)
+
+
+def ask(
+    prompt: Annotated[list[str] | None, typer.Argument(help="What to ask; - reads stdin.")] = None,
+    model: options.Model = None,
+    system: options.System = None,
+    file: options.Files = None,
+    temperature: options.Temperature = None,
+    top_k: options.TopK = None,
+    top_p: options.TopP = None,
+    min_p: options.MinP = None,
+    repeat_penalty: options.RepeatPenalty = None,
+    seed: options.Seed = None,
+    max_tokens: options.MaxTokens = None,
+    stop: options.Stop = None,
+    ctx: options.ContextLength = None,
+    gpu_layers: options.GpuLayers = "auto",
+    kv_type: options.CacheType = "f16",
+    threads: options.Threads = None,
+    template: options.Template = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with answer, usage, timings.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the prompt and its tokens; load no weights.")
+    ] = False,
+    extract: Annotated[bool, typer.Option("--extract", "-x", help="Only the answer's first code block.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the answer to this file.")] = None,
+    timeout: Annotated[float | None, typer.Option("--timeout", min=0.001, help="Stop after so many seconds.")] = None,
+    stats: Annotated[bool, typer.Option("--stats", help="Tell length and speed on stderr.")] = False,
+    color: options.ColorChoice = "auto",
+    verbose: options.Verbose = False,
+) -> int:
+    """Answer one prompt and leave: words, piped text and files in, the answer and nothing else out.
+
+    Prompt and piped text together: the words, a blank line, then the text. With -f each file follows, named.
+    """
+    console.use_color(color)
+    from hermes_cli.cli.opening import ChatSettings
+    from hermes_cli.engine.local_backend import LoadOptions
+
+    settings = ChatSettings(
+        model=model,
+        system_prompt=system_text(system),
+        sampling=Sampling(temperature, top_k, top_p, min_p, repeat_penalty, seed),
+        max_tokens=max_tokens,
+        stop=tuple(stop or ()),
+        load=LoadOptions(ctx, options.gpu_layer_count(gpu_layers), kv_type, threads, template),
+        verbose=verbose,
+    )
+    text = prompt_text(prompt or (), file or ())
+    if dry_run:
+        return _show_prompt(text, settings, as_json)
+    form: Form = "json" if as_json else "code" if extract else "text"
+    return _answer(text, settings, FileOutput(output) if output else StandardOutput(), form, timeout, stats)
+
+
+def _answer(
+    text: str, settings: "ChatSettings", target: AnswerOutput, form: Form, timeout_s: float | None, stats: bool
+) -> int:
+    """Ask, and write the answer to `target` in the form wanted; the exit code says whether it was stopped."""
+    from hermes_cli.cli.opening import open_session, tell_control_text
+
+    cancel = CancelToken()
+    try:
+        with stopping(cancel, timeout_s), closing(open_session(settings, cancel)) as session:
+            tell_control_text(session.backend, text)
+            turn = show_turn(session.send(text, cancel), target if form == "text" else Collected())
+            info = session.backend.info
+        if form == "json":
+            target.write(json.dumps(_envelope(turn, info)))
+        elif form == "code":
+            target.write(_code_block(turn.text))
+        if turn.text or cancel.reason is None:
+            target.finish()
+        else:
+            target.discard()
+    except LoadCancelled:
+        target.discard()
+    except BaseException:
+        target.discard()
+        raise
+    else:
+        if stats or settings.verbose:
+            console.notice(stats_line(turn.finished, info.context_length))
+    return EXIT_CODES[cancel.reason] if cancel.reason else 0
+
+
+def _envelope(turn: Turn, info: "BackendInfo") -> dict[str, Any]:
+    finished = turn.finished
+    return {
+        "answer": turn.text,
+        "finish_reason": finished.reason,
+        "model": info.model_name,
+        "seed": finished.seed,
+        "usage": asdict(finished.usage),
+        "timings": {
+            "load_ms": round(info.load_s * 1000, 1),
+            "first_token_ms": round(finished.timings.first_token_s * 1000, 1),
+            "tokens_per_second": round(tokens_per_second(finished), 1),
+        },
+    }
+
+
+def _code_block(answer: str) -> str:
+    """The inside of the first fenced code block; without one the whole answer, with a notice."""
+    found = _CODE_BLOCK.search(answer)
+    if not found:
+        console.notice("no code block in the answer; this is all of it")
+        return answer
+    return found["code"].removesuffix("\n")
+
+
+def _show_prompt(text: str, settings: "ChatSettings", as_json: bool) -> int:
+    """What the model would read: as text, or with token ids and segments as JSON."""
+    from hermes_cli.cli.opening import written_prompt
+
+    prompt = written_prompt(text, settings)
+    output = StandardOutput()
+    if as_json:
+        facts = {
+            "prompt": joined(prompt.segments),
+            "tokens": prompt.tokens,
+            "token_count": len(prompt.tokens),
+            "segments": [asdict(segment) for segment in prompt.segments],
+        }
+        output.write(json.dumps(facts))
+    else:
+        output.write(joined(prompt.segments))
+        console.notice(f"{len(prompt.tokens):,} tokens")
+    output.finish()
+    return 0

@@ -1,0 +1,100 @@
+"""`hermes doctor`: what this machine has, what is used, what is wrong, and the command that mends it."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from hermes_cli import __version__, paths
+from hermes_cli.cli import options
+from hermes_cli.errors import EngineError, HermesError
+from hermes_cli.terminal import console
+from hermes_cli.terminal.sanitize import one_line
+
+Finding = tuple[str, str]
+
+
+def doctor(color: options.ColorChoice = "auto") -> int:
+    """Tell what this machine has, what is used, what is wrong and what mends it. Exits 1 if the engine does not run."""
+    console.use_color(color)
+    healthy = True
+    findings = [*_program(), *_machine()]
+    try:
+        findings += _engine()
+    except HermesError as problem:
+        healthy = False
+        findings += [("engine", f"does not run: {problem.message}"), ("mend it", problem.hint)]
+    width = max(len(name) for name, _ in findings)
+    for name, value in findings:
+        print(f"{name:<{width}}  {one_line(value)}")
+    return 0 if healthy else EngineError.exit_code
+
+
+def _program() -> Iterator[Finding]:
+    yield "hermes", f"{__version__} in {Path(__file__).parents[1]}"
+    yield "python", f"{platform.python_version()} at {sys.executable}"
+    yield "binding", f"llama-cpp-python {_version('llama-cpp-python')}"
+    ours = Path(sys.argv[0]).resolve()
+    for command in ("hermes", "hermes-cli"):
+        found = shutil.which(command)
+        if found is None:
+            yield f"`{command}`", "not on PATH"
+        elif ours.name.startswith("hermes") and Path(found).resolve().parent != ours.parent:
+            yield f"`{command}`", f"another program wins on PATH: {found}; start this one as {ours}"
+        else:
+            yield f"`{command}`", found
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _machine() -> Iterator[Finding]:
+    from hermes_cli.engine import hardware
+
+    yield "system", f"{platform.system()} {platform.release()} {platform.machine()}"
+    yield "cpu", f"{hardware.cpu_name()}, {hardware.physical_cores()} cores to use"
+    yield "memory", f"{hardware.available_bytes() / 1e9:.1f} GB available"
+    yield "models", _folder(paths.models_folder())
+    yield "cache", _folder(paths.cache_folder())
+    model = os.environ.get("HERMES_CLI_MODEL")
+    if model:
+        yield "HERMES_CLI_MODEL", model
+
+
+def _folder(path: Path) -> str:
+    return f"{path}{'' if path.is_dir() else ' (not made yet)'}"
+
+
+def _engine() -> Iterator[Finding]:
+    from hermes_cli.engine import hardware, native, probe
+
+    yield "library", f"{native.library_folder()}"
+    verdict = probe.verdict()
+    yield "llama.cpp", f"{native.library_version()}: {_features(native.system_info())}"
+    yield "probe", "the demo model answers right with this build on this CPU"
+    repacked = verdict.extra_buffers and hardware.gains_from_repacking()
+    yield "repacked weights", "used" if repacked else "off"
+    if not verdict.extra_buffers:
+        yield "", f"the build fails with them: {verdict.failures.get('extra_buffers', 'unknown')}"
+        yield "", "it runs without. A build by clang does not have this fault and reads prompts faster on AMX:"
+        yield "", f"CC=clang CXX=clang++ pip install --force-reinstall --no-cache-dir '{native.REQUIREMENT}'"
+        yield "", "without clang: CMAKE_ARGS=-DGGML_AMX_INT8=OFF (and AMX_TILE, AMX_BF16) in front of the same command"
+    if verdict.gpu is None:
+        yield "gpu", "this build has no GPU support; everything runs on the CPU"
+    elif verdict.gpu:
+        yield "gpu", "used for all layers that --gpu-layers allows"
+    else:
+        yield "gpu", f"found, but not used, because it fails: {verdict.failures.get('gpu', 'unknown')}"
+
+
+def _features(info: str) -> str:
+    """The features that are on, out of llama.cpp's list of `NAME = 0 or 1`."""
+    entries = (entry.strip() for entry in info.replace(":", "|").split("|"))
+    return ", ".join(entry.removesuffix(" = 1") for entry in entries if entry.endswith("= 1"))

@@ -1,0 +1,76 @@
+"""From options to a session that can be asked: the model found and loaded, with what the user should know said."""
+
+from dataclasses import dataclass, field
+
+from hermes_cli.chat.message import Message
+from hermes_cli.chat.request import CancelToken, Sampling
+from hermes_cli.engine.backend import Backend
+from hermes_cli.engine.local_backend import LoadOptions, open_backend
+from hermes_cli.engine.native_model import Model
+from hermes_cli.engine.prompt import Prompt, PromptWriter
+from hermes_cli.models.find import DEMO_NAME, ModelSpec, find_model
+from hermes_cli.session import Session, opening_messages
+from hermes_cli.terminal.console import StatusLine, notice
+
+
+@dataclass(frozen=True, slots=True)
+class ChatSettings:
+    """What `ask` and `chat` were told, decided before anything is loaded."""
+
+    model: str | None = None
+    system_prompt: str | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    load: LoadOptions = field(default_factory=LoadOptions)
+    verbose: bool = False
+
+
+def open_session(settings: ChatSettings, cancel: CancelToken) -> Session:
+    """A session on the model the settings ask for; its backend is the caller's to close. Raises LoadCancelled."""
+    spec = _chosen_model(settings)
+    status = StatusLine()
+    try:
+        backend = open_backend(
+            spec.path,
+            settings.load,
+            cancel=cancel,
+            on_progress=lambda fraction: status.show(f"loading {spec.name} {fraction:.0%}"),
+        )
+    finally:
+        status.erase()
+    info = backend.info
+    if settings.verbose:
+        notice(f"{info.model_name} · {info.description} · ctx {info.context_length:,} · loaded in {info.load_s:.2f} s")
+    return Session(
+        backend,
+        system_prompt=settings.system_prompt,
+        sampling=settings.sampling,
+        max_tokens=settings.max_tokens,
+        stop=settings.stop,
+    )
+
+
+def tell_control_text(backend: Backend, text: str) -> None:
+    """Say which of the model's markers the text spells out: they are only text there."""
+    found = backend.control_text((Message("user", text),))
+    if found:
+        notice(f"{', '.join(found)} in the prompt: read as plain text, not as a marker")
+
+
+def written_prompt(text: str, settings: ChatSettings) -> Prompt:
+    """What the model would read, made with its vocabulary alone."""
+    model = Model(_chosen_model(settings).path, vocab_only=True)
+    try:
+        messages = (*opening_messages(settings.system_prompt), Message("user", text))
+        return PromptWriter(model, settings.load.template).write(messages)
+    finally:
+        model.close()
+
+
+def _chosen_model(settings: ChatSettings) -> ModelSpec:
+    """The model to use; says so when it is only the demo model and nobody asked for that."""
+    spec = find_model(settings.model)
+    if spec.name == DEMO_NAME and settings.model is None:
+        notice("no Hermes 3 model here; answering with the 8 MB demo model. Use your own: hermes ask -m FILE.gguf")
+    return spec

@@ -1,0 +1,66 @@
+"""Options that several commands share, and the values made from them."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from hermes_cli.errors import UsageError
+
+Model = Annotated[
+    str | None, typer.Option("--model", "-m", metavar="NAME|PATH", help="A model's name, or the path of a GGUF file.")
+]
+System = Annotated[
+    str | None, typer.Option("--system", "-s", metavar="TEXT", help="The system prompt; @FILE reads it from a file.")
+]
+Files = Annotated[
+    list[Path] | None, typer.Option("--file", "-f", metavar="PATH", help="Add a file to the prompt (repeatable).")
+]
+Temperature = Annotated[
+    float | None,
+    typer.Option("--temperature", "-t", min=0, max=100, help="0 always takes the likeliest token. [default: 0.8]"),
+]
+TopK = Annotated[
+    int | None,
+    typer.Option("--top-k", min=0, max=2**31 - 1, help="Choose among the K likeliest tokens; 0: all. [default: 50]"),
+]
+TopP = Annotated[
+    float | None, typer.Option("--top-p", min=0, max=1, help="Keep the likeliest tokens up to this share. [default: 1]")
+]
+MinP = Annotated[
+    float | None, typer.Option("--min-p", min=0, max=1, help="Drop tokens below this share of the best. [default: 0]")
+]
+RepeatPenalty = Annotated[
+    float | None,
+    typer.Option(
+        "--repeat-penalty", min=0.01, max=100, help="Above 1: avoid the answer's last 64 tokens. [default: 1.1]"
+    ),
+]
+Seed = Annotated[
+    int | None, typer.Option("--seed", min=0, max=2**32 - 1, help="Same seed, same answer. [default: random]")
+]
+MaxTokens = Annotated[int | None, typer.Option("--max-tokens", "-n", min=1, help="Stop the answer after N tokens.")]
+Stop = Annotated[list[str] | None, typer.Option("--stop", metavar="TEXT", help="Stop before this text (repeatable).")]
+ContextLength = Annotated[
+    int | None, typer.Option("--ctx", min=64, help="Window in tokens. [default: up to 8192, what fits]")
+]
+GpuLayers = Annotated[str, typer.Option("--gpu-layers", metavar="auto|all|N", help="How many layers the GPU computes.")]
+CacheType = Annotated[Literal["f16", "q8_0"], typer.Option("--kv-type", help="Precision of the KV cache.")]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, max=512, help="[default: the physical cores]")]
+Template = Annotated[
+    str, typer.Option("--template", metavar="auto|chatml|embedded|FILE", help="How the conversation is written.")
+]
+ColorChoice = Annotated[Literal["auto", "always", "never"], typer.Option("--color", help="Colours on the terminal.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tell about the model and the machine on stderr.")]
+
+
+def gpu_layer_count(value: str) -> int | None:
+    """`auto` is None, `all` is -1."""
+    named = {"auto": None, "all": -1}
+    if value in named:
+        return named[value]
+    if not value.isascii() or not value.isdigit() or int(value) > 10_000:
+        raise UsageError(
+            f"--gpu-layers {value} is not a number of layers", "give auto, all or a number such as 0 or 33"
+        )
+    return int(value)

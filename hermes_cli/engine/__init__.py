@@ -1,0 +1,1 @@
+"""Who answers: the seam `Backend`, and llama.cpp behind it."""

@@ -1,0 +1,168 @@
+"""The llama.cpp library in this process: imported, checked, its log caught. The only importer of llama_cpp.
+
+`native_model` and `native_context` build on `library()`; no ctypes object leaves these three modules.
+"""
+
+import ctypes
+import importlib
+import importlib.util
+import os
+import sys
+import types
+from collections import deque
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hermes_cli.errors import EngineError
+
+REQUIREMENT = "llama-cpp-python>=0.3.36,<0.4"
+
+_LOG_ERROR, _LOG_CONTINUED = 4, 5
+_log: deque[tuple[int, str]] = deque(maxlen=400)
+
+_FUNCTIONS = {
+    "llama_model_load_from_file": 2,
+    "llama_init_from_model": 2,
+    "llama_decode": 2,
+    "llama_tokenize": 7,
+    "llama_token_to_piece": 6,
+    "llama_sampler_sample": 3,
+    "llama_sampler_init_penalties": 5,
+    "llama_memory_seq_rm": 4,
+    "llama_memory_seq_pos_max": 2,
+    "llama_model_meta_val_str": 4,
+    "llama_model_chat_template": 2,
+    "llama_log_set": 2,
+    "llama_version": 0,
+}
+_FIELDS = {
+    "llama_model_params": ("n_gpu_layers", "progress_callback", "vocab_only", "use_extra_bufts"),
+    "llama_context_params": (
+        *("n_ctx", "n_batch", "n_ubatch", "n_outputs_max", "n_threads", "n_threads_batch"),
+        *("flash_attn_type", "type_k", "type_v", "abort_callback", "abort_callback_data", "no_perf"),
+    ),
+}
+
+
+def library_folder() -> Path:
+    """Where the shared libraries lie that llama_cpp will load."""
+    override = os.environ.get("LLAMA_CPP_LIB_PATH")
+    return Path(override) if override else Path(_package_folder()) / "lib"
+
+
+def _package_folder() -> str:
+    spec = importlib.util.find_spec("llama_cpp")
+    if spec is None or not spec.submodule_search_locations:
+        raise EngineError("llama-cpp-python is not installed", f"pip install '{REQUIREMENT}'")
+    return spec.submodule_search_locations[0]
+
+
+@cache
+def library() -> Any:
+    """The ctypes bindings, checked, with native messages and aborts caught; imported on first use only."""
+    os.environ.setdefault("GGML_NO_BACKTRACE", "1")
+    bindings = _import_bindings()
+    missing = missing_names(bindings)
+    if missing:
+        raise EngineError(
+            f"the installed llama-cpp-python lacks {', '.join(missing)}",
+            f"install a supported version: pip install '{REQUIREMENT}'",
+        )
+    bindings.llama_log_set(_log_callback(bindings), None)
+    _set_abort_callback(bindings)
+    bindings.llama_backend_init()
+    return bindings
+
+
+def _import_bindings() -> Any:
+    """`llama_cpp.llama_cpp` without the package around it, whose numpy and diskcache cost more than all else."""
+    package = types.ModuleType("llama_cpp")
+    package.__path__ = [_package_folder()]
+    loaded = sys.modules.setdefault("llama_cpp", package)
+    try:
+        return importlib.import_module("llama_cpp.llama_cpp")
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+        raise EngineError(
+            f"llama.cpp cannot be loaded: {error}",
+            f"rebuild it for this machine: pip install --force-reinstall --no-cache-dir '{REQUIREMENT}'",
+        ) from error
+    finally:
+        if loaded is package:
+            sys.modules.pop("llama_cpp", None)
+
+
+def missing_names(bindings: Any) -> list[str]:
+    """What this adapter needs and `bindings` do not have: functions, their arity, struct fields."""
+    missing = [
+        f"{name}/{arity}"
+        for name, arity in _FUNCTIONS.items()
+        if len(getattr(getattr(bindings, name, None), "argtypes", None) or ()) != arity or not hasattr(bindings, name)
+    ]
+    for struct, names in _FIELDS.items():
+        fields = dict(getattr(getattr(bindings, struct, None), "_fields_", ()))
+        missing += [f"{struct}.{name}" for name in names if name not in fields]
+    return missing
+
+
+@cache
+def _log_callback(bindings: Any) -> Any:
+    """Keeps native messages off the terminal; runs on foreign threads, so it only appends."""
+
+    def append(level: int, text: bytes | None, _: object) -> None:
+        message = (text or b"").decode("utf-8", "replace")
+        if level == _LOG_CONTINUED and _log:
+            level, message = _log[-1][0], _log.pop()[1] + message
+        _log.append((level, message))
+
+    return bindings.llama_log_callback(append)
+
+
+def _say_abort(message: bytes | None) -> None:
+    """The last word before llama.cpp would abort: a plain error, then a plain exit."""
+    reason = (message or b"").decode("utf-8", "replace").strip().replace("\n", " ")
+    os.write(2, f"error: llama.cpp stopped: {reason}\nhint: hermes doctor\n".encode())
+    os._exit(EngineError.exit_code)
+
+
+_abort_callback = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(_say_abort)
+
+
+def _set_abort_callback(bindings: Any) -> None:
+    try:
+        setter = bindings._lib.ggml_set_abort_callback
+    except AttributeError:
+        return
+    setter.argtypes, setter.restype = [type(_abort_callback)], ctypes.c_void_p
+    setter(_abort_callback)
+
+
+def log_lines() -> list[str]:
+    """The latest native messages, oldest first."""
+    return "".join(text for _, text in _log).splitlines()
+
+
+def clear_log() -> None:
+    """Forget the messages so far, so that the next reason belongs to the next call."""
+    _log.clear()
+
+
+def failure_reason() -> str:
+    """The first native error since the log was cleared; the later ones only say that the earlier failed."""
+    errors = [text.strip() for level, text in _log if level == _LOG_ERROR and text.strip()]
+    return errors[0].split(": ", 1)[-1] if errors else "no reason given"
+
+
+def library_version() -> str:
+    """The version of llama.cpp itself."""
+    return str(library().llama_version().decode())
+
+
+def system_info() -> str:
+    """The CPU features and devices this build uses, in llama.cpp's own words."""
+    return str(library().llama_print_system_info().decode("utf-8", "replace"))
+
+
+def supports_gpu() -> bool:
+    """Whether this build can offload layers and finds a device to do it."""
+    return bool(library().llama_supports_gpu_offload())

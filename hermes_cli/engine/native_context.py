@@ -1,0 +1,142 @@
+"""A model at work: the KV cache, decoding and sampling. One thread uses a context at a time.
+
+What would abort the process cannot be asked for: no batch exceeds `batch_size`, nothing is sampled without logits.
+"""
+
+import ctypes
+import sys
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from hermes_cli.engine import native
+from hermes_cli.engine.native_model import KvType, Model
+from hermes_cli.errors import EngineError
+
+_KV_TYPES: dict[KvType, int] = {"f16": 1, "q8_0": 8}
+_FLASH_ATTENTION = {None: -1, False: 0, True: 1}
+_NO_SLOT, _ABORTED = 1, 2
+
+
+class DecodeAborted(Exception):
+    """`Context.abort` was set: the work stopped between two graph nodes."""
+
+
+class Sampler:
+    """A chain of llama.cpp samplers, described as (name, arguments) pairs such as ("temp", (0.8,))."""
+
+    def __init__(self, steps: Sequence[tuple[str, tuple[float, ...]]]) -> None:
+        self._c = library = native.library()
+        params = library.llama_sampler_chain_default_params()
+        params.no_perf = True
+        self.handle = library.llama_sampler_chain_init(params)
+        for name, arguments in steps:
+            step = getattr(library, f"llama_sampler_init_{name}")(*arguments)
+            if not step:
+                self.close()
+                raise EngineError(f"llama.cpp refused the sampler {name}{arguments}", "check the sampling options")
+            library.llama_sampler_chain_add(self.handle, step)
+
+    def close(self) -> None:
+        """Free the chain and its steps."""
+        if self.handle:
+            self._c.llama_sampler_free(self.handle)
+            self.handle = None
+
+
+class Context:
+    """The KV cache of one conversation and the means to extend it."""
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        context_length: int,
+        batch_size: int,
+        threads: int,
+        kv_type: KvType = "f16",
+        flash_attention: bool | None = None,
+    ) -> None:
+        """Allocate the cache for `context_length` tokens; `flash_attention` None lets llama.cpp choose."""
+        self._c = library = native.library()
+        self._flag = ctypes.create_string_buffer(2)
+        params = library.llama_context_default_params()
+        params.n_ctx = context_length
+        params.n_batch = params.n_ubatch = batch_size
+        params.n_outputs_max = 1
+        params.n_threads = params.n_threads_batch = threads
+        params.type_k = params.type_v = _KV_TYPES[kv_type]
+        params.flash_attn_type = _FLASH_ATTENTION[flash_attention]
+        params.no_perf = True
+        params.abort_callback = _flag_test()
+        params.abort_callback_data = ctypes.addressof(self._flag)
+        native.clear_log()
+        self._ctx = library.llama_init_from_model(model.handle, params)
+        if not self._ctx:
+            raise EngineError(
+                f"cannot make a context of {context_length} tokens: {native.failure_reason()}",
+                "ask for a smaller one with --ctx",
+            )
+        self._memory = library.llama_get_memory(self._ctx)
+        self.context_length = int(library.llama_n_ctx(self._ctx))
+        self.batch_size = int(library.llama_n_batch(self._ctx))
+        self._has_logits = False
+        self._one = (ctypes.c_int32 * 1)()
+        self._single = library.llama_batch_get_one(self._one, 1)
+
+    def close(self) -> None:
+        """Free the cache; call before closing the model."""
+        if self._ctx:
+            self._c.llama_free(self._ctx)
+            self._ctx = None
+
+    def abort(self) -> None:
+        """Stop the running or the next decode; safe from any thread and from signal handlers."""
+        self._flag[0] = b"\x01"
+
+    def allow(self) -> None:
+        """Take an earlier `abort` back."""
+        self._flag[0] = b"\x00"
+
+    def position(self) -> int:
+        """How many tokens the KV cache holds."""
+        return int(self._c.llama_memory_seq_pos_max(self._memory, 0)) + 1
+
+    def keep(self, count: int) -> None:
+        """Forget everything after the first `count` tokens."""
+        self._has_logits = False
+        if not self._c.llama_memory_seq_rm(self._memory, 0, count, -1):
+            self._c.llama_memory_clear(self._memory, False)
+
+    def decode(self, tokens: Sequence[int]) -> None:
+        """Read `tokens`, at most `batch_size`, after what the cache holds. Raises DecodeAborted or EngineError."""
+        if len(tokens) == 1:
+            self._one[0] = tokens[0]
+            self._finish(self._c.llama_decode(self._ctx, self._single))
+        elif 1 < len(tokens) <= self.batch_size:
+            array = (ctypes.c_int32 * len(tokens))(*tokens)
+            self._finish(self._c.llama_decode(self._ctx, self._c.llama_batch_get_one(array, len(tokens))))
+        else:
+            raise ValueError(f"a batch has 1 to {self.batch_size} tokens, not {len(tokens)}")
+
+    def _finish(self, code: int) -> None:
+        self._has_logits = code == 0
+        if code == _ABORTED:
+            raise DecodeAborted
+        if code == _NO_SLOT:
+            raise EngineError("the context is full", "ask for a larger one with --ctx")
+        if code:
+            raise EngineError(f"llama.cpp failed to decode ({code}): {native.failure_reason()}", "hermes doctor")
+
+    def sample(self, sampler: Sampler) -> int:
+        """Choose the token that follows the last one decoded, and count it in the sampler's own memory."""
+        if not self._has_logits:
+            raise ValueError("nothing was decoded since the cache last changed")
+        return int(self._c.llama_sampler_sample(sampler.handle, self._ctx, -1))
+
+
+@cache
+def _flag_test() -> Any:
+    """libc's `strlen` as abort callback: a set flag byte is a string of length 1, and no Python runs in the decode."""
+    libc: Any = ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)
+    return ctypes.cast(libc.strlen, native.library().ggml_abort_callback)

@@ -1,0 +1,176 @@
+"""A GGUF loaded by llama.cpp: its header, its vocabulary, and unless only that is wanted its weights."""
+
+import ctypes
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from hermes_cli.engine import native
+from hermes_cli.errors import EngineError, LoadCancelled
+
+KvType = Literal["f16", "q8_0"]
+_VOCAB_NONE = 0
+
+
+class Model:
+    """A loaded GGUF: its vocabulary and, unless `vocab_only`, its weights."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        gpu_layers: int = 0,
+        extra_buffers: bool = False,
+        vocab_only: bool = False,
+        on_progress: Callable[[float], bool] | None = None,
+    ) -> None:
+        """Load `path`. `on_progress` gets 0 to 1 and stops the load by returning False (raises LoadCancelled)."""
+        self._c = library = native.library()
+        params = library.llama_model_default_params()
+        params.n_gpu_layers = gpu_layers
+        if gpu_layers == 0:
+            # An empty device list: with zero layers alone a GPU build still sends long prompts through the GPU.
+            no_devices = (ctypes.c_void_p * 1)()
+            params.devices = ctypes.cast(no_devices, ctypes.c_void_p)
+        params.use_extra_bufts = extra_buffers
+        params.vocab_only = vocab_only
+        stopped = False
+
+        def progress(fraction: float, _: object) -> bool:
+            nonlocal stopped
+            stopped = on_progress is not None and not on_progress(fraction)
+            return not stopped
+
+        params.progress_callback = library.llama_progress_callback(progress)
+        native.clear_log()
+        self.handle = library.llama_model_load_from_file(os.fsencode(path), params)
+        if not self.handle:
+            if stopped:
+                raise LoadCancelled("loading the model was stopped", "run the command again")
+            raise EngineError(
+                f"cannot load {path}: {native.failure_reason()}", "check the file, or name another with --model"
+            )
+        self._vocab = library.llama_model_get_vocab(self.handle)
+        self._pieces: dict[int, bytes] = {}
+        self._controls: dict[str, int] | None = None
+        self.vocab_size = int(library.llama_vocab_n_tokens(self._vocab))
+        if library.llama_vocab_type(self._vocab) == _VOCAB_NONE or not self.vocab_size:
+            self.close()
+            raise EngineError(f"cannot use {path}: it has no tokenizer", "name a chat model with --model")
+
+    def close(self) -> None:
+        """Free the model; its contexts must be closed before."""
+        if self.handle:
+            self._c.llama_model_free(self.handle)
+            self.handle = None
+
+    def _text(self, read: Callable[[Any, int], int]) -> str | None:
+        """Text from a C function that fills a buffer and returns the length, or a negative number for 'not there'."""
+        size = 1024
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            length = read(buffer, size)
+            if length < size:
+                return None if length < 0 else buffer.value.decode("utf-8", "replace")
+            size = length + 1
+
+    def metadata(self, key: str) -> str | None:
+        """A scalar value of the GGUF header as text."""
+        name = key.encode()
+        return self._text(lambda buffer, size: self._c.llama_model_meta_val_str(self.handle, name, buffer, size))
+
+    def chat_template(self) -> str | None:
+        """The default Jinja chat template in the GGUF."""
+        template = self._c.llama_model_chat_template(self.handle, None)
+        return template.decode("utf-8", "replace") if template else None
+
+    @property
+    def description(self) -> str:
+        """Architecture, size and quantisation in llama.cpp's words."""
+        return self._text(lambda buffer, size: self._c.llama_model_desc(self.handle, buffer, size)) or ""
+
+    @property
+    def trained_context_length(self) -> int:
+        return int(self._c.llama_model_n_ctx_train(self.handle))
+
+    @property
+    def size_bytes(self) -> int:
+        return int(self._c.llama_model_size(self.handle))
+
+    @property
+    def layer_count(self) -> int:
+        return int(self._c.llama_model_n_layer(self.handle))
+
+    @property
+    def can_chat(self) -> bool:
+        """Whether it writes text: not an encoder, not a diffusion or embedding model."""
+        library, model = self._c, self.handle
+        architecture = self.metadata("general.architecture")
+        return bool(
+            library.llama_model_has_decoder(model)
+            and not library.llama_model_has_encoder(model)
+            and not library.llama_model_is_diffusion(model)
+            and self.metadata(f"{architecture}.attention.causal") != "false"
+        )
+
+    def kv_bytes_per_token(self, kv_type: KvType) -> int:
+        """What one token takes in the KV cache, all layers together."""
+        architecture = self.metadata("general.architecture")
+        heads, kv_heads = self._c.llama_model_n_head(self.handle), self._c.llama_model_n_head_kv(self.handle)
+        head_size = self._c.llama_model_n_embd(self.handle) // max(heads, 1)
+        key = int(self.metadata(f"{architecture}.attention.key_length") or head_size)
+        value = int(self.metadata(f"{architecture}.attention.value_length") or head_size)
+        numbers: int = self.layer_count * kv_heads * (key + value)
+        return numbers * 2 if kv_type == "f16" else numbers * 34 // 32
+
+    @property
+    def bos(self) -> int | None:
+        """The token every prompt starts with, where the model wants one."""
+        if not self._c.llama_vocab_get_add_bos(self._vocab):
+            return None
+        token = int(self._c.llama_vocab_bos(self._vocab))
+        return token if token >= 0 else None
+
+    @property
+    def eos(self) -> int | None:
+        """The token that ends a turn or a text, where the model names one."""
+        token = int(self._c.llama_vocab_eos(self._vocab))
+        return token if token >= 0 else None
+
+    def control_tokens(self) -> dict[str, int]:
+        """The texts of the model's control tokens and their ids."""
+        if self._controls is None:
+            is_control, text = self._c.llama_vocab_is_control, self._c.llama_vocab_get_text
+            ids = (token for token in range(self.vocab_size) if is_control(self._vocab, token))
+            self._controls = {text(self._vocab, token).decode("utf-8", "replace"): token for token in ids}
+        return self._controls
+
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        """Token ids of `text`, without BOS; only with `special` can they be control tokens."""
+        data = text.encode("utf-8", "replace")
+        capacity = len(data) + 8
+        tokens = (ctypes.c_int32 * capacity)()
+        count = self._c.llama_tokenize(self._vocab, data, len(data), tokens, capacity, False, special)
+        if count < 0:
+            tokens = (ctypes.c_int32 * -count)()
+            count = self._c.llama_tokenize(self._vocab, data, len(data), tokens, -count, False, special)
+        return tokens[:count]
+
+    def piece(self, token: int) -> bytes:
+        """The bytes of a token; one character may span several tokens."""
+        piece = self._pieces.get(token)
+        if piece is None:
+            size = 32
+            buffer = ctypes.create_string_buffer(size)
+            length = self._c.llama_token_to_piece(self._vocab, token, buffer, size, 0, True)
+            if length < 0:
+                size = -length
+                buffer = ctypes.create_string_buffer(size)
+                length = self._c.llama_token_to_piece(self._vocab, token, buffer, size, 0, True)
+            piece = self._pieces[token] = buffer.raw[: max(length, 0)]
+        return piece
+
+    def is_end(self, token: int) -> bool:
+        """Whether the token ends the model's turn."""
+        return bool(self._c.llama_vocab_is_eog(self._vocab, token))

@@ -1,0 +1,94 @@
+"""From messages to token ids: which format a model speaks, and tokenising so that no content becomes a marker."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hermes_cli.chat.message import Message
+from hermes_cli.engine.native_model import Model
+from hermes_cli.errors import EngineError, UsageError
+from hermes_cli.formats import chatml
+from hermes_cli.formats.segment import Segment, merged
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the model reads: its text in segments and its token ids, BOS included."""
+
+    segments: tuple[Segment, ...]
+    tokens: list[int]
+
+
+class PromptWriter:
+    """Writes conversations for one model. `template`: `auto`, `chatml`, `embedded`, or the path of a Jinja file."""
+
+    def __init__(self, model: Model, template: str = "auto") -> None:
+        self._model = model
+        self._controls = model.control_tokens()
+        speaks_chatml = all(marker in self._controls for marker in chatml.MARKERS)
+        if template == "auto":
+            template = "chatml" if speaks_chatml else "embedded"
+        if template == "chatml" and not speaks_chatml:
+            raise UsageError("this model has no ChatML markers", "leave --template out to use the model's own template")
+        self.format_name = template
+        self._write: Callable[[Iterable[Message]], tuple[Segment, ...]] = chatml.write
+        if template != "chatml":
+            self._write = self._jinja(template)
+
+    def write(self, messages: Iterable[Message]) -> Prompt:
+        """The prompt that asks for the assistant's next message."""
+        segments = self._known(self._write(messages))
+        bos = self._model.bos
+        tokens = [] if bos is None else [bos]
+        for segment in segments:
+            if segment.special:
+                tokens.append(self._controls[segment.text])
+            else:
+                tokens += self._model.tokenize(segment.text)
+        return Prompt(segments, tokens)
+
+    def control_text(self, messages: Iterable[Message]) -> tuple[str, ...]:
+        """The control tokens that are spelled out in the messages, where they count as ordinary text."""
+        found: dict[str, None] = {}
+        for message in messages:
+            found.update(dict.fromkeys(self._control_pattern().findall(message.content)))
+        return tuple(found)
+
+    def _control_pattern(self) -> re.Pattern[str]:
+        texts = sorted(filter(None, self._controls), key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, texts)) or r"(?!)")
+
+    def _known(self, segments: Sequence[Segment]) -> tuple[Segment, ...]:
+        """Special segments this vocabulary has no token for are only text."""
+        return merged(Segment(part.text, part.special and part.text in self._controls) for part in segments)
+
+    def _jinja(self, template: str) -> Callable[[Iterable[Message]], tuple[Segment, ...]]:
+        from hermes_cli.formats.jinja_template import JinjaTemplate
+
+        if template == "embedded":
+            source = self._model.chat_template()
+            if source is None:
+                raise EngineError(
+                    "this model carries no chat template", "choose one: --template chatml or --template FILE"
+                )
+        else:
+            source = _read_template(Path(template))
+        return JinjaTemplate(
+            source,
+            bos=self._text_of(self._model.bos),
+            eos=self._text_of(self._model.eos),
+            control_texts=self._controls,
+        ).write
+
+    def _text_of(self, token: int | None) -> str:
+        return "" if token is None else self._model.piece(token).decode("utf-8", "replace")
+
+
+def _read_template(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"cannot read the template {path}: {error}", "give auto, chatml, embedded or a Jinja file"
+        ) from error

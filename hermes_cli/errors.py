@@ -1,0 +1,59 @@
+"""Every error a user can meet: one sentence, one hint naming what helps, one exit code per class.
+
+HermesError            1    a runtime or model error
+├── UsageError         2    the command line or its input is wrong
+├── ModelNotFound      3    no such model here
+├── ContextOverflow    4    the prompt is longer than the model's window
+├── EngineError        1    llama.cpp refused or failed
+│   └── LoadCancelled  1    the load was stopped on request
+└── OutputError        1    the answer could not be written
+
+Stops that are not errors have exit codes too: 124 timeout, 130 interrupted, 141 broken pipe, 143 terminated.
+"""
+
+
+class HermesError(Exception):
+    """What went wrong in one sentence without a full stop, and the hint that helps."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(HermesError):
+    """The command line, a setting or the input cannot be used as given."""
+
+    exit_code = 2
+
+
+class ModelNotFound(HermesError):
+    """The model that was asked for is not on this machine."""
+
+    exit_code = 3
+
+
+class ContextOverflow(HermesError):
+    """The prompt does not fit into the model's window."""
+
+    exit_code = 4
+
+
+class EngineError(HermesError):
+    """llama.cpp could not be loaded, or refused the model or the work."""
+
+
+class LoadCancelled(EngineError):
+    """Loading the model was stopped on request."""
+
+
+class OutputError(HermesError):
+    """The answer could not be written where it was asked to go."""
+
+
+EXIT_TIMEOUT = 124
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+EXIT_TERMINATED = 143

@@ -1,0 +1,1 @@
+"""How conversations are written for the model, as text split into markers and content."""

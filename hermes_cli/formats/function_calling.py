@@ -1,0 +1,87 @@
+"""Function calling as Hermes 3 was trained on it: the tools prompt, calls and results as text.
+
+The tools prompt follows the model's own `tool_use` chat template byte for byte wherever that template is well defined.
+Where it is not (several types, arrays, `anyOf`, missing descriptions or parameters) it writes what the template meant.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_PYTHON_TYPES = {"string": "str", "number": "float", "integer": "int", "boolean": "bool", "null": "None"}
+
+_INTRODUCTION = (
+    "You are a function calling AI model. You are provided with function signatures within <tools></tools> XML tags. "
+    "You may call one or more functions to assist with the user query. "
+    "Don't make assumptions about what values to plug into functions. Here are the available tools: <tools> "
+)
+_INSTRUCTIONS = (
+    " </tools>Use the following pydantic model json schema for each tool call you will make: "
+    '{"properties": {"name": {"title": "Name", "type": "string"}, '
+    '"arguments": {"title": "Arguments", "type": "object"}}, '
+    '"required": ["name", "arguments"], "title": "FunctionCall", "type": "object"}}\n'
+    "For each function call return a json object with function name and arguments "
+    "within <tool_call></tool_call> XML tags as follows:\n"
+    '<tool_call>\n{"name": <function-name>, "arguments": <args-dict>}\n</tool_call>'
+)
+
+
+def tools_prompt(tools: Iterable[Mapping[str, Any]]) -> str:
+    """The system text that offers `tools`, given as OpenAI-style function schemas (bare or under `function`)."""
+    return _INTRODUCTION + "\n".join(_signature(tool.get("function", tool)) for tool in tools) + _INSTRUCTIONS
+
+
+def call_block(name: str, arguments: Mapping[str, Any]) -> str:
+    """One call as the model writes it."""
+    return f"<tool_call>\n{_json({'name': name, 'arguments': arguments})}\n</tool_call>"
+
+
+def response_block(name: str, content: object) -> str:
+    """One result as the model reads it; a closing tag inside the result is escaped so that it cannot end the block."""
+    text = _json({"name": name, "content": content}).replace("</", "<\\/")
+    return f"<tool_response>\n{text}\n</tool_response>"
+
+
+def _signature(function: Mapping[str, Any]) -> str:
+    """One function as the template lists it: a Python-like signature in the description, then its parameter schema."""
+    name = function["name"]
+    parameters = function.get("parameters") or {}
+    properties: Mapping[str, Any] = parameters.get("properties") or {}
+    returns = function.get("return")
+    types = {key: _python_type(spec) for key, spec in properties.items()}
+
+    text = f"{name}({', '.join(f'{key}: {type_}' for key, type_ in types.items())})"
+    if returns is not None:
+        text += f" -> {_python_type(returns)}"
+    text += f" - {function.get('description') or ''}\n\n"
+    if properties:
+        text += "    Args:\n"
+    for key, spec in properties.items():
+        text += f"        {key}({types[key]}): {str(spec.get('description', '')).strip()}"
+    if returns is not None and "description" in returns:
+        text += f"\n    Returns:\n        {returns['description']}"
+    schema = _json(parameters) if properties else "{}"
+    return f'{{"type": "function", "function": {{"name": "{name}", "description": "{text}", "parameters": {schema}}}'
+
+
+def _python_type(spec: Mapping[str, Any]) -> str:
+    """A JSON Schema as a Python type annotation, the way the trained signatures name types."""
+    kind = spec.get("type")
+    if isinstance(kind, list):
+        return f"Union[{','.join(_python_type({'type': one}) for one in kind)}]"
+    if kind in _PYTHON_TYPES:
+        return _PYTHON_TYPES[kind]
+    if kind == "array":
+        items = spec.get("items")
+        return f"list[{_python_type(items)}]" if isinstance(items, Mapping) else "list"
+    if kind == "object":
+        values = spec.get("additionalProperties")
+        return f"dict[str, {_python_type(values)}]" if isinstance(values, Mapping) else "dict"
+    choices = spec.get("anyOf") or spec.get("oneOf")
+    if choices:
+        return f"Union[{','.join(_python_type(choice) for choice in choices)}]"
+    return "Any"
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,151 @@
+"""Another model's own chat template, run in a sandbox: conversations written the way its GGUF asks for.
+
+Before the template is compiled, every control token's text among its own literals is put between two marks. Contents
+reach it unchanged but can hold no mark, so only what the template itself wrote, or built around a role's name, becomes
+a special segment; whatever it joins, trims or repeats of a content stays plain text. Time and memory are not limited.
+"""
+
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, get_args
+
+from hermes_cli.chat.message import Message, Role
+from hermes_cli.errors import EngineError, HermesError, UsageError
+from hermes_cli.formats.segment import Segment, merged
+
+if TYPE_CHECKING:
+    from jinja2 import Environment, nodes
+
+# Lone surrogates: a content cannot hold them, since what UTF-8 cannot write is `?` in it, as for the tokenizer.
+_OPEN, _CLOSE = "\ud800", "\udbff"
+_MARKED = re.compile(f"{_OPEN}([^{_OPEN}{_CLOSE}]*){_CLOSE}")
+_SEARCHES = frozenset({"count", "endswith", "find", "replace", "rsplit", "split", "startswith"})
+_HINT = "choose another format, for example with `--template chatml`"
+
+
+class JinjaTemplate:
+    """A chat template; its special segments are the control tokens that the template itself wrote."""
+
+    def __init__(self, source: str, *, bos: str, eos: str, control_texts: Collection[str]) -> None:
+        """Compile `source`. `bos` is the text of the BOS that the tokenizer adds; a leading one is left to it."""
+        self._bos, self._control_texts = bos, frozenset(control_texts)
+        self._variables = {"bos_token": _marked(bos), "eos_token": _marked(eos), "tools": None}
+        try:
+            environment = _environment()
+            tree = environment.parse(source)
+            _mark(tree, (self._control_texts | {bos, eos}) - {""})
+            self._template = environment.from_string(tree)
+        except Exception as error:
+            raise EngineError(f"the model's chat template cannot be read: {_reason(error)}", _HINT) from error
+
+    def write(self, messages: Iterable[Message], *, reply: bool = True) -> tuple[Segment, ...]:
+        """The conversation as the template writes it; with `reply` it ends where the assistant's answer starts."""
+        given = [{"role": one.role, "content": one.content.encode(errors="replace").decode()} for one in messages]
+        try:
+            text = self._template.render(self._variables, messages=given, add_generation_prompt=reply)
+        except HermesError:
+            raise
+        except Exception as error:
+            raise EngineError(f"the model's chat template failed: {_reason(error)}", _HINT) from error
+        return merged(self._segments(text))
+
+    def _segments(self, text: str) -> Iterator[Segment]:
+        """Marked control texts as special segments, everything else plain, without a BOS at the very start."""
+        pieces = _MARKED.split(text)
+        if pieces[0] == "" and pieces[1:2] == [self._bos]:
+            del pieces[:2]
+        for index, piece in enumerate(pieces):
+            yield Segment(_unmarked(piece), special=index % 2 == 1 and piece in self._control_texts)
+
+
+def _environment() -> "Environment":
+    """Jinja as Hugging Face sets it up for chat templates."""
+    from jinja2.ext import Extension, loopcontrols
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Generation(Extension):
+        """`{% generation %}` tells trainers which text is the assistant's; here it only stands for what is in it."""
+
+        tags = {"generation"}  # noqa: RUF012
+
+        def parse(self, parser: Any) -> Any:
+            next(parser.stream)
+            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+    extensions = [Generation, loopcontrols]
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=extensions)
+    environment.filters["tojson"] = _tojson
+    environment.globals["raise_exception"] = _refuse
+    environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+    return environment
+
+
+def _tojson(value: object, ensure_ascii: bool = False, **options: Any) -> str:
+    """Plain JSON, where Jinja's own filter would sort keys and escape for HTML."""
+    return json.dumps(value, ensure_ascii=ensure_ascii, **options)
+
+
+def _refuse(reason: object) -> None:
+    """What a template calls when a conversation has no form in it."""
+    raise UsageError(f"the model's chat template refuses this conversation: {_reason(reason)}", _HINT)
+
+
+def _reason(error: object) -> str:
+    """What went wrong on one line, for errors without a text their kind."""
+    return _unmarked(" ".join(str(error).split())) or type(error).__name__
+
+
+def _marked(text: str) -> str:
+    return f"{_OPEN}{text}{_CLOSE}" if text else ""
+
+
+def _unmarked(text: str) -> str:
+    return text.replace(_OPEN, "").replace(_CLOSE, "")
+
+
+def _mark(tree: "nodes.Template", texts: Collection[str]) -> None:
+    """Put marks around the control texts that the template may write, not around those it only looks for."""
+    from jinja2 import nodes
+
+    looked_for: set[int] = set()
+    for node in tree.find_all((nodes.Compare, nodes.Call, nodes.Filter)):
+        if isinstance(node, nodes.Compare):
+            looked_for |= {id(literal) for literal in node.find_all(nodes.Const)}
+        elif isinstance(node, nodes.Call | nodes.Filter):
+            name = node.name if isinstance(node, nodes.Filter) else getattr(node.node, "attr", "")
+            looked_for |= {id(argument) for argument in node.args[:1] if name in _SEARCHES}
+    cuts = {text.partition(role) for text in texts for role in get_args(Role) if role in text}
+    for written in tree.find_all((nodes.Output, nodes.Add, nodes.Concat)):
+        _mark_around_roles(_parts(written), {(before, after) for before, _, after in cuts if before and after})
+    pattern = re.compile("|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True)) or "(?!)")
+    for literal in tree.find_all((nodes.Const, nodes.TemplateData)):
+        if _text(literal) and id(literal) not in looked_for:
+            _rewrite(literal, pattern.sub(_marked(r"\g<0>"), _text(literal)))
+
+
+def _mark_around_roles(parts: list["nodes.Node"], frames: Collection[tuple[str, str]]) -> None:
+    """Put marks where literals and the role between them make a control text, as in `'<|' + message.role + '|>'`."""
+    for left, role, right in zip(parts, parts[1:], parts[2:], strict=False):
+        fitting = (frame for frame in frames if _text(left).endswith(frame[0]) and _text(right).startswith(frame[1]))
+        before, after = max(fitting, key=lambda frame: len(frame[0]), default=("", ""))
+        if before and _OPEN not in _text(left) and "role" in repr(role) and "content" not in repr(role):
+            _rewrite(left, _text(left).removesuffix(before) + _OPEN + before)
+            _rewrite(right, after + _CLOSE + _text(right).removeprefix(after))
+
+
+def _parts(node: "nodes.Node") -> list["nodes.Node"]:
+    """What an output, `+` or `~` writes, from left to right."""
+    whole = type(node).__name__ in ("Output", "Add", "Concat")
+    return [part for child in node.iter_child_nodes() for part in _parts(child)] if whole else [node]
+
+
+def _text(node: "nodes.Node") -> str:
+    """The text of a literal; nothing for any other node."""
+    value = getattr(node, "data", None) or getattr(node, "value", None)
+    return value if isinstance(value, str) else ""
+
+
+def _rewrite(node: "nodes.Node", text: str) -> None:
+    setattr(node, "data" if hasattr(node, "data") else "value", text)

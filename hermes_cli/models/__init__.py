@@ -1,0 +1,1 @@
+"""Which weights: finding a GGUF by name or path; the bundled demo model."""

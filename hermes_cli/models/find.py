@@ -1,0 +1,84 @@
+"""Which GGUF a model name means: a path, `demo`, or a file in the models folder."""
+
+import difflib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from hermes_cli import paths
+from hermes_cli.errors import ModelNotFound
+
+DEMO_NAME = "demo"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A model to open: the name people use and the file."""
+
+    name: str
+    path: Path
+
+
+def find_model(name: str | None) -> ModelSpec:
+    """The model `name` stands for; None: HERMES_CLI_MODEL, else a Hermes in the models folder, else the demo model."""
+    wanted = name or os.environ.get("HERMES_CLI_MODEL") or None
+    if wanted is None:
+        hermes = [spec for spec in installed_models() if spec.name.lower().startswith("hermes-3")]
+        return hermes[0] if hermes else demo_model()
+    if wanted.lower() == DEMO_NAME:
+        return demo_model()
+    if _looks_like_path(wanted):
+        return _model_file(Path(wanted).expanduser())
+    return _by_name(wanted)
+
+
+def demo_model() -> ModelSpec:
+    """The tiny model that travels with the program."""
+    return ModelSpec(DEMO_NAME, paths.DEMO_MODEL)
+
+
+def installed_models() -> list[ModelSpec]:
+    """The GGUF files in the models folder, by name."""
+    try:
+        files = sorted(paths.models_folder().glob("*.gguf"))
+    except OSError:
+        return []
+    return [ModelSpec(file.stem, file) for file in files]
+
+
+def _looks_like_path(name: str) -> bool:
+    return name.endswith(".gguf") or os.sep in name or name.startswith("~") or Path(name).exists()
+
+
+def _model_file(path: Path) -> ModelSpec:
+    if not path.exists():
+        raise ModelNotFound(f"there is no file {path}", "check the path; `--model demo` always works")
+    if path.is_dir():
+        raise ModelNotFound(f"{path} is a folder, not a GGUF file", _folder_hint(path))
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        raise ModelNotFound(f"cannot read {path}: {error.strerror}", "check its permissions: ls -l") from error
+    if magic != b"GGUF":
+        what = "is empty" if not magic else "is not a GGUF file"
+        raise ModelNotFound(f"{path} {what}", "download it again, or name another with --model")
+    return ModelSpec(path.stem, path)
+
+
+def _folder_hint(folder: Path) -> str:
+    inside = next(iter(sorted(folder.glob("*.gguf"))), None)
+    return f"name a file in it: --model {inside}" if inside else "name a GGUF file with --model"
+
+
+def _by_name(name: str) -> ModelSpec:
+    known = {spec.name: spec for spec in installed_models()}
+    matches = [spec for key, spec in known.items() if key.lower() == name.lower()]
+    matches = matches or [spec for key, spec in known.items() if key.lower().startswith(name.lower())]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise ModelNotFound(f"{name} could be {', '.join(spec.name for spec in matches)}", "give more of the name")
+    near = difflib.get_close_matches(name, [*known, DEMO_NAME], n=1)
+    hint = f"did you mean {near[0]}?" if near else f"give the path of a GGUF, or put one into {paths.models_folder()}"
+    raise ModelNotFound(f"there is no model {name} here", hint)

@@ -1,0 +1,43 @@
+"""Every folder and file the program may touch, in one place.
+
+The name is `hermes-cli`: another program owns `~/.hermes`, `HERMES_*` and perhaps the command `hermes`.
+"""
+
+import os
+from functools import cache
+from pathlib import Path
+
+_NAME = "hermes-cli"
+DEMO_MODEL = Path(__file__).parent / "models" / "demo" / "hermes-demo.gguf"
+
+
+@cache
+def cache_folder() -> Path:
+    """What may be deleted at any time: HERMES_CLI_CACHE_DIR, else the system's cache folder."""
+    return _folder("HERMES_CLI_CACHE_DIR", "user_cache_path")
+
+
+@cache
+def data_folder() -> Path:
+    """What the user keeps: HERMES_CLI_DATA_DIR, else the system's data folder."""
+    return _folder("HERMES_CLI_DATA_DIR", "user_data_path")
+
+
+def models_folder() -> Path:
+    """GGUF files here are found by name."""
+    return data_folder() / "models"
+
+
+def probe_file() -> Path:
+    """The verdicts of `engine.probe`."""
+    return cache_folder() / "library-probe.json"
+
+
+def _folder(variable: str, function: str) -> Path:
+    override = os.environ.get(variable)
+    if override:
+        return Path(override).expanduser().absolute()
+    import platformdirs
+
+    path: Path = getattr(platformdirs, function)(_NAME, appauthor=False)
+    return path

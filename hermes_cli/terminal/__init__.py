@@ -1,0 +1,1 @@
+"""How it looks and is typed: everything between the program and the terminal."""

@@ -1,0 +1,119 @@
+"""Where the answer goes: exact bytes into a pipe or a file, harmless text onto a terminal."""
+
+import contextlib
+import os
+import stat
+import sys
+import tempfile
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from hermes_cli.errors import OutputError
+from hermes_cli.terminal.console import is_terminal
+from hermes_cli.terminal.sanitize import for_terminal
+
+
+class AnswerOutput(Protocol):
+    """Takes the answer piece by piece; `finish` ends it with a newline, `discard` forgets it where that is possible."""
+
+    def write(self, text: str) -> None: ...
+
+    def finish(self) -> None: ...
+
+    def discard(self) -> None: ...
+
+
+class StandardOutput:
+    """stdout, flushed with every piece. A closed pipe raises BrokenPipeError, a full disk OutputError."""
+
+    def __init__(self) -> None:
+        if sys.stdout is None:
+            raise OutputError("stdout is closed", "write the answer to a file: --output FILE")
+        self._file: BinaryIO = sys.stdout.buffer
+        self._terminal = is_terminal(sys.stdout)
+
+    def write(self, text: str) -> None:
+        """Send `text` now."""
+        try:
+            self._file.write((for_terminal(text) if self._terminal else text).encode("utf-8", "replace"))
+            self._file.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError(
+                f"cannot write the answer: {error.strerror}", "free some space, or choose --output"
+            ) from error
+
+    def finish(self) -> None:
+        """End the last line."""
+        self.write("\n")
+
+    def discard(self) -> None:
+        """What is out is out."""
+
+
+class Collected:
+    """Keeps the answer back; for forms of output that need the whole of it."""
+
+    def write(self, text: str) -> None:
+        """The turn keeps the text itself."""
+
+    def finish(self) -> None:
+        """Nothing to end."""
+
+    def discard(self) -> None:
+        """Nothing to forget."""
+
+
+class FileOutput:
+    """A file that gets its name only when the answer is complete; devices and pipes are written directly."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = Path(os.path.realpath(path))
+        self._temporary: Path | None = None
+        try:
+            if self._path.exists() and not stat.S_ISREG(self._path.stat().st_mode):
+                self._file: BinaryIO = self._path.open("wb")
+            else:
+                mode = self._path.stat().st_mode & 0o777 if self._path.exists() else 0o666 & ~_umask()
+                handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
+                self._temporary, self._file = Path(name), os.fdopen(handle, "wb")
+                self._temporary.chmod(mode)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def write(self, text: str) -> None:
+        """Append `text`."""
+        try:
+            self._file.write(text.encode("utf-8", "replace"))
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def finish(self) -> None:
+        """End the last line and put the file in place."""
+        try:
+            self._file.write(b"\n")
+            self._file.flush()
+            if self._temporary:
+                os.fsync(self._file.fileno())
+            self._file.close()
+            if self._temporary:
+                self._temporary.replace(self._path)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def discard(self) -> None:
+        """Leave the target as it was."""
+        with contextlib.suppress(OSError):
+            self._file.close()
+        if self._temporary:
+            self._temporary.unlink(missing_ok=True)
+
+    def _failed(self, error: OSError) -> OutputError:
+        return OutputError(f"cannot write {self._path}: {error.strerror}", "choose another place with --output")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

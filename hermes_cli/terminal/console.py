@@ -1,0 +1,87 @@
+"""What goes to stderr beside the answer: errors, notices and the passing status line."""
+
+import os
+import sys
+import time
+from typing import Literal
+
+from hermes_cli.errors import HermesError
+from hermes_cli.terminal.sanitize import one_line
+
+Color = Literal["auto", "always", "never"]
+_STATUS_DELAY_S = 0.3
+_STATUS_EVERY_S = 0.1
+_color: Color = "auto"
+
+
+def use_color(color: Color) -> None:
+    """The user's choice for the rest of the run."""
+    global _color
+    _color = color
+
+
+def is_terminal(stream: object) -> bool:
+    """Whether `stream` is an open terminal."""
+    try:
+        return bool(stream is not None and stream.isatty())  # type: ignore[attr-defined]
+    except ValueError:
+        return False
+
+
+def _colored() -> bool:
+    if _color != "auto":
+        return _color == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    forced = os.environ.get("FORCE_COLOR")
+    return bool(forced and forced != "0") or (is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb")
+
+
+def _say(text: str, style: str = "", label: str = "") -> None:
+    """One line to stderr; a stderr that is closed or full is nothing to fail for."""
+    if sys.stderr is None:
+        return
+    painted = f"\x1b[{style}m" if style and _colored() else ""
+    reset = "\x1b[0m" if painted else ""
+    line = f"{painted}{label}{reset}{text}" if label else f"{painted}{text}{reset}"
+    try:
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return
+
+
+def error(problem: HermesError) -> None:
+    """The error line and the hint line."""
+    _say(one_line(problem.message), "1;31", "error: ")
+    _say(one_line(problem.hint), "36", "hint: ")
+
+
+def notice(text: str) -> None:
+    """One dim line the user should know about."""
+    _say(one_line(text), "2")
+
+
+class StatusLine:
+    """One line that is overwritten while the user waits and erased after; only on a terminal, and not at once."""
+
+    def __init__(self) -> None:
+        self._active = is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb" and "CI" not in os.environ
+        self._next = time.monotonic() + _STATUS_DELAY_S
+        self._shown = False
+
+    def show(self, text: str) -> None:
+        """Replace the line by `text`, at most ten times a second."""
+        now = time.monotonic()
+        if self._active and now >= self._next:
+            self._next, self._shown = now + _STATUS_EVERY_S, True
+            sys.stderr.write(f"\r\x1b[2K\x1b[2m{one_line(text)}\x1b[0m")
+            sys.stderr.flush()
+
+    def erase(self) -> None:
+        """Take the line away; the next `show` waits again."""
+        if self._shown:
+            sys.stderr.write("\r\x1b[2K")
+            sys.stderr.flush()
+        self._shown = False
+        self._next = time.monotonic() + _STATUS_DELAY_S
