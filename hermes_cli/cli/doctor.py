@@ -1,6 +1,5 @@
 """`hermes doctor`: what this machine has, what is used, what is wrong, and the command that mends it."""
 
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -49,6 +48,8 @@ def _program() -> Iterator[Finding]:
 
 
 def _version(package: str) -> str:
+    import importlib.metadata
+
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

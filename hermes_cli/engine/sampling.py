@@ -1,6 +1,6 @@
 """How the next token is chosen: the defaults of the Hermes 3 model card, and the sampler chain built from a request."""
 
-import secrets
+import os
 from dataclasses import dataclass
 
 from hermes_cli.chat.request import Sampling
@@ -31,7 +31,7 @@ def decide(sampling: Sampling) -> SamplingValues:
         top_p=_or(sampling.top_p, default.top_p),
         min_p=_or(sampling.min_p, default.min_p),
         repeat_penalty=_or(sampling.repeat_penalty, default.repeat_penalty),
-        seed=secrets.randbits(32) if sampling.seed is None else sampling.seed,
+        seed=int.from_bytes(os.urandom(4), "big") if sampling.seed is None else sampling.seed,
     )
     _check("temperature", values.temperature, 0, 100)
     _check("top-k", values.top_k, 0, 2**31 - 1)

@@ -1,0 +1,42 @@
+"""The commands of `hermes`, as Typer declares them."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from hermes_cli import __version__
+from hermes_cli.cli import ask, chat, doctor
+
+app = typer.Typer(
+    name="hermes",
+    help="Chat with Hermes 3 in your terminal, on your own machine.",
+    epilog="`hermes` alone starts a chat; with text piped into it, it answers like `hermes ask`.",
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("ask")(ask.ask)
+app.command("chat")(chat.chat)
+app.command("doctor")(doctor.doctor)
+
+
+def say_version(wanted: bool) -> None:
+    """Print the version and leave, where that is `wanted`."""
+    if wanted:
+        print(f"hermes {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=say_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def known_command(words: Sequence[str]) -> str:
+    """The command among `words`, after a space, for a hint; empty if there is none."""
+    names = {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}
+    return next((f" {word}" for word in words if word in names), "")
