@@ -1,5 +1,6 @@
 """Options that several commands share, and the values made from them."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,6 +13,12 @@ Model = Annotated[
 ]
 System = Annotated[
     str | None, typer.Option("--system", "-s", metavar="TEXT", help="The system prompt; @FILE reads it from a file.")
+]
+Preset = Annotated[
+    str | None, typer.Option("--preset", "-p", metavar="NAME", help="A preset: system prompt, sampling, perhaps model.")
+]
+Variables = Annotated[
+    list[str] | None, typer.Option("--var", metavar="K=V", help="Fill in a variable of the preset (repeatable).")
 ]
 Files = Annotated[
     list[Path] | None, typer.Option("--file", "-f", metavar="PATH", help="Add a file to the prompt (repeatable).")
@@ -46,12 +53,23 @@ ContextLength = Annotated[
 ]
 GpuLayers = Annotated[str, typer.Option("--gpu-layers", metavar="auto|all|N", help="How many layers the GPU computes.")]
 CacheType = Annotated[Literal["f16", "q8_0"], typer.Option("--kv-type", help="Precision of the KV cache.")]
-Threads = Annotated[int | None, typer.Option("--threads", min=1, max=512, help="[default: the physical cores]")]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, max=512, help="[default: the physical cores; 1 for a tiny model]")]
 Template = Annotated[
     str, typer.Option("--template", metavar="auto|chatml|embedded|FILE", help="How the conversation is written.")
 ]
 ColorChoice = Annotated[Literal["auto", "always", "never"], typer.Option("--color", help="Colours on the terminal.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tell about the model and the machine on stderr.")]
+
+
+def variable_values(pairs: Iterable[str]) -> dict[str, str]:
+    """`K=V` taken apart; what follows the first `=` is the value."""
+    values: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not name or not equals:
+            raise UsageError(f"--var {pair} is not NAME=VALUE", "write it like --var language=Greek")
+        values[name] = value
+    return values
 
 
 def gpu_layer_count(value: str) -> int | None:

@@ -26,6 +26,7 @@ from hermes_cli.errors import ContextOverflow, EngineError, HermesError
 
 BATCH_TOKENS = 512
 _EMIT_S = 0.015
+_ONE_THREAD_BYTES = 100_000_000
 _Event = GenerationEvent | BaseException | None
 
 
@@ -105,8 +106,13 @@ class LocalBackend:
         self._context.close()
         self._model.close()
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineError("this model was closed", "open it again")
+
     def count_tokens(self, messages: tuple[Message, ...]) -> int:
         """How many tokens a request with these messages takes up in the window."""
+        self._check_open()
         return len(self._prompts.write(messages).tokens)
 
     def control_text(self, messages: tuple[Message, ...]) -> tuple[str, ...]:
@@ -115,6 +121,7 @@ class LocalBackend:
 
     def generate(self, request: GenerationRequest, cancel: CancelToken) -> Generator[GenerationEvent]:
         """Answer `request`; see `Backend.generate`. Leaving the iterator early stops the generation."""
+        self._check_open()
         tokens = self._prompts.write(request.messages).tokens
         window = self.info.context_length
         if len(tokens) >= window:
@@ -166,7 +173,7 @@ def _load(path: Path, options: LoadOptions, progress: Callable[[float], bool]) -
             model,
             context_length=length,
             batch_size=BATCH_TOKENS,
-            threads=options.threads or hardware.physical_cores(),
+            threads=options.threads or _threads(model),
             kv_type=options.kv_type,
             # Measured: on a CPU flash attention halves the speed at depth; a quantised cache cannot do without.
             flash_attention=None if on_gpu or options.kv_type != "f16" else False,
@@ -175,6 +182,11 @@ def _load(path: Path, options: LoadOptions, progress: Callable[[float], bool]) -
         model.close()
         raise
     return model, context
+
+
+def _threads(model: Model) -> int:
+    """One for a tiny model: it gains little from more, and where another program takes a core they wait for seconds."""
+    return 1 if model.size_bytes < _ONE_THREAD_BYTES else hardware.physical_cores()
 
 
 class _Generation:

@@ -147,7 +147,7 @@ def main(arguments: Sequence[str]) -> None:
     extra_buffers, gpu = (argument == "1" for argument in arguments)
     os.write(1, b"gpu\n" if native.supports_gpu() else b"cpu\n")
     model = Model(paths.DEMO_MODEL, extra_buffers=extra_buffers, gpu_layers=-1 if gpu else 0)
-    context = Context(model, context_length=512, batch_size=128, threads=2)
+    context = Context(model, context_length=512, batch_size=128, threads=1)
     sampler = Sampler([("greedy", ())])
     context.decode(PromptWriter(model).write((Message("user", QUESTION),)).tokens)
     answer = b""

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 
-from hermes_cli.chat.request import Sampling
+from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
 from hermes_cli.engine.native_context import Sampler
 from hermes_cli.errors import UsageError
 
@@ -33,12 +33,12 @@ def decide(sampling: Sampling) -> SamplingValues:
         repeat_penalty=_or(sampling.repeat_penalty, default.repeat_penalty),
         seed=int.from_bytes(os.urandom(4), "big") if sampling.seed is None else sampling.seed,
     )
-    _check("temperature", values.temperature, 0, 100)
-    _check("top-k", values.top_k, 0, 2**31 - 1)
-    _check("top-p", values.top_p, 0, 1)
-    _check("min-p", values.min_p, 0, 1)
-    _check("repeat-penalty", values.repeat_penalty, 0.01, 100)
-    _check("seed", values.seed, 0, 2**32 - 1)
+    for name, (low, high) in SAMPLING_RANGES.items():
+        value = getattr(values, name)
+        if not low <= value <= high:
+            raise UsageError(
+                f"--{name.replace('_', '-')} {value} is out of range", f"give a number from {low} to {high}"
+            )
     return values
 
 
@@ -61,8 +61,3 @@ def sampler(values: SamplingValues, vocab_size: int) -> Sampler:
 
 def _or(value: float | None, default: float) -> float:
     return default if value is None else value
-
-
-def _check(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise UsageError(f"--{name} {value} is out of range", f"give a number from {low} to {high}")
