@@ -57,15 +57,21 @@ def _signature(function: Mapping[str, Any]) -> str:
     if properties:
         text += "    Args:\n"
     for key, spec in properties.items():
-        text += f"        {key}({types[key]}): {str(spec.get('description', '')).strip()}"
-    if returns is not None and "description" in returns:
+        text += f"        {key}({types[key]}): {_description(spec)}"
+    if isinstance(returns, Mapping) and returns.get("description") is not None:
         text += f"\n    Returns:\n        {returns['description']}"
     schema = _json(parameters) if properties else "{}"
     return f'{{"type": "function", "function": {{"name": "{name}", "description": "{text}", "parameters": {schema}}}'
 
 
-def _python_type(spec: Mapping[str, Any]) -> str:
+def _description(spec: Mapping[str, Any] | bool) -> str:
+    return "" if isinstance(spec, bool) else str(spec.get("description", "")).strip()
+
+
+def _python_type(spec: Mapping[str, Any] | bool) -> str:
     """A JSON Schema as a Python type annotation, the way the trained signatures name types."""
+    if isinstance(spec, bool):
+        return "Any"
     kind = spec.get("type")
     if isinstance(kind, list):
         return f"Union[{','.join(_python_type({'type': one}) for one in kind)}]"

@@ -1,0 +1,1 @@
+"""Tests of how conversations are written for the model."""

@@ -1,0 +1,159 @@
+"""Function calling: the trained tools prompt, and calls and results that stay whole."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hermes_cli.formats.function_calling import call_block, response_block, tools_prompt
+
+names = st.from_regex(r"[a-z][a-z0-9_]{0,12}", fullmatch=True)
+plain_types = st.sampled_from(["string", "number", "integer", "boolean"])
+types = st.fixed_dictionaries({"type": plain_types | st.lists(plain_types | st.just("object"), min_size=1, max_size=3)})
+objects = st.fixed_dictionaries({"type": st.just("object")}, optional={"additionalProperties": types})
+properties = st.builds(
+    lambda kind, rest: kind | rest,
+    types | objects,
+    st.fixed_dictionaries({}, optional={"description": st.text(), "enum": st.lists(st.text(), max_size=2)}),
+)
+parameters = st.fixed_dictionaries(
+    {"type": st.just("object")},
+    optional={"properties": st.dictionaries(names, properties, max_size=4), "required": st.lists(names, max_size=2)},
+)
+functions = st.fixed_dictionaries(
+    {"name": names, "description": st.text(), "parameters": parameters},
+    optional={
+        "return": st.builds(
+            lambda kind, rest: kind | rest, types, st.fixed_dictionaries({}, optional={"description": st.text()})
+        )
+    },
+)
+tools = st.lists(functions | functions.map(lambda function: {"type": "function", "function": function}), max_size=4)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+tag_parts = st.lists(
+    st.sampled_from(["</tool_response>", "</tool_call>", "</", "<", "/", "\\", '"', "\n", "<\\/"]) | st.text(max_size=2)
+).map("".join)
+
+
+def described(parameter: dict[str, Any]) -> str:
+    """The one line that lists the function `f` with the parameter `p`."""
+    prompt = tools_prompt([{"name": "f", "description": "d", "parameters": {"properties": {"p": parameter}}}])
+    return prompt.partition('"description": "')[2].partition("\n")[0]
+
+
+def test_the_template_compared_with_is_the_published_one(reference: Callable[[str], str]) -> None:
+    digest = hashlib.sha256(reference("hermes3_tool_use.jinja").encode()).hexdigest()
+    assert digest == "7ce09d55d3690e06c70b5c07228cc7e8c99c43a23cdc027762be4011efcdea6c"
+
+
+@given(tools)
+def test_the_tools_prompt_is_what_the_models_template_writes(
+    reference: Callable[[str], str], hugging_face: Callable[..., str], offered: list[dict[str, Any]]
+) -> None:
+    expected = hugging_face(reference("hermes3_tool_use.jinja"), tools=offered, messages=[], bos_token="")
+    assert f"<|im_start|>system\n{tools_prompt(offered)}<|im_end|>\n" == expected
+
+
+def test_a_tool_is_listed_as_the_model_was_trained_to_read_it() -> None:
+    parameters = {
+        "type": "object",
+        "properties": {
+            "city": {"type": "string", "description": "The city."},
+            "days": {"type": "integer", "description": " How many.\n"},
+        },
+    }
+    prompt = tools_prompt([{"name": "get_weather", "description": "Get weather.", "parameters": parameters}])
+    assert (
+        '<tools> {"type": "function", "function": {"name": "get_weather", '
+        '"description": "get_weather(city: str, days: int) - Get weather.\n\n'
+        '    Args:\n        city(str): The city.        days(int): How many.", '
+        f'"parameters": {json.dumps(parameters)}}} </tools>Use the following'
+    ) in prompt
+
+
+def test_no_tools_leave_an_empty_list_as_the_template_does() -> None:
+    assert "<tools>  </tools>Use" in tools_prompt([])
+
+
+@pytest.mark.parametrize(
+    ("parameter", "expected"),
+    [
+        ({"type": ["string", "null"]}, "Union[str,None]"),
+        ({"type": "null"}, "None"),
+        ({"type": ["array", "null"]}, "Union[list,None]"),
+        ({"type": "array", "items": {"type": "string"}}, "list[str]"),
+        ({"type": "array", "items": {"type": "array", "items": {"type": "number"}}}, "list[list[float]]"),
+        ({"type": "array"}, "list"),
+        ({"type": "object", "additionalProperties": {"type": "integer"}}, "dict[str, int]"),
+        ({"type": "object", "additionalProperties": False}, "dict"),
+        ({"anyOf": [{"type": "string"}, {"type": "null"}]}, "Union[str,None]"),
+        ({"oneOf": [{"type": "integer"}, {"type": "boolean"}]}, "Union[int,bool]"),
+        ({"enum": ["a", "b"]}, "Any"),
+        ({"type": "date"}, "Any"),
+        ({}, "Any"),
+    ],
+)
+def test_types_the_template_cannot_write_get_a_readable_name(parameter: dict[str, Any], expected: str) -> None:
+    assert described(parameter) == f"f(p: {expected}) - d"
+
+
+@pytest.mark.parametrize("description", [{}, {"description": None}, {"description": ""}])
+def test_a_function_without_description_or_parameters_is_still_listed(description: dict[str, Any]) -> None:
+    prompt = tools_prompt([{"name": "now", **description}])
+    assert (
+        '{"type": "function", "function": {"name": "now", "description": "now() - \n\n", "parameters": {}} </tools>'
+        in prompt
+    )
+
+
+def test_a_parameter_without_description_is_listed_by_name_and_type() -> None:
+    prompt = tools_prompt([{"name": "f", "description": "d", "parameters": {"properties": {"p": {"type": "string"}}}}])
+    assert '    Args:\n        p(str): "' in prompt
+
+
+def test_descriptions_are_written_as_they_are() -> None:
+    assert 'f() - say "hi"\nnow\n\n' in tools_prompt([{"name": "f", "description": 'say "hi"\nnow', "parameters": {}}])
+
+
+def test_a_return_value_is_named_and_described() -> None:
+    function = {
+        "name": "f",
+        "description": "d",
+        "parameters": {},
+        "return": {"type": "number", "description": "degrees"},
+    }
+    assert '"f() -> float - d\n\n\n    Returns:\n        degrees", "parameters": {}}' in tools_prompt([function])
+
+
+def test_the_instructions_end_with_the_form_of_a_call() -> None:
+    assert tools_prompt([]).endswith('<tool_call>\n{"name": <function-name>, "arguments": <args-dict>}\n</tool_call>')
+
+
+@given(name=names, arguments=st.dictionaries(st.text(), json_values, max_size=3))
+def test_a_call_is_json_on_one_line_between_its_tags(name: str, arguments: dict[str, Any]) -> None:
+    opening, text, closing = call_block(name, arguments).split("\n")
+    assert (opening, closing) == ("<tool_call>", "</tool_call>")
+    assert json.loads(text) == {"name": name, "arguments": arguments}
+
+
+@given(name=names | tag_parts, content=json_values | tag_parts | st.dictionaries(tag_parts, tag_parts))
+def test_a_result_cannot_end_its_own_block_and_reads_back_equal(name: str, content: object) -> None:
+    block = response_block(name, content)
+    opening, text, closing = block.split("\n")
+    assert (opening, closing) == ("<tool_response>", "</tool_response>")
+    assert "</" not in text
+    assert json.loads(text) == {"name": name, "content": content}
+
+
+def test_a_result_is_written_as_the_model_was_trained_to_read_it() -> None:
+    assert response_block("get_weather", {"°C": -3}) == (
+        '<tool_response>\n{"name": "get_weather", "content": {"°C": -3}}\n</tool_response>'
+    )
