@@ -11,6 +11,8 @@ HermesError            1    a runtime or model error
 Stops that are not errors have exit codes too: 124 timeout, 130 interrupted, 141 broken pipe, 143 terminated.
 """
 
+from collections.abc import Iterable
+
 
 class HermesError(Exception):
     """What went wrong in one sentence without a full stop, and the hint that helps."""
@@ -57,3 +59,11 @@ EXIT_TIMEOUT = 124
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 EXIT_TERMINATED = 143
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
+    """A hint that names the nearest of `known`, else `otherwise`."""
+    import difflib
+
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {near[0]}?" if near else otherwise

@@ -23,6 +23,24 @@ def data_folder() -> Path:
     return _folder("HERMES_CLI_DATA_DIR", "user_data_path")
 
 
+@cache
+def config_folder() -> Path:
+    """What the user writes or changes: HERMES_CLI_CONFIG_DIR, else the system's folder for settings."""
+    return _folder("HERMES_CLI_CONFIG_DIR", "user_config_path")
+
+
+def prompts_folder() -> Path:
+    """The user's own presets."""
+    return config_folder() / "prompts"
+
+
+def bundled_prompts_folder() -> Path:
+    """The presets that come with the program: in the package, or beside it in a checkout."""
+    package = Path(__file__).parent
+    packed = package / "prompts"
+    return packed if packed.is_dir() else package.parent / "prompts"
+
+
 def models_folder() -> Path:
     """GGUF files here are found by name."""
     return data_folder() / "models"

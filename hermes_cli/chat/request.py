@@ -19,6 +19,17 @@ class Sampling:
     seed: int | None = None
 
 
+# The least and the most each may be, in a request as in a preset.
+SAMPLING_RANGES: dict[str, tuple[float, float]] = {
+    "temperature": (0, 100),
+    "top_k": (0, 2**31 - 1),
+    "top_p": (0, 1),
+    "min_p": (0, 1),
+    "repeat_penalty": (0.01, 100),
+    "seed": (0, 2**32 - 1),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """One model call. `max_tokens` limits the answer, None lets it run to the end of the window."""

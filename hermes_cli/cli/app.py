@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hermes_cli import __version__
-from hermes_cli.cli import ask, chat, doctor
+from hermes_cli.cli import ask, chat, doctor, presets
 
 app = typer.Typer(
     name="hermes",
@@ -18,6 +18,7 @@ app = typer.Typer(
 app.command("ask")(ask.ask)
 app.command("chat")(chat.chat)
 app.command("doctor")(doctor.doctor)
+app.add_typer(presets.app, name="presets")
 
 
 def say_version(wanted: bool) -> None:

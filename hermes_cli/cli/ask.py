@@ -32,6 +32,8 @@ _CODE_BLOCK = re.compile(
 def ask(
     prompt: Annotated[list[str] | None, typer.Argument(help="What to ask; - reads stdin.")] = None,
     model: options.Model = None,
+    preset: options.Preset = None,
+    var: options.Variables = None,
     system: options.System = None,
     file: options.Files = None,
     temperature: options.Temperature = None,
@@ -53,7 +55,9 @@ def ask(
     ] = False,
     extract: Annotated[bool, typer.Option("--extract", "-x", help="Only the answer's first code block.")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the answer to this file.")] = None,
-    timeout: Annotated[float | None, typer.Option("--timeout", min=0.001, help="Stop after so many seconds.")] = None,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", min=0.001, max=1e6, help="Stop after so many seconds.")
+    ] = None,
     stats: Annotated[bool, typer.Option("--stats", help="Tell length and speed on stderr.")] = False,
     color: options.ColorChoice = "auto",
     verbose: options.Verbose = False,
@@ -63,7 +67,7 @@ def ask(
     Prompt and piped text together: the words, a blank line, then the text. With -f each file follows, named.
     """
     console.use_color(color)
-    from hermes_cli.cli.opening import ChatSettings
+    from hermes_cli.cli.opening import ChatSettings, with_preset
     from hermes_cli.engine.local_backend import LoadOptions
 
     settings = ChatSettings(
@@ -75,6 +79,7 @@ def ask(
         load=LoadOptions(ctx, options.gpu_layer_count(gpu_layers), kv_type, threads, template),
         verbose=verbose,
     )
+    settings = with_preset(settings, preset, options.variable_values(var or ()))
     text = prompt_text(prompt or (), file or ())
     if dry_run:
         return _show_prompt(text, settings, as_json)

@@ -12,6 +12,8 @@ from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
 
 def chat(
     model: options.Model = None,
+    preset: options.Preset = None,
+    var: options.Variables = None,
     system: options.System = None,
     file: options.Files = None,
     temperature: options.Temperature = None,
@@ -35,7 +37,7 @@ def chat(
     With lines piped in, each line is a turn. Files given with -f go into the first message.
     """
     console.use_color(color)
-    from hermes_cli.cli.opening import ChatSettings, open_session
+    from hermes_cli.cli.opening import ChatSettings, open_session, with_preset
     from hermes_cli.engine.local_backend import LoadOptions
     from hermes_cli.terminal import repl
 
@@ -48,6 +50,7 @@ def chat(
         load=LoadOptions(ctx, options.gpu_layer_count(gpu_layers), kv_type, threads, template),
         verbose=verbose,
     )
+    settings = with_preset(settings, preset, options.variable_values(var or ()))
     attached = "\n\n".join(wrapped(path) for path in file or ())
     loading = CancelToken()
     try:

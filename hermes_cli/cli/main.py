@@ -1,11 +1,12 @@
 """The program: `main(argv)` runs a command and turns every error into one line, one hint and an exit code."""
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
 
 from hermes_cli import __version__
-from hermes_cli.errors import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, HermesError, UsageError
+from hermes_cli.errors import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, HermesError, OutputError, UsageError
 from hermes_cli.terminal import console
 
 
@@ -25,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _silence_stdout()
         return EXIT_BROKEN_PIPE
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            return _fail(OutputError(f"cannot write: {error.strerror}", "free some space"))
         return _fail(HermesError(f"{type(error).__name__}: {error}", "this is a bug; HERMES_CLI_DEBUG=1 shows where"))
 
 
@@ -44,6 +47,10 @@ def _run(given: list[str]) -> int:
         raise UsageError(problem.format_message().rstrip("."), f"hermes{known_command(given)} --help") from problem
     except typer.Abort:
         return EXIT_INTERRUPTED
+    except SystemExit as leaving:
+        if isinstance(leaving.__context__, BrokenPipeError):
+            raise leaving.__context__ from None  # Typer makes exit code 1 of it
+        raise
 
 
 def _default_command() -> str:

@@ -1,6 +1,7 @@
 """From options to a session that can be asked: the model found and loaded, with what the user should know said."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, Sampling
@@ -8,6 +9,7 @@ from hermes_cli.engine.backend import Backend
 from hermes_cli.engine.local_backend import LoadOptions, open_backend
 from hermes_cli.engine.native_model import Model
 from hermes_cli.engine.prompt import Prompt, PromptWriter
+from hermes_cli.errors import UsageError
 from hermes_cli.models.find import DEMO_NAME, ModelSpec, find_model
 from hermes_cli.session import Session, opening_messages
 from hermes_cli.terminal.console import StatusLine, notice
@@ -24,6 +26,25 @@ class ChatSettings:
     stop: tuple[str, ...] = ()
     load: LoadOptions = field(default_factory=LoadOptions)
     verbose: bool = False
+
+
+def with_preset(settings: ChatSettings, name: str | None, values: Mapping[str, str]) -> ChatSettings:
+    """The settings with a preset's where they leave something open. Raises UsageError."""
+    if values and (name is None or settings.system_prompt is not None):
+        raise UsageError("--var has no preset's prompt to fill", "name the preset with --preset, without --system")
+    if name is None:
+        return settings
+    from hermes_cli.store.presets import fill, find_preset
+
+    preset = find_preset(name)
+    given = {key: value for key, value in asdict(settings.sampling).items() if value is not None}
+    return replace(
+        settings,
+        model=settings.model or preset.model,
+        system_prompt=fill(preset, values) if settings.system_prompt is None else settings.system_prompt,
+        sampling=replace(preset.sampling, **given),
+        max_tokens=settings.max_tokens or preset.max_tokens,
+    )
 
 
 def open_session(settings: ChatSettings, cancel: CancelToken) -> Session:

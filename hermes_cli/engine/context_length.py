@@ -13,6 +13,8 @@ _COMPUTE_BYTES = 300_000_000
 def choose(model: Model, wanted: int | None, kv_type: KvType, *, on_gpu: bool) -> int:
     """`wanted` if it is possible, else as much of the default as fits. Raises UsageError, EngineError."""
     trained = model.trained_context_length
+    if trained < 1:
+        raise EngineError(f"the model's header gives a window of {trained:,} tokens", "download the model again")
     per_token = model.kv_bytes_per_token(kv_type)
     fits = trained if on_gpu else _fitting(per_token, model.size_bytes)
     if wanted is None:

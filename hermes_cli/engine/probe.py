@@ -14,7 +14,6 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from hermes_cli import paths
@@ -25,6 +24,7 @@ QUESTION = "What is 2 plus 3?"
 ANSWER_PART = "5"
 TIMEOUT_S = 20.0
 _VERSION = 1
+_NO_LIBRARY = 3
 _CRASHES = {signal.SIGSEGV, signal.SIGILL, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGTRAP, signal.SIGSYS}
 
 
@@ -37,12 +37,12 @@ class Verdict:
     failures: dict[str, str] = field(default_factory=dict)
 
 
-def verdict() -> Verdict:
+def verdict(timeout_s: float = TIMEOUT_S) -> Verdict:
     """The remembered verdict for this library and CPU, else a new one (about half a second). Raises EngineError."""
     key = fingerprint()
     remembered = _read()
     if key not in remembered:
-        remembered[key] = asdict(_prove())
+        remembered[key] = asdict(_prove(timeout_s))
         _write(remembered)
     return Verdict(**remembered[key])
 
@@ -61,11 +61,11 @@ def fingerprint() -> str:
     return hashlib.sha256(json.dumps([facts, demo.st_size, demo.st_mtime_ns]).encode()).hexdigest()[:32]
 
 
-def _prove() -> Verdict:
+def _prove(timeout_s: float) -> Verdict:
     """Try the fast setting, then the safe one, then the GPU with whichever worked."""
     failures: dict[str, str] = {}
     for extra_buffers in (True, False):
-        reason, has_gpu = _try(extra_buffers=extra_buffers, gpu=False)
+        reason, has_gpu = _try(timeout_s, extra_buffers=extra_buffers, gpu=False)
         if reason is None:
             break
         failures["extra_buffers" if extra_buffers else "cpu"] = reason
@@ -76,35 +76,38 @@ def _prove() -> Verdict:
         )
     gpu: bool | None = None
     if has_gpu:
-        reason, _ = _try(extra_buffers=extra_buffers, gpu=True)
+        reason, _ = _try(timeout_s, extra_buffers=extra_buffers, gpu=True)
         gpu = reason is None
         if reason is not None:
             failures["gpu"] = reason
     return Verdict(extra_buffers=extra_buffers, gpu=gpu, failures=failures)
 
 
-def _try(*, extra_buffers: bool, gpu: bool) -> tuple[str | None, bool]:
+def _try(timeout_s: float, *, extra_buffers: bool, gpu: bool) -> tuple[str | None, bool]:
     """Why a child with these settings failed, None if it did not; and whether it found a GPU."""
     # -P: a file in the working folder must not be able to take the place of a module.
     command = [sys.executable, "-P", "-m", "hermes_cli.engine.probe", str(int(extra_buffers)), str(int(gpu))]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     try:
         child = subprocess.run(
             command,
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=TIMEOUT_S,
+            timeout=timeout_s,
             check=False,
             start_new_session=True,  # a Ctrl-C at the terminal is no verdict on the library
         )
     except subprocess.TimeoutExpired:
-        return f"no answer within {TIMEOUT_S:.0f} s", False
+        return f"no answer within {timeout_s:.0f} s", False
     if child.returncode < 0:
         return f"killed by {_crash_name(-child.returncode)}", False
     output = child.stdout.decode("utf-8", "replace")
+    said = child.stderr.decode("utf-8", "replace").strip().splitlines()
+    if child.returncode == _NO_LIBRARY:
+        raise EngineError(*said[-2:])
     if child.returncode:
-        return (child.stderr.decode("utf-8", "replace").strip().splitlines() or ["unknown error"])[-1], False
+        return (said or ["unknown error"])[-1], False
     has_gpu, _, answer = output.partition("\n")
     return (None if ANSWER_PART in answer else f"a wrong answer: {answer.strip()!r}"), has_gpu == "gpu"
 
@@ -145,7 +148,11 @@ def main(arguments: Sequence[str]) -> None:
 
     signal.alarm(2 * int(TIMEOUT_S))  # also when nobody is left to end a child that hangs
     extra_buffers, gpu = (argument == "1" for argument in arguments)
-    os.write(1, b"gpu\n" if native.supports_gpu() else b"cpu\n")
+    try:
+        os.write(1, b"gpu\n" if native.supports_gpu() else b"cpu\n")
+    except EngineError as problem:
+        os.write(2, f"{problem.message}\n{problem.hint}\n".encode())
+        os._exit(_NO_LIBRARY)
     model = Model(paths.DEMO_MODEL, extra_buffers=extra_buffers, gpu_layers=-1 if gpu else 0)
     context = Context(model, context_length=512, batch_size=128, threads=1)
     sampler = Sampler([("greedy", ())])
@@ -162,4 +169,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except EngineError as problem:
+        sys.exit(problem.message)

@@ -47,14 +47,17 @@ def installed_models() -> list[ModelSpec]:
 
 
 def _looks_like_path(name: str) -> bool:
-    return name.endswith(".gguf") or os.sep in name or name.startswith("~") or Path(name).exists()
+    return name.endswith(".gguf") or os.sep in name or name.startswith("~") or os.path.exists(name)  # noqa: PTH110
 
 
 def _model_file(path: Path) -> ModelSpec:
-    if not path.exists():
+    # os.path never raises here, pathlib does: for a name that is too long, for a folder that may not be read.
+    if not os.path.exists(path):  # noqa: PTH110
         raise ModelNotFound(f"there is no file {path}", "check the path; `--model demo` always works")
     if path.is_dir():
         raise ModelNotFound(f"{path} is a folder, not a GGUF file", _folder_hint(path))
+    if not path.is_file():
+        raise ModelNotFound(f"{path} is not a file that can be read twice", "give the path of a GGUF file")
     try:
         with path.open("rb") as file:
             magic = file.read(4)

@@ -69,12 +69,13 @@ class FileOutput:
     """A file that gets its name only when the answer is complete; devices and pipes are written directly."""
 
     def __init__(self, path: Path) -> None:
-        self._path = Path(os.path.realpath(path))
+        self._path = path
         self._temporary: Path | None = None
         try:
-            if self._path.exists() and not stat.S_ISREG(self._path.stat().st_mode):
-                self._file: BinaryIO = self._path.open("wb")
+            if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+                self._file: BinaryIO = path.open("wb")
             else:
+                self._path = Path(os.path.realpath(path))
                 mode = self._path.stat().st_mode & 0o777 if self._path.exists() else 0o666 & ~_umask()
                 handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
                 self._temporary, self._file = Path(name), os.fdopen(handle, "wb")
@@ -86,6 +87,8 @@ class FileOutput:
         """Append `text`."""
         try:
             self._file.write(text.encode("utf-8", "replace"))
+            if not self._temporary:
+                self._file.flush()
         except OSError as error:
             raise self._failed(error) from error
 

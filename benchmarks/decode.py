@@ -1,0 +1,87 @@
+"""Decoding speed of `hermes ask` in a pipe beside llama-bench and the high-level llama-cpp-python API.
+
+Same library files, same GGUF, same threads, greedy, interleaved. llama-bench is built from the source of the
+installed llama-cpp-python and finds that package's libraries through LD_LIBRARY_PATH.
+Usage: python -m benchmarks.decode LLAMA_BENCH [--threads 2] [--tokens 1000] [--depth 0] [--rounds 7] [--model GGUF]
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.endless_model import endless_copy
+from benchmarks.rounds import interleaved, table
+from hermes_cli import paths
+from hermes_cli.engine import native
+
+WORD = "hello "
+HIGH_LEVEL = """
+import sys, time
+from llama_cpp import Llama
+path, threads, tokens, words = sys.argv[1], *map(int, sys.argv[2:5])
+llama = Llama(path, n_ctx=4096, n_threads=threads, n_threads_batch=threads, verbose=False)
+messages = [{"role": "user", "content": "hello " * words}]
+stream = llama.create_chat_completion(messages, stream=True, max_tokens=tokens, temperature=0.0, repeat_penalty=1.0)
+times = []
+for chunk in stream:
+    sys.stdout.write(chunk["choices"][0]["delta"].get("content") or "")
+    sys.stdout.flush()
+    times.append(time.perf_counter())
+print((tokens - 1) / (times[-1] - times[1]), file=sys.stderr)
+"""
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("llama_bench", type=Path)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--tokens", type=int, default=1000)
+    parser.add_argument("--depth", type=int, default=0, help="tokens in the window before the first one measured")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--model", type=Path, help="default: the demo model without an end of turn")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        model = given.model or endless_copy(paths.DEMO_MODEL, Path(folder) / "endless.gguf")
+        measures = {
+            "llama-bench, flash attention off": lambda: llama_bench(given, model, 0),
+            "llama-bench, flash attention on": lambda: llama_bench(given, model, 1),
+            "hermes ask": lambda: hermes_ask(given, model),
+            "create_chat_completion": lambda: high_level(given, model),
+        }
+        print(table(interleaved(measures, given.rounds), "llama-bench, flash attention off", "tok/s"))
+
+
+def llama_bench(given: argparse.Namespace, model: Path, flash_attention: int) -> float:
+    """llama-bench's own figure for `tokens` after `depth`."""
+    command = [given.llama_bench, "-m", model, "-t", given.threads, "-p", 0, "-n", given.tokens, "-d", given.depth]
+    command += ["-fa", flash_attention, "-r", 1, "-o", "json"]
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(native.library_folder())}
+    child = subprocess.run([str(part) for part in command], capture_output=True, check=True, env=environment)
+    return float(json.loads(child.stdout)[0]["avg_ts"])
+
+
+def hermes_ask(given: argparse.Namespace, model: Path) -> float:
+    """What --stats tells of an answer that goes through a pipe."""
+    command = [sys.executable, "-m", "hermes_cli", "ask", "-m", model, "-t", "0", "--repeat-penalty", "1"]
+    command += ["--threads", given.threads, "-n", given.tokens, "--ctx", "4096", "--stats", WORD * max(given.depth, 1)]
+    child = subprocess.run([str(part) for part in command], capture_output=True, check=True)
+    found = re.search(r"(\d+) tok · ([\d.]+) tok/s", child.stderr.decode())
+    assert found and int(found[1]) == given.tokens, child.stderr
+    return float(found[2])
+
+
+def high_level(given: argparse.Namespace, model: Path) -> float:
+    """The binding's own chat API, streamed into a pipe."""
+    arguments = [str(part) for part in (model, given.threads, given.tokens, max(given.depth, 1))]
+    child = subprocess.run([sys.executable, "-c", HIGH_LEVEL, *arguments], capture_output=True, check=True)
+    return float(child.stderr.decode().split()[-1])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""`hermes presets`: list, show, write, change and remove presets. What a preset is: store.presets."""
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hermes_cli import paths
+from hermes_cli.errors import OutputError, UsageError
+from hermes_cli.terminal import console, editor
+from hermes_cli.terminal.answer_output import StandardOutput
+
+if TYPE_CHECKING:
+    from hermes_cli.store.presets import Preset
+
+app = typer.Typer(
+    help="System prompts with their sampling, to use with -p: the bundled ones and your own.",
+    rich_markup_mode=None,
+    invoke_without_command=True,
+)
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The name, as in: hermes ask -p NAME")]
+
+_TEMPLATE = """\
+---
+description: {name}, in one line for `hermes presets list`
+# The lines below are only needed where you want something else than usual.
+# sampling:
+#   temperature: 0.8      # 0 always takes the likeliest word
+#   top_k: 50
+#   top_p: 1
+#   min_p: 0
+#   repeat_penalty: 1.1
+#   max_tokens: 500       # stop the answer there
+# variables:              # each must be in the text below, in double braces
+#   language: English     # this default can be changed: --var language=Greek
+#   reader:               # without a default --var must give it
+# model: a model's name, or the path of a GGUF file
+---
+You are a helpful assistant. Put here what the model should know and do.
+"""
+
+
+@app.callback()
+def _alone(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        list_presets()
+
+
+@app.command("list")
+def list_presets() -> None:
+    """List the presets: name, whose it is, what it is for."""
+    from hermes_cli.store.presets import all_presets
+
+    presets, problems = all_presets()
+    _write(_table(presets) if console.is_terminal(sys.stdout) else _tab_separated(presets))
+    for problem in problems:
+        console.notice(f"left out: {problem.message}; {problem.hint}")
+
+
+@app.command("show")
+def show(name: Name) -> None:
+    """Print a preset as it is written."""
+    from hermes_cli.store.presets import preset_file, preset_text
+
+    _write(preset_text(preset_file(name)))
+
+
+@app.command("new")
+def new(
+    name: Name,
+    source: Annotated[str | None, typer.Option("--from", metavar="PRESET", help="Begin with a copy of this.")] = None,
+) -> None:
+    """Write a new preset of your own, and open it in $VISUAL or $EDITOR on a terminal."""
+    from hermes_cli.store.presets import create, find_preset, preset_file, preset_text
+
+    text = preset_text(preset_file(source)) if source else _TEMPLATE.format(name=name)
+    path = create(name, text)
+    _write(f"{path}\n")
+    if editor.on_terminal():
+        editor.edit(path)
+        find_preset(name)
+
+
+@app.command("edit")
+def edit(name: Name) -> None:
+    """Open a preset in $VISUAL or $EDITOR; a bundled one is copied to your own folder first."""
+    from hermes_cli.store.presets import create, find_preset, own_file, preset_file, preset_text
+
+    path = own_file(name)
+    copy = "" if preset_file(name) == path else preset_text(preset_file(name))
+    if copy:
+        create(name, copy)
+    try:
+        editor.edit(path)
+    finally:
+        if copy and path.exists() and path.read_bytes() == copy.encode():
+            path.unlink()
+            console.notice(f"nothing was changed; {name} stays the bundled one")
+    find_preset(name)
+
+
+@app.command("rm")
+def remove(name: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> int:
+    """Remove a preset of your own. The bundled ones stay."""
+    from hermes_cli.store.presets import own_file, preset_file
+
+    path = own_file(name)
+    if preset_file(name) != path:
+        raise UsageError(f"{name} is bundled and cannot be removed", f"change it instead: hermes presets edit {name}")
+    if not yes and not console.is_terminal(sys.stdin):
+        raise UsageError("nobody is here to confirm", f"remove it without asking: hermes presets rm --yes {name}")
+    if not yes and not typer.confirm(f"Remove {path}?", err=True):
+        return 1
+    try:
+        path.unlink()
+    except OSError as error:
+        raise OutputError(f"cannot remove {path}: {error.strerror}", f"look at it: ls -ld '{path}'") from error
+    return 0
+
+
+@app.command("path")
+def folder() -> None:
+    """Print the folder of your own presets."""
+    _write(f"{paths.prompts_folder()}\n")
+
+
+def _table(presets: Iterable["Preset"]) -> str:
+    """Aligned columns, for people."""
+    rows = [("name", "", "description"), *_rows(presets)]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    return "".join(f"{name:<{widths[0]}}  {owner:<{widths[1]}}  {what}\n" for name, owner, what in rows)
+
+
+def _tab_separated(presets: Iterable["Preset"]) -> str:
+    """A line each, for programs."""
+    return "".join("\t".join(row) + "\n" for row in _rows(presets))
+
+
+def _rows(presets: Iterable["Preset"]) -> list[tuple[str, str, str]]:
+    return [(preset.name, "bundled" if preset.bundled else "own", preset.description) for preset in presets]
+
+
+def _write(text: str) -> None:
+    """To stdout as it is, or made harmless for a terminal."""
+    StandardOutput().write(text)

@@ -1,0 +1,1 @@
+"""What is kept: presets, the bundled ones and the user's own."""

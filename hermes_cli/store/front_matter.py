@@ -1,0 +1,49 @@
+"""Text that begins with YAML between two `---` lines: taken apart, with faults told in words for its author."""
+
+import re
+
+import yaml
+
+_BLOCK = re.compile(r"---[ \t]*\n(?P<yaml>.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
+
+
+class Fault(ValueError):
+    """What is wrong with the text: half a sentence that follows the name of the file."""
+
+
+class _Loader(yaml.BaseLoader):
+    """Every scalar stays text as written (`no`, `1.10`, `2024-01-01`), except null; a key may stand once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
+        mapping: dict[object, object] = super().construct_mapping(node, deep)
+        if len(mapping) < len(node.value):
+            raise yaml.constructor.ConstructorError(problem="a key stands twice", problem_mark=node.start_mark)
+        return mapping
+
+
+_NULL = "tag:yaml.org,2002:null"
+_Loader.add_implicit_resolver(_NULL, re.compile(r"(?:~|null|)$"), ["~", "n", ""])
+_Loader.add_constructor(_NULL, lambda loader, node: None)
+
+
+def read(text: str) -> tuple[dict[object, object], str]:
+    """The front matter's keys and values (text, None, lists and mappings), and the text after it. Raises Fault."""
+    found = _BLOCK.match(text)
+    if not found:
+        raise Fault("has no front matter: description and settings between two `---` lines at the top")
+    try:
+        fields = yaml.load(found["yaml"], _Loader)
+    except yaml.YAMLError as error:
+        raise Fault(_in_words(error)) from error
+    except RecursionError as error:
+        raise Fault("nests its front matter too deeply") from error
+    if not isinstance(fields, dict | None):
+        raise Fault("needs `key: value` lines as its front matter")
+    return fields or {}, text[found.end() :]
+
+
+def _in_words(error: yaml.YAMLError) -> str:
+    """The fault and its line in the file; the front matter begins on line 2."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return f"has a fault in line {error.problem_mark.line + 2}: {error.problem}"
+    return f"has faulty front matter: {error}"

@@ -1,0 +1,28 @@
+"""The user's own editor, opened on a file."""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from hermes_cli.errors import HermesError, UsageError
+from hermes_cli.terminal.console import is_terminal
+
+
+def on_terminal() -> bool:
+    """Whether a person can type into an editor here."""
+    return is_terminal(sys.stdin) and is_terminal(sys.stdout)
+
+
+def edit(path: Path) -> None:
+    """Open `path` with $VISUAL or $EDITOR, on a terminal otherwise with vi, and wait until it is closed."""
+    command = os.environ.get("VISUAL") or os.environ.get("EDITOR") or ("vi" if on_terminal() else "")
+    if not command.strip():
+        raise UsageError("there is no editor to open", f"set EDITOR, or change the file yourself: {path}")
+    try:
+        code = subprocess.run([*shlex.split(command), path]).returncode
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot start the editor {command}: {error}", "set EDITOR to one that is here") from error
+    if code:
+        raise HermesError(f"the editor {command} ended with code {code}", f"the file is {path}")

@@ -1,0 +1,286 @@
+"""`hermes presets` and `-p`: the real program, with a folder of presets of each test's own."""
+
+import json
+import shlex
+import stat
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hermes_cli import paths
+from hermes_cli.chat.request import Sampling
+from hermes_cli.cli.opening import ChatSettings, with_preset
+from tests.cli.conftest import OnTerminal, assert_failed, exit_code
+from tests.conftest import Hermes, Result, child_environment
+
+MINE = "---\ndescription: mine\nmodel: demo\nsampling: {temperature: 0.3, max_tokens: 7}\n---\nSay less.\n"
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's folder of presets, not made yet; children see it, this process does not."""
+    monkeypatch.setenv("HERMES_CLI_CONFIG_DIR", str(tmp_path / "config"))
+    return tmp_path / "config" / "prompts"
+
+
+@pytest.fixture
+def mine(own: Path) -> Path:
+    """A preset of the user's own, `mine`."""
+    own.mkdir(parents=True)
+    file = own / "mine.md"
+    file.write_text(MINE)
+    return file
+
+
+def modes(*files: Path) -> list[int]:
+    return [stat.S_IMODE(file.stat().st_mode) for file in files]
+
+
+def prompt(result: Result) -> str:
+    """The prompt of `ask --dry-run --json`."""
+    assert result.code == 0, result
+    text: str = json.loads(result.out)["prompt"]
+    return text
+
+
+def editor(tmp_path: Path, script: str) -> Mapping[str, str]:
+    """EDITOR set to a program that runs `script` with the file as `path`."""
+    program = tmp_path / "an editor.py"
+    program.write_text(f"import sys, pathlib\npath = pathlib.Path(sys.argv[-1])\n{script}\n")
+    return {"EDITOR": f"{sys.executable} {shlex.quote(str(program))}", "VISUAL": ""}
+
+
+def test_list_is_one_line_each_in_a_pipe(hermes: Hermes, mine: Path) -> None:
+    rows = [line.split("\t") for line in hermes("presets", "list").out.decode().splitlines()]
+    assert ["mine", "own", "mine"] in rows
+    assert ["json", "bundled", "Answers with one JSON value and nothing else"] in rows
+    assert rows == sorted(rows)
+    assert hermes("presets").out == hermes("presets", "list").out
+
+
+def test_list_is_a_table_on_a_terminal(on_terminal: OnTerminal, mine: Path) -> None:
+    mine.write_text('---\ndescription: "red \\e[31m"\n---\n')
+    child = on_terminal("presets", "list")
+    child.expect("mine         own      red \u241b\\[31m\r\n")
+    assert exit_code(child) == 0
+
+
+def test_list_leaves_out_what_cannot_be_used_and_says_so(hermes: Hermes, mine: Path) -> None:
+    mine.write_text("broken")
+    result = hermes("presets", "list")
+    assert result.code == 0
+    assert b"mine\t" not in result.out and b"json\t" in result.out
+    assert result.err.startswith(f"left out: the preset {mine} has no front matter")
+    assert len(result.err.splitlines()) == 1
+
+
+def test_show_prints_the_file(hermes: Hermes, own: Path) -> None:
+    assert hermes("presets", "show", "json").out == (paths.bundled_prompts_folder() / "json.md").read_bytes()
+    assert_failed(hermes("presets", "show", "jsno"), 2, "there is no preset jsno")
+    assert_failed(hermes("presets", "show", "../../etc/passwd"), 2, "is not a preset's name")
+
+
+def test_path_prints_the_folder(hermes: Hermes, own: Path) -> None:
+    assert hermes("presets", "path").out.decode() == f"{own}\n"
+
+
+def test_new_writes_a_template_that_works(hermes: Hermes, own: Path) -> None:
+    file = own / "fresh.md"
+    assert hermes("presets", "new", "fresh").out.decode() == f"{file}\n"
+    assert modes(file, own, own.parent) == [0o600, 0o700, 0o700]
+    assert "You are a helpful assistant." in prompt(
+        hermes("ask", "-m", "demo", "-p", "fresh", "--dry-run", "--json", "hi")
+    )
+    assert_failed(hermes("presets", "new", "fresh"), 2, "exists already")
+    assert_failed(hermes("presets", "new", "../fresh"), 2, "is not a preset's name")
+
+
+def test_every_comment_of_the_template_is_true(hermes: Hermes, own: Path) -> None:
+    hermes("presets", "new", "fresh")
+    file = own / "fresh.md"
+    lines = file.read_text().splitlines()
+    settings = [line.removeprefix("# ") if line.startswith("# ") and ":" in line else line for line in lines]
+    text = "\n".join(line for line in settings if not line.startswith(("#", "model")))
+    file.write_text(f"{text} For {{{{reader}}}}, in {{{{language}}}}.\n")
+    asked = hermes("ask", "-m", "demo", "-p", "fresh", "--var", "reader=me", "--dry-run", "--json", "hi")
+    assert prompt(asked).count("For me, in English.") == 1
+
+
+def test_new_from_another_is_a_copy(hermes: Hermes, own: Path) -> None:
+    hermes("presets", "new", "mine", "--from", "coder")
+    assert (own / "mine.md").read_bytes() == (paths.bundled_prompts_folder() / "coder.md").read_bytes()
+    assert_failed(hermes("presets", "new", "other", "--from", "nothing"), 2, "there is no preset nothing")
+    assert not (own / "other.md").exists()
+
+
+def test_new_opens_the_editor_on_a_terminal(on_terminal: OnTerminal, own: Path, tmp_path: Path) -> None:
+    child = on_terminal("presets", "new", "fresh", **editor(tmp_path, f"path.write_text({MINE!r})"))
+    assert exit_code(child) == 0
+    assert (own / "fresh.md").read_text() == MINE
+
+
+def test_edit_copies_a_bundled_preset_first(hermes: Hermes, own: Path, tmp_path: Path) -> None:
+    changes = editor(tmp_path, 'path.write_text(path.read_text().replace("---\\n", "---\\nmodel: demo\\n", 1))')
+    assert hermes("presets", "edit", "json", env=changes).code == 0
+    assert modes(own / "json.md", own) == [0o600, 0o700]
+    bundled = (paths.bundled_prompts_folder() / "json.md").read_text()
+    assert (own / "json.md").read_text() == bundled.replace("---\n", "---\nmodel: demo\n", 1)
+    assert "model:" not in bundled
+
+
+def test_edit_without_a_change_leaves_no_copy(hermes: Hermes, own: Path, tmp_path: Path) -> None:
+    result = hermes("presets", "edit", "json", env=editor(tmp_path, "pass"))
+    assert (result.code, result.err) == (0, "nothing was changed; json stays the bundled one\n")
+    assert not (own / "json.md").exists()
+
+
+def test_edit_checks_what_was_written(hermes: Hermes, mine: Path, tmp_path: Path) -> None:
+    result = hermes("presets", "edit", "mine", env=editor(tmp_path, 'path.write_text("oops")'))
+    assert_failed(result, 2, "has no front matter")
+    assert "hermes presets edit mine" in result.err
+    assert mine.read_text() == "oops"
+    assert hermes("presets", "edit", "mine", env=editor(tmp_path, f"path.write_text({MINE!r})")).code == 0
+
+
+def test_edit_tells_of_an_editor_that_fails(hermes: Hermes, mine: Path, tmp_path: Path) -> None:
+    assert_failed(hermes("presets", "edit", "mine", env={"EDITOR": "", "VISUAL": ""}), 2, "there is no editor to open")
+    assert_failed(hermes("presets", "edit", "mine", env={"EDITOR": "no-such-editor"}), 2, "cannot start the editor")
+    assert_failed(hermes("presets", "edit", "mine", env={"EDITOR": "'"}), 2, "cannot start the editor")
+    assert_failed(hermes("presets", "edit", "mine", env=editor(tmp_path, "sys.exit(3)")), 1, "ended with code 3")
+    assert mine.read_text() == MINE
+
+
+def test_rm_removes_only_the_users_own(hermes: Hermes, mine: Path) -> None:
+    assert_failed(hermes("presets", "rm", "mine"), 2, "nobody is here to confirm")
+    assert mine.exists()
+    assert hermes("presets", "rm", "mine", "--yes").code == 0
+    assert not mine.exists()
+    assert_failed(hermes("presets", "rm", "--yes", "mine"), 2, "there is no preset mine")
+    assert_failed(hermes("presets", "rm", "--yes", "json"), 2, "json is bundled and cannot be removed")
+    assert_failed(hermes("presets", "rm", "--yes", "../mine"), 2, "is not a preset's name")
+
+
+def test_rm_of_a_link_leaves_what_it_points_to(hermes: Hermes, own: Path, tmp_path: Path) -> None:
+    own.mkdir(parents=True)
+    (tmp_path / "kept.md").write_text(MINE)
+    (own / "link.md").symlink_to(tmp_path / "kept.md")
+    (own / "folder.md").mkdir()
+    assert hermes("presets", "rm", "--yes", "link").code == 0
+    assert (tmp_path / "kept.md").exists() and not (own / "link.md").is_symlink()
+    assert_failed(hermes("presets", "rm", "--yes", "folder"), 1, "cannot remove")
+
+
+@pytest.mark.parametrize(("answer", "code", "left"), [("n", 1, True), ("", 1, True), ("y", 0, False)])
+def test_rm_asks_on_a_terminal(on_terminal: OnTerminal, mine: Path, answer: str, code: int, left: bool) -> None:
+    child = on_terminal("presets", "rm", "mine")
+    child.expect_exact("[y/N]")
+    child.sendline(answer)
+    assert exit_code(child) == code
+    assert mine.exists() == left
+
+
+def test_a_preset_works_in_a_pipe(hermes: Hermes, own: Path) -> None:
+    result = hermes("ask", "-m", "demo", "-p", "summarise", "--dry-run", stdin="A long text.\n")
+    text = result.out.decode()
+    assert "tokens" in result.err
+    assert text.startswith("<|im_start|>system\nSummarise the text") and "{{" not in text
+    assert text.endswith("<|im_start|>user\nA long text.<|im_end|>\n<|im_start|>assistant\n\n")
+
+
+def test_the_default_preset_is_what_comes_without_one(hermes: Hermes, own: Path) -> None:
+    plain = hermes("ask", "-m", "demo", "--dry-run", "--json", "hi")
+    assert hermes("ask", "-m", "demo", "--dry-run", "--json", "-p", "default", "hi").out == plain.out
+    assert "system" not in prompt(plain)
+
+
+def test_variables_come_from_the_command_line(hermes: Hermes, own: Path) -> None:
+    ask = ("ask", "-m", "demo", "--dry-run", "--json", "hi")
+    assert "into English." in prompt(hermes(*ask, "-p", "translate"))
+    assert "into a=b c." in prompt(
+        hermes(*ask, "-p", "translate", "--var", "language=French", "--var", "language=a=b c")
+    )
+    assert_failed(hermes(*ask, "-p", "interviewer"), 2, "needs a value for role")
+    assert_failed(hermes(*ask, "-p", "translate", "--var", "lang=x"), 2, "has no variable lang")
+    assert_failed(hermes(*ask, "-p", "translate", "--var", "language"), 2, "--var language is not NAME=VALUE")
+    assert_failed(hermes(*ask, "--var", "language=x"), 2, "no preset's prompt to fill")
+    assert_failed(hermes(*ask, "-p", "translate", "-s", "x", "--var", "language=x"), 2, "no preset's prompt to fill")
+
+
+def test_a_marker_in_a_value_is_only_text(hermes: Hermes, own: Path) -> None:
+    result = hermes("ask", "-m", "demo", "--dry-run", "--json", "-p", "translate", "--var", "language=<|im_end|>", "hi")
+    segments = json.loads(result.out)["segments"]
+    assert [part["text"] for part in segments if part["special"]].count("<|im_end|>") == 2
+    assert "into <|im_end|>." in segments[1]["text"]
+
+
+def test_the_users_preset_wins_and_the_given_system_prompt_wins_over_both(hermes: Hermes, mine: Path) -> None:
+    mine.rename(mine.with_name("coder.md"))
+    ask = ("ask", "--dry-run", "--json", "-p", "coder", "hi")
+    assert "<|im_start|>system\nSay less.<|im_end|>" in prompt(hermes(*ask))
+    assert "<|im_start|>system\nSay more.<|im_end|>" in prompt(hermes(*ask, "-s", "Say more."))
+
+
+def test_the_presets_model_goes_before_the_environment_and_after_the_flag(hermes: Hermes, mine: Path) -> None:
+    """`mine` names the demo model, so nothing has to be said about a fallback to it."""
+    ask = ("ask", "--dry-run", "--json", "-p", "mine", "hi")
+    assert prompt(hermes(*ask, env={"HERMES_CLI_MODEL": "nowhere"}))
+    assert_failed(hermes(*ask, "-m", "nowhere"), 3, "nowhere")
+
+
+def test_a_broken_preset_is_an_error_of_one_line(hermes: Hermes, mine: Path) -> None:
+    mine.write_text("---\ndescription: d\nsampling:\n  temprature: 1\n---\n")
+    result = hermes("ask", "-p", "mine", "--dry-run", "hi")
+    assert_failed(result, 2, "unknown key temprature in sampling; did you mean temperature?")
+    assert_failed(hermes("chat", "-p", "mine", stdin="hi\n"), 2, "unknown key temprature")
+    assert_failed(hermes("ask", "-p", "sumarise", "hi"), 2, "there is no preset sumarise")
+
+
+GIVEN: dict[str, tuple[ChatSettings, dict[str, Any]]] = {
+    "nothing": (ChatSettings(), {"sampling": Sampling(temperature=0.1, repeat_penalty=1.0), "max_tokens": 300}),
+    "a zero": (ChatSettings(sampling=Sampling(temperature=0)), {"sampling": Sampling(temperature=0, repeat_penalty=1)}),
+    "a limit": (ChatSettings(max_tokens=5), {"max_tokens": 5}),
+    "the rest": (ChatSettings(sampling=Sampling(seed=1)), {"sampling": Sampling(0.1, None, None, None, 1.0, 1)}),
+    "a prompt": (ChatSettings(system_prompt=""), {"system_prompt": "", "max_tokens": 300}),
+    "a model": (ChatSettings(model="x", stop=("a",)), {"model": "x", "stop": ("a",)}),
+}
+
+
+@pytest.mark.parametrize(("settings", "expected"), GIVEN.values(), ids=GIVEN.keys())
+def test_flags_win_over_the_preset(settings: ChatSettings, expected: dict[str, Any]) -> None:
+    merged = with_preset(settings, "shell", {})
+    assert {key: getattr(merged, key) for key in expected} == expected
+
+
+def test_the_presets_limit_ends_a_real_answer(hermes: Hermes, mine: Path) -> None:
+    answer = json.loads(hermes("ask", "-p", "mine", "--json", "Tell me about the sea.").out)
+    assert answer["usage"]["completion_tokens"] <= 7
+    shorter = json.loads(hermes("ask", "-p", "mine", "-n", "1", "--json", "Tell me about the sea.").out)
+    assert (shorter["usage"]["completion_tokens"], shorter["finish_reason"]) == (1, "length")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["presets", "--help"], ["presets", "path"], ["ask", "--help"]])
+def test_what_needs_no_preset_reads_none(arguments: list[str], own: Path) -> None:
+    """Start-up is what a user waits for every time."""
+    assert not loaded(arguments) & {"yaml", "hermes_cli.store"}
+
+
+def test_ask_without_a_preset_does_not_load_yaml(own: Path) -> None:
+    assert not loaded(["ask", "-m", "demo", "--dry-run", "hi"]) & {"yaml", "hermes_cli.store"}
+    assert {"yaml", "hermes_cli.store"} <= loaded(["ask", "-m", "demo", "--dry-run", "-p", "json", "hi"])
+
+
+def loaded(arguments: list[str]) -> set[str]:
+    """The modules that a run of the program has imported at its end."""
+    code = (
+        "import atexit, os, sys\n"
+        "atexit.register(lambda: os.write(2, ('\\n@' + ' '.join(sys.modules)).encode()))\n"
+        "from hermes_cli.cli.main import main\nsys.exit(main())"
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, env=child_environment()
+    )
+    return set(child.stderr.rpartition("@")[2].split())
