@@ -30,7 +30,9 @@ _CODE_BLOCK = re.compile(
 
 
 def ask(
-    prompt: Annotated[list[str] | None, typer.Argument(help="What to ask; - reads stdin.")] = None,
+    prompt: Annotated[
+        list[str] | None, typer.Argument(metavar="PROMPT", help="What to ask; - reads stdin.")
+    ] = None,
     model: options.Model = None,
     preset: options.Preset = None,
     var: options.Variables = None,
@@ -54,9 +56,11 @@ def ask(
         bool, typer.Option("--dry-run", help="Show the prompt and its tokens; load no weights.")
     ] = False,
     extract: Annotated[bool, typer.Option("--extract", "-x", help="Only the answer's first code block.")] = False,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the answer to this file.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the answer to this file.")
+    ] = None,
     timeout: Annotated[
-        float | None, typer.Option("--timeout", min=0.001, max=1e6, help="Stop after so many seconds.")
+        float | None, typer.Option("--timeout", metavar="S", min=0.001, max=1e6, help="Stop after so many seconds.")
     ] = None,
     stats: Annotated[bool, typer.Option("--stats", help="Tell length and speed on stderr.")] = False,
     color: options.ColorChoice = "auto",

@@ -25,35 +25,57 @@ Files = Annotated[
 ]
 Temperature = Annotated[
     float | None,
-    typer.Option("--temperature", "-t", min=0, max=100, help="0 always takes the likeliest token. [default: 0.8]"),
+    typer.Option(
+        "--temperature", "-t", metavar="T", min=0, max=100, help="0 always takes the likeliest token. [default: 0.8]"
+    ),
 ]
 TopK = Annotated[
     int | None,
-    typer.Option("--top-k", min=0, max=2**31 - 1, help="Choose among the K likeliest tokens; 0: all. [default: 50]"),
+    typer.Option(
+        "--top-k", metavar="K", min=0, max=2**31 - 1, help="Choose among the K likeliest tokens; 0: all. [default: 50]"
+    ),
 ]
 TopP = Annotated[
-    float | None, typer.Option("--top-p", min=0, max=1, help="Keep the likeliest tokens up to this share. [default: 1]")
+    float | None,
+    typer.Option("--top-p", metavar="P", min=0, max=1, help="Keep the likeliest tokens up to this share. [default: 1]"),
 ]
 MinP = Annotated[
-    float | None, typer.Option("--min-p", min=0, max=1, help="Drop tokens below this share of the best. [default: 0]")
+    float | None,
+    typer.Option("--min-p", metavar="P", min=0, max=1, help="Drop tokens below this share of the best. [default: 0]"),
 ]
 RepeatPenalty = Annotated[
     float | None,
     typer.Option(
-        "--repeat-penalty", min=0.01, max=100, help="Above 1: avoid the answer's last 64 tokens. [default: 1.1]"
+        "--repeat-penalty",
+        metavar="R",
+        min=0.01,
+        max=100,
+        help="Above 1: avoid the answer's last 64 tokens. [default: 1.1]",
     ),
 ]
 Seed = Annotated[
-    int | None, typer.Option("--seed", min=0, max=2**32 - 1, help="Same seed, same answer. [default: random]")
+    int | None,
+    typer.Option("--seed", metavar="N", min=0, max=2**32 - 1, help="Same seed, same answer. [default: random]"),
 ]
-MaxTokens = Annotated[int | None, typer.Option("--max-tokens", "-n", min=1, help="Stop the answer after N tokens.")]
+MaxTokens = Annotated[
+    int | None, typer.Option("--max-tokens", "-n", metavar="N", min=1, help="Stop the answer after N tokens.")
+]
 Stop = Annotated[list[str] | None, typer.Option("--stop", metavar="TEXT", help="Stop before this text (repeatable).")]
 ContextLength = Annotated[
-    int | None, typer.Option("--ctx", min=64, help="Window in tokens. [default: up to 8192, what fits]")
+    int | None, typer.Option("--ctx", metavar="N", min=64, help="Window in tokens. [default: up to 8192, what fits]")
 ]
 GpuLayers = Annotated[str, typer.Option("--gpu-layers", metavar="auto|all|N", help="How many layers the GPU computes.")]
 CacheType = Annotated[Literal["f16", "q8_0"], typer.Option("--kv-type", help="Precision of the KV cache.")]
-Threads = Annotated[int | None, typer.Option("--threads", min=1, max=512, help="[default: the physical cores; 1 for a tiny model]")]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        metavar="N",
+        min=1,
+        max=512,
+        help="Threads to compute with. [default: the physical cores; 1 for a tiny model]",
+    ),
+]
 Template = Annotated[
     str, typer.Option("--template", metavar="auto|chatml|embedded|FILE", help="How the conversation is written.")
 ]

@@ -65,7 +65,8 @@ def _stdin_is_data() -> bool:
 
 
 def _read_stdin() -> bytes:
+    """All of it, in pieces: Python looks for a Ctrl-C only between two reads."""
     try:
-        return sys.stdin.buffer.read() if sys.stdin else b""
+        return b"".join(iter(lambda: os.read(0, 1 << 20), b"")) if sys.stdin else b""
     except OSError as error:
         raise UsageError(f"cannot read stdin: {error.strerror}", "pipe text into the command") from error
