@@ -30,9 +30,7 @@ _CODE_BLOCK = re.compile(
 
 
 def ask(
-    prompt: Annotated[
-        list[str] | None, typer.Argument(metavar="PROMPT", help="What to ask; - reads stdin.")
-    ] = None,
+    prompt: Annotated[list[str] | None, typer.Argument(metavar="PROMPT", help="What to ask; - reads stdin.")] = None,
     model: options.Model = None,
     preset: options.Preset = None,
     var: options.Variables = None,

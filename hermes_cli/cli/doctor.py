@@ -6,6 +6,9 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from hermes_cli import __version__, paths
 from hermes_cli.cli import options
@@ -16,9 +19,16 @@ from hermes_cli.terminal.sanitize import one_line
 Finding = tuple[str, str]
 
 
-def doctor(color: options.ColorChoice = "auto") -> int:
+def doctor(
+    again: Annotated[bool, typer.Option("--again", help="Prove llama.cpp anew, as after a new driver.")] = False,
+    color: options.ColorChoice = "auto",
+) -> int:
     """Tell what this machine has, what is used, what is wrong and what mends it. Exits 1 if the engine does not run."""
     console.use_color(color)
+    if again:
+        from hermes_cli.engine import probe
+
+        probe.forget()
     healthy = True
     findings = [*_program(), *_machine()]
     try:

@@ -7,6 +7,7 @@ import ctypes
 import importlib
 import importlib.util
 import os
+import re
 import sys
 import types
 from collections import deque
@@ -120,7 +121,8 @@ def _log_callback(bindings: Any) -> Any:
 
 def _say_abort(message: bytes | None) -> None:
     """The last word before llama.cpp would abort: a plain error, then a plain exit."""
-    reason = (message or b"").decode("utf-8", "replace").strip().replace("\n", " ")
+    # It begins with a source file, in a folder of whoever built the library.
+    reason = re.sub(r"^\S*/(?=[^/\s]+:\d+: )", "", " ".join((message or b"").decode("utf-8", "replace").split()))
     hint = "a damaged model file can cause this: see whether `--model demo` works, and `hermes doctor`"
     os.write(2, f"error: llama.cpp stopped: {reason}\nhint: {hint}\n".encode())
     os._exit(EngineError.exit_code)

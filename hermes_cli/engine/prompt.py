@@ -1,7 +1,7 @@
 """From messages to token ids: which format a model speaks, and tokenising so that no content becomes a marker."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from hermes_cli.chat.message import Message
 from hermes_cli.engine.native_model import Model
 from hermes_cli.errors import EngineError, UsageError
 from hermes_cli.formats import chatml
-from hermes_cli.formats.segment import Segment, merged
+from hermes_cli.formats.segment import Segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class PromptWriter:
 
     def write(self, messages: Iterable[Message]) -> Prompt:
         """The prompt that asks for the assistant's next message."""
-        segments = self._known(self._write(messages))
+        segments = self._write(messages)
         bos = self._model.bos
         tokens = [] if bos is None else [bos]
         for segment in segments:
@@ -58,10 +58,6 @@ class PromptWriter:
     def _control_pattern(self) -> re.Pattern[str]:
         texts = sorted(filter(None, self._controls), key=len, reverse=True)
         return re.compile("|".join(map(re.escape, texts)) or r"(?!)")
-
-    def _known(self, segments: Sequence[Segment]) -> tuple[Segment, ...]:
-        """Special segments this vocabulary has no token for are only text."""
-        return merged(Segment(part.text, part.special and part.text in self._controls) for part in segments)
 
     def _jinja(self, template: str) -> Callable[[Iterable[Message]], tuple[Segment, ...]]:
         from hermes_cli.formats.jinja_template import JinjaTemplate

@@ -1,0 +1,1 @@
+"""Tests on the real demo model and the real program."""

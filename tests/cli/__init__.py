@@ -1,0 +1,1 @@
+"""Tests of the commands: real child processes, real pipes, real pseudo-terminals."""

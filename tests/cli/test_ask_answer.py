@@ -1,0 +1,142 @@
+"""What `hermes ask` gives: the answer in its forms, and nothing else."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from hermes_cli.engine.native_model import Model
+from tests.conftest import Hermes
+
+GREEDY = ("-m", "demo", "-t", "0")
+SUM = "What is 2 plus 3?"
+SUM_ANSWER = b"2 plus 3 is 5.\n"
+COUNT = "Count from 1 to 30."
+CODE = "Write a Python function named twice that adds two numbers."
+
+
+def test_piped_the_answer_is_the_exact_text_one_newline_and_nothing_else(hermes: Hermes) -> None:
+    assert hermes("ask", *GREEDY, SUM).out == SUM_ANSWER
+    counted = ", ".join(map(str, range(1, 31)))
+    assert hermes("ask", *GREEDY, *COUNT.split()).out.decode() == f"{counted}\n"
+
+
+def test_the_demo_model_says_what_it_is_when_nobody_asked_for_it(hermes: Hermes) -> None:
+    result = hermes("ask", "-t", "0", SUM)
+    assert (result.code, result.out) == (0, SUM_ANSWER)
+    assert re.fullmatch(r"no Hermes 3 model here; .*demo model.*\n", result.err)
+
+
+def test_json_is_one_object_with_these_keys_and_types(hermes: Hermes) -> None:
+    result = hermes("ask", *GREEDY, "--json", "--seed", "7", "Repeat after me: naïve “quotes”")
+    assert (result.out.count(b"\n"), result.out.isascii()) == (1, True)
+    told = json.loads(result.out)
+    kinds = {"answer": str, "finish_reason": str, "model": str, "seed": int, "usage": dict, "timings": dict}
+    assert {key: type(value) for key, value in told.items()} == kinds
+    assert {key: type(value) for key, value in told["usage"].items()} == dict.fromkeys(
+        ("prompt_tokens", "cached_tokens", "completion_tokens"), int
+    )
+    assert {key: type(value) for key, value in told["timings"].items()} == dict.fromkeys(
+        ("load_ms", "first_token_ms", "tokens_per_second"), float
+    )
+    assert (told["finish_reason"], told["seed"], told["usage"]["cached_tokens"]) == ("stop", 7, 0)
+    assert all(value > 0 for value in told["timings"].values())
+
+
+def test_max_tokens_cuts_the_answer_and_says_so(hermes: Hermes) -> None:
+    told = json.loads(hermes("ask", *GREEDY, "--json", "-n", "5", COUNT).out)
+    assert (told["finish_reason"], told["usage"]["completion_tokens"]) == ("length", 5)
+    assert hermes("ask", *GREEDY, "-n", "5", COUNT).out.decode() == told["answer"] + "\n"
+
+
+def test_the_answer_ends_before_a_stop_text(hermes: Hermes) -> None:
+    result = hermes("ask", *GREEDY, "--stop", "never", "--stop", ", 4", "--json", COUNT)
+    told = json.loads(result.out)
+    assert (told["answer"], told["finish_reason"]) == ("1, 2, 3", "stop")
+
+
+def test_the_reported_seed_repeats_a_random_answer_and_another_seed_does_not(
+    hermes: Hermes, endless_path: Path
+) -> None:
+    options = ("ask", "-m", endless_path, "-t", "0.8", "-n", "60", "--json", "Tell me something.")
+    first = json.loads(hermes(*options).out)
+    again = json.loads(hermes(*options, "--seed", str(first["seed"])).out)
+    other = json.loads(hermes(*options, "--seed", str(first["seed"] ^ 1)).out)
+    assert first["answer"] == again["answer"] != other["answer"]
+
+
+def test_temperature_0_gives_the_same_answer_for_every_seed(hermes: Hermes, endless_path: Path) -> None:
+    options = ("ask", "-m", endless_path, "--temperature", "0", "-n", "60", "Tell me something.")
+    assert hermes(*options, "--seed", "1").out == hermes(*options, "--seed", "2").out
+
+
+def test_stats_are_one_line_on_stderr(hermes: Hermes) -> None:
+    result = hermes("ask", *GREEDY, "--stats", SUM)
+    assert result.out == SUM_ANSWER
+    assert re.fullmatch(r"\d+ tok · [\d.]+ tok/s · first [\d.]+ s · ctx \d+/4\.1k\n", result.err)
+
+
+def test_verbose_names_the_model_and_its_window(hermes: Hermes) -> None:
+    result = hermes("ask", *GREEDY, "--verbose", "--ctx", "1024", SUM)
+    assert result.out == SUM_ANSWER
+    assert "llama" in result.err
+    assert "1,024" in result.err
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ((CODE,), "def twice(a, b):\n    return a + b\n"),
+        (("Write some JSON.",), '{"name": "Mira", "age": 31}\n'),
+        (("Show me some Markdown.",), "def add(a, b):\n    return a + b\n"),
+        ((CODE, "--stop", "return"), "def twice(a, b):\n    \n"),
+    ],
+    ids=["python", "json", "after-other-markdown", "fence-never-closed"],
+)
+def test_extract_gives_the_inside_of_the_first_code_block(hermes: Hermes, words: tuple[str, ...], code: str) -> None:
+    assert hermes("ask", *GREEDY, "-x", *words).out.decode() == code
+
+
+def test_extract_without_a_code_block_gives_the_whole_answer_and_a_notice(hermes: Hermes) -> None:
+    result = hermes("ask", *GREEDY, "--extract", SUM)
+    assert (result.code, result.out) == (0, SUM_ANSWER)
+    assert result.err.count("\n") == 1
+    assert "no code block" in result.err
+
+
+def test_dry_run_shows_the_prompt_and_tells_its_length_without_an_answer(hermes: Hermes) -> None:
+    result = hermes("ask", *GREEDY, "--dry-run", "-s", "Be brief.", "Hi there")
+    system, user = "<|im_start|>system\nBe brief.<|im_end|>\n", "<|im_start|>user\nHi there<|im_end|>\n"
+    assert result.out.decode() == f"{system}{user}<|im_start|>assistant\n\n"
+    assert re.fullmatch(r"\d+ tokens\n", result.err)
+
+
+def test_dry_run_json_has_token_ids_that_agree_with_its_segments(hermes: Hermes, demo_path: Path) -> None:
+    text = "What does <|im_end|> mean? Größe, 你好 👋"
+    told = json.loads(hermes("ask", "-m", "demo", "--dry-run", "--json", text).out)
+    assert list(told) == ["prompt", "tokens", "token_count", "segments"]
+    assert told["token_count"] == len(told["tokens"])
+    assert "".join(segment["text"] for segment in told["segments"]) == told["prompt"]
+    model = Model(demo_path, vocab_only=True)
+    try:
+        controls = model.control_tokens()
+        markers = [segment["text"] for segment in told["segments"] if segment["special"]]
+        assert markers == ["<|im_start|>", "<|im_end|>", "<|im_start|>"]
+        first, *rest = told["tokens"]
+        assert first == controls["<|begin_of_text|>"]
+        assert [token for token in rest if token in controls.values()] == [controls[marker] for marker in markers]
+        assert b"".join(map(model.piece, rest)).decode() == told["prompt"]
+    finally:
+        model.close()
+
+
+def test_dry_run_needs_no_weights(hermes: Hermes, vocabulary_path: Path) -> None:
+    options = ("ask", "--dry-run", "--json", "Hello there")
+    assert hermes(*options, "-m", vocabulary_path).out == hermes(*options, "-m", "demo").out
+
+
+def test_markers_spelled_out_in_the_prompt_are_told_of(hermes: Hermes) -> None:
+    result = hermes("ask", *GREEDY, "Repeat after me: <|im_end|>")
+    assert result.code == 0
+    assert re.fullmatch(r"<\|im_end\|> in the prompt: .*plain text.*\n", result.err)

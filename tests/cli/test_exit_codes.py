@@ -1,0 +1,119 @@
+"""Every way to fail: one error line, one hint line, the exit code scripts can rely on, never a traceback."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import assert_failed
+from tests.conftest import Hermes, Result
+
+BAD_VALUES = [
+    *(("--temperature", value) for value in ("warm", "-0.1", "nan", "inf")),
+    *(("--top-k", value) for value in ("-1", "2.5", str(2**31))),
+    *((option, value) for option in ("--top-p", "--min-p") for value in ("-0.1", "1.1", "nan")),
+    *(("--repeat-penalty", value) for value in ("0", "nan")),
+    *(("--seed", value) for value in ("-1", str(2**32), "x")),
+    *((option, "0") for option in ("--max-tokens", "--ctx", "--threads", "--timeout")),
+    *(("--ctx", value) for value in ("1e3", "9" * 30)),
+    *(("--gpu-layers", value) for value in ("x", "-1", "1.5", "9" * 30)),
+    *(("--timeout", value) for value in ("nan", "inf", "soon")),
+    ("--threads", "513"),
+    ("--kv-type", "f8"),
+    ("--color", "blue"),
+    ("--template", "missing.jinja"),
+]
+
+
+@pytest.mark.parametrize(("option", "value"), BAD_VALUES, ids=lambda text: text[:12])
+def test_a_value_out_of_range_is_a_usage_error_that_names_the_option(hermes: Hermes, option: str, value: str) -> None:
+    named = "template" if option == "--template" else option
+    assert_failed(hermes("ask", "-m", "demo", option, value, "Hi"), 2, named)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["ask", "--nope"], "hermes ask --help"),
+        (["chat", "--timeout", "1"], "hermes chat --help"),
+        (["ask", "-o"], "hermes ask --help"),
+        (["doctor", "now"], "hermes doctor --help"),
+        (["nope"], "hermes --help"),
+        (["--nope"], "hermes --help"),
+    ],
+    ids=" ".join,
+)
+def test_what_the_command_line_does_not_know_is_a_usage_error(hermes: Hermes, arguments: list[str], hint: str) -> None:
+    result = hermes(*arguments)
+    assert_failed(result, 2)
+    assert result.err.endswith(f"hint: {hint}\n")
+
+
+def test_a_model_that_is_not_here_gives_3_and_the_nearest_name(hermes: Hermes) -> None:
+    result = hermes("ask", "-m", "demmo", "Hi")
+    assert_failed(result, 3, "there is no model demmo here")
+    assert "did you mean demo?" in result.err
+    assert_failed(hermes("ask", "Hi", env={"HERMES_CLI_MODEL": "/missing.gguf"}), 3, "/missing.gguf")
+    assert_failed(hermes("chat", "-m", "x" * 5000), 3, "there is no model")
+
+
+def test_a_path_that_is_no_model_gives_3_and_says_what_it_is(hermes: Hermes, tmp_path: Path, demo_path: Path) -> None:
+    (tmp_path / "empty.gguf").touch()
+    (tmp_path / "random.gguf").write_bytes(bytes(range(256)) * 40)
+    (tmp_path / "folder.gguf").mkdir()
+    os.mkfifo(tmp_path / "fifo.gguf")
+    kinds = {"empty": "is empty", "random": "is not a GGUF file", "folder": "is a folder", "fifo": "is not a file"}
+    for name, what in {**kinds, "missing": "there is no file"}.items():
+        assert_failed(hermes("ask", "-m", f"{name}.gguf", "Hi", cwd=tmp_path), 3, f"{name}.gguf", what)
+    (tmp_path / "short.gguf").write_bytes(demo_path.read_bytes()[:500_000])
+    assert_failed(hermes("ask", "-m", "short.gguf", "Hi", cwd=tmp_path), 1, "cannot load short.gguf")
+
+
+def test_a_vocabulary_without_weights_cannot_answer(hermes: Hermes, vocabulary_path: Path) -> None:
+    assert_failed(hermes("ask", "-m", vocabulary_path, "Hi"), 1, "cannot load", "tensor")
+
+
+def test_the_time_limit_gives_124(hermes: Hermes, endless_path: Path) -> None:
+    assert hermes("ask", "-m", endless_path, "--timeout", "0.3", "Hi").code == 124
+
+
+def test_a_traceback_shows_only_on_request(hermes: Hermes) -> None:
+    shown = hermes("ask", "--seed", "-1", "Hi", env={"HERMES_CLI_DEBUG": "1"})
+    assert shown.code == 2
+    assert shown.err.startswith("Traceback (most recent call last):\n")
+    assert "\nhint: " in shown.err
+
+
+def test_errors_with_escape_codes_and_newlines_are_one_harmless_line(hermes: Hermes, tmp_path: Path) -> None:
+    nasty = "\x1b[31mred\nhint: rm -rf\r\u202e.gguf"
+    for arguments in (["-m", nasty], ["-f", nasty], ["-s", f"@{nasty}"], [f"--{nasty}"], ["--color", nasty]):
+        result = hermes("ask", *arguments, "Hi", cwd=tmp_path)
+        assert_failed(result, 3 if "-m" in arguments else 2, "[31mred", "hint: rm -rf")
+        assert "\x1b" not in result.err and "\u202e" not in result.err
+    (tmp_path / nasty).write_bytes(b"\xff")
+    result = hermes("ask", "-m", "demo", "--dry-run", "--json", "-f", nasty, cwd=tmp_path)
+    assert json.loads(result.out)["prompt"]
+    assert result.err.startswith("␛[31mred hint: rm")
+    assert result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["--version", "--help", "ask --help", "doctor", "ask -m demo -t 0 Hi"])
+def test_a_full_disk_and_a_closed_pipe_behind_stdout_are_noticed(shell: Callable[[str], Result], command: str) -> None:
+    assert_failed(shell(f"hermes {command} > /dev/full"), 1, "cannot write", "No space left on device")
+    closed = shell(f"{{ hermes {command}; echo $? >&2; }} | true")
+    assert closed.err in ("141\n", "0\n"), "a reader may also leave after the last word"
+
+
+def test_with_stdout_closed_there_is_nowhere_to_answer(shell: Callable[[str], Result]) -> None:
+    for form in ("", "--json", "-x", "--dry-run"):
+        assert_failed(shell(f"hermes ask -m demo {form} Hi >&-"), 1, "stdout is closed")
+
+
+def test_a_stderr_that_is_closed_or_full_is_no_reason_to_fail(shell: Callable[[str], Result]) -> None:
+    for stderr in ("2>&-", "2>/dev/full"):
+        answered = shell(f"hermes ask -t 0 --stats 'What is 2 plus 3?' {stderr}")
+        assert (answered.code, answered.out, answered.err) == (0, b"2 plus 3 is 5.\n", "")
+        assert shell(f"hermes ask -m demmo Hi {stderr}").code == 3
+        assert shell(f"hermes ask --nope {stderr}").code == 2

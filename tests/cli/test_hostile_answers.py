@@ -1,0 +1,36 @@
+"""A model cannot take over the terminal, and what it wrote reaches a pipe unchanged."""
+
+import json
+from pathlib import Path
+
+from hermes_cli.terminal.sanitize import for_terminal
+from tests.cli.conftest import HOSTILE, OnTerminal, exit_code
+from tests.conftest import Hermes
+
+ASK = ("--seed", "1", "-n", "40", "Tell me something.")
+
+
+def test_in_a_pipe_the_codes_arrive_as_they_are(hermes: Hermes, hostile_path: Path) -> None:
+    result = hermes("ask", "-m", hostile_path, *ASK)
+    assert HOSTILE in result.out.decode()
+    told = hermes("ask", "-m", hostile_path, "--json", *ASK).out
+    assert told.isascii() and b"\x1b" not in told
+    assert json.loads(told)["answer"] == result.out.decode().removesuffix("\n")
+
+
+def test_on_a_terminal_they_are_only_shown(hermes: Hermes, on_terminal: OnTerminal, hostile_path: Path) -> None:
+    child = on_terminal("ask", "-m", hostile_path, *ASK, CI="1")
+    child.setecho(False)
+    assert exit_code(child) == 0
+    seen = str(child.before).replace("\r\n", "\n")
+    assert for_terminal(seen) == seen
+    assert "␛[31m␛[2J\ufffd5n" in seen
+
+
+def test_a_model_cannot_bring_them_in_by_its_name(on_terminal: OnTerminal, hostile_path: Path) -> None:
+    child = on_terminal("chat", "-m", hostile_path, CI="1", NO_COLOR="1")
+    child.expect_exact("\n> ")
+    assert "evil␛[31m␛[2J\ufffd5n" in str(child.before)
+    assert "\x1b" not in str(child.before)
+    child.sendeof()
+    assert exit_code(child) == 0

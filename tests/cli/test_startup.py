@@ -1,0 +1,46 @@
+"""What asking for help costs: nothing heavy is imported for it."""
+
+import json
+import subprocess
+import sys
+
+from hermes_cli import __version__
+from tests.conftest import Hermes, child_environment
+
+HEAVY = {"llama_cpp", "rich", "prompt_toolkit", "jinja2", "psutil", "numpy", "platformdirs", "httpx"}
+COMMANDS = [["--version"], ["--help"], ["ask", "--help"], ["chat", "--help"], ["doctor", "--help"]]
+
+
+def loaded_after(*commands: list[str]) -> set[str]:
+    """The modules in a process that ran these commands one after another."""
+    program = (
+        "import json, sys; from hermes_cli.cli.main import main\n"
+        f"codes = [main(arguments) for arguments in {commands!r}]\n"
+        "assert not any(codes), codes; json.dump(list(sys.modules), sys.stderr)"
+    )
+    child = subprocess.run(
+        [sys.executable, "-P", "-c", program], env=child_environment(), capture_output=True, check=True, timeout=60
+    )
+    return set(json.loads(child.stderr))
+
+
+def test_help_imports_neither_the_engine_nor_anything_heavy() -> None:
+    loaded = loaded_after(*COMMANDS)
+    assert loaded & HEAVY == set()
+    assert [name for name in loaded if name.startswith("hermes_cli.engine")] == []
+    assert "hermes_cli.cli.ask" in loaded
+
+
+def test_the_version_is_told_before_typer_is_imported() -> None:
+    assert "typer" not in loaded_after(["--version"])
+
+
+def test_version_and_help_say_what_they_should(hermes: Hermes) -> None:
+    assert hermes("--version").out.decode() == f"hermes {__version__}\n"
+    overview = hermes("--help").out.decode()
+    assert all(f"\n  {command} " in overview for command in ("ask", "chat", "doctor"))
+    assert hermes("-h").out.decode() == overview
+    for arguments in COMMANDS[2:]:
+        shown = hermes(*arguments).out.decode()
+        assert shown.startswith(f"Usage: hermes {arguments[0]} ")
+        assert max(map(len, shown.splitlines())) <= 80

@@ -1,0 +1,202 @@
+"""What all tests share: folders of their own, the demo model, a backend on it, and the real program as a child.
+
+Nothing here or below touches the user's folders. The library probe runs once for real and is remembered in them.
+"""
+
+import ctypes
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from gguf import GGUFReader
+from hypothesis import settings
+
+import hermes_cli
+from hermes_cli import paths
+from hermes_cli.engine import native
+from hermes_cli.engine.local_backend import LoadOptions, LocalBackend, open_backend
+
+settings.register_profile("same every time", derandomize=True, deadline=None)
+settings.load_profile("same every time")
+
+PACKAGE_PARENT = Path(hermes_cli.__file__).parents[1]
+_COLOUR_VARIABLES = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Folders of the tests' own and no settings from outside, for this process and all it starts."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in (*os.environ, *_COLOUR_VARIABLES):
+            if name in _COLOUR_VARIABLES or (name.startswith("HERMES_CLI_") and name != "HERMES_CLI_TEST_MODEL"):
+                environment.delenv(name, raising=False)
+        environment.setenv("HERMES_CLI_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        environment.setenv("HERMES_CLI_CONFIG_DIR", str(tmp_path_factory.mktemp("config")))
+        environment.setenv("HERMES_CLI_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def demo_path() -> Path:
+    """The GGUF of the demo model in the package."""
+    return paths.DEMO_MODEL
+
+
+@pytest.fixture(scope="module")
+def backend(demo_path: Path) -> Iterator[LocalBackend]:
+    """The demo model, open; the tests of a module share it and what its cache holds."""
+    with open_backend(demo_path, LoadOptions(context_length=2048)) as opened:
+        yield opened
+
+
+class Result:
+    """What a run of the program left. A test that never reads `err` says that stderr stays empty."""
+
+    def __init__(self, code: int, out: bytes, err: str) -> None:
+        self.code, self.out, self._err = code, out, err
+        self.err_was_read = False
+
+    @property
+    def err(self) -> str:
+        """Everything on stderr."""
+        self.err_was_read = True
+        return self._err
+
+    def __repr__(self) -> str:
+        return f"Result(code={self.code}, out={self.out!r}, err={self._err!r})"
+
+
+class Hermes(Protocol):
+    """Runs `hermes` with `args` to its end. `stdin` is piped in, None means there is none; `env` changes variables."""
+
+    def __call__(
+        self,
+        *args: str | Path,
+        stdin: bytes | str | None = None,
+        env: Mapping[str, str | None] | None = None,
+        cwd: Path | None = None,
+        timeout_s: float = 60,
+    ) -> Result: ...
+
+
+def child_environment(changes: Mapping[str, str | None] | None = None) -> dict[str, str]:
+    """The environment of a child that finds the same hermes_cli from any folder; None removes a variable."""
+    merged = {**os.environ, "PYTHONPATH": str(PACKAGE_PARENT), **(changes or {})}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+def hermes_command(*args: str | Path) -> list[str]:
+    """The command line that starts the real program; like the installed script it does not import from where it is."""
+    return [sys.executable, "-P", "-m", "hermes_cli", *map(str, args)]
+
+
+@pytest.fixture
+def hermes() -> Iterator[Hermes]:
+    """Runs the real program. At the end of the test every stderr that was not looked at must have been empty."""
+    results: list[Result] = []
+
+    def run(
+        *args: str | Path,
+        stdin: bytes | str | None = None,
+        env: Mapping[str, str | None] | None = None,
+        cwd: Path | None = None,
+        timeout_s: float = 60,
+    ) -> Result:
+        data = stdin.encode() if isinstance(stdin, str) else stdin
+        with subprocess.Popen(
+            hermes_command(*args),
+            stdin=subprocess.DEVNULL if data is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=child_environment(env),
+            cwd=cwd,
+        ) as child:
+            try:
+                out, err = child.communicate(data, timeout_s)
+            except BaseException:
+                child.kill()
+                raise
+        results.append(Result(child.returncode, out, err.decode("utf-8", "replace")))
+        return results[-1]
+
+    yield run
+    noisy = [result for result in results if not result.err_was_read and result.err]
+    assert not noisy, f"stderr must be empty where a test does not read it: {noisy}"
+
+
+class Script(Protocol):
+    """Runs Python code that may break; `env` adds variables. `code` of the result is negative after a native crash."""
+
+    def __call__(
+        self, code: str, *args: str | Path, env: Mapping[str, str] | None = None, timeout_s: float = 60
+    ) -> Result: ...
+
+
+@pytest.fixture
+def script() -> Script:
+    """Runs Python code in a child process, where a native crash harms nobody; stderr is for the test to judge."""
+
+    def run(code: str, *args: str | Path, env: Mapping[str, str] | None = None, timeout_s: float = 60) -> Result:
+        command = [sys.executable, "-c", textwrap.dedent(code), *map(str, args)]
+        child = subprocess.run(command, capture_output=True, env=child_environment(env), timeout=timeout_s, check=False)
+        return Result(child.returncode, child.stdout, child.stderr.decode("utf-8", "replace"))
+
+    return run
+
+
+BrokenLibrary = Callable[..., Path]
+
+
+@pytest.fixture
+def broken_library(tmp_path: Path) -> BrokenLibrary:
+    """Makes a folder for LLAMA_CPP_LIB_PATH whose library has the faults named, as macros of broken_library.c."""
+    compiler = shutil.which(os.environ.get("CC", "cc"))
+    if compiler is None or native.library_folder().joinpath("libllama.so.0").exists() is False:
+        pytest.skip("needs a C compiler and the shared libraries of Linux")
+    bindings = native.library()
+    params = bindings.llama_model_params
+
+    def build(*faults: str) -> Path:
+        folder = tmp_path / "-".join(("lib", *faults)).lower()
+        folder.mkdir()
+        real = native.library_folder().absolute()
+        subprocess.run(
+            [
+                *(compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", *(f"-D{fault}" for fault in faults)),
+                *(f"-DPARAMS_BYTES={ctypes.sizeof(params)}", f"-DEXTRA_AT={params.use_extra_bufts.offset}"),
+                f"-DBATCH_BYTES={ctypes.sizeof(bindings.llama_batch)}",
+                *("-o", str(folder / "libllama.so"), str(Path(__file__).with_name("broken_library.c"))),
+                *(f"-L{real}", "-Wl,--no-as-needed", "-l:libllama.so.0", f"-Wl,-rpath,{real}"),
+                f"-Wl,-rpath-link,{real}",
+            ],
+            check=True,
+        )
+        return folder
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def endless_path(demo_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the demo model that never ends its turn: its end tokens are as unlikely as a token never used."""
+    file = tmp_path_factory.mktemp("endless") / "endless.gguf"
+    data = bytearray(demo_path.read_bytes())
+    reader = GGUFReader(demo_path)
+    tokens: list[str] = reader.fields["tokenizer.ggml.tokens"].contents()
+    output = next(tensor for tensor in reader.tensors if tensor.name == "output.weight")
+    row_bytes = output.n_bytes // len(tokens)
+
+    def row(token: str) -> slice:
+        start = output.data_offset + tokens.index(token) * row_bytes
+        return slice(start, start + row_bytes)
+
+    for end in ("<|im_end|>", "<|end_of_text|>"):
+        data[row(end)] = data[row("<|reserved_special_token_0|>")]
+    file.write_bytes(data)
+    return file

@@ -1,0 +1,1 @@
+"""Tests of the engine: the real llama.cpp, in this process and in children that may break."""

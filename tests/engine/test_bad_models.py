@@ -1,0 +1,249 @@
+"""Files that are no usable model: one error line, one hint line and the right exit code, never a crash."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from gguf import GGUFReader
+
+from hermes_cli.errors import EngineError, ModelNotFound, UsageError
+from tests.conftest import Hermes, Script
+from tests.gguf_copy import changed_copy
+
+BROKEN, NOT_FOUND, WRONG_USE = EngineError.exit_code, ModelNotFound.exit_code, UsageError.exit_code
+
+
+def refusal(hermes: Hermes, *args: str | Path) -> tuple[int, str]:
+    """The exit code and the error of `hermes ask` where nothing else may be said."""
+    result = hermes("ask", *args, "hi")
+    assert result.out == b""
+    lines = result.err.splitlines()
+    assert len(lines) == 2, result
+    assert lines[0].startswith("error: ") and lines[1].startswith("hint: ") and len(lines[1]) > len("hint: ")
+    return result.code, lines[0].removeprefix("error: ")
+
+
+def _folder(path: Path, _: Path) -> None:
+    path.mkdir()
+
+
+def _dangling_link(path: Path, _: Path) -> None:
+    path.symlink_to(path.parent / "nowhere.gguf")
+
+
+def _link_to_itself(path: Path, _: Path) -> None:
+    path.symlink_to(path)
+
+
+def _empty(path: Path, _: Path) -> None:
+    path.touch()
+
+
+def _text(path: Path, _: Path) -> None:
+    path.write_text("<html>404 Not Found</html>")
+
+
+def _three_bytes(path: Path, _: Path) -> None:
+    path.write_bytes(b"GGU")
+
+
+def _only_the_magic(path: Path, _: Path) -> None:
+    path.write_bytes(b"GGUF")
+
+
+def _random_after_the_magic(path: Path, _: Path) -> None:
+    path.write_bytes(b"GGUF" + bytes(range(256)) * 64)
+
+
+def _other_byte_order(path: Path, demo: Path) -> None:
+    data = demo.read_bytes()
+    path.write_bytes(data[:4] + data[4:8][::-1] + data[8:])
+
+
+def _bert(path: Path, demo: Path) -> None:
+    changed_copy(demo, path, metadata={"general.architecture": "bert"})
+
+
+def _made_up_architecture(path: Path, demo: Path) -> None:
+    changed_copy(demo, path, metadata={"general.architecture": "tralala"})
+
+
+def _no_tokenizer(path: Path, demo: Path) -> None:
+    changed_copy(demo, path, without=("tokenizer.",))
+
+
+def _empty_tokenizer(path: Path, demo: Path) -> None:
+    changed_copy(demo, path, without=("tokenizer.",), metadata={"tokenizer.ggml.model": "no_vocab"})
+
+
+def _vocabulary_only(path: Path, demo: Path) -> None:
+    changed_copy(demo, path, weights=False)
+
+
+def _no_window(path: Path, demo: Path) -> None:
+    changed_copy(demo, path, metadata={"llama.context_length": 0})
+
+
+def _window_past_all_numbers(path: Path, demo: Path) -> None:
+    changed_copy(demo, path, metadata={"llama.context_length": 2**32 - 1})
+
+
+def _layers_past_all_numbers(path: Path, demo: Path) -> None:
+    changed_copy(demo, path, metadata={"llama.block_count": 2**31})
+
+
+def _all_tokens_alike(path: Path, demo: Path) -> None:
+    tokens: list[str] = GGUFReader(demo).fields["tokenizer.ggml.tokens"].contents()
+    changed_copy(demo, path, renamed_tokens=dict.fromkeys(tokens, "x"))
+
+
+def _encoder(path: Path, demo: Path) -> None:
+    changed_copy(demo, path, metadata={"llama.attention.causal": False})
+
+
+@pytest.mark.parametrize(
+    ("make", "code", "says"),
+    [
+        (_folder, NOT_FOUND, "is a folder"),
+        (_dangling_link, NOT_FOUND, "there is no file"),
+        (_link_to_itself, NOT_FOUND, "model.gguf"),
+        (_empty, NOT_FOUND, "is empty"),
+        (_text, NOT_FOUND, "is not a GGUF file"),
+        (_three_bytes, NOT_FOUND, "is not a GGUF file"),
+        (_only_the_magic, BROKEN, "cannot load"),
+        (_random_after_the_magic, BROKEN, "cannot load"),
+        (_other_byte_order, BROKEN, "cannot load"),
+        (_bert, BROKEN, "cannot load"),
+        (_made_up_architecture, BROKEN, "tralala"),
+        (_no_tokenizer, BROKEN, "tokenizer"),
+        (_empty_tokenizer, BROKEN, "has no tokenizer"),
+        (_vocabulary_only, BROKEN, "cannot load"),
+        (_no_window, BROKEN, "a window of 0 tokens"),
+        (_window_past_all_numbers, BROKEN, "a window of -1 tokens"),
+        (_layers_past_all_numbers, BROKEN, "llama.cpp stopped"),
+        (_all_tokens_alike, BROKEN, "llama.cpp stopped"),
+        (_encoder, BROKEN, "is not a chat model"),
+    ],
+)
+def test_a_file_that_is_no_model_is_refused_in_plain_words(
+    hermes: Hermes, demo_path: Path, tmp_path: Path, make: Callable[[Path, Path], None], code: int, says: str
+) -> None:
+    file = tmp_path / "model.gguf"
+    make(file, demo_path)
+    told, error = refusal(hermes, "-m", file)
+    assert (told, says in error) == (code, True), error
+
+
+def test_a_file_that_is_not_there_is_refused_in_plain_words(hermes: Hermes, tmp_path: Path) -> None:
+    code, error = refusal(hermes, "-m", tmp_path / "nowhere.gguf")
+    assert (code, error) == (NOT_FOUND, f"there is no file {tmp_path / 'nowhere.gguf'}")
+
+
+def test_a_name_nobody_has_is_refused_in_plain_words(hermes: Hermes) -> None:
+    assert refusal(hermes, "-m", "gemini") == (NOT_FOUND, "there is no model gemini here")
+
+
+@pytest.mark.parametrize("share", [0.0001, 0.005, 0.5, 0.9999])
+def test_a_truncated_model_is_refused_in_plain_words(
+    hermes: Hermes, demo_path: Path, tmp_path: Path, share: float
+) -> None:
+    data = demo_path.read_bytes()
+    file = tmp_path / "cut.gguf"
+    file.write_bytes(data[: int(len(data) * share)])
+    code, error = refusal(hermes, "-m", file)
+    assert code == BROKEN
+    assert error.startswith(f"cannot load {file}: ") and "no reason given" not in error
+
+
+@pytest.mark.parametrize("name", ["with space.gguf", "mödel.gguf", "line\nbreak.gguf", "\x1b[31mred.gguf"])
+def test_an_odd_file_name_cannot_break_the_error_line(hermes: Hermes, tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.write_bytes(b"GGUF")
+    code, error = refusal(hermes, "-m", file)
+    assert code == BROKEN
+    assert "\x1b" not in error
+
+
+@pytest.mark.parametrize("length", ["0", "-1", "63", "many", "4097", "99999999999999999999"])
+def test_an_impossible_window_is_wrong_use(hermes: Hermes, length: str) -> None:
+    code, error = refusal(hermes, "-m", "demo", "--ctx", length)
+    assert (code, "--ctx" in error) == (WRONG_USE, True)
+
+
+def test_a_window_beyond_the_memory_is_refused_before_it_is_taken(
+    hermes: Hermes, demo_path: Path, tmp_path: Path
+) -> None:
+    file = changed_copy(demo_path, tmp_path / "wide.gguf", metadata={"llama.context_length": 2**31 - 1})
+    code, error = refusal(hermes, "-m", file, "--ctx", str(2**31 - 1))
+    assert code == BROKEN
+    assert "GB beside the model, more than is free here" in error
+
+
+def test_a_wide_window_that_nobody_asked_for_is_cut_to_what_is_sensible(
+    hermes: Hermes, demo_path: Path, tmp_path: Path
+) -> None:
+    file = changed_copy(demo_path, tmp_path / "wide.gguf", metadata={"llama.context_length": 2**31 - 1})
+    result = hermes("ask", "-m", file, "-v", "-t0", "What is 2 plus 3?")
+    assert (result.code, result.out) == (0, b"2 plus 3 is 5.\n")
+    assert "ctx 8,192" in result.err
+
+
+FLIP_BYTES = """
+import random, sys
+from pathlib import Path
+from hermes_cli.chat.message import Message
+from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.engine.local_backend import LoadOptions, open_backend
+from hermes_cli.errors import HermesError
+
+demo, file, header_bytes = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2]), int(sys.argv[3])
+request = GenerationRequest((Message("user", "hi"),), Sampling(seed=1), max_tokens=4)
+for variant in range(60):
+    choose = random.Random(variant)
+    data = bytearray(demo)
+    low, high = ((4, 2000), (4, header_bytes), (header_bytes - 8000, header_bytes))[variant % 3]
+    for _ in range(choose.choice((1, 3, 8))):
+        data[choose.randrange(low, high)] = choose.randrange(256)
+    file.write_bytes(data)
+    print(variant, end=" ", flush=True)
+    try:
+        with open_backend(file, LoadOptions(context_length=256)) as backend:
+            print("answered", list(backend.generate(request, CancelToken()))[-1].reason, flush=True)
+    except HermesError as error:
+        print("refused", error.message, flush=True)
+"""
+
+
+def test_a_damaged_header_is_refused_or_survived(script: Script, demo_path: Path, tmp_path: Path) -> None:
+    result = script(FLIP_BYTES, demo_path, tmp_path / "damaged.gguf", str(GGUFReader(demo_path).data_offset))
+    told = result.out.decode().splitlines()
+    assert (result.code, len(told), result.err) == (0, 60, ""), result
+    refused, answered = ([line for line in told if f" {word} " in line] for word in ("refused", "answered"))
+    assert len(refused) + len(answered) == 60
+    assert len(refused) > 20
+    assert not any(line.endswith("no reason given") for line in refused)
+
+
+DAMAGED_WEIGHTS = """
+import sys
+from pathlib import Path
+from hermes_cli.chat.message import Message
+from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.engine.local_backend import LoadOptions, open_backend
+
+demo, file, header_bytes = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2]), int(sys.argv[3])
+for filling in (b"\\xff", b"\\x00", b"\\x7c"):
+    file.write_bytes(demo[:header_bytes] + filling * (len(demo) - header_bytes))
+    with open_backend(file, LoadOptions(context_length=256)) as backend:
+        for sampling in (Sampling(temperature=0), Sampling(seed=1), Sampling(seed=1, top_k=0, top_p=0.5, min_p=0.1)):
+            request = GenerationRequest((Message("user", "hi"),), sampling, max_tokens=8)
+            print(list(backend.generate(request, CancelToken()))[-1].reason)
+"""
+
+
+def test_weights_that_are_not_numbers_give_nonsense_but_no_crash(
+    script: Script, demo_path: Path, tmp_path: Path
+) -> None:
+    result = script(DAMAGED_WEIGHTS, demo_path, tmp_path / "nan.gguf", str(GGUFReader(demo_path).data_offset))
+    assert (result.code, result.err) == (0, "")
+    assert set(result.out.decode().split()) <= {"stop", "length"}

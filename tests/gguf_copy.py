@@ -1,0 +1,66 @@
+"""Changed copies of a GGUF, written with the `gguf` package: other metadata, other tokens, no weights."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gguf import GGUFReader, GGUFValueType, GGUFWriter
+
+_KIND_OF = {str: GGUFValueType.STRING, bool: GGUFValueType.BOOL, int: GGUFValueType.UINT32}
+_NOT_COPIED = "GGUF."
+
+
+def changed_copy(
+    source: Path,
+    target: Path,
+    *,
+    metadata: Mapping[str, str | int | bool] | None = None,
+    without: tuple[str, ...] = (),
+    renamed_tokens: Mapping[str, str] | None = None,
+    weights: bool = True,
+) -> Path:
+    """Copy `source` with `metadata` set, keys beginning with one of `without` left out and tokens renamed."""
+    reader = GGUFReader(source)
+    changes, renamed = dict(metadata or {}), dict(renamed_tokens or {})
+    writer = GGUFWriter(target, str(changes.pop("general.architecture", "llama")))
+    for name, field in reader.fields.items():
+        if name == "general.architecture" or name in changes or name.startswith((_NOT_COPIED, *without)):
+            continue
+        value: Any = field.contents()
+        if name == "tokenizer.ggml.tokens":
+            value = [renamed.get(token, token) for token in value]
+        writer.add_key_value(name, value, field.types[0], field.types[-1] if len(field.types) > 1 else None)
+    for name, new in changes.items():
+        writer.add_key_value(name, new, _KIND_OF[type(new)])
+    for tensor in reader.tensors if weights else ():
+        writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    if weights:
+        writer.write_tensors_to_file()
+    writer.close()
+    return target
+
+
+def written_vocabulary(target: Path, tokens: list[str], merges: list[str], controls: list[str], template: str) -> Path:
+    """A GGUF with a byte-level BPE vocabulary like Llama 3's and a chat template, without weights."""
+    writer = GGUFWriter(target, "llama")
+    writer.add_context_length(8192)
+    writer.add_embedding_length(64)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(64)
+    writer.add_head_count(2)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("llama-bpe")
+    writer.add_token_list([*tokens, *controls])
+    writer.add_token_types([1] * len(tokens) + [3] * len(controls))
+    writer.add_token_merges(merges)
+    writer.add_bos_token_id(len(tokens))
+    writer.add_eos_token_id(len(tokens) + 1)
+    writer.add_add_bos_token(True)
+    writer.add_chat_template(template)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    return target

@@ -1,0 +1,1 @@
+"""Tests of which weights are used."""

@@ -1,0 +1,55 @@
+"""When stderr is coloured: the option decides, then NO_COLOR, then FORCE_COLOR, then whether it is a terminal."""
+
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from tests.conftest import Hermes, child_environment, hermes_command
+
+FAILING = ("ask", "-m", "demmo", "Hi")
+RED = "\x1b[1;31merror: \x1b[0m"
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "colored"),
+    [
+        ((), {}, False),
+        ((), {"FORCE_COLOR": "1"}, True),
+        ((), {"FORCE_COLOR": "0"}, False),
+        ((), {"FORCE_COLOR": ""}, False),
+        ((), {"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+        (("--color", "always"), {"NO_COLOR": "1"}, True),
+        (("--color", "never"), {"FORCE_COLOR": "1"}, False),
+        (("--color", "auto"), {}, False),
+    ],
+)
+def test_colours_in_a_pipe(
+    hermes: Hermes, options: tuple[str, ...], environment: dict[str, str], colored: bool
+) -> None:
+    result = hermes(*FAILING, *options, env=environment)
+    assert (RED in result.err, "\x1b" in result.err) == (colored, colored)
+    assert "error: " in result.err or colored
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "colored"),
+    [
+        ((), {"TERM": "xterm"}, True),
+        ((), {"TERM": "dumb"}, False),
+        ((), {"TERM": "xterm", "NO_COLOR": "1"}, False),
+        (("--color", "never"), {"TERM": "xterm"}, False),
+    ],
+)
+def test_colours_on_a_terminal(
+    options: tuple[str, ...], environment: dict[str, str], colored: bool, tmp_path: Path
+) -> None:
+    command, *rest = hermes_command(*FAILING, *options)
+    child = pexpect.spawn(
+        command, rest, env=child_environment(environment), cwd=str(tmp_path), encoding="utf-8", timeout=60
+    )
+    shown = child.read()
+    child.close()
+    assert child.exitstatus == 3
+    assert "there is no model demmo here" in shown
+    assert (RED in shown, "\x1b" in shown) == (colored, colored)
