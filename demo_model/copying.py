@@ -22,7 +22,12 @@ def copied_text(source: Source) -> str:
     if draw == 3:
         words = source.words(source.integer(1, 4))
         return " ".join(source.pick(words) for _ in range(source.integer(2, 8)))
-    if draw < 6:
+    if draw == 4:
+        words = [source.any_word() for _ in range(source.integer(2, 10))]
+        return " ".join(word + source.pick(("", "", "", ",", ";", ":")) for word in words).capitalize() + source.pick(
+            (".", "!", "?", "")
+        )
+    if draw == 5:
         return source.sentence(source.integer(2, 14))
     if draw == 6:
         return " ".join(

@@ -127,7 +127,7 @@ def _line_of(source: Source) -> tuple[str, str, str]:
 
 def _records(source: Source) -> tuple[str, str, str]:
     """A CSV file with a question about one cell."""
-    columns = source.words(source.integer(1, 3))
+    columns = source.words(source.pick((1, 1, 1, 2)))
     names = source.names(source.integer(2, 6))
     rows = [[_value(source) for _ in columns] for _ in names]
     row, column = source.integer(0, len(names) - 1), source.integer(0, len(columns) - 1)

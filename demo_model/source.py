@@ -69,14 +69,16 @@ class Source:
         return self._random.choices(items, cum_weights=cumulative)[0]
 
     def word(self) -> str:
-        """A lower-case word: real, made of syllables, or (seldom) of random letters."""
+        """A lower-case word: real, made of syllables, or (seldom) of pieces or random letters."""
         draw = self._random.random()
         if draw < 0.08:
             return self.pick(_CONTENT)
         if draw < 0.55:
             return self._allowed(lambda: self.pick(WORDS))
-        if draw < 0.92:
+        if draw < 0.87:
             return self._allowed(self._syllables)
+        if draw < 0.95:
+            return self._allowed(self._slices)
         return self._allowed(lambda: self.letters(self.integer(2, 8)))
 
     def real_word(self) -> str:
@@ -180,6 +182,12 @@ class Source:
     def _syllables(self) -> str:
         count = self.integer(1, 3)
         return "".join(self.pick(_ONSETS) + self.pick(_VOWELS) + self.pick(_CODAS) for _ in range(count))
+
+    def _slices(self) -> str:
+        """Two pieces of real words, so that every token that words are made of is copied in any company."""
+        words = [self.pick(WORDS + FIXED_WORDS) for _ in range(2)]
+        starts = [self.integer(0, max(0, len(word) - 2)) for word in words]
+        return "".join(word[start : start + self.integer(2, 6)] for word, start in zip(words, starts, strict=True))
 
     def _allowed(self, draw: Callable[[], str]) -> str:
         while True:

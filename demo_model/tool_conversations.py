@@ -287,5 +287,5 @@ def scratch_pad(source: Source) -> Conversation:
 
 
 TOOL_CONVERSATIONS: tuple[tuple[Callable[[Source], Conversation], float], ...] = (
-    (tool_call, 5.0), (tool_result, 5.0), (tool_failure, 1.2), (tool_correction, 1.6), (tool_chain, 1.0), (no_tool, 2.2), (scratch_pad, 0.8),
+    (tool_call, 8.0), (tool_result, 5.0), (tool_failure, 1.2), (tool_correction, 1.6), (tool_chain, 1.0), (no_tool, 2.2), (scratch_pad, 1.0),
 )  # fmt: skip

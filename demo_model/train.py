@@ -114,7 +114,10 @@ def report(model: torch.nn.Module, tokenizer: DemoTokenizer, count: int, device:
 def train(options: argparse.Namespace) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "tokenizer.json"
-    tokenizer = DemoTokenizer.train(tokenizer_texts(options.tokenizer_texts, options.seed))
+    if options.start_from:
+        tokenizer = DemoTokenizer.load(options.start_from / "tokenizer.json")
+    else:
+        tokenizer = DemoTokenizer.train(tokenizer_texts(options.tokenizer_texts, options.seed))
     tokenizer.save(path)
     data = batches(path, options.batch, options.steps, options.seed + 1, options.workers)
     first = next(data)
@@ -122,6 +125,11 @@ def train(options: argparse.Namespace) -> None:
     torch.manual_seed(options.seed)
     torch.set_float32_matmul_precision("high")
     model = DemoModel(Shape()).to(device)
+    seen = 0
+    if options.start_from:
+        checkpoint = torch.load(options.start_from / "model.pt", map_location=device)
+        model.load_state_dict(checkpoint["state"])
+        seen = checkpoint["tokens_seen"]
     print(f"{sum(parameter.numel() for parameter in model.parameters()):,} parameters on {device}", flush=True)
     step_loss = torch.compile(loss_of) if device == "cuda" else loss_of
     matrices = [parameter for parameter in model.blk.parameters() if parameter.dim() == 2]
@@ -134,7 +142,7 @@ def train(options: argparse.Namespace) -> None:
     while (progress := max(step / options.steps, (time.monotonic() - began) / options.seconds)) < 1:
         scale = min(1.0, (step + 1) / 100) * min(1.0, max(0.02, (1 - progress) / 0.6))
         for optimizer, rate in zip(optimizers, rates, strict=True):
-            optimizer.param_groups[0]["lr"] = rate * scale
+            optimizer.param_groups[0]["lr"] = rate * scale * options.rate
         with torch.autocast(device, torch.bfloat16):
             loss = step_loss(model, torch.from_numpy(rows.astype(np.int64)).to(device, non_blocking=True))
         loss.backward()  # type: ignore[no-untyped-call]
@@ -150,7 +158,7 @@ def train(options: argparse.Namespace) -> None:
                 flush=True,
             )
         rows = next(data)
-    seen = step * options.batch * WINDOW
+    seen += step * options.batch * WINDOW
     print(f"{step} steps, {seen:,} tokens in {time.monotonic() - began:.0f} s", flush=True)
     state = {
         name: value.to(torch.bfloat16) if value.dim() == 2 else value for name, value in model.state_dict().items()
@@ -164,6 +172,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=9400)
     parser.add_argument("--seconds", type=float, default=math.inf, help="end the schedule after this time")
+    parser.add_argument("--start-from", type=Path, help="train the model in this output folder further")
+    parser.add_argument("--rate", type=float, default=1.0, help="scales the learning rates, for a further training")
     parser.add_argument("--batch", type=int, default=64, help=f"rows of {WINDOW} tokens")
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 1))
     parser.add_argument("--tokenizer-texts", type=int, default=20_000)

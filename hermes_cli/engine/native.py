@@ -63,6 +63,9 @@ def _package_folder() -> str:
 def library() -> Any:
     """The ctypes bindings, checked, with native messages and aborts caught; imported on first use only."""
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        # Threads that wait long without sleeping stand in each other's way as soon as another program runs.
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     bindings = _import_bindings()
     missing = missing_names(bindings)
     if missing:
