@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from gguf import GGUFReader
 from hypothesis import settings
 
 import hermes_cli
+from benchmarks.endless_model import endless_copy
 from hermes_cli import paths
 from hermes_cli.engine import native
 from hermes_cli.engine.local_backend import LoadOptions, LocalBackend, open_backend
@@ -184,19 +184,5 @@ def broken_library(tmp_path: Path) -> BrokenLibrary:
 
 @pytest.fixture(scope="session")
 def endless_path(demo_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the demo model that never ends its turn: its end tokens are as unlikely as a token never used."""
-    file = tmp_path_factory.mktemp("endless") / "endless.gguf"
-    data = bytearray(demo_path.read_bytes())
-    reader = GGUFReader(demo_path)
-    tokens: list[str] = reader.fields["tokenizer.ggml.tokens"].contents()
-    output = next(tensor for tensor in reader.tensors if tensor.name == "output.weight")
-    row_bytes = output.n_bytes // len(tokens)
-
-    def row(token: str) -> slice:
-        start = output.data_offset + tokens.index(token) * row_bytes
-        return slice(start, start + row_bytes)
-
-    for end in ("<|im_end|>", "<|end_of_text|>"):
-        data[row(end)] = data[row("<|reserved_special_token_0|>")]
-    file.write_bytes(data)
-    return file
+    """A copy of the demo model that never ends its turn."""
+    return endless_copy(demo_path, tmp_path_factory.mktemp("endless") / "endless.gguf")

@@ -5,6 +5,7 @@ from hermes_cli.engine.native_model import KvType, Model
 from hermes_cli.errors import EngineError, UsageError
 
 DEFAULT_TOKENS = 8192
+CPU_BATCH_TOKENS = 256  # 512 read a prompt 6 % faster (8B shape), but take twice the scratch memory and time per step
 _MINIMUM_TOKENS = 512
 _SHARE = 0.8
 _COMPUTE_BYTES = 300_000_000
@@ -16,6 +17,9 @@ def choose(model: Model, wanted: int | None, kv_type: KvType, *, on_gpu: bool) -
     if trained < 1:
         raise EngineError(f"the model's header gives a window of {trained:,} tokens", "download the model again")
     per_token = model.kv_bytes_per_token(kv_type)
+    if kv_type == "f16":
+        # Without flash attention every token in the window costs a score per head and token of the batch.
+        per_token += CPU_BATCH_TOKENS * model.head_count * 4
     fits = trained if on_gpu else _fitting(per_token, model.size_bytes)
     if wanted is None:
         return min(trained, max(_MINIMUM_TOKENS, min(DEFAULT_TOKENS, fits)))

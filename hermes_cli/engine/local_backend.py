@@ -24,7 +24,7 @@ from hermes_cli.engine.prompt import PromptWriter
 from hermes_cli.engine.text_stream import TextStream
 from hermes_cli.errors import ContextOverflow, EngineError, HermesError
 
-BATCH_TOKENS = 512
+GPU_BATCH_TOKENS = 512
 _EMIT_S = 0.015
 _ONE_THREAD_BYTES = 100_000_000
 _Event = GenerationEvent | BaseException | None
@@ -172,7 +172,7 @@ def _load(path: Path, options: LoadOptions, progress: Callable[[float], bool]) -
         context = Context(
             model,
             context_length=length,
-            batch_size=BATCH_TOKENS,
+            batch_size=GPU_BATCH_TOKENS if on_gpu else context_length.CPU_BATCH_TOKENS,
             threads=options.threads or _threads(model),
             kv_type=options.kv_type,
             # Measured: on a CPU flash attention halves the speed at depth; a quantised cache cannot do without.

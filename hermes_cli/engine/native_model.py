@@ -103,6 +103,10 @@ class Model:
         return int(self._c.llama_model_n_layer(self.handle))
 
     @property
+    def head_count(self) -> int:
+        return int(self._c.llama_model_n_head(self.handle))
+
+    @property
     def can_chat(self) -> bool:
         """Whether it writes text: not an encoder, not a diffusion or embedding model."""
         library, model = self._c, self.handle
@@ -117,8 +121,8 @@ class Model:
     def kv_bytes_per_token(self, kv_type: KvType) -> int:
         """What one token takes in the KV cache, all layers together."""
         architecture = self.metadata("general.architecture")
-        heads, kv_heads = self._c.llama_model_n_head(self.handle), self._c.llama_model_n_head_kv(self.handle)
-        head_size = self._c.llama_model_n_embd(self.handle) // max(heads, 1)
+        kv_heads = self._c.llama_model_n_head_kv(self.handle)
+        head_size = self._c.llama_model_n_embd(self.handle) // max(self.head_count, 1)
         key = int(self.metadata(f"{architecture}.attention.key_length") or head_size)
         value = int(self.metadata(f"{architecture}.attention.value_length") or head_size)
         numbers: int = self.layer_count * kv_heads * (key + value)
