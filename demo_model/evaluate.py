@@ -94,6 +94,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=list(SUITES), help="names of checks")
     parser.add_argument("--update-card", action="store_true", help="write the figures into README.md")
     options = parser.parse_args()
+    if options.update_card and (options.count < 100 or options.only != list(SUITES)):
+        parser.error("the card takes all checks with at least 100 prompts each")
     with open_backend(options.model) as backend:
         scores = [score(backend, name, options.count, options.seed, options.failures) for name in options.only]
     lines = list(table(scores))

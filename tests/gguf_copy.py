@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from gguf import GGUFReader, GGUFValueType, GGUFWriter
 
 _KIND_OF = {str: GGUFValueType.STRING, bool: GGUFValueType.BOOL, int: GGUFValueType.UINT32}
@@ -17,9 +18,10 @@ def changed_copy(
     metadata: Mapping[str, str | int | bool] | None = None,
     without: tuple[str, ...] = (),
     renamed_tokens: Mapping[str, str] | None = None,
+    token_types: Mapping[str, int] | None = None,
     weights: bool = True,
 ) -> Path:
-    """Copy `source` with `metadata` set, keys beginning with one of `without` left out and tokens renamed."""
+    """Copy `source` with `metadata` set, keys beginning with one of `without` left out, tokens renamed or retyped."""
     reader = GGUFReader(source)
     changes, renamed = dict(metadata or {}), dict(renamed_tokens or {})
     writer = GGUFWriter(target, str(changes.pop("general.architecture", "llama")))
@@ -29,6 +31,9 @@ def changed_copy(
         value: Any = field.contents()
         if name == "tokenizer.ggml.tokens":
             value = [renamed.get(token, token) for token in value]
+        if name == "tokenizer.ggml.token_type" and token_types:
+            tokens = reader.fields["tokenizer.ggml.tokens"].contents()
+            value = [token_types.get(token, kind) for token, kind in zip(tokens, value, strict=True)]
         writer.add_key_value(name, value, field.types[0], field.types[-1] if len(field.types) > 1 else None)
     for name, new in changes.items():
         writer.add_key_value(name, new, _KIND_OF[type(new)])
@@ -62,5 +67,48 @@ def written_vocabulary(target: Path, tokens: list[str], merges: list[str], contr
     writer.add_chat_template(template)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
+    writer.close()
+    return target
+
+
+def written_mamba(source: Path, target: Path) -> Path:
+    """A recurrent model of random weights with the tokenizer of `source`: its memory cannot be cut back."""
+    width, inner, state, rank, kernel = 64, 128, 16, 8, 4
+    reader = GGUFReader(source)
+    writer = GGUFWriter(target, "mamba")
+    for name, field in reader.fields.items():
+        if name.startswith("tokenizer."):
+            writer.add_key_value(name, field.contents(), field.types[0], field.types[-1])
+    writer.add_context_length(2048)
+    writer.add_embedding_length(width)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(0)
+    writer.add_head_count(0)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_ssm_conv_kernel(kernel)
+    writer.add_ssm_inner_size(inner)
+    writer.add_ssm_state_size(state)
+    writer.add_ssm_time_step_rank(rank)
+    shapes: dict[str, tuple[int, ...]] = {
+        "token_embd.weight": (len(reader.fields["tokenizer.ggml.tokens"].contents()), width),
+        "blk.0.ssm_in.weight": (2 * inner, width),
+        "blk.0.ssm_conv1d.weight": (inner, kernel),
+        "blk.0.ssm_conv1d.bias": (inner,),
+        "blk.0.ssm_x.weight": (rank + 2 * state, inner),
+        "blk.0.ssm_dt.weight": (inner, rank),
+        "blk.0.ssm_dt.bias": (inner,),
+        "blk.0.ssm_a": (inner, state),
+        "blk.0.ssm_d": (inner,),
+        "blk.0.ssm_out.weight": (width, inner),
+    }
+    generator = np.random.default_rng(1)
+    for name, shape in shapes.items():
+        values = generator.normal(0, 0.5, shape).astype(np.float32)
+        writer.add_tensor(name, -np.abs(values) if name.endswith("ssm_a") else values)
+    for name in ("output_norm.weight", "blk.0.attn_norm.weight"):
+        writer.add_tensor(name, np.ones(width, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
     writer.close()
     return target

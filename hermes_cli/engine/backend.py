@@ -11,12 +11,13 @@ from hermes_cli.chat.request import CancelToken, GenerationRequest
 
 @dataclass(frozen=True, slots=True)
 class BackendInfo:
-    """What opening found: names for people, the window in tokens, how long opening took."""
+    """What opening found: names for people, the window in tokens, how long it took, what the user should know."""
 
     model_name: str
     description: str
     context_length: int
     load_s: float
+    notes: tuple[str, ...] = ()
 
 
 class Backend(Protocol):

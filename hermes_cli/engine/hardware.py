@@ -4,9 +4,14 @@ import os
 import platform
 from pathlib import Path
 
-_CGROUP_LIMITS = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+# Folder, limit, usage, and what of the usage is file cache that gives way.
+_CGROUPS = (
+    ("/sys/fs/cgroup", "memory.max", "memory.current", ("inactive_file", "active_file")),
+    (
+        "/sys/fs/cgroup/memory",
+        *("memory.limit_in_bytes", "memory.usage_in_bytes"),
+        ("total_inactive_file", "total_active_file"),
+    ),
 )
 
 
@@ -44,10 +49,12 @@ def available_bytes() -> int:
         import psutil
 
         available = int(psutil.virtual_memory().available)
-    for limit_file, usage_file in _CGROUP_LIMITS:
-        limit, usage = _read(limit_file), _read(usage_file)
+    for folder, limit_file, usage_file, cache_names in _CGROUPS:
+        limit, usage = _read(f"{folder}/{limit_file}"), _read(f"{folder}/{usage_file}")
         if limit and usage and limit.isdigit() and usage.isdigit():
-            available = min(available, max(0, int(limit) - int(usage)))
+            pairs = (line.split() for line in (_read(f"{folder}/memory.stat") or "").splitlines())
+            cached = sum(int(value) for name, value in pairs if name in cache_names)
+            available = min(available, max(0, int(limit) - int(usage) + cached))
     return available
 
 

@@ -18,27 +18,40 @@ from typing import Any
 from hermes_cli.errors import EngineError
 
 REQUIREMENT = "llama-cpp-python>=0.3.36,<0.4"
+INSTALL = f"{sys.executable} -m pip install '{REQUIREMENT}'"
+REBUILD = f"{sys.executable} -m pip install --force-reinstall --no-cache-dir '{REQUIREMENT}'"
 
 _LOG_ERROR, _LOG_CONTINUED = 4, 5
 _log: deque[tuple[int, str]] = deque(maxlen=400)
 
+# Every function used, by how many arguments it takes: both have changed between versions.
 _FUNCTIONS = {
-    "llama_model_load_from_file": 2,
-    "llama_init_from_model": 2,
-    "llama_decode": 2,
-    "llama_tokenize": 7,
-    "llama_token_to_piece": 6,
-    "llama_sampler_sample": 3,
-    "llama_sampler_init_penalties": 5,
-    "llama_memory_seq_rm": 4,
-    "llama_memory_seq_pos_max": 2,
-    "llama_model_meta_val_str": 4,
-    "llama_model_chat_template": 2,
-    "llama_log_set": 2,
-    "llama_version": 0,
+    0: (
+        "llama_backend_init llama_context_default_params llama_model_default_params llama_print_system_info "
+        "llama_sampler_chain_default_params llama_sampler_init_greedy llama_supports_gpu_offload llama_version "
+    ),
+    1: (
+        "llama_free llama_get_memory llama_model_free llama_model_get_vocab llama_model_has_decoder "
+        "llama_model_has_encoder llama_model_is_diffusion llama_model_n_ctx_train llama_model_n_embd "
+        "llama_model_n_head llama_model_n_head_kv llama_model_n_layer llama_model_size llama_n_batch llama_n_ctx "
+        "llama_sampler_chain_init llama_sampler_free llama_sampler_init_dist llama_sampler_init_temp "
+        "llama_sampler_init_top_k llama_vocab_bos llama_vocab_eos llama_vocab_get_add_bos llama_vocab_n_tokens "
+        "llama_vocab_type "
+    ),
+    2: (
+        "llama_batch_get_one llama_decode llama_init_from_model llama_log_set llama_memory_clear "
+        "llama_memory_seq_pos_max llama_model_chat_template llama_model_load_from_file llama_sampler_chain_add "
+        "llama_sampler_init_min_p llama_sampler_init_top_p llama_vocab_get_attr llama_vocab_get_text "
+        "llama_vocab_is_eog "
+    ),
+    3: "llama_model_desc llama_sampler_sample",
+    4: "llama_memory_seq_rm llama_model_meta_val_str",
+    5: "llama_sampler_init_penalties",
+    6: "llama_token_to_piece",
+    7: "llama_tokenize",
 }
 _FIELDS = {
-    "llama_model_params": ("n_gpu_layers", "progress_callback", "vocab_only", "use_extra_bufts"),
+    "llama_model_params": ("devices", "n_gpu_layers", "progress_callback", "vocab_only", "use_extra_bufts"),
     "llama_context_params": (
         *("n_ctx", "n_batch", "n_ubatch", "n_outputs_max", "n_threads", "n_threads_batch"),
         *("flash_attn_type", "type_k", "type_v", "abort_callback", "abort_callback_data", "no_perf"),
@@ -55,7 +68,7 @@ def library_folder() -> Path:
 def _package_folder() -> str:
     spec = importlib.util.find_spec("llama_cpp")
     if spec is None or not spec.submodule_search_locations:
-        raise EngineError("llama-cpp-python is not installed", f"pip install '{REQUIREMENT}'")
+        raise EngineError("llama-cpp-python is not installed", INSTALL)
     return spec.submodule_search_locations[0]
 
 
@@ -71,7 +84,7 @@ def library() -> Any:
     if missing:
         raise EngineError(
             f"the installed llama-cpp-python lacks {', '.join(missing)}",
-            f"install a supported version: pip install '{REQUIREMENT}'",
+            f"install a supported version: {INSTALL}",
         )
     bindings.llama_log_set(_log_callback(bindings), None)
     _set_abort_callback(bindings)
@@ -89,7 +102,7 @@ def _import_bindings() -> Any:
     except (ImportError, OSError, RuntimeError, AttributeError) as error:
         raise EngineError(
             f"llama.cpp cannot be loaded: {error}",
-            f"rebuild it for this machine: pip install --force-reinstall --no-cache-dir '{REQUIREMENT}'",
+            f"rebuild it for this machine: {REBUILD}",
         ) from error
     finally:
         if loaded is package:
@@ -100,8 +113,9 @@ def missing_names(bindings: Any) -> list[str]:
     """What this adapter needs and `bindings` do not have: functions, their arity, struct fields."""
     missing = [
         f"{name}/{arity}"
-        for name, arity in _FUNCTIONS.items()
-        if len(getattr(getattr(bindings, name, None), "argtypes", None) or ()) != arity or not hasattr(bindings, name)
+        for arity, names in _FUNCTIONS.items()
+        for name in names.split()
+        if not hasattr(bindings, name) or len(getattr(getattr(bindings, name), "argtypes", None) or ()) != arity
     ]
     for struct, names in _FIELDS.items():
         fields = dict(getattr(getattr(bindings, struct, None), "_fields_", ()))

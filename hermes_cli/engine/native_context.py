@@ -4,7 +4,6 @@ What would abort the process cannot be asked for: no batch exceeds `batch_size`,
 """
 
 import ctypes
-import sys
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -102,11 +101,14 @@ class Context:
         """How many tokens the KV cache holds."""
         return int(self._c.llama_memory_seq_pos_max(self._memory, 0)) + 1
 
-    def keep(self, count: int) -> None:
-        """Forget everything after the first `count` tokens."""
+    def keep(self, count: int) -> int:
+        """Forget everything after the first `count` tokens; how many are kept: recurrent models cannot go back."""
         self._has_logits = False
-        if not self._c.llama_memory_seq_rm(self._memory, 0, count, -1):
-            self._c.llama_memory_clear(self._memory, False)
+        count = min(count, self.position())
+        if count and self._c.llama_memory_seq_rm(self._memory, 0, count, -1):
+            return count
+        self._c.llama_memory_clear(self._memory, False)
+        return 0
 
     def decode(self, tokens: Sequence[int]) -> None:
         """Read `tokens`, at most `batch_size`, after what the cache holds. Raises DecodeAborted or EngineError."""
@@ -126,7 +128,9 @@ class Context:
         if code == _NO_SLOT:
             raise EngineError("the context is full", "ask for a larger one with --ctx")
         if code:
-            raise EngineError(f"llama.cpp failed to decode ({code}): {native.failure_reason()}", "hermes doctor")
+            reason = native.failure_reason()
+            native.clear_log()
+            raise EngineError(f"llama.cpp failed to decode ({code}): {reason}", "see what is wrong: hermes doctor")
 
     def sample(self, sampler: Sampler) -> int:
         """Choose the token that follows the last one decoded, and count it in the sampler's own memory."""
@@ -138,5 +142,4 @@ class Context:
 @cache
 def _flag_test() -> Any:
     """libc's `strlen` as abort callback: a set flag byte is a string of length 1, and no Python runs in the decode."""
-    libc: Any = ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)
-    return ctypes.cast(libc.strlen, native.library().ggml_abort_callback)
+    return ctypes.cast(ctypes.CDLL(None).strlen, native.library().ggml_abort_callback)

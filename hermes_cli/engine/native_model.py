@@ -2,7 +2,9 @@
 
 import ctypes
 import os
+import re
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +13,7 @@ from hermes_cli.errors import EngineError, LoadCancelled
 
 KvType = Literal["f16", "q8_0"]
 _VOCAB_NONE = 0
+_CONTROL, _USER_DEFINED = 1 << 3, 1 << 4
 
 
 class Model:
@@ -53,7 +56,6 @@ class Model:
             )
         self._vocab = library.llama_model_get_vocab(self.handle)
         self._pieces: dict[int, bytes] = {}
-        self._controls: dict[str, int] | None = None
         self.vocab_size = int(library.llama_vocab_n_tokens(self._vocab))
         if library.llama_vocab_type(self._vocab) == _VOCAB_NONE or not self.vocab_size:
             self.close()
@@ -130,11 +132,14 @@ class Model:
 
     @property
     def bos(self) -> int | None:
-        """The token every prompt starts with, where the model wants one."""
-        if not self._c.llama_vocab_get_add_bos(self._vocab):
-            return None
+        """The token that begins a text, where the model names one."""
         token = int(self._c.llama_vocab_bos(self._vocab))
         return token if token >= 0 else None
+
+    @property
+    def adds_bos(self) -> bool:
+        """Whether every prompt is to start with `bos`, even if its format does not say so."""
+        return self.bos is not None and bool(self._c.llama_vocab_get_add_bos(self._vocab))
 
     @property
     def eos(self) -> int | None:
@@ -142,16 +147,45 @@ class Model:
         token = int(self._c.llama_vocab_eos(self._vocab))
         return token if token >= 0 else None
 
+    @cached_property
     def control_tokens(self) -> dict[str, int]:
-        """The texts of the model's control tokens and their ids."""
-        if self._controls is None:
-            is_control, text = self._c.llama_vocab_is_control, self._c.llama_vocab_get_text
-            ids = (token for token in range(self.vocab_size) if is_control(self._vocab, token))
-            self._controls = {text(self._vocab, token).decode("utf-8", "replace"): token for token in ids}
-        return self._controls
+        """The texts and ids of the tokens that structure a conversation.
+
+        Those typed as control tokens, and those typed as the user's own that are written like one: `<|...|>`.
+        """
+        typed, own = self._special_tokens
+        return typed | own
+
+    @cached_property
+    def _special_tokens(self) -> tuple[dict[str, int], dict[str, int]]:
+        """The typed control tokens, and the user's own that are written like one."""
+        get_attributes, get_text = self._c.llama_vocab_get_attr, self._c.llama_vocab_get_text
+        typed: dict[str, int] = {}
+        own: dict[str, int] = {}
+        for token in range(self.vocab_size):
+            attributes = get_attributes(self._vocab, token)
+            if attributes & (_CONTROL | _USER_DEFINED):
+                text = get_text(self._vocab, token).decode("utf-8", "replace")
+                if attributes & _CONTROL:
+                    typed[text] = token
+                elif text.startswith("<|") and text.endswith("|>"):
+                    own[text] = token
+        return typed, own
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Token ids of `text`, without BOS; only with `special` can they be control tokens."""
+        if self._special_tokens[1] and not special:
+            # llama.cpp finds these in plain text too, so each is cut behind its first character.
+            cuts = [found.start() + 1 for found in self._user_marker_pattern.finditer(text)]
+            parts = [text[start:end] for start, end in zip([0, *cuts], [*cuts, None], strict=True)]
+            return [token for part in parts for token in self._tokenized(part, special)]
+        return self._tokenized(text, special)
+
+    @cached_property
+    def _user_marker_pattern(self) -> re.Pattern[str]:
+        return re.compile("|".join(map(re.escape, self._special_tokens[1])))
+
+    def _tokenized(self, text: str, special: bool) -> list[int]:
         data = text.encode("utf-8", "replace")
         capacity = len(data) + 8
         tokens = (ctypes.c_int32 * capacity)()

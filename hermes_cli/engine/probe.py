@@ -12,20 +12,24 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from hermes_cli import paths
 from hermes_cli.engine import hardware, native
-from hermes_cli.errors import EngineError
+from hermes_cli.errors import EngineError, LoadCancelled
 
 QUESTION = "What is 2 plus 3?"
 ANSWER = "2 plus 3 is 5."
+_SILENCE = "no answer in time"
 TIMEOUT_S = 20.0
 _VERSION = 1
 _NO_LIBRARY = 3
 _CRASHES = {signal.SIGSEGV, signal.SIGILL, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGTRAP, signal.SIGSYS}
+_SILENCE_LASTS_S = 86_400.0
+_POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +39,21 @@ class Verdict:
     extra_buffers: bool
     gpu: bool | None
     failures: dict[str, str] = field(default_factory=dict)
+    expires: float | None = None  # seconds since the epoch; silence may only have been a busy machine
 
 
-def verdict(timeout_s: float = TIMEOUT_S) -> Verdict:
-    """The remembered verdict for this library and CPU, else a new one (about half a second). Raises EngineError."""
+def verdict(timeout_s: float = TIMEOUT_S, keep_on: Callable[[], bool] = lambda: True) -> Verdict:
+    """The remembered verdict for this library and CPU, else a new one (about half a second).
+
+    A child is given up after `timeout_s`. Raises LoadCancelled as soon as `keep_on` says no, else EngineError.
+    """
     key = fingerprint()
     remembered = _read()
-    if key not in remembered:
-        remembered[key] = asdict(_prove(timeout_s))
+    known = remembered.get(key)
+    if known is None or (known.expires is not None and known.expires < time.time()):
+        known = remembered[key] = _prove(_Asker(timeout_s, keep_on))
         _write(remembered)
-    return Verdict(**remembered[key])
+    return known
 
 
 def forget() -> None:
@@ -61,55 +70,79 @@ def fingerprint() -> str:
     return hashlib.sha256(json.dumps([facts, demo.st_size, demo.st_mtime_ns]).encode()).hexdigest()[:32]
 
 
-def _prove(timeout_s: float) -> Verdict:
+def _prove(asker: "_Asker") -> Verdict:
     """Try the fast setting, then the safe one, then the GPU with whichever worked."""
     failures: dict[str, str] = {}
     for extra_buffers in (True, False):
-        reason, has_gpu = _try(timeout_s, extra_buffers=extra_buffers, gpu=False)
+        reason = asker.fault(extra_buffers=extra_buffers, gpu=False)
         if reason is None:
             break
-        failures["extra_buffers" if extra_buffers else "cpu"] = reason
+        failures["extra_buffers"] = reason
     else:
         raise EngineError(
             f"the installed llama.cpp does not work on this machine: {reason}",
-            f"rebuild it here: pip install --force-reinstall --no-cache-dir '{native.REQUIREMENT}'",
+            f"rebuild it here: {native.REBUILD}",
         )
     gpu: bool | None = None
-    if has_gpu:
-        reason, _ = _try(timeout_s, extra_buffers=extra_buffers, gpu=True)
+    if asker.has_gpu:
+        reason = asker.fault(extra_buffers=extra_buffers, gpu=True)
         gpu = reason is None
         if reason is not None:
             failures["gpu"] = reason
-    return Verdict(extra_buffers=extra_buffers, gpu=gpu, failures=failures)
+    expires = time.time() + _SILENCE_LASTS_S if _SILENCE in failures.values() else None
+    return Verdict(extra_buffers=extra_buffers, gpu=gpu, failures=failures, expires=expires)
 
 
-def _try(timeout_s: float, *, extra_buffers: bool, gpu: bool) -> tuple[str | None, bool]:
-    """Why a child with these settings failed, None if it did not; and whether it found a GPU."""
-    # -P: a file in the working folder must not be able to take the place of a module.
-    command = [sys.executable, "-P", "-m", "hermes_cli.engine.probe", str(int(extra_buffers)), str(int(gpu))]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    try:
-        child = subprocess.run(
+class _Asker:
+    """Asks children; `has_gpu` says what the last one found."""
+
+    def __init__(self, timeout_s: float, keep_on: Callable[[], bool]) -> None:
+        self._timeout_s, self._keep_on = timeout_s, keep_on
+        self.has_gpu = False
+
+    def fault(self, *, extra_buffers: bool, gpu: bool) -> str | None:
+        """Why a child with these settings failed; None if it did not."""
+        # -P: a file in the working folder must not be able to take the place of a module.
+        command = [sys.executable, "-P", "-m", "hermes_cli.engine.probe", str(int(extra_buffers)), str(int(gpu))]
+        child = subprocess.Popen(
             command,
-            env=environment,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=timeout_s,
-            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             start_new_session=True,  # a Ctrl-C at the terminal is no verdict on the library
         )
-    except subprocess.TimeoutExpired:
-        return f"no answer within {timeout_s:.0f} s", False
-    if child.returncode < 0:
-        return f"killed by {_crash_name(-child.returncode)}", False
-    output = child.stdout.decode("utf-8", "replace")
-    said = child.stderr.decode("utf-8", "replace").strip().splitlines()
-    if child.returncode == _NO_LIBRARY:
-        raise EngineError(*said[-2:])
-    if child.returncode:
-        return (said or ["unknown error"])[-1], False
-    has_gpu, _, answer = output.partition("\n")
-    return (None if answer == ANSWER else f"a wrong answer: {answer!r}"), has_gpu == "gpu"
+        # A GPU's first start may compile its kernels.
+        said = self._wait(child, self._timeout_s * (3 if gpu else 1))
+        return _SILENCE if said is None else self._judged(child.returncode, *said)
+
+    def _wait(self, child: "subprocess.Popen[bytes]", timeout_s: float) -> tuple[bytes, bytes] | None:
+        """What the child wrote to stdout and stderr; None if it took too long."""
+        deadline = time.monotonic() + timeout_s
+        try:
+            while time.monotonic() < deadline:
+                with suppress(subprocess.TimeoutExpired):
+                    return child.communicate(timeout=_POLL_S)
+                if not self._keep_on():
+                    raise LoadCancelled("loading the model was stopped", "run the command again")
+            return None
+        finally:
+            if child.poll() is None:
+                child.kill()
+                with suppress(subprocess.TimeoutExpired):
+                    child.communicate(timeout=1)
+
+    def _judged(self, code: int, out: bytes, err: bytes) -> str | None:
+        said = err.decode("utf-8", "replace").strip().splitlines()
+        if code < 0:
+            return f"killed by {_crash_name(-code)}"
+        if code == _NO_LIBRARY:
+            raise EngineError(*said[-2:])
+        if code:
+            return said[-1] if said else f"exit code {code}"
+        device, _, answer = out.decode("utf-8", "replace").partition("\n")
+        self.has_gpu = device == "gpu"
+        return None if answer == ANSWER else f"a wrong answer: {answer!r}"
 
 
 def _crash_name(number: int) -> str:
@@ -119,10 +152,10 @@ def _crash_name(number: int) -> str:
     return signal.Signals(number).name
 
 
-def _read() -> dict[str, dict[str, Any]]:
+def _read() -> dict[str, Verdict]:
     try:
-        verdicts = json.loads(paths.probe_file().read_bytes())
-        return {key: value for key, value in verdicts.items() if _is_verdict(value)}
+        kept = json.loads(paths.probe_file().read_bytes())
+        return {key: Verdict(**value) for key, value in kept.items() if _is_verdict(value)}
     except (OSError, ValueError, AttributeError):
         return {}
 
@@ -130,21 +163,28 @@ def _read() -> dict[str, dict[str, Any]]:
 def _is_verdict(value: object) -> bool:
     """Whether `value` is what `_write` wrote; the file may have been changed by hand."""
     match value:
-        case {"extra_buffers": bool(), "gpu": bool() | None, "failures": dict(failures), **rest}:
+        case {
+            "extra_buffers": bool(),
+            "gpu": bool() | None,
+            "failures": dict(failures),
+            "expires": float() | None,
+            **rest,
+        }:
             return not rest and all(isinstance(reason, str) for reason in failures.values())
     return False
 
 
-def _write(verdicts: dict[str, dict[str, Any]]) -> None:
+def _write(verdicts: Mapping[str, Verdict]) -> None:
     """Keep the verdicts; where that is impossible the next start proves again."""
     file = paths.probe_file()
     temporary = file.with_suffix(f".{os.getpid()}")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(verdicts, indent=1))
+        temporary.write_text(json.dumps({key: asdict(verdict) for key, verdict in verdicts.items()}, indent=1))
         temporary.replace(file)
     except OSError:
-        return
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -154,7 +194,7 @@ def main(arguments: Sequence[str]) -> None:
     from hermes_cli.engine.native_model import Model
     from hermes_cli.engine.prompt import PromptWriter
 
-    signal.alarm(2 * int(TIMEOUT_S))  # also when nobody is left to end a child that hangs
+    signal.alarm(6 * int(TIMEOUT_S))  # also when nobody is left to end a child that hangs
     extra_buffers, gpu = (argument == "1" for argument in arguments)
     try:
         os.write(1, b"gpu\n" if native.supports_gpu() else b"cpu\n")

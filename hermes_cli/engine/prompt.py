@@ -25,12 +25,12 @@ class PromptWriter:
 
     def __init__(self, model: Model, template: str = "auto") -> None:
         self._model = model
-        self._controls = model.control_tokens()
+        self._controls = model.control_tokens
         speaks_chatml = all(marker in self._controls for marker in chatml.MARKERS)
         if template == "auto":
             template = "chatml" if speaks_chatml else "embedded"
         if template == "chatml" and not speaks_chatml:
-            raise UsageError("this model has no ChatML markers", "leave --template out to use the model's own template")
+            raise UsageError("this model has no ChatML markers", "give a template for it: --template FILE")
         self.format_name = template
         self._write: Callable[[Iterable[Message]], tuple[Segment, ...]] = chatml.write
         if template != "chatml":
@@ -39,8 +39,7 @@ class PromptWriter:
     def write(self, messages: Iterable[Message]) -> Prompt:
         """The prompt that asks for the assistant's next message."""
         segments = self._write(messages)
-        bos = self._model.bos
-        tokens = [] if bos is None else [bos]
+        tokens = [self._model.bos] if self._model.adds_bos and self._model.bos is not None else []
         for segment in segments:
             if segment.special:
                 tokens.append(self._controls[segment.text])
@@ -65,14 +64,13 @@ class PromptWriter:
         if template == "embedded":
             source = self._model.chat_template()
             if source is None:
-                raise EngineError(
-                    "this model carries no chat template", "choose one: --template chatml or --template FILE"
-                )
+                raise EngineError("this model carries no chat template", "give one: --template FILE")
         else:
             source = _read_template(Path(template))
         return JinjaTemplate(
             source,
             bos=self._text_of(self._model.bos),
+            adds_bos=self._model.adds_bos,
             eos=self._text_of(self._model.eos),
             control_texts=self._controls,
         ).write

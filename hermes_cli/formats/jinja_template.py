@@ -22,15 +22,17 @@ if TYPE_CHECKING:
 _OPEN, _CLOSE = "\ud800", "\udbff"
 _MARKED = re.compile(f"{_OPEN}([^{_OPEN}{_CLOSE}]*){_CLOSE}")
 _SEARCHES = frozenset({"count", "endswith", "find", "replace", "rsplit", "split", "startswith"})
-_HINT = "choose another format, for example with `--template chatml`"
+_HINT = "give another template: --template FILE"
 
 
 class JinjaTemplate:
     """A chat template; its special segments are the control tokens that the template itself wrote."""
 
-    def __init__(self, source: str, *, bos: str, eos: str, control_texts: Collection[str]) -> None:
-        """Compile `source`. `bos` is the text of the BOS that the tokenizer adds; a leading one is left to it."""
-        self._bos, self._control_texts = bos, frozenset(control_texts)
+    def __init__(
+        self, source: str, *, bos: str, eos: str, control_texts: Collection[str], adds_bos: bool = True
+    ) -> None:
+        """Compile `source`. `adds_bos`: the tokenizer puts `bos` first, so the template's own there is left out."""
+        self._leading_bos, self._control_texts = (bos if adds_bos else None), frozenset(control_texts)
         self._variables = {"bos_token": _marked(bos), "eos_token": _marked(eos), "tools": None}
         try:
             environment = _environment()
@@ -52,9 +54,9 @@ class JinjaTemplate:
         return merged(self._segments(text))
 
     def _segments(self, text: str) -> Iterator[Segment]:
-        """Marked control texts as special segments, everything else plain, without a BOS at the very start."""
+        """Marked control texts as special segments, everything else plain, without a BOS that the tokenizer adds."""
         pieces = _MARKED.split(text)
-        if pieces[0] == "" and pieces[1:2] == [self._bos]:
+        if pieces[0] == "" and pieces[1:2] == [self._leading_bos]:
             del pieces[:2]
         for index, piece in enumerate(pieces):
             yield Segment(_unmarked(piece), special=index % 2 == 1 and piece in self._control_texts)

@@ -8,9 +8,11 @@ import pytest
 
 from hermes_cli.chat.events import Finished, GenerationEvent, PromptProgress, TextDelta
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.engine import probe
 from hermes_cli.engine.local_backend import LoadOptions, LocalBackend, open_backend
 from hermes_cli.errors import ContextOverflow, EngineError, LoadCancelled, UsageError
 from tests.engine.answers import GREEDY, answer, assistant, user
+from tests.gguf_copy import changed_copy
 
 QUESTION = "What is 2 plus 3?"
 WILD = Sampling(temperature=5, top_k=0)
@@ -277,3 +279,25 @@ def test_a_load_can_be_cancelled(demo_path: Path) -> None:
     cancel = CancelToken()
     with pytest.raises(LoadCancelled):
         open_backend(demo_path, cancel=cancel, on_progress=lambda _: cancel.cancel("while loading"))
+
+
+def test_a_prompt_far_too_long_is_refused_before_it_is_read(backend: LocalBackend) -> None:
+    with pytest.raises(ContextOverflow, match="characters"):
+        next(backend.generate(GenerationRequest((user("word " * 1_000_000),)), CancelToken()))
+
+
+def test_a_template_that_writes_nothing_is_an_error(demo_path: Path, tmp_path: Path) -> None:
+    nothing = tmp_path / "nothing.jinja"
+    nothing.write_text("")
+    silent = changed_copy(demo_path, tmp_path / "silent.gguf", metadata={"tokenizer.ggml.add_bos_token": False})
+    with open_backend(silent, LoadOptions(template=str(nothing))) as opened, pytest.raises(UsageError, match="nothing"):
+        next(opened.generate(GenerationRequest((user("Hello"),)), CancelToken()))
+
+
+def test_a_gpu_that_is_asked_for_but_not_there_is_told(demo_path: Path) -> None:
+    if probe.verdict().gpu:
+        pytest.skip("this build has a working GPU")
+    with open_backend(demo_path, LoadOptions(gpu_layers=-1)) as opened:
+        assert any("GPU is not used" in note for note in opened.info.notes)
+    with open_backend(demo_path, LoadOptions(gpu_layers=0)) as opened:
+        assert opened.info.notes == ()

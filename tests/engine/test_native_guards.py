@@ -1,5 +1,6 @@
 """What llama.cpp would die of raises a Python exception instead; what aborts all the same says so in plain words."""
 
+import re
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -156,3 +157,15 @@ def test_a_library_that_is_not_there_is_one_error_with_the_command_that_helps(he
     error, hint = result.err.splitlines()
     assert error.startswith("error: ") and "llama.cpp" in error
     assert hint.startswith("hint: ") and "pip install --force-reinstall" in hint
+
+
+def test_every_native_function_in_use_is_checked_at_the_start() -> None:
+    modules = Path(native.__file__).parent.glob("native*.py")
+    text = "\n".join(module.read_text() for module in modules)
+    used = set(re.findall(r"(?:_c|library|library\(\)|bindings)\.(llama_[a-z_]+)", text))
+    used -= {"llama_log_callback", "llama_progress_callback"}
+    used |= {
+        f"llama_sampler_init_{name}" for name in ("top_k", "penalties", "greedy", "top_p", "min_p", "temp", "dist")
+    }
+    checked = {name for names in native._FUNCTIONS.values() for name in names.split()}
+    assert checked == used

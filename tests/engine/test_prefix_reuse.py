@@ -7,6 +7,7 @@ import pytest
 from hermes_cli.chat.message import Message
 from hermes_cli.engine.local_backend import LoadOptions, LocalBackend, open_backend
 from tests.engine.answers import answer, assistant, user
+from tests.gguf_copy import written_mamba
 
 SYSTEM = Message("system", "You are Brinda, a cheerful baker who lives in Oslo.")
 ANA, BORIS = user("My name is Ana."), user("My name is Boris.")
@@ -73,3 +74,11 @@ def test_after_a_stopped_answer_the_cache_holds_what_the_ledger_says(
     answer(backend, (user("word " * tokens_read),), max_tokens=3)
     assert len(backend._ledger) == backend._context.position()
     assert answer(backend, (ANA, NICE, NAME)).text == fresh_answer(demo_path, (ANA, NICE, NAME))
+
+
+def test_a_model_whose_memory_cannot_be_cut_back_reads_the_prompt_again(demo_path: Path, tmp_path: Path) -> None:
+    with open_backend(written_mamba(demo_path, tmp_path / "mamba.gguf")) as opened:
+        first, second = (answer(opened, (ANA,), max_tokens=12) for _ in range(2))
+        assert second.text == first.text
+        assert second.finished.usage.cached_tokens == 0
+        assert len(opened._ledger) == opened._context.position()

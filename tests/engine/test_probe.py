@@ -24,7 +24,6 @@ def with_library(folder: Path, cache: Path, **more: str) -> dict[str, str]:
 def test_the_installed_library_works_on_this_machine_with_one_of_the_settings() -> None:
     verdict = probe.verdict()
     assert verdict.extra_buffers == ("extra_buffers" not in verdict.failures)
-    assert "cpu" not in verdict.failures
 
 
 def test_the_verdict_is_kept_in_a_file_of_the_cache() -> None:
@@ -66,7 +65,7 @@ def test_a_build_that_hangs_with_repacked_weights_is_given_up_and_answers_withou
     environment = with_library(broken_library("HANGS_WHEN_FAST"), tmp_path / "cache")
     told = script(VERDICT, "4", env=environment)
     assert (told.code, told.err) == (0, "")
-    assert "extra_buffers=False" in told.out.decode() and "no answer within 4 s" in told.out.decode()
+    assert "extra_buffers=False" in told.out.decode() and "no answer in time" in told.out.decode()
     assert hermes(*QUESTION, env=environment, timeout_s=15).out == ANSWER
 
 
@@ -130,6 +129,48 @@ def test_a_forgotten_verdict_is_found_again() -> None:
     assert not paths.probe_file().exists()
     assert probe.verdict() == before
     assert paths.probe_file().exists()
+
+
+def test_a_hanging_check_stops_when_asked(script: Script, broken_library: BrokenLibrary, tmp_path: Path) -> None:
+    code = """
+    from hermes_cli.engine import probe
+    from hermes_cli.errors import LoadCancelled
+    try:
+        probe.verdict(60, keep_on=lambda: False)
+    except LoadCancelled:
+        print("stopped")
+    """
+    environment = with_library(broken_library("HANGS_WHEN_FAST"), tmp_path / "cache")
+    assert script(code, env=environment, timeout_s=20).out == b"stopped\n"
+    assert not (tmp_path / "cache" / "library-probe.json").exists()
+
+
+def test_the_time_limit_of_ask_holds_for_a_hanging_check_too(
+    hermes: Hermes, broken_library: BrokenLibrary, tmp_path: Path
+) -> None:
+    environment = with_library(broken_library("HANGS_WHEN_FAST"), tmp_path / "cache")
+    result = hermes(*QUESTION, "--timeout", "1", env=environment, timeout_s=15)
+    assert (result.code, result.out) == (124, b"")
+
+
+def test_silence_is_not_held_against_a_library_for_ever(
+    script: Script, broken_library: BrokenLibrary, tmp_path: Path
+) -> None:
+    record, kept = str(tmp_path / "loads"), tmp_path / "cache" / "library-probe.json"
+    environment = with_library(broken_library(), tmp_path / "cache", HERMES_TEST_LOADS=record)
+    assert loads(script, environment) > 0
+    verdicts = json.loads(kept.read_text())
+    for expires, proved_again in ((4e9, False), (1e9, True)):
+        kept.write_text(json.dumps({key: value | {"expires": expires} for key, value in verdicts.items()}))
+        assert (loads(script, environment) > 0) == proved_again
+
+
+def test_dry_run_with_a_build_that_always_crashes_is_one_clean_error(
+    hermes: Hermes, broken_library: BrokenLibrary, tmp_path: Path
+) -> None:
+    environment = with_library(broken_library("CRASHES_ALWAYS"), tmp_path / "cache")
+    result = hermes("ask", "-m", "demo", "--dry-run", "hi", env=environment)
+    assert result.code == 1 and len(result.err.splitlines()) == 2
 
 
 FOREIGN = [b"", b"{", b"null", b"[]", b'"text"', b'{"x": 1}', b'{"x": {"extra_buffers": true}}', b"\xff\x00"]

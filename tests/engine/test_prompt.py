@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from gguf import TokenType
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from hermes_cli.engine.local_backend import LoadOptions, open_backend
 from hermes_cli.engine.native_model import Model
 from hermes_cli.engine.prompt import Prompt, PromptWriter
 from hermes_cli.errors import EngineError, UsageError
+from hermes_cli.formats import chatml
 from hermes_cli.formats.segment import joined
 from tests.engine.answers import answer, assistant, user
 from tests.gguf_copy import changed_copy, written_vocabulary
@@ -97,11 +99,19 @@ def turns_path(demo_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return changed_copy(demo_path, file, metadata=template, without=("tokenizer.chat",), renamed_tokens=RENAMED)
 
 
+@pytest.fixture(scope="module")
+def user_typed_path(demo_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo vocabulary with turn markers that llama.cpp finds in any text."""
+    file = tmp_path_factory.mktemp("typed") / "typed.gguf"
+    types = {marker: int(TokenType.USER_DEFINED) for marker in chatml.MARKERS}
+    return changed_copy(demo_path, file, token_types=types, weights=False)
+
+
 class Writer:
     """A writer and what its model says of control tokens."""
 
     def __init__(self, model: Model, template: str) -> None:
-        self.model, self.controls = model, model.control_tokens()
+        self.model, self.controls = model, model.control_tokens
         self._writer = PromptWriter(model, template)
 
     def write(self, messages: list[Message]) -> Prompt:
@@ -112,10 +122,16 @@ class Writer:
         return Counter(token for token in tokens if token in self.controls.values())
 
 
-@pytest.fixture(scope="module", params=["demo", "llama 3", "llama 3 by its template", "turns by their template"])
-def writer(request: pytest.FixtureRequest, demo_path: Path, llama_3_path: Path, turns_path: Path) -> Iterator[Writer]:
+@pytest.fixture(
+    scope="module",
+    params=["demo", "markers typed by users", "llama 3", "llama 3 by its template", "turns by their template"],
+)
+def writer(
+    request: pytest.FixtureRequest, demo_path: Path, user_typed_path: Path, llama_3_path: Path, turns_path: Path
+) -> Iterator[Writer]:
     """A writer on a vocabulary alone, with the model to check it by."""
-    file = {"demo": demo_path, "turns by their template": turns_path}.get(request.param, llama_3_path)
+    files = {"demo": demo_path, "markers typed by users": user_typed_path, "turns by their template": turns_path}
+    file = files.get(request.param, llama_3_path)
     template = "embedded" if "template" in request.param else "auto"
     model = Model(file, vocab_only=True)
     yield Writer(model, template)
@@ -224,3 +240,12 @@ def test_a_template_that_cannot_be_used_is_a_clean_error(demo_path: Path, turns_
     without = changed_copy(demo_path, tmp_path / "bare.gguf", without=("tokenizer.chat",), renamed_tokens=RENAMED)
     with pytest.raises(EngineError, match="carries no chat template"):
         _writes(without, "auto")
+
+
+def test_a_template_keeps_its_bos_where_the_tokenizer_adds_none(demo_path: Path, tmp_path: Path) -> None:
+    metadata: dict[str, str | bool] = {"tokenizer.ggml.add_bos_token": False}
+    metadata["tokenizer.chat_template"] = "{{ bos_token }}{{ messages[0].content }}"
+    model = Model(changed_copy(demo_path, tmp_path / "no-bos.gguf", metadata=metadata, weights=False), vocab_only=True)
+    tokens = PromptWriter(model, "embedded").write([user("Hello")]).tokens
+    assert tokens[0] == model.bos and tokens.count(tokens[0]) == 1
+    model.close()

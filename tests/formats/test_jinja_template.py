@@ -328,14 +328,14 @@ def test_wrong_alternation_is_told_in_the_templates_words() -> None:
         "the model's chat template refuses this conversation: "
         "Conversation roles must alternate user/assistant/user/assistant/..."
     )
-    assert "--template chatml" in refused.value.hint
+    assert "--template FILE" in refused.value.hint
 
 
 @pytest.mark.parametrize("source", ["{% if %}", "{% for m in messages %}", "{{ 1 | nothing }}", "{{ " + "(" * 9999])
 def test_a_template_that_cannot_be_read_is_one_line_of_error(source: str) -> None:
     with pytest.raises(EngineError, match=r"^the model's chat template cannot be read: [^\n]+$") as failed:
         JinjaTemplate(source, bos="", eos="", control_texts=[])
-    assert "--template chatml" in failed.value.hint
+    assert "--template FILE" in failed.value.hint
 
 
 @pytest.mark.parametrize(
@@ -353,7 +353,7 @@ def test_a_template_that_cannot_be_read_is_one_line_of_error(source: str) -> Non
 def test_a_template_that_fails_is_one_line_of_error(source: str) -> None:
     with pytest.raises(EngineError, match=r"^the model's chat template failed: [^\n]+$") as failed:
         write(source, "hi")
-    assert "--template chatml" in failed.value.hint
+    assert "--template FILE" in failed.value.hint
 
 
 def test_jinja_is_not_loaded_before_a_template_is_used() -> None:
