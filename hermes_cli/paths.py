@@ -54,7 +54,7 @@ def probe_file() -> Path:
 def _folder(variable: str, function: str) -> Path:
     override = os.environ.get(variable)
     if override:
-        return Path(override).expanduser().absolute()
+        return Path(os.path.expanduser(override))  # noqa: PTH111 - pathlib raises for a user who is not there
     import platformdirs
 
     path: Path = getattr(platformdirs, function)(_NAME, appauthor=False)

@@ -80,6 +80,7 @@ class Generation:
                 raise DecodeAborted
             self._decode(tokens[start : start + self._context.batch_size])
             self._events.put(PromptProgress(len(ledger), len(tokens)))
+        self._context.check_numbers()
         self._prefilled = time.perf_counter()
 
     def _write_answer(self, sampler: Sampler) -> FinishReason:

@@ -111,7 +111,8 @@ class LocalBackend:
         characters = sum(len(message.content) for message in request.messages)
         if characters > window * _LONGEST_TOKEN:
             raise self._overflow(f"the prompt has {characters:,} characters")
-        tokens = self._prompts.write(request.messages).tokens
+        # On the engine thread, so that a template or a text that takes long does not keep signals waiting.
+        tokens = self._thread.run(lambda: self._prompts.write(request.messages).tokens)
         if len(tokens) >= window:
             raise self._overflow(f"the prompt has {len(tokens):,} tokens")
         if not tokens:

@@ -11,6 +11,7 @@ import re
 import sys
 import types
 from collections import deque
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ _FUNCTIONS = {
         "llama_vocab_type "
     ),
     2: (
-        "llama_batch_get_one llama_decode llama_init_from_model llama_log_set llama_memory_clear "
+        "llama_batch_get_one llama_decode llama_get_logits_ith llama_init_from_model llama_log_set llama_memory_clear "
         "llama_memory_seq_pos_max llama_model_chat_template llama_model_load_from_file llama_sampler_chain_add "
         "llama_sampler_init_min_p llama_sampler_init_top_p llama_vocab_get_attr llama_vocab_get_text "
         "llama_vocab_is_eog "
@@ -62,7 +63,7 @@ _FIELDS = {
 def library_folder() -> Path:
     """Where the shared libraries lie that llama_cpp will load."""
     override = os.environ.get("LLAMA_CPP_LIB_PATH")
-    return Path(override) if override else Path(_package_folder()) / "lib"
+    return Path(_package_folder()) / "lib" if override is None else Path(override)
 
 
 def _package_folder() -> str:
@@ -87,7 +88,7 @@ def library() -> Any:
             f"install a supported version: {INSTALL}",
         )
     bindings.llama_log_set(_log_callback(bindings), None)
-    _set_abort_callback(bindings)
+    _set_last_words(bindings)
     bindings.llama_backend_init()
     return bindings
 
@@ -100,10 +101,9 @@ def _import_bindings() -> Any:
     try:
         return importlib.import_module("llama_cpp.llama_cpp")
     except (ImportError, OSError, RuntimeError, AttributeError) as error:
-        raise EngineError(
-            f"llama.cpp cannot be loaded: {error}",
-            f"rebuild it for this machine: {REBUILD}",
-        ) from error
+        elsewhere = os.environ.get("LLAMA_CPP_LIB_PATH")
+        hint = f"rebuild it for this machine: {REBUILD}" if elsewhere is None else "unset LLAMA_CPP_LIB_PATH"
+        raise EngineError(f"llama.cpp cannot be loaded: {error}", hint) from error
     finally:
         if loaded is package:
             sys.modules.pop("llama_cpp", None)
@@ -140,21 +140,36 @@ def _say_abort(message: bytes | None) -> None:
     """The last word before llama.cpp would abort: a plain error, then a plain exit."""
     # It begins with a source file, in a folder of whoever built the library.
     reason = re.sub(r"^\S*/(?=[^/\s]+:\d+: )", "", " ".join((message or b"").decode("utf-8", "replace").split()))
-    hint = "a damaged model file can cause this: see whether `--model demo` works, and `hermes doctor`"
-    os.write(2, f"error: llama.cpp stopped: {reason}\nhint: {hint}\n".encode())
+    _leave(f"llama.cpp stopped: {reason}")
+
+
+def _say_terminate() -> None:
+    """The same for a C++ exception that nobody caught."""
+    _leave("llama.cpp stopped on an error that it did not catch")
+
+
+def _leave(problem: str) -> None:
+    hint = "a damaged model file or too little memory can cause this: see whether `--model demo` works"
+    os.write(2, f"error: {problem}\nhint: {hint}\n".encode())
     os._exit(EngineError.exit_code)
 
 
 _abort_callback = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(_say_abort)
+_terminate_callback = ctypes.CFUNCTYPE(None)(_say_terminate)
+_SET_TERMINATE = "_ZSt13set_terminatePFvvE"
 
 
-def _set_abort_callback(bindings: Any) -> None:
-    try:
+def _set_last_words(bindings: Any) -> None:
+    """Have llama.cpp's aborts and uncaught exceptions end in an error line, where the libraries let us."""
+    with suppress(AttributeError):
         setter = bindings._lib.ggml_set_abort_callback
-    except AttributeError:
-        return
-    setter.argtypes, setter.restype = [type(_abort_callback)], ctypes.c_void_p
-    setter(_abort_callback)
+        setter.argtypes, setter.restype = [type(_abort_callback)], ctypes.c_void_p
+        setter(_abort_callback)
+    with suppress(AttributeError):
+        # std::set_terminate of the C++ library that llama.cpp itself uses.
+        setter = getattr(bindings._lib, _SET_TERMINATE)
+        setter.argtypes, setter.restype = [type(_terminate_callback)], ctypes.c_void_p
+        setter(_terminate_callback)
 
 
 def log_lines() -> list[str]:

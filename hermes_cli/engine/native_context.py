@@ -4,6 +4,7 @@ What would abort the process cannot be asked for: no batch exceeds `batch_size`,
 """
 
 import ctypes
+import math
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -77,7 +78,8 @@ class Context:
                 "ask for a smaller one with --ctx",
             )
         self._memory = library.llama_get_memory(self._ctx)
-        self.context_length = int(library.llama_n_ctx(self._ctx))
+        # llama.cpp rounds up to a multiple of 256.
+        self.context_length = min(context_length, int(library.llama_n_ctx(self._ctx)))
         self.batch_size = int(library.llama_n_batch(self._ctx))
         self._has_logits = False
         self._one = (ctypes.c_int32 * 1)()
@@ -131,6 +133,12 @@ class Context:
             reason = native.failure_reason()
             native.clear_log()
             raise EngineError(f"llama.cpp failed to decode ({code}): {reason}", "see what is wrong: hermes doctor")
+
+    def check_numbers(self) -> None:
+        """Raise EngineError if the last decode gave no numbers: then the weights are damaged."""
+        logits = self._c.llama_get_logits_ith(self._ctx, -1) if self._has_logits else None
+        if logits and math.isnan(logits[0]):
+            raise EngineError("the model computes no numbers: its file is damaged", "get the model file again")
 
     def sample(self, sampler: Sampler) -> int:
         """Choose the token that follows the last one decoded, and count it in the sampler's own memory."""

@@ -58,7 +58,8 @@ def verdict(timeout_s: float = TIMEOUT_S, keep_on: Callable[[], bool] = lambda: 
 
 def forget() -> None:
     """Drop all verdicts, so that the next use proves the library again."""
-    paths.probe_file().unlink(missing_ok=True)
+    with suppress(OSError):
+        paths.probe_file().unlink()
 
 
 def fingerprint() -> str:
@@ -154,9 +155,10 @@ def _crash_name(number: int) -> str:
 
 def _read() -> dict[str, Verdict]:
     try:
-        kept = json.loads(paths.probe_file().read_bytes())
+        file = paths.probe_file()
+        kept = json.loads(file.read_bytes()) if file.is_file() else {}
         return {key: Verdict(**value) for key, value in kept.items() if _is_verdict(value)}
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return {}
 
 

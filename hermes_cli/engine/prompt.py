@@ -1,5 +1,6 @@
 """From messages to token ids: which format a model speaks, and tokenising so that no content becomes a marker."""
 
+import errno
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -81,6 +82,8 @@ class PromptWriter:
 
 def _read_template(path: Path) -> str:
     try:
+        if not path.is_file():
+            raise FileNotFoundError(errno.ENOENT, "not a file")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(

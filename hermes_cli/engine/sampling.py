@@ -8,6 +8,7 @@ from hermes_cli.engine.native_context import Sampler
 from hermes_cli.errors import UsageError
 
 REPEAT_WINDOW_TOKENS = 64
+_COLDEST = 1e-3  # below it only the likeliest token is left, and 1/temperature overflows
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,11 @@ def sampler(values: SamplingValues, vocab_size: int) -> Sampler:
     """The chain, top-k first: penalties and probabilities over a whole vocabulary of 128k cost 0.7 ms a token."""
     penalised = values.repeat_penalty != 1.0
     steps: list[tuple[str, tuple[float, ...]]] = []
-    if values.top_k and (penalised or values.temperature > 0):
+    if values.top_k and (penalised or values.temperature >= _COLDEST):
         steps.append(("top_k", (values.top_k,)))
     if penalised:
         steps.append(("penalties", (vocab_size, REPEAT_WINDOW_TOKENS, values.repeat_penalty, 0.0, 0.0)))
-    if values.temperature == 0:
+    if values.temperature < _COLDEST:
         return Sampler([*steps, ("greedy", ())])
     if values.top_p < 1:
         steps.append(("top_p", (values.top_p, 1)))

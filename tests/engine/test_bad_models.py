@@ -230,20 +230,35 @@ from pathlib import Path
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
 from hermes_cli.engine.local_backend import LoadOptions, open_backend
+from hermes_cli.errors import EngineError
 
 demo, file, header_bytes = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2]), int(sys.argv[3])
-for filling in (b"\\xff", b"\\x00", b"\\x7c"):
-    file.write_bytes(demo[:header_bytes] + filling * (len(demo) - header_bytes))
-    with open_backend(file, LoadOptions(context_length=256)) as backend:
-        for sampling in (Sampling(temperature=0), Sampling(seed=1), Sampling(seed=1, top_k=0, top_p=0.5, min_p=0.1)):
+file.write_bytes(demo[:header_bytes] + bytes([int(sys.argv[4])]) * (len(demo) - header_bytes))
+with open_backend(file, LoadOptions(context_length=256)) as backend:
+    for sampling in (Sampling(temperature=0), Sampling(seed=1), Sampling(seed=1, top_k=0, top_p=0.5, min_p=0.1)):
+        try:
             request = GenerationRequest((Message("user", "hi"),), sampling, max_tokens=8)
             print(list(backend.generate(request, CancelToken()))[-1].reason)
+        except EngineError as error:
+            print(error.message)
 """
 
 
-def test_weights_that_are_not_numbers_give_nonsense_but_no_crash(
-    script: Script, demo_path: Path, tmp_path: Path
+@pytest.mark.parametrize(("filling", "told"), [(0xFF, "damaged"), (0x7C, "damaged"), (0x00, "length")])
+def test_weights_that_are_not_numbers_are_an_error(
+    script: Script, demo_path: Path, tmp_path: Path, filling: int, told: str
 ) -> None:
-    result = script(DAMAGED_WEIGHTS, demo_path, tmp_path / "nan.gguf", str(GGUFReader(demo_path).data_offset))
+    data_offset = GGUFReader(demo_path).data_offset
+    result = script(DAMAGED_WEIGHTS, demo_path, tmp_path / "nan.gguf", str(data_offset), str(filling))
     assert (result.code, result.err) == (0, "")
-    assert set(result.out.decode().split()) <= {"stop", "length"}
+    assert [told in line for line in result.out.decode().splitlines()] == [True] * 3
+
+
+def test_an_error_that_llama_cpp_does_not_catch_is_one_clean_error(
+    hermes: Hermes, demo_path: Path, tmp_path: Path
+) -> None:
+    file = changed_copy(demo_path, tmp_path / "spm.gguf", metadata={"tokenizer.ggml.model": "llama"})
+    result = hermes("ask", "-m", file, "hi")
+    error, hint = result.err.splitlines()
+    assert (result.code, result.out) == (1, b"")
+    assert error.startswith("error: llama.cpp stopped") and hint.startswith("hint: ")
