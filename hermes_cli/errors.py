@@ -8,7 +8,8 @@ HermesError            1    a runtime or model error
 │   └── LoadCancelled  1    the load was stopped on request
 └── OutputError        1    the answer could not be written
 
-Stops that are not errors have exit codes too: 124 timeout, 130 interrupted, 141 broken pipe, 143 terminated.
+Stops that are not errors have exit codes too: 124 timeout, 129 hung up, 130 interrupted, 141 broken pipe,
+143 terminated.
 """
 
 from collections.abc import Iterable
@@ -56,6 +57,7 @@ class OutputError(HermesError):
 
 
 EXIT_TIMEOUT = 124
+EXIT_HANGUP = 129
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 EXIT_TERMINATED = 143

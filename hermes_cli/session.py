@@ -25,7 +25,7 @@ class Session:
         self.backend = backend
         self.conversation = Conversation(opening_messages(system_prompt))
         self._sampling = sampling or Sampling()
-        self._max_tokens = max_tokens
+        self.max_tokens = max_tokens
         self._stop = stop
 
     def send(self, text: str, cancel: CancelToken) -> Generator[GenerationEvent]:
@@ -36,7 +36,7 @@ class Session:
         """
         question = Message("user", text)
         request = GenerationRequest(
-            self.conversation.plus(question).messages, self._sampling, self._max_tokens, self._stop
+            self.conversation.plus(question).messages, self._sampling, self.max_tokens, self._stop
         )
         pieces: list[str] = []
         try:
@@ -48,6 +48,12 @@ class Session:
         finally:
             if pieces:
                 self.conversation = self.conversation.plus(question, Message("assistant", "".join(pieces)))
+
+    def control_text(self, text: str) -> tuple[str, ...]:
+        """The model's markers spelled out in what a turn with `text` adds; with the first turn the system prompt."""
+        messages = self.conversation.messages
+        opening = messages if all(message.role == "system" for message in messages) else ()
+        return self.backend.control_text((*opening, Message("user", text)))
 
     def close(self) -> None:
         """Close the backend."""

@@ -7,6 +7,7 @@ import typer
 
 from hermes_cli import __version__
 from hermes_cli.cli import ask, chat, doctor, presets
+from hermes_cli.cli.options import with_settings
 
 app = typer.Typer(
     name="hermes",
@@ -15,8 +16,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("ask")(ask.ask)
-app.command("chat")(chat.chat)
+app.command("ask")(with_settings(ask.ask))
+app.command("chat")(with_settings(chat.chat))
 app.command("doctor")(doctor.doctor)
 app.add_typer(presets.app, name="presets")
 

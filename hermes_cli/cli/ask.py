@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hermes_cli.chat.request import CancelToken, Sampling
-from hermes_cli.cli import options
-from hermes_cli.cli.prompt_text import prompt_text, system_text
-from hermes_cli.errors import LoadCancelled
+from hermes_cli.chat.request import CancelToken
+from hermes_cli.cli.prompt_text import prompt_text
+from hermes_cli.errors import LoadCancelled, UsageError
 from hermes_cli.formats.segment import joined
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer_output import AnswerOutput, Collected, FileOutput, StandardOutput
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
-from hermes_cli.terminal.turn_view import Turn, show_turn, stats_line, tokens_per_second
+from hermes_cli.terminal.turn_view import Turn, show_turn, stats_line, tell_cut, tokens_per_second
 
 if TYPE_CHECKING:
     from hermes_cli.cli.opening import ChatSettings
@@ -25,30 +24,16 @@ if TYPE_CHECKING:
 
 Form = Literal["text", "json", "code"]
 _CODE_BLOCK = re.compile(
-    r"^ {0,3}(?P<fence>`{3,}|~{3,})[^\n`]*\n(?P<code>.*?)(?:^ {0,3}(?P=fence)[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
+    r"^(?P<indent> {0,3})(?P<fence>`{3,}|~{3,})[^\n`]*\n(?P<code>.*?)(?:^ {0,3}(?P=fence)[`~]*[ \t\r]*$|\Z)",
+    re.MULTILINE | re.DOTALL,
 )
 
 
 def ask(
-    prompt: Annotated[list[str] | None, typer.Argument(metavar="PROMPT", help="What to ask; - reads stdin.")] = None,
-    model: options.Model = None,
-    preset: options.Preset = None,
-    var: options.Variables = None,
-    system: options.System = None,
-    file: options.Files = None,
-    temperature: options.Temperature = None,
-    top_k: options.TopK = None,
-    top_p: options.TopP = None,
-    min_p: options.MinP = None,
-    repeat_penalty: options.RepeatPenalty = None,
-    seed: options.Seed = None,
-    max_tokens: options.MaxTokens = None,
-    stop: options.Stop = None,
-    ctx: options.ContextLength = None,
-    gpu_layers: options.GpuLayers = "auto",
-    kv_type: options.CacheType = "f16",
-    threads: options.Threads = None,
-    template: options.Template = "auto",
+    settings: "ChatSettings",
+    prompt: Annotated[
+        list[str] | None, typer.Argument(metavar="PROMPT", help="What to ask; a last word - reads stdin.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with answer, usage, timings.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the prompt and its tokens; load no weights.")
@@ -58,66 +43,67 @@ def ask(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the answer to this file.")
     ] = None,
     timeout: Annotated[
-        float | None, typer.Option("--timeout", metavar="S", min=0.001, max=1e6, help="Stop after so many seconds.")
+        float | None,
+        typer.Option(
+            "--timeout", metavar="S", min=0.001, max=1e6, help="Stop so many seconds after the prompt is complete."
+        ),
     ] = None,
     stats: Annotated[bool, typer.Option("--stats", help="Tell length and speed on stderr.")] = False,
-    color: options.ColorChoice = "auto",
-    verbose: options.Verbose = False,
 ) -> int:
     """Answer one prompt and leave: words, piped text and files in, the answer and nothing else out.
 
     Prompt and piped text together: the words, a blank line, then the text. With -f each file follows, named.
     """
-    console.use_color(color)
-    from hermes_cli.cli.opening import ChatSettings, with_preset
-    from hermes_cli.engine.local_backend import LoadOptions
-
-    settings = ChatSettings(
-        model=model,
-        system_prompt=system_text(system),
-        sampling=Sampling(temperature, top_k, top_p, min_p, repeat_penalty, seed),
-        max_tokens=max_tokens,
-        stop=tuple(stop or ()),
-        load=LoadOptions(ctx, options.gpu_layer_count(gpu_layers), kv_type, threads, template),
-        verbose=verbose,
-    )
-    settings = with_preset(settings, preset, options.variable_values(var or ()))
-    text = prompt_text(prompt or (), file or ())
+    _refuse_together({"--dry-run": dry_run, "--output": output})
+    _refuse_together({"--dry-run": dry_run, "--extract": extract})
+    _refuse_together({"--json": as_json, "--extract": extract})
+    text = prompt_text(prompt or (), settings.files)
     if dry_run:
         return _show_prompt(text, settings, as_json)
     form: Form = "json" if as_json else "code" if extract else "text"
     return _answer(text, settings, FileOutput(output) if output else StandardOutput(), form, timeout, stats)
 
 
+def _refuse_together(options: dict[str, object]) -> None:
+    """Raise UsageError where all of these options were given."""
+    if all(options.values()):
+        raise UsageError(f"{' and '.join(options)} do not go together", "leave one of them out")
+
+
 def _answer(
     text: str, settings: "ChatSettings", target: AnswerOutput, form: Form, timeout_s: float | None, stats: bool
 ) -> int:
     """Ask, and write the answer to `target` in the form wanted; the exit code says whether it was stopped."""
-    from hermes_cli.cli.opening import open_session, tell_control_text
+    from hermes_cli.cli.opening import open_session
 
     cancel = CancelToken()
     try:
-        with stopping(cancel, timeout_s), closing(open_session(settings, cancel)) as session:
-            tell_control_text(session.backend, text)
-            turn = show_turn(session.send(text, cancel), target if form == "text" else Collected())
+        with stopping(cancel, timeout_s, leave=target.discard):
+            with closing(open_session(settings, cancel)) as session:
+                turn = show_turn(session, text, cancel, target if form == "text" else Collected())
             info = session.backend.info
-        if form == "json":
-            target.write(json.dumps(_envelope(turn, info)))
-        elif form == "code":
-            target.write(_code_block(turn.text))
-        if turn.text or cancel.reason is None:
-            target.finish()
-        else:
-            target.discard()
+            if turn.empty:
+                target.discard()
+            else:
+                target.write(_late_text(turn, form, info))
+                target.finish()
     except LoadCancelled:
         target.discard()
+        return EXIT_CODES[cancel.reason or "interrupt"]
     except BaseException:
         target.discard()
         raise
-    else:
-        if stats or settings.verbose:
-            console.notice(stats_line(turn.finished, info.context_length))
-    return EXIT_CODES[cancel.reason] if cancel.reason else 0
+    tell_cut(turn, session)
+    if stats or settings.verbose:
+        console.notice(stats_line(turn.finished, info.context_length))
+    return EXIT_CODES[cancel.reason or "interrupt"] if turn.cancelled else 0
+
+
+def _late_text(turn: Turn, form: Form, info: "BackendInfo") -> str:
+    """What is only known at the end of the answer; plain text is out by then."""
+    if form == "json":
+        return json.dumps(_envelope(turn, info))
+    return code_block(turn.text) if form == "code" else ""
 
 
 def _envelope(turn: Turn, info: "BackendInfo") -> dict[str, Any]:
@@ -136,13 +122,14 @@ def _envelope(turn: Turn, info: "BackendInfo") -> dict[str, Any]:
     }
 
 
-def _code_block(answer: str) -> str:
+def code_block(answer: str) -> str:
     """The inside of the first fenced code block; without one the whole answer, with a notice."""
     found = _CODE_BLOCK.search(answer)
     if not found:
         console.notice("no code block in the answer; this is all of it")
         return answer
-    return found["code"].removesuffix("\n")
+    code = re.sub(rf"^ {{0,{len(found['indent'])}}}", "", found["code"], flags=re.MULTILINE)
+    return code.removesuffix("\n").removesuffix("\r")
 
 
 def _show_prompt(text: str, settings: "ChatSettings", as_json: bool) -> int:

@@ -4,7 +4,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +17,19 @@ from hermes_cli.terminal import console
 from hermes_cli.terminal.sanitize import one_line
 
 Finding = tuple[str, str]
+# The names llama.cpp gives to instruction sets, and the system's own for the same; only what its kernels gain from.
+_INSTRUCTIONS = {
+    "AVX2": "avx2",
+    "AVX512": "avx512f",
+    "AVX512_VNNI": "avx512_vnni",
+    "AMX_INT8": "amx_int8",
+    "NEON": "asimd",
+    "DOTPROD": "asimddp",
+    "MATMUL_INT8": "i8mm",
+    "SVE": "sve",
+}
+_MISSED = ("AVX512", "AMX_INT8")
+_WITHOUT_AMX = 'CMAKE_ARGS="-DGGML_AMX_TILE=OFF -DGGML_AMX_INT8=OFF -DGGML_AMX_BF16=OFF"'
 
 
 def doctor(
@@ -73,6 +86,7 @@ def _machine() -> Iterator[Finding]:
     yield "cpu", f"{hardware.cpu_name()}, {hardware.physical_cores()} cores to use"
     yield "memory", f"{hardware.available_bytes() / 1e9:.1f} GB available"
     yield "models", _folder(paths.models_folder())
+    yield "config", _folder(paths.config_folder())
     yield "cache", _folder(paths.cache_folder())
     model = os.environ.get("HERMES_CLI_MODEL")
     if model:
@@ -88,15 +102,14 @@ def _engine() -> Iterator[Finding]:
 
     yield "library", f"{native.library_folder()}"
     verdict = probe.verdict()
-    yield "llama.cpp", f"{native.library_version()}: {_features(native.system_info())}"
+    built_for = _features(native.system_info())
+    yield "llama.cpp", f"{native.library_version()}: {', '.join(built_for)}"
+    yield from instructions(built_for, hardware.cpu_flags())
     yield "probe", "the demo model answers right with this build on this CPU"
     repacked = verdict.extra_buffers and hardware.gains_from_repacking()
     yield "repacked weights", "used" if repacked else "off"
     if not verdict.extra_buffers:
-        yield "", f"the build fails with them: {verdict.failures.get('extra_buffers', 'unknown')}"
-        yield "", "it runs without. A build by clang does not have this fault and reads prompts faster on AMX:"
-        yield "", f"CC=clang CXX=clang++ pip install --force-reinstall --no-cache-dir '{native.REQUIREMENT}'"
-        yield "", "without clang: CMAKE_ARGS=-DGGML_AMX_INT8=OFF (and AMX_TILE, AMX_BF16) in front of the same command"
+        yield from repacking_advice(verdict.failures.get("extra_buffers", "unknown"), hardware.cpu_flags())
     if verdict.gpu is None:
         yield "gpu", "this build has no GPU support; everything runs on the CPU"
     elif verdict.gpu:
@@ -105,7 +118,36 @@ def _engine() -> Iterator[Finding]:
         yield "gpu", f"found, but not used, because it fails: {verdict.failures.get('gpu', 'unknown')}"
 
 
-def _features(info: str) -> str:
+def instructions(built_for: Sequence[str], cpu_flags: str) -> Iterator[Finding]:
+    """What the processor offers of the instruction sets that matter, and what of it the build leaves unused."""
+    offered = [name for name, flag in _INSTRUCTIONS.items() if flag in cpu_flags.split()]
+    if offered:
+        yield "this cpu has", ", ".join(offered)
+    unused = [name for name in _MISSED if name in offered and name not in built_for]
+    if unused:
+        yield "", f"the build does not use {', '.join(unused)}; one made on this machine does: {_rebuild()}"
+
+
+def repacking_advice(failure: str, cpu_flags: str) -> Iterator[Finding]:
+    """Why repacked weights are off, and what mends it: a crash on AMX is a known fault of builds by GCC."""
+    yield "", f"the build fails with them: {failure}"
+    if "amx_int8" not in cpu_flags.split() or not failure.startswith("killed by"):
+        yield "", f"it runs without; to try another build: {_rebuild()}"
+        return
+    yield "", "it runs without. GCC compiles the AMX kernels wrong, clang does not; they read prompts faster:"
+    yield "", _rebuild("CC=clang CXX=clang++")
+    yield "", "without clang, a build that leaves them out:"
+    yield "", _rebuild(_WITHOUT_AMX)
+
+
+def _rebuild(environment: str = "") -> str:
+    """The command that compiles llama.cpp anew for this Python."""
+    from hermes_cli.engine import native
+
+    return f"{environment} {native.REBUILD}".lstrip()
+
+
+def _features(info: str) -> list[str]:
     """The features that are on, out of llama.cpp's list of `NAME = 0 or 1`."""
     entries = (entry.strip() for entry in info.replace(":", "|").split("|"))
-    return ", ".join(entry.removesuffix(" = 1") for entry in entries if entry.endswith("= 1"))
+    return [entry.removesuffix(" = 1") for entry in entries if entry.endswith("= 1")]

@@ -25,9 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _silence_stdout()
         return EXIT_BROKEN_PIPE
+    except OSError as error:
+        return _fail(_system_error(error))
+    except MemoryError:
+        return _fail(HermesError("there is not enough memory for this", "give less text, or a smaller model"))
     except Exception as error:
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            return _fail(OutputError(f"cannot write: {error.strerror}", "free some space"))
         return _fail(HermesError(f"{type(error).__name__}: {error}", "this is a bug; HERMES_CLI_DEBUG=1 shows where"))
 
 
@@ -55,6 +57,15 @@ def _run(given: list[str]) -> int:
 
 def _default_command() -> str:
     return "chat" if console.is_terminal(sys.stdin) else "ask"
+
+
+def _system_error(error: OSError) -> OutputError:
+    """What the system refused, and where."""
+    why = error.strerror or str(error)
+    if error.errno == errno.ENOSPC:
+        return OutputError(f"cannot write: {why}", "free some space")
+    what = f"cannot use {error.filename}" if error.filename else "cannot read or write"
+    return OutputError(f"{what}: {why}", "HERMES_CLI_DEBUG=1 shows where")
 
 
 def _fail(problem: HermesError) -> int:

@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, Sampling
-from hermes_cli.engine.backend import Backend
+from hermes_cli.engine import probe
 from hermes_cli.engine.local_backend import LoadOptions, open_backend
 from hermes_cli.engine.native_model import Model
 from hermes_cli.engine.prompt import Prompt, PromptWriter
 from hermes_cli.errors import UsageError
-from hermes_cli.models.find import DEMO_NAME, ModelSpec, find_model
+from hermes_cli.models.find import DEMO_NAME, ModelSpec, find_model, wanted_name
 from hermes_cli.session import Session, opening_messages
 from hermes_cli.terminal.console import StatusLine, notice
+from hermes_cli.terminal.turn_view import tell_control_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,7 @@ class ChatSettings:
 
     model: str | None = None
     system_prompt: str | None = None
+    files: tuple[Path, ...] = ()
     sampling: Sampling = field(default_factory=Sampling)
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
@@ -61,6 +64,8 @@ def open_session(settings: ChatSettings, cancel: CancelToken) -> Session:
     finally:
         status.erase()
     info = backend.info
+    for note in info.notes:
+        notice(note)
     if settings.verbose:
         notice(f"{info.model_name} · {info.description} · ctx {info.context_length:,} · loaded in {info.load_s:.2f} s")
     return Session(
@@ -72,19 +77,15 @@ def open_session(settings: ChatSettings, cancel: CancelToken) -> Session:
     )
 
 
-def tell_control_text(backend: Backend, text: str) -> None:
-    """Say which of the model's markers the text spells out: they are only text there."""
-    found = backend.control_text((Message("user", text),))
-    if found:
-        notice(f"{', '.join(found)} in the prompt: read as plain text, not as a marker")
-
-
 def written_prompt(text: str, settings: ChatSettings) -> Prompt:
     """What the model would read, made with its vocabulary alone."""
+    probe.verdict()
     model = Model(_chosen_model(settings).path, vocab_only=True)
     try:
         messages = (*opening_messages(settings.system_prompt), Message("user", text))
-        return PromptWriter(model, settings.load.template).write(messages)
+        writer = PromptWriter(model, settings.load.template)
+        tell_control_text(writer.control_text(messages))
+        return writer.write(messages)
     finally:
         model.close()
 
@@ -92,6 +93,6 @@ def written_prompt(text: str, settings: ChatSettings) -> Prompt:
 def _chosen_model(settings: ChatSettings) -> ModelSpec:
     """The model to use; says so when it is only the demo model and nobody asked for that."""
     spec = find_model(settings.model)
-    if spec.name == DEMO_NAME and settings.model is None:
+    if spec.name == DEMO_NAME and wanted_name(settings.model) is None:
         notice("no Hermes 3 model here; answering with the 8 MB demo model. Use your own: hermes ask -m FILE.gguf")
     return spec

@@ -1,12 +1,18 @@
 """Options that several commands share, and the values made from them."""
 
-from collections.abc import Iterable
+import inspect
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from hermes_cli.chat.request import Sampling
 from hermes_cli.errors import UsageError
+from hermes_cli.terminal import console
+
+if TYPE_CHECKING:
+    from hermes_cli.cli.opening import ChatSettings
 
 Model = Annotated[
     str | None, typer.Option("--model", "-m", metavar="NAME|PATH", help="A model's name, or the path of a GGUF file.")
@@ -80,7 +86,64 @@ Template = Annotated[
     str, typer.Option("--template", metavar="auto|chatml|embedded|FILE", help="How the conversation is written.")
 ]
 ColorChoice = Annotated[Literal["auto", "always", "never"], typer.Option("--color", help="Colours on the terminal.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tell about the model and the machine on stderr.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tell about the model on stderr.")]
+
+
+def with_settings(command: Callable[..., int]) -> Callable[..., int]:
+    """`command(settings, ...)` as Typer sees it: in the place of `settings` the options they are made from."""
+    shared, own = inspect.signature(_settings).parameters, inspect.signature(command)
+    _, *rest = own.parameters.values()
+    parameters = [part.replace(kind=part.KEYWORD_ONLY) for part in (*shared.values(), *rest)]
+
+    def run(**given: Any) -> int:
+        settings = _settings(**{name: given.pop(name) for name in shared})
+        return command(settings, **given)
+
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {part.name: part.annotation for part in parameters}
+    return run
+
+
+def _settings(
+    model: Model = None,
+    preset: Preset = None,
+    var: Variables = None,
+    system: System = None,
+    file: Files = None,
+    temperature: Temperature = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    min_p: MinP = None,
+    repeat_penalty: RepeatPenalty = None,
+    seed: Seed = None,
+    max_tokens: MaxTokens = None,
+    stop: Stop = None,
+    ctx: ContextLength = None,
+    gpu_layers: GpuLayers = "auto",
+    kv_type: CacheType = "f16",
+    threads: Threads = None,
+    template: Template = "auto",
+    color: ColorChoice = "auto",
+    verbose: Verbose = False,
+) -> "ChatSettings":
+    """What the options say, with the preset where they leave something open. Raises UsageError."""
+    console.use_color(color)
+    from hermes_cli.cli.opening import ChatSettings, with_preset
+    from hermes_cli.cli.prompt_text import system_text
+    from hermes_cli.engine.local_backend import LoadOptions
+
+    settings = ChatSettings(
+        model=model,
+        system_prompt=system_text(system),
+        files=tuple(file or ()),
+        sampling=Sampling(temperature, top_k, top_p, min_p, repeat_penalty, seed),
+        max_tokens=max_tokens,
+        stop=tuple(stop or ()),
+        load=LoadOptions(ctx, gpu_layer_count(gpu_layers), kv_type, threads, template),
+        verbose=verbose,
+    )
+    return with_preset(settings, preset, variable_values(var or ()))
 
 
 def variable_values(pairs: Iterable[str]) -> dict[str, str]:

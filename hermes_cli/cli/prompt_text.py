@@ -13,10 +13,13 @@ STDIN = "-"
 
 
 def prompt_text(words: Sequence[str], files: Sequence[Path]) -> str:
-    """The words, then a blank line and stdin as it is, then each file wrapped with its name. Raises UsageError."""
-    reads_stdin = STDIN in words or _stdin_is_data()
-    parts = [" ".join(word for word in words if word != STDIN)]
-    if reads_stdin:
+    """The words, then a blank line and stdin as it is, then each file wrapped with its name. Raises UsageError.
+
+    A last word `-` asks for stdin; anywhere else it is a word, as in 5 - 3.
+    """
+    asked_for = bool(words) and words[-1] == STDIN
+    parts = [" ".join(words[:-1] if asked_for else words)]
+    if asked_for or _stdin_is_data():
         parts.append(_decoded(_read_stdin(), "stdin"))
     parts += [wrapped(path) for path in files]
     text = "\n\n".join(part for part in parts if part)

@@ -1,14 +1,15 @@
 """Which GGUF a model name means: a path, `demo`, or a file in the models folder."""
 
-import difflib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from hermes_cli import paths
-from hermes_cli.errors import ModelNotFound
+from hermes_cli.errors import ModelNotFound, did_you_mean
 
 DEMO_NAME = "demo"
+_PART = re.compile(r"-(\d{5})-of-\d{5}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +21,21 @@ class ModelSpec:
 
 
 def find_model(name: str | None) -> ModelSpec:
-    """The model `name` stands for; None: HERMES_CLI_MODEL, else a Hermes in the models folder, else the demo model."""
-    wanted = name or os.environ.get("HERMES_CLI_MODEL") or None
+    """The model `name` stands for; without a name the smallest Hermes 3 in the models folder, else the demo model."""
+    wanted = wanted_name(name)
     if wanted is None:
         hermes = [spec for spec in installed_models() if spec.name.lower().startswith("hermes-3")]
-        return hermes[0] if hermes else demo_model()
+        return min(hermes, key=_burden, default=demo_model())
     if wanted.lower() == DEMO_NAME:
         return demo_model()
     if _looks_like_path(wanted):
         return _model_file(Path(wanted).expanduser())
     return _by_name(wanted)
+
+
+def wanted_name(name: str | None) -> str | None:
+    """What was asked for: `name`, else HERMES_CLI_MODEL, else nothing."""
+    return name or os.environ.get("HERMES_CLI_MODEL") or None
 
 
 def demo_model() -> ModelSpec:
@@ -38,16 +44,30 @@ def demo_model() -> ModelSpec:
 
 
 def installed_models() -> list[ModelSpec]:
-    """The GGUF files in the models folder, by name."""
+    """The GGUF files in the models folder, by name; of a model in several parts the first, which opens the others."""
     try:
         files = sorted(paths.models_folder().glob("*.gguf"))
     except OSError:
         return []
-    return [ModelSpec(file.stem, file) for file in files]
+    return [ModelSpec(file.stem, file) for file in files if _part_number(file.stem) <= 1]
+
+
+def _part_number(name: str) -> int:
+    """Which part of a model that was cut into several files; 0 for a whole one."""
+    part = _PART.search(name)
+    return int(part[1]) if part else 0
+
+
+def _burden(spec: ModelSpec) -> tuple[int, int]:
+    """How much a model asks of a machine; one in parts most, whatever its first part weighs."""
+    try:
+        return _part_number(spec.name), spec.path.stat().st_size
+    except OSError:
+        return 2, 0
 
 
 def _looks_like_path(name: str) -> bool:
-    return name.endswith(".gguf") or os.sep in name or name.startswith("~") or os.path.exists(name)  # noqa: PTH110
+    return name.endswith(".gguf") or os.sep in name or name.startswith("~") or os.path.isfile(name)  # noqa: PTH113
 
 
 def _model_file(path: Path) -> ModelSpec:
@@ -82,6 +102,5 @@ def _by_name(name: str) -> ModelSpec:
         return matches[0]
     if matches:
         raise ModelNotFound(f"{name} could be {', '.join(spec.name for spec in matches)}", "give more of the name")
-    near = difflib.get_close_matches(name, [*known, DEMO_NAME], n=1)
-    hint = f"did you mean {near[0]}?" if near else f"give the path of a GGUF, or put one into {paths.models_folder()}"
-    raise ModelNotFound(f"there is no model {name} here", hint)
+    otherwise = f"give the path of a GGUF, or put one into {paths.models_folder()}"
+    raise ModelNotFound(f"there is no model {name} here", did_you_mean(name, [*known, DEMO_NAME], otherwise))

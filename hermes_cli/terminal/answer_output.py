@@ -66,7 +66,11 @@ class Collected:
 
 
 class FileOutput:
-    """A file that gets its name only when the answer is complete; devices and pipes are written directly."""
+    """A file that gets its name at the end of the answer; devices and pipes are written directly.
+
+    A stopped answer ends too: its part takes the place of what the file held, as it would with `> FILE`. An answer
+    without any text, or one that failed, leaves the file as it was.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -77,7 +81,7 @@ class FileOutput:
             else:
                 self._path = Path(os.path.realpath(path))
                 mode = self._path.stat().st_mode & 0o777 if self._path.exists() else 0o666 & ~_umask()
-                handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
+                handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=".hermes-")
                 self._temporary, self._file = Path(name), os.fdopen(handle, "wb")
                 self._temporary.chmod(mode)
         except OSError as error:
@@ -106,11 +110,11 @@ class FileOutput:
             raise self._failed(error) from error
 
     def discard(self) -> None:
-        """Leave the target as it was."""
-        with contextlib.suppress(OSError):
-            self._file.close()
+        """Leave the target as it was; may be called from a signal handler, in the middle of a write."""
         if self._temporary:
             self._temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError, RuntimeError):
+            self._file.close()
 
     def _failed(self, error: OSError) -> OutputError:
         return OutputError(f"cannot write {self._path}: {error.strerror}", "choose another place with --output")

@@ -38,14 +38,19 @@ def _colored() -> bool:
 
 
 def _say(text: str, style: str = "", label: str = "") -> None:
-    """One line to stderr; a stderr that is closed or full is nothing to fail for."""
-    if sys.stderr is None:
-        return
+    """One line to stderr."""
     painted = f"\x1b[{style}m" if style and _colored() else ""
     reset = "\x1b[0m" if painted else ""
     line = f"{painted}{label}{reset}{text}" if label else f"{painted}{text}{reset}"
+    put(line + "\n")
+
+
+def put(text: str) -> None:
+    """`text` to stderr as it stands; a stderr that is closed, full or hung up is nothing to fail for."""
+    if sys.stderr is None:
+        return
     try:
-        sys.stderr.write(line + "\n")
+        sys.stderr.write(text)
         sys.stderr.flush()
     except (OSError, ValueError):
         return
@@ -75,13 +80,11 @@ class StatusLine:
         now = time.monotonic()
         if self._active and now >= self._next:
             self._next, self._shown = now + _STATUS_EVERY_S, True
-            sys.stderr.write(f"\r\x1b[2K\x1b[2m{one_line(text)}\x1b[0m")
-            sys.stderr.flush()
+            put(f"\r\x1b[2K\x1b[2m{one_line(text)}\x1b[0m")
 
     def erase(self) -> None:
         """Take the line away; the next `show` waits again."""
         if self._shown:
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()
+            put("\r\x1b[2K")
         self._shown = False
         self._next = time.monotonic() + _STATUS_DELAY_S

@@ -3,29 +3,49 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from hermes_cli.chat.request import CancelToken
-from hermes_cli.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_TIMEOUT
+from hermes_cli.errors import EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_TIMEOUT
 
-EXIT_CODES = {"interrupt": EXIT_INTERRUPTED, "terminate": EXIT_TERMINATED, "timeout": EXIT_TIMEOUT}
+EXIT_CODES = {
+    "interrupt": EXIT_INTERRUPTED,
+    "terminate": EXIT_TERMINATED,
+    "hangup": EXIT_HANGUP,
+    "timeout": EXIT_TIMEOUT,
+}
+_REASONS = {signal.SIGINT: "interrupt", signal.SIGTERM: "terminate", signal.SIGHUP: "hangup"}
+_PATIENCE_S = 1.0
 
 
 @contextmanager
-def stopping(cancel: CancelToken, timeout_s: float | None = None) -> Iterator[None]:
-    """Within the block SIGINT, SIGTERM and the timeout cancel; a second SIGINT leaves at once."""
+def stopping(
+    cancel: CancelToken, timeout_s: float | None = None, leave: Callable[[], None] | None = None
+) -> Iterator[None]:
+    """Within the block SIGINT, SIGTERM, SIGHUP and the timeout cancel; a signal that was ignored stays ignored.
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        if cancel.cancelled:
+    With `leave`, a SIGINT more than a second after the first calls it and ends the process; without, it does nothing.
+    """
+    impatient_at = float("inf")
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal impatient_at
+        now = time.monotonic()
+        if number == signal.SIGINT and leave and now > impatient_at:
+            leave()
             os._exit(EXIT_INTERRUPTED)
-        cancel.cancel("interrupt")
+        if number == signal.SIGINT:
+            impatient_at = min(impatient_at, now + _PATIENCE_S)
+        cancel.cancel(_REASONS[signal.Signals(number)])
 
-    def terminate(number: int, frame: FrameType | None) -> None:
-        cancel.cancel("terminate")
-
-    before = signal.signal(signal.SIGINT, interrupt), signal.signal(signal.SIGTERM, terminate)
+    # An ignored SIGINT is how a shell keeps Ctrl-C from its background jobs; an ignored SIGHUP is nohup.
+    before = {number: signal.getsignal(number) for number in _REASONS}
+    taken = [number for number, handler in before.items() if handler not in (signal.SIG_IGN, None)]
+    for number in taken:
+        signal.signal(number, stop)
     timer = threading.Timer(timeout_s, cancel.cancel, ("timeout",)) if timeout_s is not None else None
     if timer:
         timer.daemon = True
@@ -35,5 +55,5 @@ def stopping(cancel: CancelToken, timeout_s: float | None = None) -> Iterator[No
     finally:
         if timer:
             timer.cancel()
-        signal.signal(signal.SIGINT, before[0])
-        signal.signal(signal.SIGTERM, before[1])
+        for number in taken:
+            signal.signal(number, before[number])

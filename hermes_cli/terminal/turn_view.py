@@ -1,12 +1,17 @@
 """One turn as the user sees it: the status line while waiting, the answer as it comes, what there is to say after."""
 
-from collections.abc import Generator
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from hermes_cli.chat.events import Finished, GenerationEvent, PromptProgress, TextDelta
+from hermes_cli.chat.events import Finished, PromptProgress, TextDelta
+from hermes_cli.chat.request import CancelToken
 from hermes_cli.terminal.answer_output import AnswerOutput
-from hermes_cli.terminal.console import StatusLine
+from hermes_cli.terminal.console import StatusLine, notice
+
+if TYPE_CHECKING:
+    from hermes_cli.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,28 +21,52 @@ class Turn:
     text: str
     finished: Finished
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was stopped; a stop that comes after the last word stopped nothing."""
+        return self.finished.reason == "cancelled"
 
-def show_turn(events: Generator[GenerationEvent], output: AnswerOutput) -> Turn:
-    """Pass the answer to `output` as it comes. What `output` raises stops the turn."""
+    @property
+    def empty(self) -> bool:
+        """Whether it was stopped before there was any text."""
+        return self.cancelled and not self.text
+
+
+def show_turn(session: "Session", text: str, cancel: CancelToken, output: AnswerOutput) -> Turn:
+    """Ask, and pass the answer to `output` as it comes, which is the caller's to end. What it raises stops the turn."""
+    tell_control_text(session.control_text(text))
     status = StatusLine()
     pieces: list[str] = []
     finished: Finished | None = None
     try:
-        with closing(events):
+        with closing(session.send(text, cancel)) as events:
             for event in events:
                 match event:
                     case PromptProgress(read_tokens, total_tokens):
                         status.show(f"reading prompt {thousands(total_tokens)} tok {read_tokens / total_tokens:.0%}")
-                    case TextDelta(text):
+                    case TextDelta(piece):
                         status.erase()
-                        pieces.append(text)
-                        output.write(text)
+                        pieces.append(piece)
+                        output.write(piece)
                     case Finished():
                         finished = event
     finally:
         status.erase()
     assert finished is not None, "a backend ends every generation with Finished"
     return Turn("".join(pieces), finished)
+
+
+def tell_control_text(found: Iterable[str]) -> None:
+    """Say which of the model's markers the prompt spells out: they are only text there."""
+    if markers := ", ".join(found):
+        notice(f"{markers} in the prompt: read as plain text, not as a marker")
+
+
+def tell_cut(turn: Turn, session: "Session") -> None:
+    """Say so where the answer ended because the window is full. A limit that the user set is no news."""
+    finished = turn.finished
+    if finished.reason == "length" and finished.usage.completion_tokens != session.max_tokens:
+        notice(f"cut: the window of {session.backend.info.context_length:,} tokens is full")
 
 
 def stats_line(finished: Finished, context_length: int) -> str:

@@ -1,6 +1,7 @@
 """What the command tests share: GGUF files made for one purpose, and the program started in ways `hermes` does not."""
 
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -95,6 +96,13 @@ def on_terminal(tmp_path: Path) -> Iterator[OnTerminal]:
         child.close(force=True)
 
 
+def answering(child: "subprocess.Popen[bytes]") -> None:
+    """Return when a child started with --verbose has its model loaded and has been at its answer for a while."""
+    assert child.stderr
+    assert b"loaded in" in child.stderr.readline()
+    time.sleep(0.5)
+
+
 def exit_code(child: "pexpect.spawn[str]") -> int | None:
     """The exit code of a child that is about to end by itself."""
     child.expect(pexpect.EOF)
@@ -132,3 +140,11 @@ def byte_alphabet() -> dict[int, str]:
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
     return {byte: chr(byte) for byte in printable} | {byte: chr(256 + place) for place, byte in enumerate(others)}
+
+
+@pytest.fixture(scope="session")
+def long_text_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A text that the wide model reads for seconds."""
+    path = tmp_path_factory.mktemp("text") / "long.txt"
+    path.write_text("one two three four five six seven " * 1200)
+    return path

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hermes_cli.cli.ask import code_block
 from hermes_cli.engine.native_model import Model
 from tests.conftest import Hermes
 
@@ -26,6 +27,7 @@ def test_the_demo_model_says_what_it_is_when_nobody_asked_for_it(hermes: Hermes)
     result = hermes("ask", "-t", "0", SUM)
     assert (result.code, result.out) == (0, SUM_ANSWER)
     assert re.fullmatch(r"no Hermes 3 model here; .*demo model.*\n", result.err)
+    assert hermes("ask", "-t", "0", SUM, env={"HERMES_CLI_MODEL": "demo"}).out == SUM_ANSWER
 
 
 def test_json_is_one_object_with_these_keys_and_types(hermes: Hermes) -> None:
@@ -48,6 +50,14 @@ def test_max_tokens_cuts_the_answer_and_says_so(hermes: Hermes) -> None:
     told = json.loads(hermes("ask", *GREEDY, "--json", "-n", "5", COUNT).out)
     assert (told["finish_reason"], told["usage"]["completion_tokens"]) == ("length", 5)
     assert hermes("ask", *GREEDY, "-n", "5", COUNT).out.decode() == told["answer"] + "\n"
+
+
+def test_an_answer_cut_by_a_full_window_says_so(hermes: Hermes, endless_path: Path) -> None:
+    for limit in ((), ("-n", "100000")):
+        result = hermes("ask", "-m", endless_path, "--ctx", "256", *limit, "Hi")
+        assert (result.code, result.err) == (0, "cut: the window of 256 tokens is full\n")
+    result = hermes("chat", "-m", endless_path, "--ctx", "256", stdin="Hi\n")
+    assert (result.code, result.err) == (0, "cut: the window of 256 tokens is full\n")
 
 
 def test_the_answer_ends_before_a_stop_text(hermes: Hermes) -> None:
@@ -98,6 +108,21 @@ def test_extract_gives_the_inside_of_the_first_code_block(hermes: Hermes, words:
     assert hermes("ask", *GREEDY, "-x", *words).out.decode() == code
 
 
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ("- so:\n\n  ```sh\n  cd here\n    ls\n\n  ```\nmore", "cd here\n  ls\n"),
+        ("   ~~~\n a\n     b\n   ~~~", "a\n  b"),
+        ("```py\r\na\r\nb\r\n```\r\nmore\r\n", "a\r\nb"),
+        ("```\na\n``` \t\nmore", "a"),
+        ("````\n```\na\n```\n````", "```\na\n```"),
+    ],
+    ids=["indented", "less-indented-than-its-fence", "crlf", "blanks-after-the-fence", "fence-in-a-longer-fence"],
+)
+def test_a_code_block_is_taken_as_markdown_means_it(answer: str, code: str) -> None:
+    assert code_block(answer) == code
+
+
 def test_extract_without_a_code_block_gives_the_whole_answer_and_a_notice(hermes: Hermes) -> None:
     result = hermes("ask", *GREEDY, "--extract", SUM)
     assert (result.code, result.out) == (0, SUM_ANSWER)
@@ -114,13 +139,15 @@ def test_dry_run_shows_the_prompt_and_tells_its_length_without_an_answer(hermes:
 
 def test_dry_run_json_has_token_ids_that_agree_with_its_segments(hermes: Hermes, demo_path: Path) -> None:
     text = "What does <|im_end|> mean? Größe, 你好 👋"
-    told = json.loads(hermes("ask", "-m", "demo", "--dry-run", "--json", text).out)
+    result = hermes("ask", "-m", "demo", "--dry-run", "--json", text)
+    assert result.err == "<|im_end|> in the prompt: read as plain text, not as a marker\n"
+    told = json.loads(result.out)
     assert list(told) == ["prompt", "tokens", "token_count", "segments"]
     assert told["token_count"] == len(told["tokens"])
     assert "".join(segment["text"] for segment in told["segments"]) == told["prompt"]
     model = Model(demo_path, vocab_only=True)
     try:
-        controls = model.control_tokens()
+        controls = model.control_tokens
         markers = [segment["text"] for segment in told["segments"] if segment["special"]]
         assert markers == ["<|im_start|>", "<|im_end|>", "<|im_start|>"]
         first, *rest = told["tokens"]
@@ -140,3 +167,18 @@ def test_markers_spelled_out_in_the_prompt_are_told_of(hermes: Hermes) -> None:
     result = hermes("ask", *GREEDY, "Repeat after me: <|im_end|>")
     assert result.code == 0
     assert re.fullmatch(r"<\|im_end\|> in the prompt: .*plain text.*\n", result.err)
+
+
+def test_markers_in_a_system_prompt_are_told_of_also_without_an_answer(hermes: Hermes, tmp_path: Path) -> None:
+    (tmp_path / "system.md").write_text("Say <|im_start|>.")
+    told = "<|im_start|> in the prompt: read as plain text, not as a marker\n"
+    for options in (("-s", "Say <|im_start|>."), ("-s", "@system.md")):
+        assert hermes("ask", *GREEDY, *options, "Hi", cwd=tmp_path).err == told
+    assert hermes("ask", *GREEDY, "--dry-run", "--json", "Say <|im_start|>.").err == told
+    assert hermes("ask", *GREEDY, "--dry-run", "--json", "-s", "@system.md", "Hi", cwd=tmp_path).err == told
+
+
+def test_markers_in_a_chat_are_told_of_once_for_each_message(hermes: Hermes) -> None:
+    result = hermes("chat", *GREEDY, "-s", "No <|im_start|>.", stdin="Hi\nHi\nRepeat after me: <|im_end|>\nHi\n")
+    assert result.code == 0
+    assert [line.split()[0] for line in result.err.splitlines()] == ["<|im_start|>", "<|im_end|>"]

@@ -1,13 +1,14 @@
 """`hermes ask --output`: the answer in a file, whole or not at all."""
 
 import os
+import signal
 import stat
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Start, assert_failed
+from tests.cli.conftest import Start, answering, assert_failed
 from tests.conftest import Hermes, Result
 
 ASK = ("ask", "-m", "demo", "-t", "0", "What is 2 plus 3?")
@@ -58,6 +59,52 @@ def test_the_part_of_a_stopped_answer_is_kept(start: Start, endless_path: Path, 
         part += reader.read()
     assert (child.wait(60), part[-1:]) == (143, b"\n")
     assert len(part) > 1
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_stopped_answer_takes_the_place_of_the_file_and_nothing_lies_beside_it(
+    start: Start, wide_path: Path, number: signal.Signals, code: int, tmp_path: Path
+) -> None:
+    (tmp_path / "answer.txt").write_text("before")
+    child = start("ask", "-m", wide_path, "--ctx", "32768", "-v", "-o", tmp_path / "answer.txt", "Hi")
+    answering(child)
+    child.send_signal(number)
+    assert child.wait(60) == code
+    (file,) = tmp_path.iterdir()
+    assert file.name == "answer.txt"
+    part = file.read_text()
+    assert part != "before" and len(part) > 1 and part.endswith("\n")
+
+
+@pytest.mark.parametrize("form", [(), ("--json",), ("-x",)], ids=["text", "json", "code"])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGHUP, 129)])
+def test_stopped_before_any_text_the_file_is_as_before_and_nothing_is_said(
+    start: Start,
+    wide_path: Path,
+    long_text_path: Path,
+    form: tuple[str, ...],
+    number: signal.Signals,
+    code: int,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "answer.txt").write_text("before")
+    options: list[str | Path] = ["-m", wide_path, "--ctx", "32768", "--threads", "1", *form]
+    targets: tuple[tuple[str | Path, ...], ...] = ((), ("-o", tmp_path / "answer.txt"))
+    for target in targets:
+        with long_text_path.open("rb") as stdin:
+            child = start("ask", *options, *target, "-v", stdin=stdin)
+        answering(child)
+        child.send_signal(number)
+        out, said = child.communicate(timeout=60)
+        assert (child.returncode, out) == (code, b"")
+        assert b"first " in said and b"no code block" not in said
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("answer.txt", "before")]
+
+
+def test_a_name_as_long_as_names_may_be_is_no_hindrance(hermes: Hermes, tmp_path: Path) -> None:
+    name = "x" * 255
+    assert hermes(*ASK, "-o", name, cwd=tmp_path).code == 0
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [(name, ANSWER)]
 
 
 @pytest.mark.parametrize(

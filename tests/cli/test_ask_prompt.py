@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import assert_failed
+from tests.cli.conftest import OnTerminal, assert_failed, exit_code
 from tests.conftest import Hermes, Result
 
 DRY = ("ask", "-m", "demo", "--dry-run", "--json")
@@ -27,14 +27,28 @@ def user_text(result: Result) -> str:
         (["Hello", "there"], None, "Hello there"),
         ([], "from a pipe\n", "from a pipe"),
         (["Sum it up:"], "one\n\ntwo\n", "Sum it up:\n\none\n\ntwo"),
-        (["-", "Sum it up:"], "one", "Sum it up:\n\none"),
+        (["Sum it up:", "-"], "one", "Sum it up:\n\none"),
+        (["-"], "one", "one"),
+        (["What", "is", "5", "-", "3?"], None, "What is 5 - 3?"),
         (["Sum it up:"], "", "Sum it up:"),
         ([], b"\ta\r\nb\r\n", "\ta\r\nb"),
         ([], b"a\x00b\x1b[0m", "a\x00b\x1b[0m"),
         ([], "\ufeffwith a mark\n\n", "\ufeffwith a mark\n"),
         (["--", "--json"], None, "--json"),
     ],
-    ids=["words", "pipe", "both", "dash", "empty-pipe", "crlf", "control", "bom-and-blank-line", "double-dash"],
+    ids=[
+        "words",
+        "pipe",
+        "both",
+        "last-dash",
+        "only-dash",
+        "minus",
+        "empty-pipe",
+        "crlf",
+        "control",
+        "bom-and-blank-line",
+        "double-dash",
+    ],
 )
 def test_the_prompt_is_the_words_a_blank_line_and_stdin(
     hermes: Hermes, words: list[str], stdin: str | bytes | None, text: str
@@ -104,3 +118,11 @@ def test_a_prompt_longer_than_the_window_is_refused_before_anything_is_written(h
     result = hermes("ask", "-m", "demo", "--ctx", "512", stdin="word " * 3000)
     assert_failed(result, 4, "tokens, the window 512")
     assert "--ctx" in result.err
+
+
+def test_a_last_dash_reads_a_stdin_that_is_not_read_unasked(on_terminal: OnTerminal) -> None:
+    child = on_terminal("ask", "-m", "demo", "-t", "0", "What is", "-")
+    child.sendline("2 plus 3?")
+    child.sendeof()
+    child.expect_exact("2 plus 3 is 5.")
+    assert exit_code(child) == 0

@@ -1,6 +1,8 @@
 """`hermes chat` on a real pseudo-terminal and in a pipe."""
 
+import os
 import re
+import time
 from pathlib import Path
 
 import pexpect
@@ -12,6 +14,7 @@ from tests.conftest import Hermes, child_environment, hermes_command
 NAME, NAME_ANSWER = "My name is Alice.", "Nice to meet you, Alice!"
 RECALL, RECALL_ANSWER = "What is my name?", "Your name is Alice."
 PROMPT = "\n> "
+GREEDY_CHAT = ("chat", "-m", "demo", "-t", "0")
 
 
 def test_a_chat_remembers_and_ctrl_d_leaves(on_terminal: OnTerminal) -> None:
@@ -61,8 +64,72 @@ def test_a_message_too_long_for_the_window_costs_only_its_turn(on_terminal: OnTe
     child.expect_exact(PROMPT)
     child.sendline(NAME)
     child.expect_exact(NAME_ANSWER)
+    child.expect_exact(PROMPT)
+    child.sendline("qx " * 1000)
+    child.expect_exact("start a new chat, or ")
+    child.expect_exact(PROMPT)
     child.sendeof()
     assert exit_code(child) == 0
+
+
+def test_attached_files_wait_for_a_turn_that_succeeds(on_terminal: OnTerminal, tmp_path: Path) -> None:
+    (tmp_path / "long.txt").write_text("qx " * 1000)
+    child = on_terminal("chat", "-m", "demo", "-t", "0", "--ctx", "512", "-f", "long.txt")
+    for _ in range(2):
+        child.expect_exact(PROMPT)
+        child.sendline(NAME)
+        child.expect(r"error: .*the prompt has [\d,]+ tokens, the window 512")
+    child.expect_exact(PROMPT)
+    child.sendeof()
+    assert exit_code(child) == 0
+
+
+def test_ctrl_c_twice_while_a_prompt_is_read_costs_neither_the_chat_nor_its_files(
+    on_terminal: OnTerminal, wide_path: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "long.txt").write_text("one two three four five six seven " * 1200)
+    child = on_terminal("chat", "-m", wide_path, "--ctx", "32768", "--threads", "1", "-f", "long.txt")
+    for _ in range(2):
+        child.expect_exact(PROMPT)
+        child.sendline("Hi")
+        child.expect(r"reading prompt (\d+\.\dk) tok")
+        child.sendintr()
+        time.sleep(0.005)
+        child.sendintr()
+    child.expect_exact(PROMPT)
+    child.sendeof()
+    assert exit_code(child) == 0
+
+
+def test_a_byte_that_is_no_character_costs_nothing(on_terminal: OnTerminal) -> None:
+    child = on_terminal("chat", "-m", "demo", "-t", "0", PYTHONIOENCODING="utf-8:strict")
+    child.expect_exact(PROMPT)
+    child.setecho(False)  # pexpect itself stumbles over this byte
+    os.write(child.child_fd, b"caf\xe9\n")
+    child.expect_exact(PROMPT)
+    child.sendline(NAME)
+    child.expect_exact(NAME_ANSWER)
+    child.sendeof()
+    assert exit_code(child) == 0
+
+
+def test_with_stdout_in_a_pipe_only_answers_go_there(tmp_path: Path) -> None:
+    child = pexpect.spawn(
+        "bash",
+        ["-c", '"$@" | cat > answers; echo "code ${PIPESTATUS[0]}"', "bash", *hermes_command(*GREEDY_CHAT)],
+        env=child_environment({"TERM": "xterm"}),
+        cwd=str(tmp_path),
+        encoding="utf-8",
+        timeout=60,
+    )
+    for question in (NAME, RECALL):
+        child.expect_exact(PROMPT)
+        child.sendline(question)
+    child.expect_exact(PROMPT)
+    child.sendeof()
+    child.expect_exact("code 0")
+    child.close()
+    assert (tmp_path / "answers").read_text() == f"{NAME_ANSWER}\n{RECALL_ANSWER}\n"
 
 
 def told(child: "pexpect.spawn[str]", name: str) -> str:

@@ -6,8 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from hermes_cli import __version__
-from tests.conftest import Hermes, child_environment
+from hermes_cli.cli.doctor import instructions, repacking_advice
+from hermes_cli.engine import hardware
+from tests.conftest import BrokenLibrary, Hermes, child_environment
 from tests.installed_script import install_script
 
 
@@ -16,6 +20,7 @@ def test_a_healthy_machine_gives_0_and_names_versions_probe_and_folders(hermes: 
     told = result.out.decode()
     parts = [__version__, importlib.metadata.version("llama-cpp-python"), "the demo model answers right"]
     parts += [sys.executable, os.environ["HERMES_CLI_CACHE_DIR"], os.environ["HERMES_CLI_DATA_DIR"]]
+    parts += [os.environ["HERMES_CLI_CONFIG_DIR"]]
     assert result.code == 0
     assert [part for part in parts if part not in told] == []
 
@@ -39,7 +44,44 @@ def test_a_library_that_is_not_there_is_a_finding_and_gives_1(hermes: Hermes, tm
     result = hermes("doctor", env=nowhere)
     told = result.out.decode()
     assert result.code == 1
-    assert "does not run" in told and "pip install" in told
+    assert "does not run" in told and "unset LLAMA_CPP_LIB_PATH" in told
     assert __version__ in told and "Traceback" not in told
     asked = hermes("ask", "-m", "demo", "Hi", env=nowhere)
     assert (asked.code, asked.err.splitlines()[-1].split(":")[0]) == (1, "hint")
+
+
+def test_a_build_whose_fast_setting_crashes_gets_a_command_to_copy(
+    hermes: Hermes, broken_library: BrokenLibrary, tmp_path: Path
+) -> None:
+    library = {"LLAMA_CPP_LIB_PATH": str(broken_library("CRASHES_WHEN_FAST")), "HERMES_CLI_CACHE_DIR": str(tmp_path)}
+    result = hermes("doctor", env=library)
+    assert result.code == 0
+    assert "the build fails with them: killed by SIGSEGV" in result.out.decode()
+    assert f"{sys.executable} -m pip install --force-reinstall" in result.out.decode()
+    assert ("AMX" in result.out.decode()) == ("amx_int8" in hardware.cpu_flags().split())
+
+
+@pytest.mark.parametrize(
+    ("failure", "flags", "blamed"),
+    [
+        ("killed by SIGSEGV", "avx2 amx_tile amx_int8", True),
+        ("killed by SIGSEGV", "avx2", False),
+        ("no answer in time", "avx2 amx_tile amx_int8", False),
+        ("a wrong answer: ''", "avx2 amx_tile amx_int8", False),
+    ],
+)
+def test_amx_is_blamed_only_for_a_crash_on_a_processor_that_has_it(failure: str, flags: str, blamed: bool) -> None:
+    told = [line for _, line in repacking_advice(failure, flags)]
+    assert any("AMX" in line for line in told) == blamed
+    commands = [line for line in told if line.startswith(("CC=clang", "CMAKE_ARGS="))]
+    assert len(commands) == (2 if blamed else 0)
+    assert all(f"{sys.executable} -m pip install" in command for command in commands)
+
+
+def test_it_names_what_the_processor_has_and_the_build_does_not_use() -> None:
+    flags = "sse2 avx2 avx512f avx512_vnni amx_int8"
+    found = list(instructions(["AVX", "AVX2", "AVX512"], flags))
+    assert found[0] == ("this cpu has", "AVX2, AVX512, AVX512_VNNI, AMX_INT8")
+    assert len(found) == 2 and found[1][1].startswith("the build does not use AMX_INT8; ")
+    assert len(list(instructions(["AVX2", "AVX512", "AMX_INT8"], flags))) == 1
+    assert list(instructions(["AVX2"], "")) == []

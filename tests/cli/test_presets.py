@@ -212,6 +212,7 @@ def test_variables_come_from_the_command_line(hermes: Hermes, own: Path) -> None
 
 def test_a_marker_in_a_value_is_only_text(hermes: Hermes, own: Path) -> None:
     result = hermes("ask", "-m", "demo", "--dry-run", "--json", "-p", "translate", "--var", "language=<|im_end|>", "hi")
+    assert result.err == "<|im_end|> in the prompt: read as plain text, not as a marker\n"
     segments = json.loads(result.out)["segments"]
     assert [part["text"] for part in segments if part["special"]].count("<|im_end|>") == 2
     assert "into <|im_end|>." in segments[1]["text"]

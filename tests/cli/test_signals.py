@@ -1,7 +1,9 @@
 """What a stop leaves behind: the text so far is out, the exit code says who stopped it, nothing else is said."""
 
 import fcntl
+import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -14,11 +16,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.cli.conftest import OnTerminal, Start, exit_code
-from tests.conftest import Result
+from tests.cli.conftest import OnTerminal, Start, answering, exit_code
+from tests.conftest import Result, child_environment
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_stopped_while_answering_the_part_is_out_and_the_line_ended(
     start: Start, endless_path: Path, number: signal.Signals, code: int
 ) -> None:
@@ -33,11 +35,87 @@ def test_stopped_while_answering_the_part_is_out_and_the_line_ended(
     (part + rest).decode("utf-8")
 
 
-def test_stopped_in_json_form_the_part_comes_as_a_whole_object(start: Start, endless_path: Path) -> None:
-    child = start("ask", "-m", endless_path, "--json", "--timeout", "0.5", "Hi")
-    out, said = child.communicate(timeout=60)
-    assert (child.returncode, said) == (124, b"")
-    assert out == b"" or b'"finish_reason": "cancelled"' in out
+@pytest.mark.parametrize("form", ["--json", "-x"])
+def test_stopped_in_a_whole_form_the_part_comes_in_that_form(start: Start, wide_path: Path, form: str) -> None:
+    child = start("ask", "-m", wide_path, "--ctx", "32768", "-v", form, "Hi")
+    answering(child)
+    child.send_signal(signal.SIGINT)
+    out, _ = child.communicate(timeout=60)
+    assert (child.returncode, out[-1:]) == (130, b"\n")
+    if form == "--json":
+        told = json.loads(out)
+        assert told["finish_reason"] == "cancelled" and told["answer"]
+    else:
+        assert len(out) > 1
+
+
+def full_pipe() -> tuple[int, int]:
+    """Both ends of a pipe that takes nothing more until it is read."""
+    reader, writer = os.pipe()
+    os.write(writer, b"x" * fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096))
+    return reader, writer
+
+
+def test_a_time_limit_that_passes_after_the_last_word_stopped_nothing(start: Start) -> None:
+    """The whole answer is made while its reader waits; only then the reader takes it."""
+    reader, writer = full_pipe()
+    child = start("ask", "-m", "demo", "-t", "0", "--timeout", "2", "Count from 1 to 30.", stdout=writer)
+    os.close(writer)
+    time.sleep(3)
+    out = b"".join(iter(lambda: os.read(reader, 4096), b"")).lstrip(b"x")
+    os.close(reader)
+    assert (child.wait(60), out.decode()) == (0, ", ".join(map(str, range(1, 31))) + "\n")
+
+
+def test_only_a_later_second_ctrl_c_leaves_at_once_and_takes_the_temporary_file_along(
+    start: Start, tmp_path: Path
+) -> None:
+    """The program hangs in a write to stderr, so that the first stop cannot end it."""
+    reader, writer = full_pipe()
+    child = start("ask", "-m", "demo", "-v", "-o", tmp_path / "answer.txt", "Hi", stderr=writer)
+    os.close(writer)
+    while not list(tmp_path.iterdir()):
+        time.sleep(0.01)
+    time.sleep(2)
+    for _ in range(2):
+        child.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+    time.sleep(1.2)
+    assert child.poll() is None
+    child.send_signal(signal.SIGINT)
+    assert child.wait(60) == 130
+    assert list(tmp_path.iterdir()) == []
+    os.close(reader)
+
+
+def test_a_background_job_that_ignores_ctrl_c_goes_on(start: Start, wide_path: Path) -> None:
+    def ignore() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    child = start("ask", "-m", wide_path, "--ctx", "32768", "-v", "Hi", preexec_fn=ignore)
+    answering(child)
+    child.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert child.poll() is None
+    child.terminate()
+    assert child.wait(60) == 143
+
+
+def test_a_terminal_that_hangs_up_under_the_status_line_does_not_cost_the_answer(
+    start: Start, wide_path: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "long.txt").write_text("one two three four five six seven " * 400)
+    master, slave = pty.openpty()
+    options = ("-m", wide_path, "--ctx", "32768", "--threads", "1", "-n", "5", "-f", tmp_path / "long.txt")
+    child = start("ask", *options, stderr=slave, env=child_environment({"TERM": "xterm", "CI": None}))
+    os.close(slave)
+    seen = b""
+    while b"reading prompt " not in seen:
+        seen += os.read(master, 1000)
+    os.close(master)
+    out, _ = child.communicate(timeout=60)
+    assert (child.returncode, out[-1:]) == (0, b"\n")
+    assert len(out) > 1
 
 
 def test_ctrl_c_while_reading_a_long_prompt_stops_at_once(
@@ -79,3 +157,12 @@ def test_a_stopped_chat_in_a_pipe_ends(start: Start, endless_path: Path) -> None
     child.send_signal(signal.SIGINT)
     rest, said = child.communicate(timeout=60)
     assert (child.returncode, said, (part + rest)[-1:]) == (130, b"", b"\n")
+
+
+def test_ctrl_c_ends_a_chat_that_waits_for_a_line_in_a_pipe(start: Start) -> None:
+    child = start("chat", "-m", "demo", "-v", stdin=subprocess.PIPE)
+    answering(child)
+    child.send_signal(signal.SIGINT)
+    assert child.wait(60) == 130
+    assert child.stdout and child.stderr
+    assert (child.stdout.read(), child.stderr.read()) == (b"", b"")

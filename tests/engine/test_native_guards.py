@@ -156,7 +156,7 @@ def test_a_library_that_is_not_there_is_one_error_with_the_command_that_helps(he
     assert result.code == 1
     error, hint = result.err.splitlines()
     assert error.startswith("error: ") and "llama.cpp" in error
-    assert hint.startswith("hint: ") and "pip install --force-reinstall" in hint
+    assert hint.startswith("hint: ") and "unset LLAMA_CPP_LIB_PATH" in hint
 
 
 def test_every_native_function_in_use_is_checked_at_the_start() -> None:

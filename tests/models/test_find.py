@@ -19,10 +19,10 @@ def install() -> Iterator[Install]:
     folder = paths.models_folder()
     assert not folder.exists()
 
-    def put(*names: str) -> None:
+    def put(*names: str, size_bytes: int = 4) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name in names:
-            (folder / f"{name}.gguf").write_bytes(b"GGUF")
+            (folder / f"{name}.gguf").write_bytes(b"GGUF".ljust(size_bytes))
 
     yield put
     shutil.rmtree(folder, ignore_errors=True)
@@ -48,6 +48,21 @@ def test_the_demo_is_found_by_its_name(install: Install, name: str) -> None:
 def test_without_a_name_an_installed_hermes_answers_before_other_models(install: Install) -> None:
     install("Apple-7B", "Hermes-3-Llama-3.1-8B.Q4_K_M")
     assert find_model(None).name == "Hermes-3-Llama-3.1-8B.Q4_K_M"
+
+
+def test_of_several_hermes_models_the_smallest_answers(install: Install) -> None:
+    install("Hermes-3-Llama-3.1-405B.Q4_K_M", size_bytes=400)
+    install("Hermes-3-Llama-3.1-8B.Q4_K_M", size_bytes=80)
+    install("Hermes-3-Llama-3.1-8B.Q8_0", size_bytes=90)
+    install("Apple-1B", size_bytes=10)
+    assert find_model(None).name == "Hermes-3-Llama-3.1-8B.Q4_K_M"
+
+
+def test_the_parts_of_a_model_are_one_model_and_no_small_one(install: Install) -> None:
+    install("Hermes-3-70B-00001-of-00002", "Hermes-3-70B-00002-of-00002", size_bytes=8)
+    assert find_model(None).name == find_model("hermes").name == "Hermes-3-70B-00001-of-00002"
+    install("Hermes-3-8B", size_bytes=80)
+    assert find_model(None).name == "Hermes-3-8B"
 
 
 def test_without_a_hermes_other_models_answer_only_when_named(install: Install) -> None:
@@ -120,3 +135,14 @@ def test_the_environment_names_the_model_where_the_command_does_not(
     monkeypatch.setenv("HERMES_CLI_MODEL", "gone")
     with pytest.raises(ModelNotFound):
         find_model(None)
+
+
+def test_a_folder_with_a_models_name_does_not_take_its_place(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("Hermes-3-8B")
+    (tmp_path / "hermes-3-8b").mkdir()
+    (tmp_path / "apple").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert find_model("hermes-3-8b").name == "Hermes-3-8B"
+    assert refused("apple").message == "there is no model apple here"
