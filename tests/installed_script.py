@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-ENTRY_POINT = "import sys\nfrom hermes_cli.cli.main import main\nsys.exit(main())\n"
+ENTRY_POINT = "import sys\nfrom hermes_cli.__main__ import main\nsys.exit(main())\n"
 
 
 def install_script(folder: Path, name: str = "hermes", program: str = ENTRY_POINT) -> Path:

@@ -14,6 +14,7 @@ from hermes_cli import __version__, paths
 from hermes_cli.cli import options
 from hermes_cli.errors import EngineError, HermesError
 from hermes_cli.terminal import console
+from hermes_cli.terminal.answer_output import StandardOutput
 from hermes_cli.terminal.sanitize import one_line
 
 Finding = tuple[str, str]
@@ -50,8 +51,9 @@ def doctor(
         healthy = False
         findings += [("engine", f"does not run: {problem.message}"), ("mend it", problem.hint)]
     width = max(len(name) for name, _ in findings)
+    output = StandardOutput()
     for name, value in findings:
-        print(f"{name:<{width}}  {one_line(value)}")
+        output.write(f"{name:<{width}}  {one_line(value)}\n")
     return 0 if healthy else EngineError.exit_code
 
 

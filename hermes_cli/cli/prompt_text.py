@@ -4,12 +4,14 @@ import os
 import stat
 import sys
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
 
 STDIN = "-"
+_LARGEST_BYTES = 64 << 20
 
 
 def prompt_text(words: Sequence[str], files: Sequence[Path]) -> str:
@@ -18,7 +20,8 @@ def prompt_text(words: Sequence[str], files: Sequence[Path]) -> str:
     A last word `-` asks for stdin; anywhere else it is a word, as in 5 - 3.
     """
     asked_for = bool(words) and words[-1] == STDIN
-    parts = [" ".join(words[:-1] if asked_for else words)]
+    # An argument that is not UTF-8 comes in with lone surrogates.
+    parts = [" ".join(words[:-1] if asked_for else words).encode("utf-8", "replace").decode()]
     if asked_for or _stdin_is_data():
         parts.append(_decoded(_read_stdin(), "stdin"))
     parts += [wrapped(path) for path in files]
@@ -30,7 +33,8 @@ def prompt_text(words: Sequence[str], files: Sequence[Path]) -> str:
 
 def wrapped(path: Path) -> str:
     """A file's text between tags that name it."""
-    return f'<file name="{path.name}">\n{read_text(path)}\n</file>'
+    name = escape(" ".join(path.name.split()))
+    return f'<file name="{name}">\n{read_text(path)}\n</file>'
 
 
 def system_text(value: str | None) -> str | None:
@@ -43,13 +47,16 @@ def system_text(value: str | None) -> str | None:
 def read_text(path: Path) -> str:
     """A text file without its last newline; bytes that are not UTF-8 are replaced, with a notice."""
     try:
-        data = path.expanduser().read_bytes()
+        with open(os.path.expanduser(path), "rb") as file:  # noqa: PTH111, PTH123 - pathlib raises for unknown users
+            data = file.read(_LARGEST_BYTES + 1)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", "check the name of the file") from error
     return _decoded(data, str(path))
 
 
 def _decoded(data: bytes, source: str) -> str:
+    if len(data) > _LARGEST_BYTES:
+        raise UsageError(f"{source} is larger than {_LARGEST_BYTES >> 20} MiB", "give a part of it")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
@@ -70,6 +77,9 @@ def _stdin_is_data() -> bool:
 def _read_stdin() -> bytes:
     """All of it, in pieces: Python looks for a Ctrl-C only between two reads."""
     try:
-        return b"".join(iter(lambda: os.read(0, 1 << 20), b"")) if sys.stdin else b""
+        data = bytearray()
+        while sys.stdin and len(data) <= _LARGEST_BYTES and (piece := os.read(0, 1 << 20)):
+            data += piece
+        return bytes(data)
     except OSError as error:
         raise UsageError(f"cannot read stdin: {error.strerror}", "pipe text into the command") from error

@@ -29,7 +29,7 @@ def find_model(name: str | None) -> ModelSpec:
     if wanted.lower() == DEMO_NAME:
         return demo_model()
     if _looks_like_path(wanted):
-        return _model_file(Path(wanted).expanduser())
+        return _model_file(Path(os.path.expanduser(wanted)))  # noqa: PTH111 - pathlib raises for unknown users
     return _by_name(wanted)
 
 

@@ -62,8 +62,15 @@ def all_presets() -> tuple[list[Preset], list[UsageError]]:
 def preset_names() -> list[str]:
     """The names there are; other files in the folders are not presets."""
     folders = (paths.prompts_folder(), paths.bundled_prompts_folder())
-    names = {file.stem for folder in folders for file in folder.glob("*.md")}
+    names = {file.stem for folder in folders for file in _files(folder) if file.suffix == ".md"}
     return sorted(filter(_NAME.fullmatch, names))
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return [file for file in folder.iterdir() if file.is_file()]
+    except OSError:
+        return []
 
 
 def preset_file(name: str) -> Path:

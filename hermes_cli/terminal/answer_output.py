@@ -1,7 +1,9 @@
 """Where the answer goes: exact bytes into a pipe or a file, harmless text onto a terminal."""
 
 import contextlib
+import errno
 import os
+import re
 import stat
 import sys
 import tempfile
@@ -11,6 +13,9 @@ from typing import BinaryIO, Protocol
 from hermes_cli.errors import OutputError
 from hermes_cli.terminal.console import is_terminal
 from hermes_cli.terminal.sanitize import for_terminal
+
+_STREAMS = {"stdout": 1, "stderr": 2}
+_DESCRIPTOR = re.compile(r"/dev/(stdout|stderr|fd/\d+)|/proc/self/fd/\d+")
 
 
 class AnswerOutput(Protocol):
@@ -76,8 +81,14 @@ class FileOutput:
         self._path = path
         self._temporary: Path | None = None
         try:
-            if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-                self._file: BinaryIO = path.open("wb")
+            descriptor = _DESCRIPTOR.fullmatch(str(path.absolute()))
+            if descriptor:
+                # Already open here: to open it again would write over what is in the file behind it.
+                self._file: BinaryIO = os.fdopen(os.dup(_STREAMS.get(path.name) or int(path.name)), "wb")
+            elif path.exists() and not stat.S_ISREG(path.stat().st_mode):
+                self._file = path.open("wb")
+            elif path.exists() and not os.access(path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             else:
                 self._path = Path(os.path.realpath(path))
                 mode = self._path.stat().st_mode & 0o777 if self._path.exists() else 0o666 & ~_umask()

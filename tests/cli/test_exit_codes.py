@@ -134,5 +134,12 @@ def test_what_the_system_refuses_is_told_and_is_no_bug(shell: Callable[[str], Re
     assert "bug" not in result.err
 
 
-def test_too_little_memory_is_told_as_such(shell: Callable[[str], Result]) -> None:
-    assert_failed(shell("ulimit -v 500000; hermes ask -m demo -f /dev/zero Hi"), 1, "not enough memory")
+def test_too_little_memory_is_told_as_such(shell: Callable[[str], Result], tmp_path: Path) -> None:
+    large = tmp_path / "large"
+    large.write_bytes(b"a" * 60_000_000)
+    assert_failed(shell(f"ulimit -v 150000; hermes ask -m demo -f {large} Hi"), 1, "not enough memory")
+
+
+def test_input_without_end_is_refused(shell: Callable[[str], Result]) -> None:
+    assert_failed(shell("hermes ask -m demo -f /dev/zero Hi"), 2, "/dev/zero is larger than")
+    assert_failed(shell("cat /dev/zero | hermes ask -m demo Hi"), 2, "stdin is larger than")

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from tests.cli.conftest import OnTerminal, Start, answering, exit_code
-from tests.conftest import Result, child_environment
+from tests.conftest import Hermes, Result, child_environment
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
@@ -166,3 +166,13 @@ def test_ctrl_c_ends_a_chat_that_waits_for_a_line_in_a_pipe(start: Start) -> Non
     assert child.wait(60) == 130
     assert child.stdout and child.stderr
     assert (child.stdout.read(), child.stderr.read()) == (b"", b"")
+
+
+NEVER_ENDING = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+
+
+def test_a_template_that_never_ends_is_left_after_the_time_limit(hermes: Hermes, tmp_path: Path) -> None:
+    template, target = tmp_path / "bomb.jinja", tmp_path / "answer"
+    template.write_text(NEVER_ENDING)
+    result = hermes("ask", "-m", "demo", "--template", template, "--timeout", "0.5", "-o", target, "Hi", timeout_s=30)
+    assert (result.code, result.out, list(tmp_path.iterdir())) == (124, b"", [template])
