@@ -18,14 +18,16 @@ from benchmarks.endless_model import endless_copy
 from benchmarks.rounds import interleaved, table
 from hermes_cli import paths
 from hermes_cli.engine import native
+from hermes_cli.engine.native_model import Model
 
 WORD = "hello "
+ROOM = 20  # for the markers around the prompt; small enough to be lost in llama.cpp's rounding to 256
 HIGH_LEVEL = """
 import sys, time
 from llama_cpp import Llama
-path, threads, tokens, words, window = sys.argv[1], *map(int, sys.argv[2:6])
+path, threads, tokens, words, window = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], int(sys.argv[5])
 llama = Llama(path, n_ctx=window, n_threads=threads, n_threads_batch=threads, verbose=False)
-prompt = "<|im_start|>user\\n" + "hello " * words + "<|im_end|>\\n<|im_start|>assistant\\n"
+prompt = "<|im_start|>user\\n" + words + "<|im_end|>\\n<|im_start|>assistant\\n"
 stream = llama.create_completion(prompt, stream=True, max_tokens=tokens, temperature=0.0, repeat_penalty=1.0)
 first = 0
 for chunk in stream:
@@ -67,8 +69,16 @@ def llama_bench(given: argparse.Namespace, model: Path, flash_attention: int) ->
 
 
 def window(given: argparse.Namespace) -> int:
-    """What the tokens need; llama-bench makes its own so: a longer window costs a little speed at every token."""
-    return int(given.depth + given.tokens + 64)
+    """What the tokens need, as llama-bench makes its own: a longer window costs a little speed at every token."""
+    return int(given.depth + given.tokens + ROOM)
+
+
+def prompt(given: argparse.Namespace, model: Path) -> str:
+    """Words of about `depth` tokens, never more."""
+    vocabulary = Model(model, vocab_only=True)
+    tokens_per_word = len(vocabulary.tokenize(WORD * 100)) / 100
+    vocabulary.close()
+    return WORD * max(1, int(given.depth / tokens_per_word))
 
 
 def hermes_ask(given: argparse.Namespace, model: Path) -> float:
@@ -82,7 +92,7 @@ def hermes_ask(given: argparse.Namespace, model: Path) -> float:
         "--ctx",
         window(given),
         "--stats",
-        WORD * max(given.depth, 1),
+        prompt(given, model),
     ]
     child = subprocess.run([str(part) for part in command], capture_output=True, check=True)
     found = re.search(r"(\d+) tok · ([\d.]+) tok/s", child.stderr.decode())
@@ -92,7 +102,7 @@ def hermes_ask(given: argparse.Namespace, model: Path) -> float:
 
 def high_level(given: argparse.Namespace, model: Path) -> float:
     """The binding's own API, streamed into a pipe."""
-    arguments = [str(part) for part in (model, given.threads, given.tokens, max(given.depth, 1), window(given))]
+    arguments = [str(part) for part in (model, given.threads, given.tokens, prompt(given, model), window(given))]
     child = subprocess.run([sys.executable, "-c", HIGH_LEVEL, *arguments], capture_output=True, check=True)
     return float(child.stderr.decode().split()[-1])
 
