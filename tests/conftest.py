@@ -6,6 +6,7 @@ Nothing here or below touches the user's folders. The library probe runs once fo
 import ctypes
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -40,6 +41,14 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         environment.setenv("HERMES_CLI_CONFIG_DIR", str(tmp_path_factory.mktemp("config")))
         environment.setenv("HERMES_CLI_DATA_DIR", str(tmp_path_factory.mktemp("data")))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ordinary_signals() -> None:
+    """Signals that whoever started the tests ignores would stay ignored in every child, as the program wants it."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")
