@@ -43,7 +43,7 @@ class Verdict:
 
 
 def verdict(timeout_s: float = TIMEOUT_S, keep_on: Callable[[], bool] = lambda: True) -> Verdict:
-    """The remembered verdict for this library and CPU, else a new one (about half a second).
+    """The remembered verdict for this library and CPU, else a new one (well under a second).
 
     A child is given up after `timeout_s`. Raises LoadCancelled as soon as `keep_on` says no, else EngineError.
     """
