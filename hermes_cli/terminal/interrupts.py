@@ -56,7 +56,7 @@ def stopping(
             give_up()
         if number == signal.SIGINT:
             impatient_at = min(impatient_at, now + _PATIENCE_S)
-        if not cancel.cancelled and (leave or number != signal.SIGINT):
+        if leave or number != signal.SIGINT:
             after(_GRACE_S, give_up)
         cancel.cancel(_REASONS[signal.Signals(number)])
 
