@@ -6,7 +6,9 @@ HermesError            1    a runtime or model error
 ├── ContextOverflow    4    the prompt is longer than the model's window
 ├── EngineError        1    llama.cpp refused or failed
 │   └── LoadCancelled  1    the load was stopped on request
-└── OutputError        1    the answer could not be written
+├── SessionError       1    a saved session cannot be read
+│   └── SessionBusy    1    it can be read, but not be written on
+└── OutputError        1    the answer or a file could not be written
 
 Stops that are not errors have exit codes too: 124 timeout, 129 hung up, 130 interrupted, 141 broken pipe,
 143 terminated.
@@ -50,6 +52,14 @@ class EngineError(HermesError):
 
 class LoadCancelled(EngineError):
     """Loading the model was stopped on request."""
+
+
+class SessionError(HermesError):
+    """The file of a session cannot be read, or by a later program only."""
+
+
+class SessionBusy(SessionError):
+    """The file of a session cannot be continued; a fork of it can."""
 
 
 class OutputError(HermesError):

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 _NAME = "hermes-cli"
+SESSION_PAGE = Path(__file__).parent / "store" / "session_page.html"
 DEMO_MODEL = Path(__file__).parent / "models" / "demo" / "hermes-demo.gguf"
 
 
@@ -29,6 +30,11 @@ def config_folder() -> Path:
     return _folder("HERMES_CLI_CONFIG_DIR", "user_config_path")
 
 
+def config_file() -> Path:
+    """The user's settings."""
+    return config_folder() / "config.toml"
+
+
 def prompts_folder() -> Path:
     """The user's own presets."""
     return config_folder() / "prompts"
@@ -44,6 +50,21 @@ def bundled_prompts_folder() -> Path:
 def models_folder() -> Path:
     """GGUF files here are found by name."""
     return data_folder() / "models"
+
+
+def sessions_folder() -> Path:
+    """The saved sessions, one file each."""
+    return data_folder() / "sessions"
+
+
+def history_file() -> Path:
+    """What was typed in chats."""
+    return data_folder() / "history.jsonl"
+
+
+def session_index_file() -> Path:
+    """What `store.session_index` remembers of the sessions."""
+    return cache_folder() / "sessions.sqlite"
 
 
 def probe_file() -> Path:

@@ -1,65 +1,201 @@
 """One chat in progress: `Session.send` is the turn loop."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
 
-from hermes_cli.chat.conversation import Conversation
-from hermes_cli.chat.events import GenerationEvent, TextDelta
+from hermes_cli.chat.context_window import reserved_tokens, turns_to_leave_out
+from hermes_cli.chat.conversation import Conversation, Standing, Turn
+from hermes_cli.chat.events import Finished, GenerationEvent, TextDelta
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
 from hermes_cli.engine.backend import Backend
+from hermes_cli.errors import HermesError, UsageError
+from hermes_cli.store.transcript_format import SessionSettings
+from hermes_cli.store.transcripts import Transcript
+
+SUMMARY_REQUEST = (
+    "Summarise our conversation so far, so that we can go on from your summary alone. Keep names, figures, decisions, "
+    "open questions and code that is still needed; leave out small talk."
+)
 
 
 class Session:
-    """A backend and what was said to it. Without a system prompt none is sent: Hermes is trained to do without."""
+    """A backend, what was said to it, and the file that keeps it, if one does.
+
+    A turn enters the conversation as a whole when its answer ends, also when it was stopped half-way, and is saved at
+    once; a turn that brought no text is withdrawn. What replaces a turn leaves the old one in the file.
+    """
 
     def __init__(
         self,
         backend: Backend,
+        conversation: Conversation | None = None,
         *,
-        system_prompt: str | None = None,
-        sampling: Sampling | None = None,
+        settings: SessionSettings | None = None,
         max_tokens: int | None = None,
         stop: tuple[str, ...] = (),
+        transcript: Transcript | None = None,
+        last_turn_id: int = 0,
     ) -> None:
         self.backend = backend
-        self.conversation = Conversation(opening_messages(system_prompt))
-        self._sampling = sampling or Sampling()
+        self.conversation = conversation or Conversation()
+        self.settings = settings or SessionSettings()
         self.max_tokens = max_tokens
-        self._stop = stop
+        self.stop = stop
+        self.transcript = transcript
+        self.saving_problem: HermesError | None = None
+        self.last_finished: Finished | None = None
+        self._last_id = last_turn_id
 
     def send(self, text: str, cancel: CancelToken) -> Generator[GenerationEvent]:
-        """Ask, and pass the events of the answer on.
+        """Ask, and pass the events of the answer on."""
+        return self._answer(self.conversation, Turn(0, (Message("user", text),)), cancel)
 
-        The turn enters the conversation as a whole when the answer ends, also when it was stopped half-way;
-        a turn that brought no text is withdrawn.
-        """
-        question = Message("user", text)
+    def regenerate(self, cancel: CancelToken, sampling: Sampling | None = None) -> Generator[GenerationEvent]:
+        """Answer the last question anew; without any text the old answer stays. Raises UsageError."""
+        last = self._last_turn()
+        return self._answer(self.conversation.without_last(), last, cancel, sampling=sampling)
+
+    def continue_answer(self, cancel: CancelToken) -> Generator[GenerationEvent]:
+        """Go on with the last answer where it was stopped or cut; the events tell what is new. Raises UsageError."""
+        last = self._last_turn()
+        if last.answer.finish_reason not in ("cancelled", "length"):
+            raise UsageError("the last answer is complete", "ask for more in your own words")
+        return self._answer(self.conversation.without_last(), last, cancel, part=last.answer.content)
+
+    def compact(self, cancel: CancelToken, keep: int = 0) -> Generator[GenerationEvent]:
+        """Have the model sum up, pin the summary and leave out all earlier turns but the last `keep`."""
+        self._last_turn()
+        before = self.conversation
+        yield from self.send(SUMMARY_REQUEST, cancel)
+        summary = self.conversation.turns[-1] if len(self.conversation.turns) > len(before.turns) else None
+        if summary is None or summary.answer.finish_reason != "stop":
+            self.conversation = before
+            self._save(lambda transcript: transcript.move_head(_last_id(before)))
+            return
+        older = before.turns[: max(len(before.turns) - keep, 0)]
+        self.set_standing([turn.id for turn in older if turn.standing == "kept"], "left_out")
+        self.set_standing([summary.id], "pinned")
+
+    def undo(self, count: int = 1) -> tuple[Turn, ...]:
+        """Take the last turns back and return them; they stay in the file. Raises UsageError."""
+        self._last_turn()
+        gone = self.conversation.turns[-count:]
+        self.conversation = self.conversation.without_last(count)
+        self._save(lambda transcript: transcript.move_head(_last_id(self.conversation)))
+        return gone
+
+    def set_standing(self, ids: list[int], standing: Standing) -> None:
+        """Pin turns, leave them out of the window or keep them again."""
+        self.conversation = self.conversation.with_standing(frozenset(ids), standing)
+        for turn_id in ids:
+            self._save(partial(Transcript.set_standing, turn_id=turn_id, standing=standing))
+
+    def change_system_prompt(self, text: str | None) -> None:
+        """From the next turn on the model reads this one."""
+        self.conversation = replace(self.conversation, system_prompt=text)
+        self._save_settings()
+
+    def change_settings(self, settings: SessionSettings) -> None:
+        """Model, preset and sampling from the next turn on."""
+        self.settings = settings
+        self._save_settings()
+
+    def restart(
+        self,
+        conversation: Conversation,
+        transcript: Transcript | None,
+        last_turn_id: int = 0,
+        settings: SessionSettings | None = None,
+    ) -> None:
+        """Go on with another conversation, kept in another file."""
+        if self.transcript:
+            self.transcript.close()
+        self.conversation, self.transcript, self._last_id = conversation, transcript, last_turn_id
+        self.settings = settings or self.settings
+        self.last_finished = None
+
+    def turns_to_leave_out(self, text: str) -> tuple[Turn, ...]:
+        """The turns that must leave the window before `text` is sent and has room for an answer."""
+        window = self.backend.info.context_length
+        room = window - reserved_tokens(window, self.max_tokens)
+        return turns_to_leave_out(self.conversation, Message("user", text), room, self.backend.count_tokens)
+
+    def turn_tokens(self, turn: Turn) -> int:
+        """How much of the window a turn takes up while it is not left out."""
+        before, after = self.conversation.opening, Message("user", "")
+        whole = self.backend.count_tokens((*before, *turn.messages, after))
+        return whole - self.backend.count_tokens((*before, after))
+
+    def opening_tokens(self) -> int:
+        """How much of the window is taken before the first turn."""
+        after = Message("user", "")
+        return self.backend.count_tokens((*self.conversation.opening, after)) - self.backend.count_tokens((after,))
+
+    def control_text(self, text: str) -> tuple[str, ...]:
+        """The model's markers spelled out in what a turn with `text` adds; with the first turn the system prompt."""
+        opening = () if self.conversation.turns else self.conversation.opening
+        return self.backend.control_text((*opening, Message("user", text)))
+
+    def close(self) -> None:
+        """Close the backend and the file."""
+        self.backend.close()
+        if self.transcript:
+            self.transcript.close()
+
+    def _last_turn(self) -> Turn:
+        if not self.conversation.turns:
+            raise UsageError("nothing was said yet", "send a message first")
+        return self.conversation.turns[-1]
+
+    def _answer(
+        self, base: Conversation, asked: Turn, cancel: CancelToken, *, part: str = "", sampling: Sampling | None = None
+    ) -> Generator[GenerationEvent]:
+        """One generation after `base`: the answer to what was asked, or what follows the `part` that is there."""
+        question = asked.messages[0]
+        given = (Message("assistant", part),) if part else ()
         request = GenerationRequest(
-            self.conversation.plus(question).messages, self._sampling, self.max_tokens, self._stop
+            (*base.messages, question, *given), sampling or self.settings.sampling, self.max_tokens, self.stop
         )
         pieces: list[str] = []
+        finished: Finished | None = None
         try:
             with closing(self.backend.generate(request, cancel)) as events:
                 for event in events:
                     if isinstance(event, TextDelta):
                         pieces.append(event.text)
+                    elif isinstance(event, Finished):
+                        finished = self.last_finished = event
                     yield event
         finally:
-            if pieces:
-                self.conversation = self.conversation.plus(question, Message("assistant", "".join(pieces)))
+            if pieces or (part and finished and finished.reason != "cancelled"):
+                reason = finished.reason if finished else "cancelled"
+                answer = Message("assistant", part + "".join(pieces), reason)
+                self._commit(base, replace(asked, messages=(question, answer)), finished)
 
-    def control_text(self, text: str) -> tuple[str, ...]:
-        """The model's markers spelled out in what a turn with `text` adds; with the first turn the system prompt."""
-        messages = self.conversation.messages
-        opening = messages if all(message.role == "system" for message in messages) else ()
-        return self.backend.control_text((*opening, Message("user", text)))
+    def _commit(self, base: Conversation, turn: Turn, finished: Finished | None) -> None:
+        self._last_id += 1
+        turn = replace(turn, id=self._last_id)
+        self.conversation = base.plus(turn)
+        model = self.backend.info.model_name
+        self._save(lambda transcript: transcript.append_turn(turn, _last_id(base), model=model, finished=finished))
 
-    def close(self) -> None:
-        """Close the backend."""
-        self.backend.close()
+    def _save_settings(self) -> None:
+        self._save(lambda transcript: transcript.change_settings(self.settings, self.conversation.system_prompt))
+
+    def _save(self, write: Callable[[Transcript], None]) -> None:
+        """Write to the file; where that fails, the chat goes on without one and `saving_problem` says why."""
+        if self.transcript is None:
+            return
+        try:
+            write(self.transcript)
+        except HermesError as problem:
+            self.saving_problem = problem
+            self.transcript.close()
+            self.transcript = None
 
 
-def opening_messages(system_prompt: str | None) -> tuple[Message, ...]:
-    """The messages before the first turn."""
-    return () if system_prompt is None else (Message("system", system_prompt),)
+def _last_id(conversation: Conversation) -> int | None:
+    return conversation.turns[-1].id if conversation.turns else None

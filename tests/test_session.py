@@ -5,12 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from hermes_cli.chat.events import Finished, TextDelta
+from hermes_cli import paths
+from hermes_cli.chat.conversation import Conversation
+from hermes_cli.chat.events import Finished, GenerationEvent, TextDelta
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, Sampling
 from hermes_cli.engine.local_backend import LoadOptions, LocalBackend, open_backend
-from hermes_cli.errors import ContextOverflow
+from hermes_cli.errors import ContextOverflow, UsageError
 from hermes_cli.session import Session
+from hermes_cli.store.saved_session import read_session
+from hermes_cli.store.transcript_format import SessionSettings
+from hermes_cli.store.transcripts import Transcript
 from tests.conftest import BrokenLibrary, Script
 
 GREEDY = Sampling(temperature=0, repeat_penalty=1)
@@ -24,6 +29,11 @@ def endless(endless_path: Path) -> Iterator[LocalBackend]:
         yield opened
 
 
+def greedy_session(backend: LocalBackend, max_tokens: int | None = None, stop: tuple[str, ...] = ()) -> Session:
+    """A session whose answers are the same every time."""
+    return Session(backend, settings=SessionSettings(sampling=GREEDY), max_tokens=max_tokens, stop=stop)
+
+
 def say(session: Session, text: str) -> str:
     """Send `text` and return the whole answer."""
     events = list(session.send(text, CancelToken()))
@@ -32,9 +42,9 @@ def say(session: Session, text: str) -> str:
 
 
 def test_a_turn_enters_the_conversation_when_it_ends(backend: LocalBackend) -> None:
-    session = Session(backend, sampling=GREEDY)
+    session = greedy_session(backend)
     told = say(session, SUM)
-    assert session.conversation.messages == (Message("user", SUM), Message("assistant", told))
+    assert session.conversation.messages == (Message("user", SUM), Message("assistant", told, "stop"))
 
 
 def test_without_a_system_prompt_none_is_invented(backend: LocalBackend) -> None:
@@ -43,52 +53,52 @@ def test_without_a_system_prompt_none_is_invented(backend: LocalBackend) -> None
 
 @pytest.mark.parametrize("prompt", ["You are Brinda.", "", " \n"])
 def test_a_system_prompt_opens_the_conversation_as_it_is(backend: LocalBackend, prompt: str) -> None:
-    assert Session(backend, system_prompt=prompt).conversation.messages == (Message("system", prompt),)
+    assert Session(backend, Conversation(prompt)).conversation.messages == (Message("system", prompt),)
 
 
 def test_the_model_remembers_earlier_turns(backend: LocalBackend) -> None:
-    session = Session(backend, sampling=GREEDY)
+    session = greedy_session(backend)
     say(session, "My name is Ana.")
     assert "Ana" in say(session, "What is my name?")
     assert len(session.conversation.messages) == 4
 
 
 def test_limits_and_stop_strings_hold_for_every_turn(backend: LocalBackend) -> None:
-    session = Session(backend, sampling=GREEDY, max_tokens=3, stop=("plus",))
+    session = greedy_session(backend, max_tokens=3, stop=("plus",))
     for _ in range(2):
         assert say(session, SUM) == "2 "
-    short = Session(backend, sampling=GREEDY, max_tokens=3)
+    short = greedy_session(backend, max_tokens=3)
     last = list(short.send(SUM, CancelToken()))[-1]
     assert isinstance(last, Finished) and last.reason == "length"
 
 
 def test_a_stopped_answer_keeps_the_turn_with_what_was_said(endless: LocalBackend) -> None:
-    session, cancel = Session(endless, sampling=GREEDY), CancelToken()
+    session, cancel = greedy_session(endless), CancelToken()
     pieces: list[str] = []
     for event in session.send(SUM, cancel):
         if isinstance(event, TextDelta):
             pieces.append(event.text)
             cancel.cancel("interrupt")
-    assert session.conversation.messages == (Message("user", SUM), Message("assistant", "".join(pieces)))
+    assert session.conversation.messages == (Message("user", SUM), Message("assistant", "".join(pieces), "cancelled"))
 
 
 def test_a_turn_stopped_before_any_text_is_withdrawn(endless: LocalBackend) -> None:
-    session, cancel = Session(endless, sampling=GREEDY), CancelToken()
+    session, cancel = greedy_session(endless), CancelToken()
     cancel.cancel("interrupt")
     list(session.send(SUM, cancel))
     assert session.conversation.messages == ()
 
 
 def test_leaving_a_turn_keeps_what_was_seen(endless: LocalBackend) -> None:
-    session = Session(endless, sampling=GREEDY)
+    session = greedy_session(endless)
     events = session.send(SUM, CancelToken())
     seen = next(event.text for event in events if isinstance(event, TextDelta))
     events.close()
-    assert session.conversation.messages == (Message("user", SUM), Message("assistant", seen))
+    assert session.conversation.messages == (Message("user", SUM), Message("assistant", seen, "cancelled"))
 
 
 def test_a_turn_that_is_refused_is_withdrawn_and_the_next_one_works(backend: LocalBackend) -> None:
-    session = Session(backend, sampling=GREEDY)
+    session = greedy_session(backend)
     with pytest.raises(ContextOverflow):
         say(session, "word " * 5000)
     assert session.conversation.messages == ()
@@ -103,9 +113,13 @@ from hermes_cli.chat.request import CancelToken, Sampling
 from hermes_cli.engine.local_backend import LoadOptions, open_backend
 from hermes_cli.errors import EngineError
 from hermes_cli.session import Session
+from hermes_cli.store.transcript_format import SessionSettings
+
+GREEDY = SessionSettings(sampling=Sampling(temperature=0, repeat_penalty=1))
+from hermes_cli.store.transcript_format import SessionSettings
 
 backend = open_backend(Path(sys.argv[1]), LoadOptions(context_length=512))
-session = Session(backend, sampling=Sampling(temperature=0, repeat_penalty=1))
+session = Session(backend, settings=GREEDY)
 seen = ""
 try:
     for event in session.send("Hello, who are you?", CancelToken()):
@@ -115,7 +129,7 @@ except EngineError as error:
     print(error)
 print(seen != "" and seen == session.conversation.messages[1].content)
 print(len(backend._ledger) == backend._context.position())
-session = Session(backend, sampling=Sampling(temperature=0, repeat_penalty=1))
+session = Session(backend, settings=GREEDY)
 events = session.send("What is 2 plus 3?", CancelToken())
 print("".join(event.text for event in events if isinstance(event, TextDelta)))
 session.close()
@@ -131,3 +145,136 @@ def test_an_error_in_the_middle_keeps_what_was_said_and_the_next_turn_works(
     assert (result.code, result.err) == (0, "")
     assert result.out.decode().splitlines()[0].startswith("llama.cpp failed to decode (-3)")
     assert result.out.decode().splitlines()[1:] == ["True", "True", "2 plus 3 is 5."]
+
+
+def transcript() -> Transcript:
+    return Transcript.new(SessionSettings(), None)
+
+
+def questions(session: Session) -> list[str]:
+    return [turn.question for turn in session.conversation.turns]
+
+
+def drained(events: Iterator[GenerationEvent]) -> str:
+    """The text of a generation that is run to its end."""
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+def test_an_answer_that_was_cut_is_gone_on_with_where_it_stopped(backend: LocalBackend) -> None:
+    whole = say(greedy_session(backend), SUM)
+    session = greedy_session(backend, max_tokens=3)
+    begun = say(session, SUM)
+    assert session.conversation.turns[-1].answer.finish_reason == "length"
+    session.max_tokens = None
+    assert begun + drained(session.continue_answer(CancelToken())) == whole
+    assert session.conversation.messages == (Message("user", SUM), Message("assistant", whole, "stop"))
+    with pytest.raises(UsageError, match="complete"):
+        session.continue_answer(CancelToken())
+
+
+def test_a_new_answer_takes_the_place_of_the_last_one_and_both_stay_in_the_file(backend: LocalBackend) -> None:
+    session = Session(backend, transcript=transcript())
+    assert session.transcript
+    path = session.transcript.path
+    say(session, "Hello, who are you?")
+    old = session.conversation.turns[0]
+    drained(session.regenerate(CancelToken(), Sampling(temperature=0)))
+    (new,) = session.conversation.turns
+    assert (new.question, new.id) == (old.question, old.id + 1)
+    session.transcript.close()
+    saved = read_session(path)
+    assert saved.conversation.turns == (new,)
+    assert saved.turns[old.id].turn == old and saved.turns[old.id].parent is None
+
+
+def test_a_new_answer_that_is_stopped_before_any_text_leaves_the_old_one(backend: LocalBackend) -> None:
+    session, cancel = greedy_session(backend), CancelToken()
+    say(session, SUM)
+    before = session.conversation
+    cancel.cancel("interrupt")
+    drained(session.regenerate(cancel))
+    assert session.conversation == before
+
+
+def test_turns_are_taken_back_one_or_several_and_the_file_follows(backend: LocalBackend) -> None:
+    session = Session(backend, settings=SessionSettings(sampling=GREEDY), transcript=transcript())
+    assert session.transcript
+    path = session.transcript.path
+    for text in (SUM, "My name is Ana.", "What is my name?"):
+        say(session, text)
+    assert [turn.question for turn in session.undo(2)] == ["My name is Ana.", "What is my name?"]
+    assert questions(session) == [SUM]
+    say(session, "My name is Bo.")
+    session.transcript.close()
+    assert read_session(path).conversation == session.conversation
+    assert len(read_session(path).turns) == 4
+
+
+@pytest.mark.parametrize("act", ["undo", "regenerate", "continue_answer"])
+def test_there_is_nothing_to_take_back_before_the_first_turn(backend: LocalBackend, act: str) -> None:
+    arguments = () if act == "undo" else (CancelToken(),)
+    with pytest.raises(UsageError, match="nothing was said yet"):
+        getattr(Session(backend), act)(*arguments)
+
+
+def test_what_is_changed_in_a_chat_is_there_when_it_is_opened_again(backend: LocalBackend) -> None:
+    session = Session(backend, settings=SessionSettings(sampling=GREEDY), transcript=transcript())
+    assert session.transcript
+    path = session.transcript.path
+    for text in (SUM, "My name is Ana."):
+        say(session, text)
+    session.change_system_prompt("You are Brinda.")
+    session.change_settings(SessionSettings("demo", "coder", Sampling(temperature=0.3)))
+    session.set_standing([1], "left_out")
+    session.set_standing([2], "pinned")
+    session.transcript.close()
+    saved = read_session(path)
+    assert saved.conversation == session.conversation
+    assert [turn.standing for turn in saved.conversation.turns] == ["left_out", "pinned"]
+    assert saved.settings == session.settings
+
+
+def test_a_summary_takes_the_place_of_the_turns_before_it_but_for_those_to_keep(backend: LocalBackend) -> None:
+    session = greedy_session(backend)
+    for text in (SUM, "My name is Ana.", "What is 4 plus 4?"):
+        say(session, text)
+    session.set_standing([1], "pinned")
+    summary = drained(session.compact(CancelToken(), keep=1))
+    assert [turn.standing for turn in session.conversation.turns] == ["pinned", "left_out", "kept", "pinned"]
+    assert session.conversation.turns[-1].answer.content == summary
+    assert "My name is Ana." not in [message.content for message in session.conversation.messages]
+
+
+def test_a_summary_that_is_stopped_changes_nothing(endless: LocalBackend) -> None:
+    session = greedy_session(endless, max_tokens=5)
+    say(session, SUM)
+    before, cancel = session.conversation, CancelToken()
+    for event in session.compact(cancel):
+        if isinstance(event, TextDelta):
+            cancel.cancel("interrupt")
+    assert session.conversation == before
+
+
+def test_turns_that_do_not_fit_are_named_before_they_would_be_lost(demo_path: Path) -> None:
+    with open_backend(demo_path, LoadOptions(context_length=256)) as small:
+        session = greedy_session(small)
+        for number in range(8):
+            say(session, f"What is {number} plus 3?")
+        going = session.turns_to_leave_out("one two three four five " * 8)
+        assert [turn.id for turn in going] == list(range(1, len(going) + 1)) and going
+        assert sum(session.turn_tokens(turn) for turn in going) > 0
+        session.set_standing([turn.id for turn in going], "left_out")
+        assert session.turns_to_leave_out("one two three four five " * 8) == ()
+
+
+def test_a_turn_that_cannot_be_saved_is_told_once_and_the_chat_goes_on(
+    backend: LocalBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HERMES_CLI_DATA_DIR", str(tmp_path / "file"))
+    paths.data_folder.cache_clear()
+    (tmp_path / "file").write_text("in the way")
+    session = Session(backend, settings=SessionSettings(sampling=GREEDY), transcript=transcript())
+    assert "5" in say(session, SUM)
+    assert session.saving_problem and session.transcript is None
+    assert "5" in say(session, SUM) and len(session.conversation.turns) == 2
+    paths.data_folder.cache_clear()

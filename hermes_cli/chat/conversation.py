@@ -1,16 +1,63 @@
-"""The messages of a chat so far: a value, extended by making a new one."""
+"""The chat so far, turn by turn: values, changed by making new ones."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from hermes_cli.chat.message import Message
+
+Standing = Literal["kept", "pinned", "left_out"]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A user's message and all that followed up to the final answer.
+
+    `id` is unique in its session. A pinned turn always stays in the window; one that is left out is kept, saved and
+    shown, but the model no longer reads it.
+    """
+
+    id: int
+    messages: tuple[Message, ...]
+    standing: Standing = "kept"
+
+    @property
+    def question(self) -> str:
+        """What the user said."""
+        return self.messages[0].content
+
+    @property
+    def answer(self) -> Message:
+        """The last message; unfinished if it was stopped or cut."""
+        return self.messages[-1]
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Messages in the order they were said."""
+    """A system prompt, None where there is none, and turns in the order they were said."""
 
-    messages: tuple[Message, ...] = ()
+    system_prompt: str | None = None
+    turns: tuple[Turn, ...] = ()
 
-    def plus(self, *messages: Message) -> "Conversation":
-        """This conversation with `messages` at its end."""
-        return Conversation(self.messages + messages)
+    @property
+    def opening(self) -> tuple[Message, ...]:
+        """The messages before the first turn."""
+        return () if self.system_prompt is None else (Message("system", self.system_prompt),)
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """All that the model reads."""
+        said = (message for turn in self.turns if turn.standing != "left_out" for message in turn.messages)
+        return (*self.opening, *said)
+
+    def plus(self, turn: Turn) -> "Conversation":
+        """This conversation with `turn` at its end."""
+        return replace(self, turns=(*self.turns, turn))
+
+    def without_last(self, count: int = 1) -> "Conversation":
+        """This conversation without its last turns."""
+        return replace(self, turns=self.turns[: max(len(self.turns) - count, 0)])
+
+    def with_standing(self, ids: frozenset[int], standing: Standing) -> "Conversation":
+        """This conversation with the turns of these ids pinned, left out or kept."""
+        turns = tuple(replace(turn, standing=standing) if turn.id in ids else turn for turn in self.turns)
+        return replace(self, turns=turns)

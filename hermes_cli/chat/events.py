@@ -1,9 +1,8 @@
 """What a generation tells while it runs: a closed union, used with `match`. Exactly one `Finished` comes, last."""
 
 from dataclasses import dataclass
-from typing import Literal
 
-FinishReason = Literal["stop", "length", "cancelled"]
+from hermes_cli.chat.message import FinishReason
 
 
 @dataclass(frozen=True, slots=True)

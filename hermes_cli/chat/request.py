@@ -1,8 +1,9 @@
 """What is asked of a model: messages, sampling and limits, and the means to stop it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from hermes_cli.chat.message import Message
 
@@ -31,13 +32,30 @@ SAMPLING_RANGES: dict[str, tuple[float, float]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class ToolSchema:
+    """What the model is told of a tool; `parameters` is the JSON Schema of its arguments."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """One model call. `max_tokens` limits the answer, None lets it run to the end of the window."""
+    """One model call. `max_tokens` limits the answer, None lets it run to the end of the window.
+
+    While `constrained`, only calls of `tools` can be written, as `tool_choice` says: auto, none, required or a name;
+    with `schema`, a JSON Schema, nothing but JSON that satisfies it.
+    """
 
     messages: tuple[Message, ...]
     sampling: Sampling = field(default_factory=Sampling)
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
+    tools: tuple[ToolSchema, ...] = ()
+    tool_choice: str = "auto"
+    schema: Mapping[str, Any] | bool | None = None
+    constrained: bool = True
 
 
 class CancelToken:

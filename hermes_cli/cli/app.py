@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hermes_cli import __version__
-from hermes_cli.cli import ask, chat, doctor, presets
+from hermes_cli.cli import ask, chat, config, doctor, presets, sessions
 from hermes_cli.cli.options import with_settings
 
 app = typer.Typer(
@@ -20,6 +20,8 @@ app.command("ask")(with_settings(ask.ask))
 app.command("chat")(with_settings(chat.chat))
 app.command("doctor")(doctor.doctor)
 app.add_typer(presets.app, name="presets")
+app.add_typer(sessions.app, name="sessions")
+app.add_typer(config.app, name="config")
 
 
 def say_version(wanted: bool) -> None:

@@ -1,7 +1,6 @@
 """`hermes ask`: one answer to stdout."""
 
 import json
-import re
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -12,21 +11,28 @@ import typer
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.cli.prompt_text import prompt_text
 from hermes_cli.errors import LoadCancelled, UsageError
+from hermes_cli.formats.code_block import code_blocks
 from hermes_cli.formats.segment import joined
 from hermes_cli.terminal import console
-from hermes_cli.terminal.answer_output import AnswerOutput, Collected, FileOutput, StandardOutput
+from hermes_cli.terminal.answer_output import AnswerOutput, Collected, FileOutput, StandardOutput, standard_output
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
-from hermes_cli.terminal.turn_view import Turn, show_turn, stats_line, tell_cut, tokens_per_second
+from hermes_cli.terminal.turn_view import (
+    ShownAnswer,
+    show_answer,
+    stats_line,
+    tell_control_text,
+    tell_cut,
+    tell_saving_problem,
+    tokens_per_second,
+)
 
 if TYPE_CHECKING:
     from hermes_cli.cli.opening import ChatSettings
     from hermes_cli.engine.backend import BackendInfo
+    from hermes_cli.session import Session
 
 Form = Literal["text", "json", "code"]
-_CODE_BLOCK = re.compile(
-    r"^(?P<indent> {0,3})(?P<fence>`{3,}|~{3,})[^\n`]*\n(?P<code>.*?)(?:^ {0,3}(?P=fence)[`~]*[ \t\r]*$|\Z)",
-    re.MULTILINE | re.DOTALL,
-)
+Overflow = Literal["error", "drop"]
 
 
 def ask(
@@ -49,6 +55,9 @@ def ask(
         ),
     ] = None,
     stats: Annotated[bool, typer.Option("--stats", help="Tell length and speed on stderr.")] = False,
+    overflow: Annotated[
+        Overflow, typer.Option("--overflow", help="A session longer than the window: fail, or drop its oldest turns.")
+    ] = "error",
 ) -> int:
     """Answer one prompt and leave: words, piped text and files in, the answer and nothing else out.
 
@@ -61,7 +70,8 @@ def ask(
     if dry_run:
         return _show_prompt(text, settings, as_json)
     form: Form = "json" if as_json else "code" if extract else "text"
-    return _answer(text, settings, FileOutput(output) if output else StandardOutput(), form, timeout, stats)
+    target = FileOutput(output) if output else standard_output() if form == "text" else StandardOutput()
+    return _answer(text, settings, target, form, timeout, stats, overflow)
 
 
 def _refuse_together(options: dict[str, object]) -> None:
@@ -71,7 +81,13 @@ def _refuse_together(options: dict[str, object]) -> None:
 
 
 def _answer(
-    text: str, settings: "ChatSettings", target: AnswerOutput, form: Form, timeout_s: float | None, stats: bool
+    text: str,
+    settings: "ChatSettings",
+    target: AnswerOutput,
+    form: Form,
+    timeout_s: float | None,
+    stats: bool,
+    overflow: Overflow,
 ) -> int:
     """Ask, and write the answer to `target` in the form wanted; the exit code says whether it was stopped."""
     from hermes_cli.cli.opening import open_session
@@ -80,12 +96,15 @@ def _answer(
     try:
         with stopping(cancel, timeout_s, leave=target.discard):
             with closing(open_session(settings, cancel)) as session:
-                turn = show_turn(session, text, cancel, target if form == "text" else Collected())
+                _make_room(session, text, overflow)
+                tell_control_text(session.control_text(text))
+                turn = show_answer(session.send(text, cancel), target if form == "text" else Collected())
+                saved_as = session.transcript.id if session.transcript else None
             info = session.backend.info
             if turn.empty:
                 target.discard()
             else:
-                target.write(_late_text(turn, form, info))
+                target.write(_late_text(turn, form, info, saved_as))
                 target.finish()
     except LoadCancelled:
         target.discard()
@@ -93,25 +112,36 @@ def _answer(
     except BaseException:
         target.discard()
         raise
-    tell_cut(turn, session)
+    tell_cut(turn.finished, session)
+    tell_saving_problem(session)
     if stats or settings.verbose:
         console.notice(stats_line(turn.finished, info.context_length))
     return EXIT_CODES[cancel.reason or "interrupt"] if turn.cancelled else 0
 
 
-def _late_text(turn: Turn, form: Form, info: "BackendInfo") -> str:
+def _make_room(session: "Session", text: str, overflow: Overflow) -> None:
+    """Leave out what does not fit any more, where that was asked for; else the prompt is refused as a whole."""
+    if overflow == "error":
+        return
+    if going := session.turns_to_leave_out(text):
+        session.set_standing([turn.id for turn in going], "left_out")
+        console.notice(f"left out of the window: the oldest {len(going)} turns that were in it")
+
+
+def _late_text(turn: ShownAnswer, form: Form, info: "BackendInfo", saved_as: str | None) -> str:
     """What is only known at the end of the answer; plain text is out by then."""
     if form == "json":
-        return json.dumps(_envelope(turn, info))
+        return json.dumps(_envelope(turn, info, saved_as))
     return code_block(turn.text) if form == "code" else ""
 
 
-def _envelope(turn: Turn, info: "BackendInfo") -> dict[str, Any]:
+def _envelope(turn: ShownAnswer, info: "BackendInfo", saved_as: str | None) -> dict[str, Any]:
     finished = turn.finished
     return {
         "answer": turn.text,
         "finish_reason": finished.reason,
         "model": info.model_name,
+        "session": saved_as,
         "seed": finished.seed,
         "usage": asdict(finished.usage),
         "timings": {
@@ -124,12 +154,11 @@ def _envelope(turn: Turn, info: "BackendInfo") -> dict[str, Any]:
 
 def code_block(answer: str) -> str:
     """The inside of the first fenced code block; without one the whole answer, with a notice."""
-    found = _CODE_BLOCK.search(answer)
-    if not found:
+    blocks = code_blocks(answer)
+    if not blocks:
         console.notice("no code block in the answer; this is all of it")
         return answer
-    code = re.sub(rf"^ {{0,{len(found['indent'])}}}", "", found["code"], flags=re.MULTILINE)
-    return code.removesuffix("\n").removesuffix("\r")
+    return blocks[0]
 
 
 def _show_prompt(text: str, settings: "ChatSettings", as_json: bool) -> int:

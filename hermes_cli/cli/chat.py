@@ -1,31 +1,32 @@
 """`hermes chat`: an interactive chat."""
 
+import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from hermes_cli.chat.request import CancelToken
-from hermes_cli.cli.prompt_text import wrapped
-from hermes_cli.errors import LoadCancelled
-from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
+from hermes_cli import paths
+from hermes_cli.terminal import console
 
 if TYPE_CHECKING:
     from hermes_cli.cli.opening import ChatSettings
 
 
 def chat(settings: "ChatSettings") -> int:
-    """Chat: a line in, an answer out. Ctrl-C stops the answer and keeps what came; Ctrl-D leaves.
+    """Chat: a message in, an answer out. Ctrl-C stops the answer and keeps what came; Ctrl-D leaves; /help tells more.
 
     With lines piped in, each line is a turn. Files given with -f go into the first message.
     """
-    from hermes_cli.cli.opening import open_session
-    from hermes_cli.terminal import repl
+    from hermes_cli.cli.opening import open_chat
+    from hermes_cli.terminal import repl, slash_commands
+    from hermes_cli.terminal.prompt_input import open_prompt
 
-    attached = "\n\n".join(wrapped(path) for path in settings.files)
-    loading = CancelToken()
-    try:
-        with stopping(loading, leave=lambda: None):
-            session = open_session(settings, loading)
-    except LoadCancelled:
-        return EXIT_CODES[loading.reason or "interrupt"]
-    with closing(session):
-        return EXIT_CODES[loading.reason] if loading.reason else repl.run(session, attached)
+    interactive = console.is_terminal(sys.stdin)
+    running = open_chat(settings, interactive=interactive)
+    with closing(running.session):
+        prompt = open_prompt(
+            complete=lambda before: slash_commands.suggestions(running, before),
+            status=running.status,
+            history_file=paths.history_file() if settings.defaults.history and settings.save else None,
+            vi_mode=settings.defaults.vi_mode,
+        )
+        return repl.run(running, prompt)

@@ -1,6 +1,5 @@
 """`hermes doctor`: what this machine has, what is used, what is wrong, and the command that mends it."""
 
-import os
 import platform
 import shutil
 import sys
@@ -12,7 +11,8 @@ import typer
 
 from hermes_cli import __version__, paths
 from hermes_cli.cli import options
-from hermes_cli.errors import EngineError, HermesError
+from hermes_cli.errors import EngineError, HermesError, UsageError
+from hermes_cli.store.settings import KEYS, Settings, read_settings, written
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer_output import StandardOutput
 from hermes_cli.terminal.sanitize import one_line
@@ -35,16 +35,17 @@ _WITHOUT_AMX = 'CMAKE_ARGS="-DGGML_AMX_TILE=OFF -DGGML_AMX_INT8=OFF -DGGML_AMX_B
 
 def doctor(
     again: Annotated[bool, typer.Option("--again", help="Prove llama.cpp anew, as after a new driver.")] = False,
-    color: options.ColorChoice = "auto",
+    color: options.ColorChoice = None,
 ) -> int:
-    """Tell what this machine has, what is used, what is wrong and what mends it. Exits 1 if the engine does not run."""
-    console.use_color(color)
+    """Tell what this machine has, what is used, what is wrong and what mends it. Exits 1 if nothing can be answered."""
+    settings, problems = read_settings()
+    console.use_color(color or settings.color)
     if again:
         from hermes_cli.engine import probe
 
         probe.forget()
-    healthy = True
-    findings = [*_program(), *_machine()]
+    healthy = not problems
+    findings = [*_program(), *_machine(), *_settings(settings, problems)]
     try:
         findings += _engine()
     except HermesError as problem:
@@ -90,9 +91,19 @@ def _machine() -> Iterator[Finding]:
     yield "models", _folder(paths.models_folder())
     yield "config", _folder(paths.config_folder())
     yield "cache", _folder(paths.cache_folder())
-    model = os.environ.get("HERMES_CLI_MODEL")
-    if model:
-        yield "HERMES_CLI_MODEL", model
+
+
+def _settings(settings: Settings, problems: Sequence[UsageError]) -> Iterator[Finding]:
+    yield "settings", _file(paths.config_file())
+    for name, origin in settings.origins.items():
+        value = written(getattr(settings, name))
+        yield "", f"{name} = {value}" + (f" ({origin})" if origin == KEYS[name].variable else "")
+    for problem in problems:
+        yield "", f"wrong: {problem.message}; {problem.hint}"
+
+
+def _file(path: Path) -> str:
+    return f"{path}{'' if path.exists() else ' (not there: nothing is set)'}"
 
 
 def _folder(path: Path) -> str:

@@ -9,10 +9,22 @@ import typer
 
 from hermes_cli.chat.request import Sampling
 from hermes_cli.errors import UsageError
+from hermes_cli.store.settings import KEYS, Settings, load_settings
 from hermes_cli.terminal import console
 
 if TYPE_CHECKING:
     from hermes_cli.cli.opening import ChatSettings
+    from hermes_cli.engine.local_backend import LoadOptions
+
+
+def _option(name: str, *names: str, metavar: str | None = None) -> Any:
+    """The option for what is a setting too: its range, its help and its default from the table of settings."""
+    key = KEYS[name]
+    default = f" [default: {key.standard}]" if key.standard else ""
+    low, high = (None, None) if key.choices else (key.low, key.high)
+    flags = (f"--{name.replace('_', '-')}", *names)
+    return typer.Option(*flags, metavar=metavar, help=key.help + default, min=low, max=high)
+
 
 Model = Annotated[
     str | None, typer.Option("--model", "-m", metavar="NAME|PATH", help="A model's name, or the path of a GGUF file.")
@@ -29,63 +41,26 @@ Variables = Annotated[
 Files = Annotated[
     list[Path] | None, typer.Option("--file", "-f", metavar="PATH", help="Add a file to the prompt (repeatable).")
 ]
-Temperature = Annotated[
-    float | None,
-    typer.Option(
-        "--temperature", "-t", metavar="T", min=0, max=100, help="0 always takes the likeliest token. [default: 0.8]"
-    ),
-]
-TopK = Annotated[
-    int | None,
-    typer.Option(
-        "--top-k", metavar="K", min=0, max=2**31 - 1, help="Choose among the K likeliest tokens; 0: all. [default: 50]"
-    ),
-]
-TopP = Annotated[
-    float | None,
-    typer.Option("--top-p", metavar="P", min=0, max=1, help="Keep the likeliest tokens up to this share. [default: 1]"),
-]
-MinP = Annotated[
-    float | None,
-    typer.Option("--min-p", metavar="P", min=0, max=1, help="Drop tokens below this share of the best. [default: 0]"),
-]
-RepeatPenalty = Annotated[
-    float | None,
-    typer.Option(
-        "--repeat-penalty",
-        metavar="R",
-        min=0.01,
-        max=100,
-        help="Above 1: avoid the answer's last 64 tokens. [default: 1.1]",
-    ),
-]
+Continue = Annotated[bool, typer.Option("--continue", "-c", help="Go on with the last session.")]
+SessionName = Annotated[str | None, typer.Option("--session", metavar="ID|NAME|PATH", help="Go on with this session.")]
+NoSave = Annotated[bool, typer.Option("--no-save", help="Keep no file of this session.")]
+Temperature = Annotated[float | None, _option("temperature", "-t", metavar="T")]
+TopK = Annotated[int | None, _option("top_k", metavar="K")]
+TopP = Annotated[float | None, _option("top_p", metavar="P")]
+MinP = Annotated[float | None, _option("min_p", metavar="P")]
+RepeatPenalty = Annotated[float | None, _option("repeat_penalty", metavar="R")]
 Seed = Annotated[
     int | None,
     typer.Option("--seed", metavar="N", min=0, max=2**32 - 1, help="Same seed, same answer. [default: random]"),
 ]
-MaxTokens = Annotated[
-    int | None, typer.Option("--max-tokens", "-n", metavar="N", min=1, help="Stop the answer after N tokens.")
-]
+MaxTokens = Annotated[int | None, _option("max_tokens", "-n", metavar="N")]
 Stop = Annotated[list[str] | None, typer.Option("--stop", metavar="TEXT", help="Stop before this text (repeatable).")]
-ContextLength = Annotated[
-    int | None, typer.Option("--ctx", metavar="N", min=64, help="Window in tokens. [default: up to 8192, what fits]")
-]
-GpuLayers = Annotated[str, typer.Option("--gpu-layers", metavar="auto|all|N", help="How many layers the GPU computes.")]
-CacheType = Annotated[Literal["f16", "q8_0"], typer.Option("--kv-type", help="Precision of the KV cache.")]
-Threads = Annotated[
-    int | None,
-    typer.Option(
-        "--threads",
-        metavar="N",
-        min=1,
-        max=512,
-        help="Threads to compute with. [default: the physical cores; 1 for a tiny model]",
-    ),
-]
-Template = Annotated[
-    str, typer.Option("--template", metavar="auto|chatml|embedded|FILE", help="How the conversation is written.")
-]
-ColorChoice = Annotated[Literal["auto", "always", "never"], typer.Option("--color", help="Colours on the terminal.")]
+ContextLength = Annotated[int | None, _option("ctx", metavar="N")]
+GpuLayers = Annotated[str | None, _option("gpu_layers", metavar="auto|all|N")]
+CacheType = Annotated[Literal["f16", "q8_0"] | None, _option("kv_type")]
+Threads = Annotated[int | None, _option("threads", metavar="N")]
+Template = Annotated[str | None, _option("template", metavar="auto|chatml|embedded|FILE")]
+ColorChoice = Annotated[Literal["auto", "always", "never"] | None, _option("color")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tell about the model on stderr.")]
 
 
@@ -111,6 +86,9 @@ def _settings(
     var: Variables = None,
     system: System = None,
     file: Files = None,
+    continue_last: Continue = False,
+    session: SessionName = None,
+    no_save: NoSave = False,
     temperature: Temperature = None,
     top_k: TopK = None,
     top_p: TopP = None,
@@ -120,18 +98,22 @@ def _settings(
     max_tokens: MaxTokens = None,
     stop: Stop = None,
     ctx: ContextLength = None,
-    gpu_layers: GpuLayers = "auto",
-    kv_type: CacheType = "f16",
+    gpu_layers: GpuLayers = None,
+    kv_type: CacheType = None,
     threads: Threads = None,
-    template: Template = "auto",
-    color: ColorChoice = "auto",
+    template: Template = None,
+    color: ColorChoice = None,
     verbose: Verbose = False,
 ) -> "ChatSettings":
-    """What the options say, with the preset where they leave something open. Raises UsageError."""
-    console.use_color(color)
-    from hermes_cli.cli.opening import ChatSettings, with_preset
+    """What the options say, with the preset, then the user's own defaults where they leave something open.
+
+    For a session that is resumed the defaults wait: what it was led with goes before them. Raises UsageError.
+    """
+    console.use_color(color or "auto")
+    defaults = load_settings()
+    console.use_color(color or defaults.color)
+    from hermes_cli.cli.opening import ChatSettings, with_defaults
     from hermes_cli.cli.prompt_text import system_text
-    from hermes_cli.engine.local_backend import LoadOptions
 
     settings = ChatSettings(
         model=model,
@@ -140,10 +122,60 @@ def _settings(
         sampling=Sampling(temperature, top_k, top_p, min_p, repeat_penalty, seed),
         max_tokens=max_tokens,
         stop=tuple(stop or ()),
-        load=LoadOptions(ctx, gpu_layer_count(gpu_layers), kv_type, threads, template),
+        load=load_options(defaults, ctx, gpu_layers, kv_type, threads, template),
         verbose=verbose,
+        resume=_resumed(continue_last, session),
+        save=defaults.save and not no_save,
+        defaults=defaults,
     )
-    return with_preset(settings, preset, variable_values(var or ()))
+    settings = _with_preset(settings, preset, variable_values(var or ()))
+    return settings if settings.resume is not None else with_defaults(settings)
+
+
+def load_options(
+    defaults: Settings,
+    ctx: int | None = None,
+    gpu_layers: str | None = None,
+    kv_type: Literal["f16", "q8_0"] | None = None,
+    threads: int | None = None,
+    template: str | None = None,
+) -> "LoadOptions":
+    """How to open a model: as given here, else as the user's own defaults say. Raises UsageError."""
+    from hermes_cli.engine.local_backend import LoadOptions
+
+    layers = gpu_layer_count(str(defaults.gpu_layers) if gpu_layers is None else gpu_layers)
+    return LoadOptions(
+        ctx or defaults.ctx,
+        layers,
+        kv_type or defaults.kv_type,
+        threads or defaults.threads,
+        template or defaults.template,
+    )
+
+
+def _resumed(continue_last: bool, session: str | None) -> str | None:
+    """Which session to go on with, as `ChatSettings.resume` says it."""
+    from hermes_cli.cli.opening import LAST_SESSION
+
+    if session is not None and continue_last:
+        raise UsageError("--continue and --session do not go together", "leave one of them out")
+    if session is not None and not session.strip():
+        raise UsageError("--session names no session", "give its id, its name or its file; the last one: --continue")
+    return LAST_SESSION if continue_last else session
+
+
+def _with_preset(settings: "ChatSettings", given: str | None, values: dict[str, str]) -> "ChatSettings":
+    """With the preset given, else the user's own where there is neither a system prompt nor a session that has one."""
+    from hermes_cli.cli.opening import with_preset
+
+    if given is not None or settings.system_prompt is not None or settings.resume is not None:
+        return with_preset(settings, given, values)
+    try:
+        return with_preset(settings, settings.defaults.preset, values)
+    except UsageError as problem:
+        if settings.defaults.preset:
+            problem.message += f" (the preset is set in {settings.defaults.origin('preset')})"
+        raise
 
 
 def variable_values(pairs: Iterable[str]) -> dict[str, str]:

@@ -4,14 +4,12 @@ import os
 import stat
 import sys
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 
 from hermes_cli.errors import UsageError
-from hermes_cli.terminal import console
+from hermes_cli.terminal.text_file import LARGEST_BYTES, decoded, read_text, wrapped
 
 STDIN = "-"
-_LARGEST_BYTES = 64 << 20
 
 
 def prompt_text(words: Sequence[str], files: Sequence[Path]) -> str:
@@ -23,7 +21,7 @@ def prompt_text(words: Sequence[str], files: Sequence[Path]) -> str:
     # An argument that is not UTF-8 comes in with lone surrogates.
     parts = [" ".join(words[:-1] if asked_for else words).encode("utf-8", "replace").decode()]
     if asked_for or _stdin_is_data():
-        parts.append(_decoded(_read_stdin(), "stdin"))
+        parts.append(decoded(_read_stdin(), "stdin"))
     parts += [wrapped(path) for path in files]
     text = "\n\n".join(part for part in parts if part)
     if not text.strip():
@@ -31,38 +29,11 @@ def prompt_text(words: Sequence[str], files: Sequence[Path]) -> str:
     return text
 
 
-def wrapped(path: Path) -> str:
-    """A file's text between tags that name it."""
-    name = escape(" ".join(path.name.split()))
-    return f'<file name="{name}">\n{read_text(path)}\n</file>'
-
-
 def system_text(value: str | None) -> str | None:
     """The system prompt; `@FILE` reads it from a file."""
     if value is None or not value.startswith("@"):
         return value
     return read_text(Path(value[1:]))
-
-
-def read_text(path: Path) -> str:
-    """A text file without its last newline; bytes that are not UTF-8 are replaced, with a notice."""
-    try:
-        with open(os.path.expanduser(path), "rb") as file:  # noqa: PTH111, PTH123 - pathlib raises for unknown users
-            data = file.read(_LARGEST_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}", "check the name of the file") from error
-    return _decoded(data, str(path))
-
-
-def _decoded(data: bytes, source: str) -> str:
-    if len(data) > _LARGEST_BYTES:
-        raise UsageError(f"{source} is larger than {_LARGEST_BYTES >> 20} MiB", "give a part of it")
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        text = data.decode("utf-8", "replace")
-        console.notice(f"{source} is not UTF-8; the bytes that cannot be read became U+FFFD")
-    return text.removesuffix("\n").removesuffix("\r")
 
 
 def _stdin_is_data() -> bool:
@@ -78,7 +49,7 @@ def _read_stdin() -> bytes:
     """All of it, in pieces: Python looks for a Ctrl-C only between two reads."""
     try:
         data = bytearray()
-        while sys.stdin and len(data) <= _LARGEST_BYTES and (piece := os.read(0, 1 << 20)):
+        while sys.stdin and len(data) <= LARGEST_BYTES and (piece := os.read(0, 1 << 20)):
             data += piece
         return bytes(data)
     except OSError as error:

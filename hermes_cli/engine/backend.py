@@ -37,6 +37,10 @@ class Backend(Protocol):
         """How many tokens a request with these messages takes up in the window."""
         ...
 
+    def prompt_text(self, messages: tuple[Message, ...]) -> str:
+        """What the model reads when it is asked with these messages, markers included."""
+        ...
+
     def control_text(self, messages: tuple[Message, ...]) -> tuple[str, ...]:
         """Markers of the model that are spelled out in the messages, where they count as ordinary text."""
         ...

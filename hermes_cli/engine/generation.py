@@ -9,7 +9,8 @@ import time
 from dataclasses import dataclass
 from queue import SimpleQueue
 
-from hermes_cli.chat.events import Finished, FinishReason, GenerationEvent, PromptProgress, TextDelta, Timings, Usage
+from hermes_cli.chat.events import Finished, GenerationEvent, PromptProgress, TextDelta, Timings, Usage
+from hermes_cli.chat.message import FinishReason
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.engine import sampling
 from hermes_cli.engine.native_context import Context, DecodeAborted, Sampler

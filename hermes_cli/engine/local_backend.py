@@ -19,6 +19,7 @@ from hermes_cli.engine.generation import Generation, Job, QueuedEvent
 from hermes_cli.engine.loading import LoadOptions, load
 from hermes_cli.engine.prompt import PromptWriter
 from hermes_cli.errors import ContextOverflow, EngineError, HermesError, UsageError
+from hermes_cli.formats.segment import joined
 
 __all__ = ["LoadOptions", "LocalBackend", "open_backend"]
 
@@ -99,6 +100,10 @@ class LocalBackend:
         """How many tokens a request with these messages takes up in the window."""
         self._check_open()
         return len(self._prompts.write(messages).tokens)
+
+    def prompt_text(self, messages: tuple[Message, ...]) -> str:
+        """What the model reads when it is asked with these messages, markers included."""
+        return joined(self._prompts.write(messages).segments)
 
     def control_text(self, messages: tuple[Message, ...]) -> tuple[str, ...]:
         """Markers of the model that are spelled out in the messages, where they count as ordinary text."""

@@ -10,7 +10,7 @@ from hermes_cli.chat.message import Message
 from hermes_cli.engine.native_model import Model
 from hermes_cli.errors import EngineError, UsageError
 from hermes_cli.formats import chatml
-from hermes_cli.formats.segment import Segment
+from hermes_cli.formats.segment import Segment, merged
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,11 @@ class PromptWriter:
             self._write = self._jinja(template)
 
     def write(self, messages: Iterable[Message]) -> Prompt:
-        """The prompt that asks for the assistant's next message."""
-        segments = self._write(messages)
+        """The prompt that asks for the assistant's next message, or for the rest of it where it has begun already."""
+        *before, last = (*messages, None)
+        if before and before[-1].role == "assistant":
+            *before, last = before
+        segments = merged((*self._write(before), Segment(last.content))) if last else self._write(before)
         tokens = [self._model.bos] if self._model.adds_bos and self._model.bos is not None else []
         for segment in segments:
             if segment.special:

@@ -22,20 +22,14 @@ class ModelSpec:
 
 def find_model(name: str | None) -> ModelSpec:
     """The model `name` stands for; without a name the smallest Hermes 3 in the models folder, else the demo model."""
-    wanted = wanted_name(name)
-    if wanted is None:
+    if not name:
         hermes = [spec for spec in installed_models() if spec.name.lower().startswith("hermes-3")]
         return min(hermes, key=_burden, default=demo_model())
-    if wanted.lower() == DEMO_NAME:
+    if name.lower() == DEMO_NAME:
         return demo_model()
-    if _looks_like_path(wanted):
-        return _model_file(Path(os.path.expanduser(wanted)))  # noqa: PTH111 - pathlib raises for unknown users
-    return _by_name(wanted)
-
-
-def wanted_name(name: str | None) -> str | None:
-    """What was asked for: `name`, else HERMES_CLI_MODEL, else nothing."""
-    return name or os.environ.get("HERMES_CLI_MODEL") or None
+    if _looks_like_path(name):
+        return _model_file(Path(os.path.expanduser(name)))  # noqa: PTH111 - pathlib raises for unknown users
+    return _by_name(name)
 
 
 def demo_model() -> ModelSpec:

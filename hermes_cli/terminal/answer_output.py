@@ -11,21 +11,28 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from hermes_cli.errors import OutputError
-from hermes_cli.terminal.console import is_terminal
+from hermes_cli.terminal.console import colored, is_terminal
 from hermes_cli.terminal.sanitize import for_terminal
 
 _STREAMS = {"stdout": 1, "stderr": 2}
+# Terminals without the codes that move the cursor up and erase a line, or of which nothing is known.
+_LIMITED_TERMINALS = ("", "unknown", "network", "dialup", "switch", "vt52")
 _DESCRIPTOR = re.compile(r"/dev/(stdout|stderr|fd/\d+)|/proc/self/fd/\d+")
 
 
 class AnswerOutput(Protocol):
-    """Takes the answer piece by piece; `finish` ends it with a newline, `discard` forgets it where that is possible."""
+    """Takes the answer piece by piece; `finish` ends it with a newline, `discard` forgets it where that is possible.
+
+    `resumed` tells that the process was stopped meanwhile and the terminal was someone else's.
+    """
 
     def write(self, text: str) -> None: ...
 
     def finish(self) -> None: ...
 
     def discard(self) -> None: ...
+
+    def resumed(self) -> None: ...
 
 
 class StandardOutput:
@@ -45,9 +52,7 @@ class StandardOutput:
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise OutputError(
-                f"cannot write the answer: {error.strerror}", "free some space, or choose --output"
-            ) from error
+            raise write_error(error) from error
 
     def finish(self) -> None:
         """End the last line."""
@@ -55,6 +60,9 @@ class StandardOutput:
 
     def discard(self) -> None:
         """What is out is out."""
+
+    def resumed(self) -> None:
+        """Nothing is ever painted twice."""
 
 
 class Collected:
@@ -68,6 +76,9 @@ class Collected:
 
     def discard(self) -> None:
         """Nothing to forget."""
+
+    def resumed(self) -> None:
+        """Nothing is on the terminal."""
 
 
 class FileOutput:
@@ -127,8 +138,31 @@ class FileOutput:
         with contextlib.suppress(OSError, RuntimeError):
             self._file.close()
 
+    def resumed(self) -> None:
+        """A file is nobody else's meanwhile."""
+
     def _failed(self, error: OSError) -> OutputError:
         return OutputError(f"cannot write {self._path}: {error.strerror}", "choose another place with --output")
+
+
+def standard_output() -> AnswerOutput:
+    """Where the answer goes by default: rendered Markdown on a terminal, the exact text anywhere else.
+
+    In CI and on a terminal that cannot move the cursor only finished blocks are printed; TERM=dumb gets plain text.
+    """
+    terminal = os.environ.get("TERM", "")
+    if not is_terminal(sys.stdout) or terminal == "dumb":
+        return StandardOutput()
+    from hermes_cli.terminal.markdown_output import MarkdownOutput
+
+    if terminal in _LIMITED_TERMINALS:
+        return MarkdownOutput("none", live=False)
+    return MarkdownOutput("colors" if colored(sys.stdout) else "attributes", live="CI" not in os.environ)
+
+
+def write_error(error: OSError) -> OutputError:
+    """What is told when stdout takes no more."""
+    return OutputError(f"cannot write the answer: {error.strerror}", "free some space, or choose --output")
 
 
 def _umask() -> int:

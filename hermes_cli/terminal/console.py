@@ -3,10 +3,10 @@
 import os
 import sys
 import time
-from typing import Literal
+from typing import Literal, TextIO
 
 from hermes_cli.errors import HermesError
-from hermes_cli.terminal.sanitize import one_line
+from hermes_cli.terminal.sanitize import for_terminal, one_line
 
 Color = Literal["auto", "always", "never"]
 _STATUS_DELAY_S = 0.3
@@ -28,18 +28,19 @@ def is_terminal(stream: object) -> bool:
         return False
 
 
-def _colored() -> bool:
+def colored(stream: TextIO | None = None) -> bool:
+    """Whether `stream`, by default stderr, may have colours."""
     if _color != "auto":
         return _color == "always"
     if os.environ.get("NO_COLOR"):
         return False
     forced = os.environ.get("FORCE_COLOR")
-    return bool(forced and forced != "0") or (is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb")
+    return bool(forced and forced != "0") or (is_terminal(stream or sys.stderr) and os.environ.get("TERM") != "dumb")
 
 
 def _say(text: str, style: str = "", label: str = "") -> None:
     """One line to stderr."""
-    painted = f"\x1b[{style}m" if style and _colored() else ""
+    painted = f"\x1b[{style}m" if style and colored() else ""
     reset = "\x1b[0m" if painted else ""
     line = f"{painted}{label}{reset}{text}" if label else f"{painted}{text}{reset}"
     put(line + "\n")
@@ -65,6 +66,11 @@ def error(problem: HermesError) -> None:
 def notice(text: str) -> None:
     """One dim line the user should know about."""
     _say(one_line(text), "2")
+
+
+def lines(text: str) -> None:
+    """A text of several lines as it is, made harmless."""
+    put(for_terminal(text) + "\n")
 
 
 class StatusLine:

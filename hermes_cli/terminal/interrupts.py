@@ -10,6 +10,8 @@ from types import FrameType
 
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.errors import EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_TIMEOUT
+from hermes_cli.terminal import keyboard
+from hermes_cli.terminal.signal_handlers import on_signals
 
 EXIT_CODES = {
     "interrupt": EXIT_INTERRUPTED,
@@ -43,6 +45,7 @@ def stopping(
     def give_up() -> None:
         if leave:
             leave()
+        keyboard.restore()
         os._exit(EXIT_CODES[cancel.reason or "interrupt"])
 
     def time_out() -> None:
@@ -60,17 +63,22 @@ def stopping(
             after(_GRACE_S, give_up)
         cancel.cancel(_REASONS[signal.Signals(number)])
 
-    # An ignored SIGINT is how a shell keeps Ctrl-C from its background jobs; an ignored SIGHUP is nohup.
-    before = {number: signal.getsignal(number) for number in _REASONS}
-    taken = [number for number, handler in before.items() if handler not in (signal.SIG_IGN, None)]
-    for number in taken:
-        signal.signal(number, stop)
     if timeout_s is not None:
         after(timeout_s, time_out)
-    try:
+    with on_signals(dict.fromkeys(_REASONS, stop)):
+        try:
+            yield
+        finally:
+            for timer in timers:
+                timer.cancel()
+
+
+@contextmanager
+def ended_by_signals(end: Callable[[int], None]) -> Iterator[None]:
+    """Within the block SIGTERM and SIGHUP call `end` with their exit code, unless they were ignored."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        end(EXIT_CODES[_REASONS[signal.Signals(number)]])
+
+    with on_signals({signal.SIGTERM: stop, signal.SIGHUP: stop}):
         yield
-    finally:
-        for timer in timers:
-            timer.cancel()
-        for number in taken:
-            signal.signal(number, before[number])

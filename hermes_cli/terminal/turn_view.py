@@ -1,12 +1,11 @@
-"""One turn as the user sees it: the status line while waiting, the answer as it comes, what there is to say after."""
+"""One answer as the user sees it: the status line while waiting, the text as it comes, what there is to say after."""
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hermes_cli.chat.events import Finished, PromptProgress, TextDelta
-from hermes_cli.chat.request import CancelToken
+from hermes_cli.chat.events import Finished, GenerationEvent, PromptProgress, TextDelta
 from hermes_cli.terminal.answer_output import AnswerOutput
 from hermes_cli.terminal.console import StatusLine, notice
 
@@ -15,8 +14,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """A turn that was shown: its text and how it ended."""
+class ShownAnswer:
+    """An answer that was shown: its text and how it ended."""
 
     text: str
     finished: Finished
@@ -32,14 +31,13 @@ class Turn:
         return self.cancelled and not self.text
 
 
-def show_turn(session: "Session", text: str, cancel: CancelToken, output: AnswerOutput) -> Turn:
-    """Ask, and pass the answer to `output` as it comes, which is the caller's to end. What it raises stops the turn."""
-    tell_control_text(session.control_text(text))
+def show_answer(events: Generator[GenerationEvent], output: AnswerOutput) -> ShownAnswer:
+    """Pass the text of `events` to `output` as it comes, which is the caller's to end. What it raises stops them."""
     status = StatusLine()
     pieces: list[str] = []
     finished: Finished | None = None
     try:
-        with closing(session.send(text, cancel)) as events:
+        with closing(events):
             for event in events:
                 match event:
                     case PromptProgress(read_tokens, total_tokens):
@@ -53,7 +51,7 @@ def show_turn(session: "Session", text: str, cancel: CancelToken, output: Answer
     finally:
         status.erase()
     assert finished is not None, "a backend ends every generation with Finished"
-    return Turn("".join(pieces), finished)
+    return ShownAnswer("".join(pieces), finished)
 
 
 def tell_control_text(found: Iterable[str]) -> None:
@@ -62,21 +60,36 @@ def tell_control_text(found: Iterable[str]) -> None:
         notice(f"{markers} in the prompt: read as plain text, not as a marker")
 
 
-def tell_cut(turn: Turn, session: "Session") -> None:
-    """Say so where the answer ended because the window is full. A limit that the user set is no news."""
-    finished = turn.finished
-    if finished.reason == "length" and finished.usage.completion_tokens != session.max_tokens:
-        notice(f"cut: the window of {session.backend.info.context_length:,} tokens is full")
+def tell_cut(finished: Finished, session: "Session", limit_hint: str = "", window_hint: str = "") -> None:
+    """Say so where the answer ended because the window is full, or at a limit if there is a hint on how to go on."""
+    if finished.reason != "length":
+        return
+    if finished.usage.completion_tokens != session.max_tokens:
+        notice(f"cut: the window of {session.backend.info.context_length:,} tokens is full{window_hint}")
+    elif limit_hint:
+        notice(f"cut at max tokens: {limit_hint}")
+
+
+def tell_saving_problem(session: "Session") -> None:
+    """Say once that a chat is no longer saved, and why."""
+    if problem := session.saving_problem:
+        session.saving_problem = None
+        notice(f"not saved from here on: {problem.message}; {problem.hint}")
 
 
 def stats_line(finished: Finished, context_length: int) -> str:
     """Length and speed of an answer, and how full the window is."""
-    usage, timings = finished.usage, finished.timings
-    used = usage.prompt_tokens + usage.completion_tokens
+    timings = finished.timings
     return (
-        f"{usage.completion_tokens} tok · {tokens_per_second(finished):.1f} tok/s · "
-        f"first {timings.first_token_s:.2f} s · ctx {thousands(used)}/{thousands(context_length)}"
+        f"{finished.usage.completion_tokens} tok · {tokens_per_second(finished):.1f} tok/s · "
+        f"first {timings.first_token_s:.2f} s · {window_use(finished, context_length)}"
     )
+
+
+def window_use(finished: Finished, context_length: int) -> str:
+    """How much of the window is taken: `ctx 3.1k/16k`."""
+    used = finished.usage.prompt_tokens + finished.usage.completion_tokens
+    return f"ctx {thousands(used)}/{thousands(context_length)}"
 
 
 def tokens_per_second(finished: Finished) -> float:

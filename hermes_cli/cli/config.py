@@ -1,0 +1,161 @@
+"""`hermes config`: what is set, where it comes from, and how to change it. The table of settings: store.settings."""
+
+import json
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from hermes_cli import paths
+from hermes_cli.errors import ModelNotFound, UsageError
+from hermes_cli.store import config_file
+from hermes_cli.store.settings import KEYS, Key, Settings, known_key, load_settings, read_settings, written
+from hermes_cli.terminal import console, editor
+from hermes_cli.terminal.answer_output import StandardOutput
+
+app = typer.Typer(
+    help="Settings: what is set, where it comes from, and how to change it.",
+    rich_markup_mode=None,
+    invoke_without_command=True,
+)
+Name = Annotated[str, typer.Argument(metavar="KEY", help="A setting, as `hermes config show` lists them.")]
+
+_WORDS = ("demo", "auto", "chatml", "embedded")  # never a file's name
+_HEAD = """\
+# Settings of hermes: take the # away before what you want to set.
+# Variables such as HERMES_CLI_TEMPERATURE go before this file, a preset's values and options before both.
+"""
+
+
+@app.callback()
+def _alone(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        show()
+
+
+@app.command("show")
+def show(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with values and origins.")] = False,
+) -> None:
+    """Show every setting, its value and where that comes from."""
+    settings, problems = read_settings()
+    if as_json:
+        _write(json.dumps({name: _facts(key, settings) for name, key in KEYS.items()}) + "\n")
+    elif console.is_terminal(sys.stdout):
+        _write(_table(settings))
+    else:
+        _write("".join(f"{name}\t{_value(name, settings)}\t{settings.origin(name)}\n" for name in KEYS))
+    for problem in problems:
+        console.notice(f"left out: {problem.message}; {problem.hint}")
+
+
+@app.command("get")
+def get(name: Name) -> None:
+    """Print one setting's value; an empty line where nothing is set."""
+    known_key(name)
+    _write(f"{_value(name, load_settings())}\n")
+
+
+@app.command("set", context_settings={"ignore_unknown_options": True})
+def set_value(
+    name: Name,
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="true or false, a number, or a text.")],
+) -> None:
+    """Write one setting into config.toml; everything else there stays as it is."""
+    config_file.put(name, known_key(name).from_text(_existing(name, value)))
+    _tell_what_follows(name, value)
+
+
+@app.command("unset")
+def unset(name: Name) -> None:
+    """Take one setting out of config.toml."""
+    if not config_file.remove(name):
+        known_key(name)
+        raise UsageError(f"{name} is not set in {paths.config_file()}", "see what is: hermes config show")
+    if name in KEYS:
+        _tell_what_follows(name)
+
+
+@app.command("edit")
+def edit() -> None:
+    """Open config.toml in $VISUAL or $EDITOR; a first one lists all settings, commented out."""
+    path = paths.config_file()
+    template = _template()
+    made = config_file.create(template)
+    try:
+        editor.edit(path)
+    finally:
+        if made and path.exists() and path.read_bytes() == template.encode():
+            path.unlink()
+            console.notice("nothing was changed")
+    load_settings()
+
+
+@app.command("path")
+def path() -> None:
+    """Print where config.toml is, or would be."""
+    _write(f"{paths.config_file()}\n")
+
+
+def _value(name: str, settings: Settings) -> str:
+    return written(getattr(settings, name))
+
+
+def _facts(key: Key, settings: Settings) -> dict[str, Any]:
+    """One setting for programs; null is a choice left to the program, which `default` tells in words."""
+    return {
+        "value": getattr(settings, key.name),
+        "origin": settings.origin(key.name),
+        "default": key.standard,
+        "allowed": key.allowed,
+        "help": key.help,
+    }
+
+
+def _table(settings: Settings) -> str:
+    """Aligned columns, for people; what is not set shows what the program does then."""
+    rows = [("setting", "value", "from")]
+    rows += [(name, _value(name, settings) or key.standard, settings.origin(name)) for name, key in KEYS.items()]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    return "".join(f"{name:<{widths[0]}}  {value:<{widths[1]}}  {origin}\n" for name, value, origin in rows)
+
+
+def _template() -> str:
+    """A first config.toml: every setting with its help, commented out."""
+    entries = (
+        f"\n# {key.help} Give {key.allowed}. Else: {key.standard}.\n# {name} = {json.dumps(key.sample)}\n"
+        for name, key in KEYS.items()
+    )
+    return _HEAD + "".join(entries)
+
+
+def _existing(name: str, value: str) -> str:
+    """A file's path so that it holds in every folder. Raises UsageError for a preset that is not there."""
+    if name == "preset":
+        from hermes_cli.store.presets import find_preset
+
+        find_preset(value)
+    file = os.path.expanduser(value)  # noqa: PTH111 - pathlib raises for unknown users
+    if name in ("model", "template") and value not in _WORDS and os.path.isfile(file):  # noqa: PTH113 - never raises
+        return os.path.abspath(file)  # noqa: PTH100 - keeps links
+    return value
+
+
+def _tell_what_follows(name: str, value: str = "") -> None:
+    """Say what keeps the change from having the effect that was meant."""
+    variable = KEYS[name].variable
+    if os.environ.get(variable):
+        console.notice(f"{variable} is set and goes before config.toml")
+    if name == "model" and value:
+        from hermes_cli.models.find import find_model
+
+        try:
+            find_model(value)
+        except ModelNotFound as problem:
+            console.notice(f"written, but for now {problem.message}")
+
+
+def _write(text: str) -> None:
+    """To stdout as it is, or made harmless for a terminal."""
+    StandardOutput().write(text)

@@ -1,0 +1,118 @@
+"""How sessions are listed: columns for people, tabs for programs, JSON; and how sizes and ages are written."""
+
+import itertools
+import json
+import re
+import shutil
+import unicodedata
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from hermes_cli.errors import UsageError
+from hermes_cli.terminal.sanitize import one_line
+
+if TYPE_CHECKING:
+    from hermes_cli.store.session_index import SessionSummary
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+_AGES = {"h": 1, "d": 24, "w": 24 * 7, "y": 24 * 365}
+_MODEL_CHARACTERS = 24
+_TITLE_CHARACTERS = 20
+
+
+def table(sessions: Sequence["SessionSummary"]) -> str:
+    """Aligned columns as wide as the terminal."""
+    rows = [("id", "used", "turns", "size", "model"), *map(_cells, sessions)]
+    titles = ["title", *(one_line(_title(session)) for session in sessions)]
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    room = max(shutil.get_terminal_size().columns - sum(widths) - 2 * len(widths), _TITLE_CHARACTERS)
+    lines = []
+    for (id, used, turns, size, model), title in zip(rows, titles, strict=True):
+        columns = (f"{id:<{widths[0]}}", f"{used:<{widths[1]}}", f"{turns:>{widths[2]}}", f"{size:>{widths[3]}}")
+        lines.append("  ".join((*columns, f"{model:<{widths[4]}}", _cut(title, room))).rstrip() + "\n")
+    return "".join(lines)
+
+
+def tab_separated(sessions: Iterable["SessionSummary"]) -> str:
+    """A line each: id, time of the last use, turns, bytes, model, title."""
+    return "".join(
+        "\t".join(
+            (
+                session.id,
+                session.used.isoformat(timespec="seconds"),
+                str(session.turn_count),
+                str(session.size_bytes),
+                " ".join((session.model or "").split()),
+                " ".join(_title(session).split()),
+            )
+        )
+        + "\n"
+        for session in sessions
+    )
+
+
+def as_json(sessions: Iterable["SessionSummary"]) -> str:
+    """One list of objects."""
+    objects = [
+        {
+            "id": session.id,
+            "title": session.title,
+            "used": session.used.isoformat(timespec="seconds"),
+            "turns": session.turn_count,
+            "model": session.model,
+            "size_bytes": session.size_bytes,
+            "path": str(session.path),
+            **({"problem": session.problem} if session.problem else {}),
+        }
+        for session in sessions
+    ]
+    return json.dumps(objects, ensure_ascii=False, indent=2) + "\n"
+
+
+def size_text(count: int) -> str:
+    """A number of bytes for people: `812 B`, `3.4 kB`, `1.2 MB`."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count} B"
+
+
+def bytes_from(option: str, text: str) -> int:
+    """The bytes in `500MB`, `1.5 GiB` or `800`. Raises UsageError."""
+    found = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,6})?)\s*([A-Za-z]*)\s*", text, re.ASCII)
+    if not found or found[2].upper() not in _UNITS:
+        raise UsageError(f"{option} {text} is not a size", f"write it like {option} 500MB")
+    return int(float(found[1]) * _UNITS[found[2].upper()])
+
+
+def age_from(option: str, text: str) -> timedelta:
+    """The time in `30d`, `12h`, `2w` or `1y`. Raises UsageError."""
+    found = re.fullmatch(r"\s*(\d{1,4})\s*([hdwy])\s*", text, re.ASCII)
+    if not found:
+        raise UsageError(f"{option} {text} is not an age", f"write it like {option} 30d, with h, d, w or y")
+    return timedelta(hours=int(found[1]) * _AGES[found[2]])
+
+
+def _cells(session: "SessionSummary") -> tuple[str, ...]:
+    model = one_line((session.model or "").rpartition("/")[2])
+    return (
+        session.id,
+        f"{session.used:%Y-%m-%d %H:%M}",
+        str(session.turn_count),
+        size_text(session.size_bytes),
+        _cut(model, _MODEL_CHARACTERS),
+    )
+
+
+def _title(session: "SessionSummary") -> str:
+    return f"({session.problem})" if session.problem else session.title
+
+
+def _cut(text: str, room: int) -> str:
+    """The beginning of `text` that fits into this many columns."""
+    widths = [2 if unicodedata.east_asian_width(mark) in "WF" else not unicodedata.combining(mark) for mark in text]
+    if sum(widths) <= room:
+        return text
+    ends = itertools.accumulate(widths)
+    return text[: sum(end < room for end in ends)].rstrip() + "…"

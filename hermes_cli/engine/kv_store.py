@@ -1,0 +1,251 @@
+"""KV states on disk, found by the tokens they begin with; all of it may be deleted at any time.
+
+An entry is an envelope (magic, version, whose state it is, the tokens, checksums) and what llama.cpp needs to go on
+from there. llama.cpp aborts on a state that is cut short, so nothing reaches it that is not complete and unchanged.
+"""
+
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import stat
+import struct
+import time
+import zlib
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+DEFAULT_BYTES = 2 << 30
+START_TOKENS = 64  # entries are found by the hash of so many tokens; shorter ones gain nothing
+SUFFIX = ".kv"
+_MAGIC, _VERSION = b"hermeskv", 1
+# Magic, version, fingerprint, kind, tokens, state bytes, tokens read per second, checksum of the state.
+_HEADER = struct.Struct("<8sI32sIIQdI")
+_CHECKSUM = struct.Struct("<I")
+_CHUNK_BYTES = 8 << 20
+_SPARE_DISK_BYTES = 500_000_000
+_ABANDONED_S = 3600.0
+_SPLIT_NAME = re.compile(r"(.*)-\d{5}-of-(\d{5})\.gguf")
+
+Kind = Literal["conversation", "opening"]
+_KINDS: tuple[Kind, ...] = ("conversation", "opening")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What an envelope says: the tokens whose state it holds, and how fast they were read when there was no entry."""
+
+    path: Path
+    kind: Kind
+    tokens: list[int]
+    state_bytes: int
+    tokens_per_s: float
+    checksum: int
+
+    @property
+    def restore_s(self) -> float:
+        """A careful guess at how long it takes to read the state from disk, check it and hand it over."""
+        return 0.005 + self.state_bytes / 5e8
+
+
+class KvStore:
+    """The entries of one model as it is run here, in a folder shared with those of others."""
+
+    def __init__(self, folder: Path, limit_bytes: int, fingerprint: Callable[[], bytes]) -> None:
+        """`fingerprint` gives 32 bytes that change with whatever makes a state useless; asked once, on first use."""
+        self._folder, self._limit_bytes, self._ask = folder, limit_bytes, fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> bytes:
+        return self._ask()
+
+    def find(self, tokens: Sequence[int], window: int) -> tuple[Entry, int] | None:
+        """The entry that shares the most first tokens with `tokens`, and how many; of several the smallest."""
+        found = [
+            (shared, -entry.state_bytes, entry)
+            for entry in self._similar(tokens)
+            if len(entry.tokens) <= window and (shared := common_prefix(entry.tokens, tokens)) >= START_TOKENS
+        ]
+        if not found:
+            return None
+        shared, _, entry = max(found, key=lambda item: item[:2])
+        return entry, shared
+
+    def has_opening(self, tokens: Sequence[int]) -> bool:
+        """Whether exactly these tokens are kept as an opening."""
+        return any(entry.kind == "opening" and entry.tokens == tokens for entry in self._similar(tokens))
+
+    def load(self, entry: Entry, keep_on: Callable[[], bool]) -> bytearray | None:
+        """The state of `entry`, checked, or None; a damaged entry is deleted."""
+        try:
+            with _opened(entry.path) as file:
+                file.seek(-entry.state_bytes, os.SEEK_END)
+                state = bytearray(entry.state_bytes)
+                view, checksum = memoryview(state), 0
+                for start in range(0, entry.state_bytes, _CHUNK_BYTES):
+                    if not keep_on():
+                        return None
+                    chunk = view[start : start + _CHUNK_BYTES]
+                    if file.readinto(chunk) != len(chunk):
+                        raise ValueError("shorter than before")
+                    checksum = zlib.crc32(chunk, checksum)
+                if checksum != entry.checksum:
+                    raise ValueError("damaged")
+            with suppress(OSError):
+                os.utime(entry.path)  # the least recently used go first
+            return state
+        except (OSError, ValueError, MemoryError):
+            self.forget(entry)
+            return None
+
+    def forget(self, entry: Entry) -> None:
+        """Delete an entry."""
+        with suppress(OSError):
+            entry.path.unlink()
+
+    def save(
+        self, kind: Kind, tokens: Sequence[int], state: bytearray, tokens_per_s: float, keep_on: Callable[[], bool]
+    ) -> bool:
+        """Keep a state; conversations that this one continues are deleted. False where that was not possible."""
+        header = _HEADER.pack(
+            *(_MAGIC, _VERSION, self._fingerprint, _KINDS.index(kind), len(tokens), len(state), tokens_per_s),
+            zlib.crc32(state),
+        )
+        head = header + array("i", tokens).tobytes()
+        head += _CHECKSUM.pack(zlib.crc32(head))
+        temporary = self._folder / f"{os.getpid()}-{secrets.token_hex(8)}.part"
+        target = self._folder / f"{self._start(tokens)}-{_digest(head)}{SUFFIX}"
+        size = len(head) + len(state)
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if size > self._limit_bytes or shutil.disk_usage(self._folder).free < size + _SPARE_DISK_BYTES:
+                return False
+            trim(self._folder, self._limit_bytes - size)
+            _write(temporary, (memoryview(head), memoryview(state)), keep_on)
+            temporary.replace(target)
+        except OSError:
+            with suppress(OSError):
+                temporary.unlink()
+            return False
+        for entry in self._similar(tokens):
+            is_older = entry.kind == "conversation" and len(entry.tokens) < len(tokens)
+            if is_older and entry.tokens == list(tokens[: len(entry.tokens)]):
+                self.forget(entry)
+        return True
+
+    def _start(self, tokens: Sequence[int]) -> str:
+        """What the names of all entries begin with that share the first tokens."""
+        return f"{self._fingerprint.hex()[:16]}-{_digest(array('i', tokens[:START_TOKENS]).tobytes())}"
+
+    def _similar(self, tokens: Sequence[int]) -> Iterator[Entry]:
+        if len(tokens) < START_TOKENS or not self._folder.is_dir():
+            return
+        for path in self._folder.glob(f"{self._start(tokens)}-*{SUFFIX}"):
+            try:
+                yield self._entry(path)
+            except OSError:
+                continue
+            except (ValueError, struct.error):
+                with suppress(OSError):
+                    path.unlink()
+
+    def _entry(self, path: Path) -> Entry:
+        """What the envelope says. Raises ValueError unless it is whole, of this fingerprint and unchanged."""
+        with _opened(path) as file:
+            header = file.read(_HEADER.size)
+            magic, version, fingerprint, kind, count, state_bytes, tokens_per_s, checksum = _HEADER.unpack(header)
+            length = _HEADER.size + 4 * count + _CHECKSUM.size + state_bytes
+            if (magic, version, fingerprint) != (_MAGIC, _VERSION, self._fingerprint) or kind >= len(_KINDS):
+                raise ValueError("of another kind")
+            if os.fstat(file.fileno()).st_size != length:
+                raise ValueError("cut short")
+            raw = file.read(4 * count)
+            if _CHECKSUM.unpack(file.read(_CHECKSUM.size))[0] != zlib.crc32(header + raw):
+                raise ValueError("damaged")
+        return Entry(path, _KINDS[kind], array("i", raw).tolist(), state_bytes, tokens_per_s, checksum)
+
+
+def size(folder: Path) -> tuple[int, int]:
+    """How many entries the folder has, and their bytes."""
+    sizes = [found.st_size for _, found in _files(folder, SUFFIX)]
+    return len(sizes), sum(sizes)
+
+
+def trim(folder: Path, limit_bytes: int) -> None:
+    """Delete the entries used least recently until the rest fits, and what writers left that were killed."""
+    kept = sorted(_files(folder, SUFFIX), key=lambda file: file[1].st_mtime)
+    excess = sum(found.st_size for _, found in kept) - limit_bytes
+    going = []
+    for path, found in kept:
+        if excess <= 0:
+            break
+        going.append(path)
+        excess -= found.st_size
+    going += [path for path, found in _files(folder, ".part") if abs(time.time() - found.st_mtime) > _ABANDONED_S]
+    for path in going:
+        with suppress(OSError):
+            path.unlink()
+
+
+def identity(model: Path) -> list[object]:
+    """What changes whenever the weights at `model` do: all its parts by file, time of change, size and samples."""
+    parts = [model]
+    if split := _SPLIT_NAME.fullmatch(model.name):
+        parts = sorted(model.parent.glob(f"{split[1]}-?????-of-{split[2]}.gguf".replace("[", "[[]")))
+    facts: list[object] = []
+    for part in parts:
+        with part.open("rb") as file:
+            found = os.fstat(file.fileno())
+            samples = hashlib.sha256()
+            for sixteenth in range(16):
+                file.seek(found.st_size * sixteenth // 16)
+                samples.update(file.read(4096))
+        facts += [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, samples.hexdigest()]
+    return facts
+
+
+def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many first tokens two lists share; compares slices, so that long ones cost next to nothing."""
+    low, high = 0, min(len(first), len(second))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if first[low:middle] == second[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A regular file to read; nothing else may hang or mislead."""
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise ValueError("not a file")
+    return file
+
+
+def _write(path: Path, parts: Sequence[memoryview], keep_on: Callable[[], bool]) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0) as file:
+        for part in parts:
+            while part:
+                if not keep_on():
+                    raise InterruptedError
+                part = part[file.write(part[:_CHUNK_BYTES]) :]
+
+
+def _files(folder: Path, suffix: str) -> Iterator[tuple[Path, os.stat_result]]:
+    with suppress(OSError):
+        for path in folder.glob(f"*{suffix}"):
+            with suppress(OSError):
+                yield path, path.lstat()

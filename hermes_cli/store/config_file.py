@@ -1,0 +1,154 @@
+"""config.toml as a file: read within bounds, changed one key at a time with everything else kept as it stands."""
+
+import errno
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from hermes_cli import paths
+from hermes_cli.errors import OutputError, UsageError
+
+_LARGEST_BYTES = 1 << 20
+
+
+def read() -> dict[str, Any]:
+    """The keys and values; none where there is no file. Raises UsageError."""
+    return _parsed(_text())
+
+
+def put(name: str, value: str | int | float | bool) -> None:
+    """Set one key, in its line where it has one. Raises UsageError, OutputError."""
+    with _alone():
+        before = _text()
+        expected = {**_parsed(before), name: value}
+        document = _document(before)
+        document[name] = value
+        _replace(_checked(document.as_string(), expected))
+
+
+def remove(name: str) -> bool:
+    """Take one key out, with its line; False if it is not there. Raises UsageError, OutputError."""
+    with _alone():
+        before = _text()
+        expected = _parsed(before)
+        if name not in expected:
+            return False
+        del expected[name]
+        document = _document(before)
+        document.remove(name)
+        _replace(_checked(document.as_string(), expected))
+        return True
+
+
+def create(text: str) -> bool:
+    """Write a first file, for its owner's eyes only; False if there is one already. Raises OutputError."""
+    path = paths.config_file()
+    with _alone():
+        if os.path.lexists(path):
+            return False
+        _replace(text)
+        return True
+
+
+def _text() -> str:
+    path = paths.config_file()
+    try:
+        # Without O_NONBLOCK a named pipe would be waited for.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise UsageError(f"{path} is not a file of settings", f"look at it: ls -ld '{path}'")
+            data = file.read(_LARGEST_BYTES + 1)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        if error.errno == errno.EISDIR:
+            raise UsageError(f"{path} is a folder, not a file of settings", f"move it away: mv '{path}' …") from error
+        raise UsageError(f"cannot read {path}: {error.strerror}", f"look at it: ls -ld '{path}'") from error
+    if len(data) > _LARGEST_BYTES:
+        raise UsageError(f"{path} is larger than {_LARGEST_BYTES >> 20} MiB", "shorten it: hermes config edit")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise UsageError(f"{path} is not UTF-8 text: line {line}", "mend it: hermes config edit") from error
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:
+        # Beside faults of form, Python's own refusal of a number of thousands of digits.
+        hint = 'mend it: hermes config edit; a text stands in quotes, as in color = "always"'
+        raise UsageError(f"{paths.config_file()} is not TOML: {error}", hint) from error
+    except RecursionError as error:
+        raise UsageError(f"{paths.config_file()} nests too deeply", "mend it: hermes config edit") from error
+
+
+def _document(text: str) -> Any:
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        return tomlkit.parse(text if text.endswith("\n") or not text else f"{text}\n")
+    except TOMLKitError as error:
+        raise _unchangeable() from error
+
+
+def _checked(text: str, expected: dict[str, Any]) -> str:
+    """`text`, if it says what it should and nothing else; the one who writes it is not the one who reads it."""
+    import tomllib
+
+    try:
+        right = tomllib.loads(text) == expected
+    except ValueError:
+        right = False
+    if not right:
+        raise _unchangeable()
+    return text
+
+
+def _unchangeable() -> UsageError:
+    return UsageError(
+        f"cannot change {paths.config_file()} and keep the rest as it is", "change it: hermes config edit"
+    )
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """No other `hermes config` changes the file meanwhile. Failures to write become OutputError."""
+    import fcntl
+
+    folder = paths.config_folder()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            with suppress(OSError):  # not every file system has locks
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+    except OSError as error:
+        what = f"cannot write {paths.config_file()}: {error.strerror}"
+        raise OutputError(what, f"look at it: ls -ld '{folder}'") from error
+
+
+def _replace(text: str) -> None:
+    """The whole file at once; where it is a link, the file behind it."""
+    target = Path(os.path.realpath(paths.config_file()))
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".hermes-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,120 @@
+"""Where sessions lie and what they are called: their folder, new ids, and which file a name means."""
+
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hermes_cli import paths
+from hermes_cli.errors import OutputError, UsageError, did_you_mean
+
+ENDING = ".jsonl"
+_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+_SHOWN = 5
+
+
+def session_files() -> Iterator[os.DirEntry[str]]:
+    """The files that are sessions; empty ones are what a crash leaves of a new one. No folder is no session."""
+    try:
+        entries = list(os.scandir(paths.sessions_folder()))
+    except OSError:
+        return
+    for entry in entries:
+        stem = entry.name.removesuffix(ENDING)
+        try:
+            if stem != entry.name and _ID.fullmatch(stem) and entry.is_file() and entry.stat().st_size:
+                yield entry
+        except OSError:  # removed meanwhile, or a link that leads nowhere
+            continue
+
+
+def latest_session() -> Path | None:
+    """The session that was written last, None if there is none."""
+    files = [(entry.stat().st_mtime_ns, entry.name, entry.path) for entry in session_files()]
+    return Path(max(files)[2]) if files else None
+
+
+def find_session(name: str) -> Path:
+    """The file of a session by its id, the beginning or the last part of it, its title or its path.
+
+    Raises UsageError for what is not there, and for what may mean several.
+    """
+    if os.sep in name or name.endswith(ENDING):
+        return _existing(name)
+    files = {Path(entry.path).stem: Path(entry.path) for entry in session_files()}
+    if name in files:
+        return files[name]
+    meant = [id for id in files if name and (id.startswith(name) or id.rpartition("-")[2] == name)]
+    if len(meant) == 1:
+        return files[meant[0]]
+    from hermes_cli.store.session_index import all_sessions
+
+    titles = {session.id: session.title for session in all_sessions()}
+    wanted = " ".join(name.split()).casefold()
+    titled = [id for id in files if wanted and titles.get(id, "").casefold() == wanted]
+    if len(titled) == 1:
+        return files[titled[0]]
+    if meant or titled:
+        raise _ambiguous(name, titled or meant, titles)
+    known = [*files, *filter(None, titles.values())]
+    hint = did_you_mean(name, known, "see what there is: hermes sessions list")
+    raise UsageError(f"there is no session {name}", hint)
+
+
+def new_id() -> str:
+    """An id that sorts by time: date and time in UTC, and four random digits."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def session_file(id: str) -> Path:
+    """The file of the session with this id, there or not."""
+    return paths.sessions_folder() / f"{id}{ENDING}"
+
+
+def make_folder() -> None:
+    """The folder of the sessions, for the user's eyes only where it is new. Raises OutputError."""
+    folder = paths.sessions_folder()
+    try:
+        for needed in (paths.data_folder(), folder):
+            needed.mkdir(mode=0o700, parents=True, exist_ok=True)
+        owner = folder.stat().st_uid
+    except OSError as error:
+        raise OutputError(
+            f"cannot make the folder {folder}: {error.strerror}", f"look at it: {_look(folder)}"
+        ) from error
+    if owner != os.geteuid():
+        raise OutputError(f"the folder {folder} belongs to another user", f"look at it: {_look(folder)}")
+
+
+def remove_session(path: Path) -> None:
+    """Delete a session's file. Raises OutputError."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise OutputError(f"cannot remove {path}: {error.strerror}", f"look at it: {_look(path.parent)}") from error
+
+
+def _existing(name: str) -> Path:
+    path = Path(name)
+    try:
+        if stat.S_ISREG(path.stat().st_mode):
+            return path
+    except (OSError, ValueError):
+        pass
+    raise UsageError(f"there is no session file {name}", "see what there is: hermes sessions list")
+
+
+def _ambiguous(name: str, ids: Iterable[str], titles: dict[str, str]) -> UsageError:
+    newest = sorted(ids, reverse=True)
+    shown = ", ".join(f"{id} ({titles.get(id, '')})" for id in newest[:_SHOWN])
+    more = f" and {len(newest) - _SHOWN} more" if len(newest) > _SHOWN else ""
+    return UsageError(f"{name} may mean several sessions: {shown}{more}", "give more of the id")
+
+
+def _look(path: Path) -> str:
+    return f"ls -ld '{path}'"

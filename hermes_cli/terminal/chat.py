@@ -1,0 +1,226 @@
+"""A running chat: the session, the prompt, and what waits for the next message; the loop and the commands act on it."""
+
+from collections.abc import Callable, Generator
+from dataclasses import replace
+
+from hermes_cli.chat.conversation import Conversation, Turn
+from hermes_cli.chat.events import GenerationEvent
+from hermes_cli.chat.request import CancelToken
+from hermes_cli.engine.background_backend import BackgroundBackend
+from hermes_cli.errors import ContextOverflow, HermesError, LoadCancelled, SessionBusy, UsageError
+from hermes_cli.session import Session
+from hermes_cli.store.saved_session import SavedSession
+from hermes_cli.store.transcripts import Transcript
+from hermes_cli.terminal import console
+from hermes_cli.terminal.answer_output import standard_output
+from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
+from hermes_cli.terminal.keyboard import quiet_keyboard
+from hermes_cli.terminal.prompt_input import PromptInput
+from hermes_cli.terminal.turn_view import (
+    ShownAnswer,
+    show_answer,
+    stats_line,
+    tell_control_text,
+    tell_cut,
+    tell_saving_problem,
+    thousands,
+    tokens_per_second,
+    window_use,
+)
+
+Start = Callable[[CancelToken], Generator[GenerationEvent]]
+_EXCERPT_CHARACTERS = 40
+
+
+class Chat:
+    """One chat. `leaving` is the exit code once the chat is to end, `draft` what the next prompt begins with."""
+
+    def __init__(
+        self,
+        session: Session,
+        backend: BackgroundBackend,
+        open_model: Callable[[str | None], BackgroundBackend],
+        *,
+        interactive: bool,
+        saving: bool,
+        attached: tuple[str, ...] = (),
+    ) -> None:
+        self.session = session
+        self.backend = backend
+        self.interactive = interactive
+        self.saving = saving
+        self.attached = attached
+        self._open_model = open_model
+        self.draft = ""
+        self.last_text = ""
+        self.leaving: int | None = None
+        self._announced: frozenset[int] = frozenset()
+        self._greeted = False
+        self._prompt: PromptInput | None = None
+
+    def watch_loading(self, prompt: PromptInput | None = None) -> None:
+        """Let the prompt (the one before, if none is given) tell of the loading, and end where it fails."""
+        self._prompt = prompt or self._prompt
+        self.backend.on_change = self._loading_changed
+        self._loading_changed()
+
+    def _loading_changed(self) -> None:
+        if self._prompt:
+            self._prompt.refresh()
+            if failure := self.backend.failure:
+                self._prompt.fail(failure)
+
+    def say(self, text: str) -> None:
+        """Send `text` with what is attached; it is asked for once more where turns would leave the window."""
+        self.last_text = text
+        whole = "\n\n".join((text, *self.attached))
+        before = self.session.conversation
+        if not self.make_room(whole, text):
+            return
+        try:
+            self.answer(lambda cancel: self.session.send(whole, cancel), whole)
+        except ContextOverflow as problem:
+            if before.turns:
+                problem.hint = f"begin anew with /clear, or {problem.hint}"
+            raise
+        finally:
+            if self.session.conversation is not before:
+                self.attached = ()
+
+    def make_room(self, text: str, draft: str = "") -> bool:
+        """Leave out the turns that `text` needs to go. On a terminal they are only named first, and False returned."""
+        if not self.ready(draft):
+            return False
+        going = self.session.turns_to_leave_out(text)
+        ids = frozenset(turn.id for turn in going)
+        if going and self.interactive and not ids <= self._announced:
+            self._announced = ids
+            self.draft = draft
+            console.notice(f"the window is full; this would leave out {self.named(going)}")
+            console.notice("Enter sends it all the same; /compact sums up instead, /pin N keeps a turn")
+            return False
+        if going:
+            console.notice(f"left out of the window: {self.named(going)}")
+            self.session.set_standing(sorted(ids), "left_out")
+        return True
+
+    def named(self, turns: tuple[Turn, ...]) -> str:
+        """Which turns: `turns 2-5 (1.9k tok, "csv parser...")`."""
+        ids = {turn.id for turn in turns}
+        numbers = [number for number, turn in enumerate(self.session.conversation.turns, 1) if turn.id in ids]
+        span = f"turn {numbers[0]}" if len(numbers) == 1 else f"turns {numbers[0]}-{numbers[-1]}"
+        tokens = sum(self.session.turn_tokens(turn) for turn in turns)
+        return f'{span} ({thousands(tokens)} tok, "{excerpt(turns[0].question)}")'
+
+    def ready(self, draft: str = "") -> bool:
+        """Wait for the model, with its loading shown. A stop returns False and gives `draft` back to the prompt."""
+        cancel = CancelToken()
+        status = console.StatusLine()
+        try:
+            with stopping(cancel), quiet_keyboard():
+                self.backend.wait(cancel, lambda fraction: status.show(f"loading model {fraction:.0%}"))
+        except LoadCancelled:
+            status.erase()
+            self.draft = draft
+            self._heed(cancel)
+            if self.leaving is None:
+                console.notice("loading stopped; the next message loads the model again")
+            return False
+        finally:
+            status.erase()
+        if not self._greeted:
+            self._greeted = True
+            for note in self.backend.info.notes:
+                console.notice(note)
+        return True
+
+    def answer(self, start: Start, asking: str = "") -> None:
+        """Show the answer that `start` begins, for which the text `asking` is added to what the model reads."""
+        cancel = CancelToken()
+        tell_control_text(self.session.control_text(asking))
+        output = standard_output()
+        with stopping(cancel), quiet_keyboard():
+            shown = show_answer(start(cancel), output)
+            if shown.text or not (self.interactive or shown.empty):
+                output.finish()
+        self._tell(shown)
+        self._heed(cancel)
+
+    def begin_anew(self) -> None:
+        """A new session with the settings of this one."""
+        session = self.session
+        system_prompt = session.conversation.system_prompt
+        transcript = Transcript.new(session.settings, system_prompt) if self.saving else None
+        session.restart(Conversation(system_prompt), transcript)
+
+    def transcript(self) -> Transcript:
+        """The file that keeps this session. Raises UsageError where there is none."""
+        if self.session.transcript is None:
+            raise UsageError("this session is not saved", "start with saving on, or keep a copy: /save chat.md")
+        return self.session.transcript
+
+    def change_model(self, name: str) -> None:
+        """Close the model and load another; where that fails the old one is loaded again. Raises HermesError."""
+        old = self.session.settings.model
+        replacement = self._open_model(name)
+        try:
+            self._use(replacement)
+            if not self.ready():
+                raise LoadCancelled("loading was stopped", "the next message loads the old model again")
+        except HermesError:
+            self._use(self._open_model(old))
+            raise
+        finally:
+            self.watch_loading()
+        self.session.change_settings(replace(self.session.settings, model=name))
+
+    def _use(self, backend: BackgroundBackend) -> None:
+        self.session.backend.close()
+        self.session.backend = self.backend = backend
+        self.session.last_finished = None
+        self._greeted = False
+
+    def _tell(self, shown: ShownAnswer) -> None:
+        """What there is to say after an answer."""
+        if self.interactive:
+            if shown.cancelled:
+                console.notice("stopped: /continue goes on, /regen answers anew" if shown.text else "stopped")
+            elif not shown.text:
+                console.notice("the model had nothing to say")
+            if shown.text:
+                console.notice(stats_line(shown.finished, self.session.backend.info.context_length))
+                console.put("\n")
+        tell_cut(shown.finished, self.session, "/continue" if self.interactive else "")
+        tell_saving_problem(self.session)
+
+    def _heed(self, cancel: CancelToken) -> None:
+        """End the chat after a signal to do so; a Ctrl-C on a terminal was only for the work."""
+        if cancel.reason and (cancel.reason != "interrupt" or not self.interactive):
+            self.leaving = EXIT_CODES[cancel.reason]
+
+    def status(self) -> str:
+        """The line below the prompt: model, window, speed of the last answer; while it loads, how far it is."""
+        if not self.backend.ready:
+            return f"{self.backend.name} · loading {self.backend.fraction:.0%}"
+        info, finished = self.backend.info, self.session.last_finished
+        if finished is None:
+            return f"{info.model_name} · ctx {thousands(info.context_length)}"
+        return (
+            f"{info.model_name} · {window_use(finished, info.context_length)} · {tokens_per_second(finished):.1f} tok/s"
+        )
+
+
+def open_transcript(saved: SavedSession) -> Transcript:
+    """The file of a saved session to write on; a copy of one that another program is writing, with a notice."""
+    try:
+        return Transcript.reopen(saved)
+    except SessionBusy as busy:
+        copy = Transcript.fork(saved)
+        console.notice(f"{busy.message}; this goes on in a copy, {copy.id}")
+        return copy
+
+
+def excerpt(text: str) -> str:
+    """The beginning of `text` on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= _EXCERPT_CHARACTERS else f"{line[: _EXCERPT_CHARACTERS - 1]}…"

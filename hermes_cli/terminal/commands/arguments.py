@@ -1,0 +1,66 @@
+"""What is typed after a command, read and checked."""
+
+from dataclasses import fields, replace
+
+from hermes_cli.chat.conversation import Turn
+from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
+from hermes_cli.errors import UsageError, did_you_mean
+from hermes_cli.terminal.chat import Chat
+
+SAMPLING_KEYS = tuple(field.name for field in fields(Sampling))
+_WHOLE = ("top_k", "seed")
+
+
+def count(argument: str, *, otherwise: int) -> int:
+    """A whole number above 0, `otherwise` if nothing was typed. Raises UsageError."""
+    if not argument:
+        return otherwise
+    if not argument.isascii() or not argument.isdigit() or not 0 < int(argument) < 1_000_000:
+        raise UsageError(f"{argument} is not a number of turns", "type one such as 1 or 2")
+    return int(argument)
+
+
+def turns(chat: Chat, argument: str) -> list[Turn]:
+    """The turns of numbers as /context shows them: `3`, `2-5` or several; without any the last. Raises UsageError."""
+    said = chat.session.conversation.turns
+    if not said:
+        raise UsageError("nothing was said yet", "send a message first")
+    if not argument:
+        return [said[-1]]
+    chosen: set[int] = set()
+    for word in argument.replace(",", " ").split():
+        first, _, last = word.partition("-")
+        numbers = (first, last or first)
+        if not all(number.isascii() and number.isdigit() for number in numbers):
+            raise UsageError(f"{word} is not a turn", "type its number, as /context shows it, or a span such as 2-5")
+        chosen.update(range(int(numbers[0]), min(int(numbers[1]), len(said) + 1) + 1))
+    if not chosen or not chosen <= set(range(1, len(said) + 1)):
+        raise UsageError(f"there is no turn {argument}", f"/context shows them: 1 to {len(said)}")
+    return [said[number - 1] for number in sorted(chosen)]
+
+
+def sampling_changes(sampling: Sampling, pairs: list[str]) -> Sampling:
+    """`sampling` with every `key=value` of `pairs` applied. Raises UsageError."""
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise UsageError(f"{pair} is not KEY=VALUE", "write it like temperature=0.5")
+        sampling = with_sampling_value(sampling, key, value)
+    return sampling
+
+
+def with_sampling_value(sampling: Sampling, key: str, value: str) -> Sampling:
+    """`sampling` with one value changed; `default` leaves it to the model card. Raises UsageError."""
+    name = "temperature" if key == "temp" else key.replace("-", "_")
+    if name not in SAMPLING_KEYS:
+        raise UsageError(f"there is no setting {key}", did_you_mean(name, SAMPLING_KEYS, ", ".join(SAMPLING_KEYS)))
+    if value == "default":
+        return replace(sampling, **{name: None})
+    low, high = SAMPLING_RANGES[name]
+    try:
+        number = int(value) if name in _WHOLE else float(value)
+    except ValueError:
+        number = float("nan")
+    if not low <= number <= high:
+        raise UsageError(f"{key} cannot be {value}", f"give a number from {low:g} to {high:g}, or default")
+    return replace(sampling, **{name: number})  # type: ignore[arg-type]

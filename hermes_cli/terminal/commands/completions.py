@@ -1,0 +1,67 @@
+"""What may be typed after a command; the last word typed so far is matched by the caller."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from hermes_cli.errors import HermesError
+from hermes_cli.terminal.chat import Chat
+from hermes_cli.terminal.commands.arguments import SAMPLING_KEYS
+from hermes_cli.terminal.commands.settings import keys
+
+
+def sampling_keys(chat: Chat, typed: str) -> Iterable[str]:
+    """For /regen."""
+    return (f"{key}=" for key in SAMPLING_KEYS)
+
+
+def setting_keys(chat: Chat, typed: str) -> Iterable[str]:
+    """For /set."""
+    return () if " " in typed else keys()
+
+
+def presets(chat: Chat, typed: str) -> Iterable[str]:
+    """For /preset: the names, then the variables of the one that was named."""
+    from hermes_cli.store.presets import all_presets, find_preset
+
+    name, space, _ = typed.partition(" ")
+    if not space:
+        return (preset.name for preset in all_presets()[0])
+    try:
+        return (f"{variable}=" for variable in find_preset(name).variables)
+    except HermesError:
+        return ()
+
+
+def models(chat: Chat, typed: str) -> Iterable[str]:
+    """For /model: names, or files once a path is begun."""
+    from hermes_cli.models.find import DEMO_NAME, installed_models
+
+    return files(chat, typed) if os.sep in typed else (*(spec.name for spec in installed_models()), DEMO_NAME)
+
+
+def copy_forms(chat: Chat, typed: str) -> Iterable[str]:
+    """For /copy."""
+    return ("code",)
+
+
+def sessions(chat: Chat, typed: str) -> Iterable[str]:
+    """For /load."""
+    from hermes_cli.store.session_files import session_files
+
+    return sorted((Path(entry.path).stem for entry in session_files()), reverse=True)
+
+
+def files(chat: Chat, typed: str) -> Iterable[str]:
+    """The files and folders that continue a path; names with a space complete up to it."""
+    word = typed.rpartition(" ")[2]
+    folder, _, beginning = word.rpartition(os.sep)
+    shown = f"{folder}{os.sep}" if os.sep in word else ""
+    try:
+        with os.scandir(os.path.expanduser(shown) or ".") as entries:  # noqa: PTH111 - as typed, with ~ kept
+            found = sorted((entry.name, entry.is_dir()) for entry in entries)
+    except OSError:
+        return
+    for name, is_folder in found:
+        if name.startswith(beginning) and (beginning or not name.startswith(".")):
+            yield f"{shown}{name}{os.sep if is_folder else ''}"

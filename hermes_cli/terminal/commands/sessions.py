@@ -1,0 +1,84 @@
+"""Commands about saved sessions."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from hermes_cli.errors import UsageError
+from hermes_cli.store.saved_session import read_session, unsaved_session
+from hermes_cli.store.session_files import find_session
+from hermes_cli.store.transcripts import Transcript
+from hermes_cli.terminal import console
+from hermes_cli.terminal.answer_output import FileOutput
+from hermes_cli.terminal.chat import Chat, open_transcript
+from hermes_cli.terminal.recap import tell_recap
+
+_LISTED = 15
+_ENDINGS = ("md", "html", "json")
+
+
+def list_sessions(chat: Chat, argument: str) -> None:
+    """List the sessions used last, or those that hold TEXT."""
+    from hermes_cli.store.session_index import all_sessions, excerpt, search_sessions
+
+    found = (search_sessions(argument) if argument else all_sessions())[:_LISTED]
+    rows = [f"{one.id}  {excerpt(one.path, argument) if argument else one.title}" for one in found]
+    console.lines("\n".join(rows) if rows else "none")
+
+
+def load(chat: Chat, argument: str) -> None:
+    """Go on with a saved session: its id, a part of that, its title or its file. The model stays."""
+    if not argument:
+        raise UsageError("/load needs a session", "/sessions lists them")
+    saved = read_session(find_session(argument))
+    transcript = open_transcript(saved) if chat.saving else None
+    for problem in saved.notices:
+        console.notice(problem)
+    settings = replace(saved.settings, model=chat.session.settings.model)
+    chat.session.restart(saved.conversation, transcript, saved.last_turn_id, settings)
+    console.notice(f"going on with {saved.id} · {saved.title}")
+    tell_recap(saved.conversation.turns)
+
+
+def save(chat: Chat, argument: str) -> None:
+    """Write the chat to a file, as its ending says: .md, .html or .json"""
+    from hermes_cli.store.session_export import FORMATS
+
+    path = Path(argument).expanduser()
+    kind = path.suffix.lstrip(".").lower()
+    if kind not in _ENDINGS:
+        raise UsageError("/save needs a file that ends in .md, .html or .json", "such as /save chat.md")
+    if not chat.session.conversation.turns:
+        raise UsageError("nothing was said yet", "send a message first")
+    session = chat.session
+    if session.transcript:
+        saved = read_session(session.transcript.path)
+    else:
+        saved = unsaved_session(session.settings, session.conversation, session.backend.info.model_name)
+    text = FORMATS[kind](saved)
+    output = FileOutput(path)
+    try:
+        output.write(text.removesuffix("\n"))
+        output.finish()
+    except BaseException:
+        output.discard()
+        raise
+    console.notice(f"written: {path}")
+
+
+def title(chat: Chat, argument: str) -> None:
+    """Name this session."""
+    chat.transcript().set_title(argument)
+    console.notice(f"this session is now called {chat.transcript().title}")
+
+
+def fork(chat: Chat, argument: str) -> None:
+    """Go on in a copy of this session; what was said so far stays in both."""
+    old = chat.transcript()
+    if not chat.session.conversation.turns:
+        raise UsageError("nothing was said yet", "send a message first")
+    saved = read_session(old.path)
+    transcript = Transcript.fork(saved)
+    chat.session.restart(saved.conversation, transcript, saved.last_turn_id)
+    if argument:
+        transcript.set_title(argument)
+    console.notice(f"going on in {transcript.id}; {old.id} stays as it is")

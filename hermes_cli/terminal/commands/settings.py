@@ -1,0 +1,86 @@
+"""Commands about how the model answers: system prompt, preset, sampling, model."""
+
+from dataclasses import asdict, replace
+
+from hermes_cli.errors import UsageError
+from hermes_cli.terminal import console
+from hermes_cli.terminal.chat import Chat
+from hermes_cli.terminal.commands.arguments import SAMPLING_KEYS, count, with_sampling_value
+
+NOTHING = "-"
+
+
+def system(chat: Chat, argument: str) -> None:
+    """Show the system prompt, or change it; /system - takes it away."""
+    if not argument:
+        current = chat.session.conversation.system_prompt
+        console.lines("no system prompt" if current is None else current)
+        return
+    text = argument.removeprefix('"""').removesuffix('"""').strip("\n")
+    chat.session.change_system_prompt(None if argument == NOTHING else text)
+    console.notice("no system prompt from the next message on" if argument == NOTHING else "system prompt changed")
+
+
+def preset(chat: Chat, argument: str) -> None:
+    """Change to a preset: /preset translate language=Greek; alone it names the one in use."""
+    from hermes_cli.store.presets import fill, find_preset
+
+    if not argument:
+        console.lines(chat.session.settings.preset or "no preset; `/preset ` and Tab lists them")
+        return
+    name, *pairs = argument.split()
+    chosen = find_preset(name)
+    values = dict(pair.partition("=")[::2] for pair in pairs)
+    text = fill(chosen, values)
+    chat.session.change_system_prompt(text)
+    chat.session.max_tokens = chosen.max_tokens or chat.session.max_tokens
+    given = {key: value for key, value in asdict(chosen.sampling).items() if value is not None}
+    settings = chat.session.settings
+    sampling = replace(settings.sampling, **given)
+    chat.session.change_settings(replace(settings, preset=name, sampling=sampling))
+    console.notice(f"preset {name} from the next message on; the conversation stays")
+
+
+def set_value(chat: Chat, argument: str) -> None:
+    """Change a value for this session: /set temperature 0.3, /set max_tokens 500, /set seed default"""
+    words = argument.replace("=", " ", 1).split()
+    if len(words) != 2:
+        raise UsageError("/set needs a key and a value", f"such as /set temperature 0.3; keys: {', '.join(keys())}")
+    key, value = words
+    session = chat.session
+    if key == "max_tokens":
+        session.max_tokens = None if value == "default" else count(value, otherwise=0)
+    else:
+        sampling = with_sampling_value(session.settings.sampling, key, value)
+        session.change_settings(replace(session.settings, sampling=sampling))
+    console.notice(f"{key} is {value} from the next message on")
+
+
+def keys() -> tuple[str, ...]:
+    """What /set can change."""
+    return (*SAMPLING_KEYS, "max_tokens")
+
+
+def show(chat: Chat, argument: str) -> None:
+    """Show model, preset, system prompt and sampling of this session."""
+    session = chat.session
+    facts = {"model": session.settings.model or "", "preset": session.settings.preset or "none"}
+    if chat.backend.ready:
+        info = chat.backend.info
+        facts["model"] += f" ({info.model_name}, {info.description}, ctx {info.context_length:,})"
+    if session.transcript:
+        facts["session"] = session.transcript.id
+    values = {**asdict(session.settings.sampling), "max_tokens": session.max_tokens}
+    facts |= {key: "default" if value is None else f"{value:g}" for key, value in values.items()}
+    system_prompt = session.conversation.system_prompt
+    facts["system"] = "none" if system_prompt is None else system_prompt
+    console.lines("\n".join(f"{name:<15} {value}" for name, value in facts.items()))
+
+
+def model(chat: Chat, argument: str) -> None:
+    """Go on with another model: a name or the path of a GGUF file."""
+    if not argument:
+        console.lines(chat.session.settings.model or "")
+        return
+    chat.change_model(argument)
+    console.notice(f"{argument} answers from the next message on")

@@ -1,0 +1,55 @@
+"""Commands about what was said: again, back, on, anew."""
+
+from dataclasses import replace
+
+from hermes_cli.errors import UsageError
+from hermes_cli.terminal import console
+from hermes_cli.terminal.chat import Chat, excerpt
+from hermes_cli.terminal.commands.arguments import count, sampling_changes
+
+
+def leave(chat: Chat, argument: str) -> None:
+    """Leave the chat; Ctrl-D does the same."""
+    chat.leaving = 0
+
+
+def regenerate(chat: Chat, argument: str) -> None:
+    """Answer the last question anew, perhaps with other sampling: /regen temperature=0.3"""
+    sampling = sampling_changes(replace(chat.session.settings.sampling, seed=None), argument.split())
+    if chat.ready():
+        chat.answer(lambda cancel: chat.session.regenerate(cancel, sampling))
+
+
+def continue_answer(chat: Chat, argument: str) -> None:
+    """Go on with an answer that was stopped or cut."""
+    if chat.ready():
+        chat.answer(chat.session.continue_answer)
+
+
+def undo(chat: Chat, argument: str) -> None:
+    """Take back the last turn, or the last N."""
+    gone = chat.session.undo(count(argument, otherwise=1))
+    turns = "1 turn" if len(gone) == 1 else f"{len(gone)} turns"
+    console.notice(f'taken back: {turns}, from "{excerpt(gone[0].question)}"')
+
+
+def edit(chat: Chat, argument: str) -> None:
+    """Take back the last turn and put its question into the prompt."""
+    (gone,) = chat.session.undo()
+    chat.draft = gone.question
+
+
+def retry(chat: Chat, argument: str) -> None:
+    """Send the last message again, after an error or a stop."""
+    if not chat.last_text:
+        raise UsageError("nothing was sent yet", "type a message")
+    if chat.session.conversation.turns and chat.session.conversation.turns[-1].question.startswith(chat.last_text):
+        raise UsageError("the last message has an answer", "/regen answers it anew, /continue goes on with it")
+    chat.say(chat.last_text)
+
+
+def clear(chat: Chat, argument: str) -> None:
+    """Begin a new session; model, system prompt and settings stay."""
+    chat.begin_anew()
+    kept = "system prompt and settings" if chat.session.conversation.system_prompt is not None else "settings"
+    console.notice(f"a new session; {kept} stay")

@@ -1,0 +1,176 @@
+"""The keyboard while an answer comes: what is typed is not shown then, and waits for the next prompt.
+
+Whenever the program stops or dies meanwhile, the terminal is put back first, as far as its signal can be caught.
+"""
+
+import contextlib
+import errno
+import os
+import select
+import signal
+import sys
+import termios
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+from hermes_cli.terminal import console
+from hermes_cli.terminal.signal_handlers import Handler, on_signals
+
+_IFLAG, _LFLAG = 0, 3
+# A paste stays in one piece also when it comes before the prompt.
+_PASTES_ON, _PASTES_OFF = b"\x1b[?2004h", b"\x1b[?2004l"
+# No update held back, the cursor shown, lines wrapped, plain text: an answer may stop anywhere.
+_PLAIN_SCREEN = b"\x1b[?2026l\x1b[?25h\x1b[?7h\x1b[0m"
+
+
+class _Quiet:
+    """The terminal of stdin, between the mode it came in and the quiet one."""
+
+    def __init__(self, terminal: int, resumed: Callable[[], None]) -> None:
+        self._terminal, self._resumed = terminal, resumed
+        self._before = termios.tcgetattr(terminal)
+        self._applied = False
+
+    def apply(self) -> None:
+        """Be quiet; a job in the background leaves the terminal to the shell."""
+        if not _in_foreground(self._terminal):
+            return
+        with contextlib.suppress(termios.error, OSError):
+            attributes = termios.tcgetattr(self._terminal)
+            if attributes[_LFLAG] & (termios.ECHO | termios.ICANON):
+                self._before = attributes  # after a stop the shell may have set it anew
+            _set_mode(self._terminal, _quieted(self._before))
+            self._applied = True
+            _draw(_PASTES_ON)
+
+    def restore(self) -> None:
+        """Put the mode back that was found."""
+        if self._applied and _in_foreground(self._terminal):
+            with contextlib.suppress(termios.error, OSError):
+                _set_mode(self._terminal, self._before)
+            _draw(_PASTES_OFF)
+        self._applied = False
+
+    def stop(self, number: int, frame: FrameType | None) -> None:
+        """On SIGTSTP."""
+        restore()
+        stop(group=False)
+        self.resume(number, frame)
+
+    def resume(self, number: int, frame: FrameType | None) -> None:
+        """On SIGCONT, after a stop of whatever kind."""
+        self.apply()
+        self._resumed()
+
+    def die(self, number: int, frame: FrameType | None) -> None:
+        """On SIGQUIT."""
+        restore()
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+
+
+_quiet: _Quiet | None = None
+
+
+@contextlib.contextmanager
+def quiet_keyboard(resumed: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Within the block keys are neither shown nor turned into lines, but Ctrl-C and Ctrl-Z are signals as ever.
+
+    `resumed` is called in the main thread once the program goes on after a stop. Without a terminal nothing happens.
+    """
+    global _quiet
+    if _quiet is not None or not console.is_terminal(sys.stdin):
+        yield
+        return
+    try:
+        quiet = _quiet = _Quiet(sys.stdin.fileno(), resumed)
+    except (termios.error, OSError):
+        yield
+        return
+    actions: dict[int, Handler] = {
+        signal.SIGTSTP: quiet.stop,
+        signal.SIGCONT: quiet.resume,
+        signal.SIGQUIT: quiet.die,
+    }
+    with on_signals(actions):
+        try:
+            quiet.apply()
+            yield
+        finally:
+            _quiet = None
+            quiet.restore()
+
+
+@contextlib.contextmanager
+def stopped_with(act: Callable[[], None], resumed: Callable[[], None]) -> Iterator[None]:
+    """Within the block a SIGTSTP calls `act`, which has to call `stop`; `resumed` follows a stop of another kind."""
+    actions: dict[int, Handler] = {
+        signal.SIGTSTP: lambda number, frame: act(),
+        signal.SIGCONT: lambda number, frame: resumed(),
+    }
+    with on_signals(actions):
+        yield
+
+
+def forget_typed() -> None:
+    """Throw away what was typed ahead, for a chat that ends without another prompt: the shell would run it."""
+    if console.is_terminal(sys.stdin) and _in_foreground(sys.stdin.fileno()):
+        with contextlib.suppress(termios.error, OSError):
+            termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+
+
+def restore() -> None:
+    """Put keyboard and screen back before the process stops or ends; from any thread, and without waiting."""
+    if _quiet is not None:
+        forget_typed()
+        _quiet.restore()
+        _draw(_PLAIN_SCREEN)
+
+
+def stop(*, group: bool = True) -> None:
+    """Stop as by Ctrl-Z, the whole job or only this process, until the shell lets it go on. In the main thread."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTSTP, signal.SIGCONT)}
+    try:
+        if group:
+            os.kill(0, signal.SIGTSTP)
+        else:
+            signal.raise_signal(signal.SIGTSTP)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _quieted(attributes: list[Any]) -> list[Any]:
+    """Without echo and lines, Enter as it is; a signal key throws away neither what was typed nor what is drawn."""
+    quieted = list(attributes)
+    quieted[_IFLAG] &= ~termios.ICRNL
+    quieted[_LFLAG] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN)
+    quieted[_LFLAG] |= termios.ISIG | termios.NOFLSH
+    return quieted
+
+
+def _set_mode(terminal: int, attributes: list[Any]) -> None:
+    """Set it now. Should the shell take the terminal at this moment, there is no stop for it."""
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
+    try:
+        termios.tcsetattr(terminal, termios.TCSANOW, attributes)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def _in_foreground(terminal: int) -> bool:
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError as error:
+        return error.errno == errno.ENOTTY  # a terminal that controls no jobs
+
+
+def _draw(codes: bytes) -> None:
+    """Send `codes` to the terminal if it takes them without waiting."""
+    stream = next((stream for stream in (sys.stdout, sys.stderr) if console.is_terminal(stream)), None)
+    if stream is None or os.environ.get("TERM", "dumb") == "dumb":
+        return
+    with contextlib.suppress(OSError, ValueError):
+        if select.select([], [stream.fileno()], [], 0)[1]:
+            os.write(stream.fileno(), codes)

@@ -1,0 +1,230 @@
+"""The prompt on a terminal: a line editor with history, completion, pastes in one piece and a bottom line."""
+
+import asyncio
+import contextlib
+import sys
+import tempfile
+import termios
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from prompt_toolkit.application import run_in_terminal
+from prompt_toolkit.application.current import get_app
+from prompt_toolkit.auto_suggest import AutoSuggest
+from prompt_toolkit.auto_suggest import Suggestion as Ghost
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+from prompt_toolkit.filters import Condition
+from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.input import Input
+from prompt_toolkit.layout.processors import TabsProcessor
+from prompt_toolkit.output import ColorDepth, Output
+from prompt_toolkit.shortcuts.prompt import PromptSession
+
+from hermes_cli.errors import HermesError
+from hermes_cli.terminal import console, editor, keyboard
+from hermes_cli.terminal.folded_text import FoldedTexts, harmless, has_fold
+from hermes_cli.terminal.history import MessageHistory
+from hermes_cli.terminal.interrupts import ended_by_signals
+from hermes_cli.terminal.key_reader import KeyReader
+from hermes_cli.terminal.multi_line import unquoted
+from hermes_cli.terminal.prompt_input import PROMPT, Suggestion
+from hermes_cli.terminal.prompt_keys import prompt_keys
+from hermes_cli.terminal.prompt_look import STYLE, ShowLabels, Status, bottom_line, screen_on
+from hermes_cli.terminal.sanitize import one_line
+
+_PLACEHOLDER = "Send a message (/help)"
+_ESCAPE_WAIT_S = 0.05
+_MENU_ROWS = 5
+
+
+class LineEditor:
+    """The prompt on the terminal of stdin and of stdout, or of stderr where the answers go elsewhere.
+
+    Enter sends; Alt-Enter, Ctrl-J, Shift-Enter, a trailing backslash and three double quotes make lines. A message
+    arrives as it was shown: control characters that were pasted are visible marks, those typed are keys or nothing.
+    `keys` and `screen` take the place of the terminal.
+    """
+
+    def __init__(
+        self,
+        *,
+        complete: Callable[[str], Iterable[Suggestion]],
+        status: Callable[[], Status],
+        history_file: Path | None,
+        vi_mode: bool = False,
+        keys: Input | None = None,
+        screen: Output | None = None,
+    ) -> None:
+        self._keys = keys or KeyReader(sys.stdin)
+        self._folded = FoldedTexts()
+        self._in_editor = False
+        self._history = MessageHistory(history_file)
+        self._status = status
+        self._hint = ""
+        self._failure: BaseException | None = None
+        self._stream = sys.stdout if console.is_terminal(sys.stdout) else sys.stderr
+        self._session: PromptSession[str] = PromptSession(
+            [("class:prompt", PROMPT)],
+            multiline=True,
+            prompt_continuation=" " * len(PROMPT),
+            vi_mode=vi_mode,
+            completer=_Commands(complete),
+            complete_while_typing=Condition(_on_a_command),
+            complete_in_thread=True,
+            reserve_space_for_menu=_MENU_ROWS,
+            auto_suggest=_Ghosts(),
+            history=self._history,
+            key_bindings=prompt_keys(self._folded, self._edited, self._say, keyboard.stop),
+            input_processors=[ShowLabels(self._folded), TabsProcessor(char1=" ", char2=" ")],
+            bottom_toolbar=self._bottom_line,
+            placeholder=self._placeholder,
+            style=STYLE,
+            color_depth=None if console.colored() else ColorDepth.DEPTH_1_BIT,
+            include_default_pygments_style=False,
+            input=self._keys,
+            output=screen or screen_on(self._stream),
+        )
+        self._first = True
+        app = self._session.app
+        app.ttimeoutlen = _ESCAPE_WAIT_S
+        app.terminal_size_polling_interval = None
+        app.key_processor.before_key_press += lambda _: self._say("")
+
+    def read(self, draft: str = "") -> str | None:
+        """The next message; None at end of input, also where the terminal is gone. SIGTERM and SIGHUP leave."""
+        self._raise_failure()
+        self._hint = ""
+        self._session.app.erase_when_done = False
+        line: str | None = None
+        with (
+            contextlib.suppress(EOFError, OSError, termios.error),
+            ended_by_signals(lambda code: self.fail(SystemExit(code))),
+            keyboard.stopped_with(self._suspend, self._resumed),
+        ):
+            line = self._session.prompt(
+                default=self._folded.shown(draft), pre_run=self._begin, set_exception_handler=False
+            )
+        self._first = False
+        self._raise_failure()
+        if problem := self._history.problem():
+            console.notice(problem)
+        return None if line is None else harmless(self._folded.unfolded(unquoted(line)))
+
+    def fail(self, error: BaseException) -> None:
+        """End a read in progress, or the next one, with `error`; from any thread."""
+        self._failure = error
+        self._in_loop(self._leave)
+
+    def refresh(self) -> None:
+        """Draw the bottom line anew; from any thread."""
+        self._session.app.invalidate()
+
+    def _begin(self) -> None:
+        """What the loop needs before it runs; a failure that came too early for its own call is met here."""
+        asyncio.get_running_loop().set_exception_handler(self._loop_failed)
+        if self._failure:
+            self._leave()
+
+    def _loop_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self.fail(context.get("exception") or RuntimeError(str(context.get("message"))))
+
+    def _in_loop(self, act: Callable[[], object]) -> None:
+        loop = self._session.app.loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # it was closed meanwhile
+                loop.call_soon_threadsafe(act)
+
+    def _leave(self) -> None:
+        app = self._session.app
+        if app.future is not None and not app.future.done():
+            app.erase_when_done = not self._session.default_buffer.text
+            app.exit(exception=EOFError())
+
+    def _raise_failure(self) -> None:
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    def _suspend(self) -> None:
+        """As Ctrl-Z; from a signal handler."""
+        context = self._session.app.context
+        if context is not None:
+            self._in_loop(lambda: context.copy().run(run_in_terminal, lambda: keyboard.stop(group=False)))
+
+    def _resumed(self) -> None:
+        """Draw anew below what the shell wrote; from a signal handler."""
+        if self._in_editor:
+            return
+        if isinstance(self._keys, KeyReader):
+            self._keys.raw_again()
+        self._session.app.renderer.reset()
+        self.refresh()
+
+    def _say(self, hint: str) -> None:
+        """Show `hint` in the bottom line until the next key."""
+        if hint != self._hint:
+            self._hint = hint
+            self.refresh()
+
+    def _bottom_line(self) -> StyleAndTextTuples:
+        status = (lambda: self._hint) if self._hint else self._status
+        return [*bottom_line(status, self._session.app.output.get_size().columns)]
+
+    def _placeholder(self) -> StyleAndTextTuples:
+        return [("class:placeholder", _PLACEHOLDER)] if self._first and not self._session.app.is_done else []
+
+    def _edited(self, text: str) -> str | None:
+        """`text` after the user's own editor; None if that could not be. Called with the terminal as it usually is."""
+        self._in_editor = True
+        try:
+            with tempfile.TemporaryDirectory(prefix="hermes-") as folder:
+                file = Path(folder) / "message.md"
+                file.touch(mode=0o600)
+                file.write_text(text, encoding="utf-8", errors="replace")
+                editor.edit(file)
+                return file.read_text(encoding="utf-8", errors="replace").removesuffix("\n")
+        except OSError as error:
+            console.notice(f"cannot keep the message in a file: {error.strerror}")
+        except HermesError as problem:
+            console.error(problem)
+        finally:
+            self._in_editor = False
+        return None
+
+
+class _Commands(Completer):
+    """Completion by the function that the chat gave; what it cannot complete it completes to nothing."""
+
+    def __init__(self, complete: Callable[[str], Iterable[Suggestion]]) -> None:
+        self._complete = complete
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
+        with contextlib.suppress(HermesError, OSError, ValueError):
+            for found in self._complete(document.text_before_cursor):
+                yield Completion(
+                    harmless(found.text),
+                    start_position=-found.length,
+                    display=one_line(found.text),
+                    display_meta=one_line(found.note),
+                )
+
+
+class _Ghosts(AutoSuggest):
+    """The rest of the last message that began like this one."""
+
+    def get_suggestion(self, buffer: Buffer, document: Document) -> Ghost | None:
+        text = document.text
+        if not text.strip() or not document.is_cursor_at_the_end:
+            return None
+        for entry in reversed(buffer.history.get_strings()):
+            if entry.startswith(text) and not has_fold(entry):
+                return Ghost(entry[len(text) :].split("\n", 1)[0])
+        return None
+
+
+def _on_a_command() -> bool:
+    text = get_app().current_buffer.text
+    return text.startswith("/") and "\n" not in text

@@ -1,0 +1,97 @@
+"""The prompt without control of the terminal: plain lines, from a pipe, a file, or a terminal that can do no more."""
+
+import contextlib
+import os
+import select
+import sys
+
+from hermes_cli.terminal import console
+from hermes_cli.terminal.folded_text import harmless
+from hermes_cli.terminal.interrupts import ended_by_signals
+from hermes_cli.terminal.multi_line import goes_on, unquoted, with_line_break
+from hermes_cli.terminal.prompt_input import PROMPT
+
+_GOES_ON = "... "
+_READ_BYTES = 1 << 16
+
+
+class LineInput:
+    """Lines from stdin; bytes that cannot be read are replaced. Only a terminal sees a prompt, and has blocks of lines.
+
+    From a terminal control characters come as visible marks; a pipe is taken as it is. Ctrl-C on a terminal forgets
+    the message; otherwise KeyboardInterrupt goes on to the caller.
+    """
+
+    def __init__(self) -> None:
+        self._terminal = console.is_terminal(sys.stdin)
+        self._encoding = (sys.stdin.encoding or "utf-8") if self._terminal else "utf-8"
+        self._waiting = bytearray()
+        self._ended = sys.stdin is None
+        self._failure: BaseException | None = None
+        self._woken, self._wake = os.pipe()
+
+    def read(self, draft: str = "") -> str | None:
+        """The next message without its line end; None when there is no more. An empty line sends a draft."""
+        with ended_by_signals(lambda code: self.fail(SystemExit(code))):
+            while self._terminal:
+                try:
+                    return self._typed(draft)
+                except KeyboardInterrupt:
+                    console.put("\n")
+                    console.notice("Ctrl-D leaves")
+            return self._line()
+
+    def fail(self, error: BaseException) -> None:
+        """End a read in progress, or the next one, with `error`; from any thread."""
+        self._failure = error
+        os.write(self._wake, b"!")
+
+    def refresh(self) -> None:
+        """There is no status line."""
+
+    def _typed(self, draft: str) -> str | None:
+        if draft:
+            console.notice(f"Enter sends: {draft}")
+        text, prompt = "", PROMPT
+        while True:
+            console.put(prompt)
+            line = self._line()
+            if line is None:
+                console.put("\n")
+                return unquoted(text) if text else None
+            text += harmless(line)
+            if not goes_on(text):
+                return unquoted(text) or draft
+            text, prompt = with_line_break(text), _GOES_ON
+
+    def _line(self) -> str | None:
+        """A line without its end."""
+        self._raise_failure()
+        while b"\n" not in self._waiting and not self._ended:
+            self._receive()
+        if not self._waiting:
+            return None
+        line, _, rest = self._waiting.partition(b"\n")
+        self._waiting = rest
+        return line.decode(self._encoding, "replace").rstrip("\r")
+
+    def _receive(self) -> None:
+        """Wait for more bytes, for the end, or for a failure."""
+        descriptor = sys.stdin.fileno()
+        ready, _, _ = select.select([descriptor, self._woken], [], [])
+        if self._woken in ready:
+            os.read(self._woken, _READ_BYTES)
+            self._raise_failure()
+        if descriptor not in ready:
+            return
+        data = b""
+        with contextlib.suppress(OSError):
+            data = os.read(descriptor, _READ_BYTES)
+        # On a terminal Ctrl-D ends what was typed so far; only an empty line is the end of the input.
+        self._ended = not data and not (self._terminal and self._waiting)
+        self._waiting += data
+
+    def _raise_failure(self) -> None:
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure

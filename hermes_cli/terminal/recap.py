@@ -1,0 +1,39 @@
+"""How a chat begins and ends on the terminal: what it is, what was said before, how to come back."""
+
+from hermes_cli.chat.conversation import Turn
+from hermes_cli.terminal import console
+from hermes_cli.terminal.chat import Chat
+
+_RECALLED_TURNS = 2
+_RECALLED_CHARACTERS = 200
+
+
+def greet(chat: Chat) -> None:
+    """Two lines: the model, the session; then the end of what was said before."""
+    console.notice(f"hermes · {chat.backend.name}")
+    session = chat.session
+    kept = f"session {session.transcript.id}" if session.transcript else "not saved"
+    preset = f" · preset {session.settings.preset}" if session.settings.preset else ""
+    console.notice(f"{kept}{preset} · /help")
+    tell_recap(session.conversation.turns)
+
+
+def tell_recap(turns: tuple[Turn, ...]) -> None:
+    """The last exchanges of a session that goes on, cut short."""
+    if len(turns) > _RECALLED_TURNS:
+        console.notice(f"… {len(turns) - _RECALLED_TURNS} earlier turns")
+    for turn in turns[-_RECALLED_TURNS:]:
+        console.notice(f"> {_cut(turn.question)}")
+        console.notice(_cut(turn.answer.content))
+
+
+def part(chat: Chat) -> None:
+    """Say how the chat can be gone on with, if it was saved."""
+    transcript = chat.session.transcript
+    if transcript and chat.session.conversation.turns:
+        console.notice(f"Saved. Resume: hermes chat --session {transcript.id}")
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _RECALLED_CHARACTERS else f"{line[:_RECALLED_CHARACTERS]}…"

@@ -1,0 +1,28 @@
+"""Handlers for the time of a block."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+Handler = Callable[[int, FrameType | None], object]
+
+
+@contextlib.contextmanager
+def on_signals(actions: dict[int, Handler]) -> Iterator[None]:
+    """Within the block a signal calls its action; outside the main thread nothing changes.
+
+    A signal that was ignored stays ignored: so a shell keeps Ctrl-C from its background jobs, and nohup the hang-up.
+    """
+    taken = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.getsignal(number) for number in actions}
+        taken = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+        for number in taken:
+            signal.signal(number, actions[number])
+    try:
+        yield
+    finally:
+        for number, handler in taken.items():
+            signal.signal(number, handler)

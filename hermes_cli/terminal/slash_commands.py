@@ -1,0 +1,134 @@
+"""The commands of a chat: one table for dispatch, help and completion."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hermes_cli.errors import UsageError, did_you_mean
+from hermes_cli.terminal import console
+from hermes_cli.terminal.chat import Chat
+from hermes_cli.terminal.commands import completions, files, sessions, settings, turns, window
+from hermes_cli.terminal.prompt_input import Suggestion
+
+SLASH = "/"
+Run = Callable[[Chat, str], None]
+Complete = Callable[[Chat, str], Iterable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: its name, what it does, what its argument is called, and what may complete that."""
+
+    name: str
+    run: Run
+    argument: str = ""
+    complete: Complete | None = None
+    other_names: tuple[str, ...] = ()
+
+    @property
+    def help(self) -> str:
+        """One line for the user."""
+        return (self.run.__doc__ or "").split("\n", 1)[0]
+
+
+def tell_help(chat: Chat, argument: str) -> None:
+    """List the commands, or tell about one."""
+    shown = [named(argument.removeprefix(SLASH))] if argument else list(TABLE)
+    usages = [f"/{command.name} {command.argument}".rstrip() for command in shown]
+    width = max(map(len, usages))
+    rows = [f"{usage:<{width}}  {command.help}" for usage, command in zip(usages, shown, strict=True)]
+    if not argument:
+        rows += [
+            "",
+            'Enter sends; Alt-Enter, Ctrl-J or a \\ at the end make a new line, and so does a block in """.',
+            "Ctrl-C stops an answer and keeps what came; Ctrl-D leaves; Ctrl-X Ctrl-E opens your editor.",
+            "Commands may be cut short, as in /reg; // at the start sends a message that begins with /.",
+        ]
+    console.lines("\n".join(rows))
+
+
+def _names(chat: Chat, typed: str) -> Iterable[str]:
+    return (command.name for command in TABLE)
+
+
+TABLE = (
+    Command("help", tell_help, "[COMMAND]", _names, ("?",)),
+    Command("exit", turns.leave, other_names=("bye", "quit")),
+    Command("regen", turns.regenerate, "[KEY=VALUE]", completions.sampling_keys),
+    Command("continue", turns.continue_answer),
+    Command("undo", turns.undo, "[N]"),
+    Command("edit", turns.edit),
+    Command("retry", turns.retry),
+    Command("clear", turns.clear),
+    Command("system", settings.system, "[TEXT|-]"),
+    Command("preset", settings.preset, "[NAME [K=V]]", completions.presets),
+    Command("set", settings.set_value, "KEY VALUE", completions.setting_keys),
+    Command("show", settings.show),
+    Command("model", settings.model, "[NAME|PATH]", completions.models),
+    Command("read", files.read, "FILE", completions.files),
+    Command("paste", files.paste),
+    Command("copy", files.copy, "[code] [N]", completions.copy_forms),
+    Command("context", window.context),
+    Command("compact", window.compact, "[keep N]"),
+    Command("pin", window.pin, "[N]"),
+    Command("forget", window.forget, "[N]"),
+    Command("stats", window.stats),
+    Command("prompt", window.prompt),
+    Command("sessions", sessions.list_sessions, "[TEXT]"),
+    Command("load", sessions.load, "NAME", completions.sessions),
+    Command("save", sessions.save, "FILE", completions.files),
+    Command("title", sessions.title, "TEXT"),
+    Command("fork", sessions.fork, "[TITLE]"),
+)
+
+
+def parse(line: str) -> tuple[Command, str] | str:
+    """A command with its argument, or the text to send. Raises UsageError for a command that is not there.
+
+    `//` at the start sends a text that begins with one slash; a path is text.
+    """
+    if not line.startswith(SLASH) or not line[1:].strip():
+        return line
+    if line.startswith(SLASH * 2):
+        return line[1:]
+    first, *rest = line.split(maxsplit=1)
+    if SLASH in first[1:] or Path(first).exists():
+        return line
+    return named(first[1:]), rest[0].strip() if rest else ""
+
+
+def named(name: str) -> Command:
+    """The command of that name or of a beginning that only one has. Raises UsageError."""
+    word = name.lower()
+    for command in TABLE:
+        if word in (command.name, *command.other_names):
+            return command
+    found = [
+        command for command in TABLE if any(known.startswith(word) for known in (command.name, *command.other_names))
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(f"/{name} could be {' or '.join(f'/{command.name}' for command in found)}", "type more of it")
+    nearest = did_you_mean(word, [command.name for command in TABLE], "/help lists them")
+    raise UsageError(f"there is no command /{name}", f"{nearest.replace('mean ', 'mean /')} // sends it as text")
+
+
+def suggestions(chat: Chat, before: str) -> Iterable[Suggestion]:
+    """What may complete the line up to the cursor."""
+    if not before.startswith(SLASH) or "\n" in before:
+        return
+    name, space, typed = before[1:].partition(" ")
+    if not space:
+        for command in TABLE:
+            if command.name.startswith(name.lower()):
+                yield Suggestion(f"/{command.name}", len(before), command.help)
+        return
+    try:
+        command = named(name)
+    except UsageError:
+        return
+    for text in command.complete(chat, typed) if command.complete else ():
+        word = typed.rpartition(" ")[2]
+        if text.startswith(word):
+            yield Suggestion(text, len(word))

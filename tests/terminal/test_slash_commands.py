@@ -1,0 +1,338 @@
+"""The commands of a chat: what is one and what is text, what each does, what completes them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hermes_cli import paths
+from hermes_cli.chat.request import Sampling
+from hermes_cli.engine.background_backend import BackgroundBackend
+from hermes_cli.engine.local_backend import LoadOptions, open_backend
+from hermes_cli.errors import HermesError, ModelNotFound, UsageError
+from hermes_cli.models.find import find_model
+from hermes_cli.session import Session
+from hermes_cli.store.saved_session import read_session
+from hermes_cli.store.transcript_format import SessionSettings
+from hermes_cli.store.transcripts import Transcript
+from hermes_cli.terminal import slash_commands
+from hermes_cli.terminal.chat import Chat
+
+SUM, SUM_ANSWER = "What is 2 plus 3?", "2 plus 3 is 5."
+NAME, NAME_ANSWER = "My name is Alice.", "Nice to meet you, Alice!"
+GREEDY = SessionSettings("demo", sampling=Sampling(temperature=0, repeat_penalty=1))
+
+
+def open_model(name: str | None) -> BackgroundBackend:
+    path = find_model(name or "demo").path
+    options = LoadOptions(context_length=512)
+    return BackgroundBackend(
+        path.stem, lambda cancel, progress: open_backend(path, options, cancel=cancel, on_progress=progress)
+    )
+
+
+@pytest.fixture
+def chat() -> Iterator[Chat]:
+    """A chat in a pipe on the demo model, saved."""
+    backend = open_model("demo")
+    session = Session(backend, settings=GREEDY, transcript=Transcript.new(GREEDY, None))
+    opened = Chat(session, backend, open_model, interactive=False, saving=True)
+    yield opened
+    opened.session.close()
+
+
+@pytest.fixture
+def say(chat: Chat, capfd: pytest.CaptureFixture[str]) -> "Say":
+    return Say(chat, capfd)
+
+
+class Say:
+    """Types a line into the chat and gives what came out on stdout and on stderr."""
+
+    def __init__(self, chat: Chat, capture: pytest.CaptureFixture[str]) -> None:
+        self._chat, self._capture = chat, capture
+
+    def __call__(self, line: str) -> tuple[str, str]:
+        parsed = slash_commands.parse(line)
+        if isinstance(parsed, str):
+            self._chat.say(parsed)
+        else:
+            parsed[0].run(self._chat, parsed[1])
+        return tuple(self._capture.readouterr())  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("hello", "hello"),
+        ("//regen is a command", "/regen is a command"),
+        ("/", "/"),
+        ("/ x", "/ x"),
+        (" /regen", " /regen"),
+    ]
+    + [(path, path) for path in ("/etc/hosts is what?", "/no/such/file", "/tmp")],
+)
+def test_what_is_text(line: str, text: str) -> None:
+    assert slash_commands.parse(line) == text
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "argument"),
+    [
+        ("/regen", "regen", ""),
+        ("/REGEN  temperature=0 ", "regen", "temperature=0"),
+        ("/reg", "regen", ""),
+        ("/bye", "exit", ""),
+        ("/?", "help", ""),
+        ("/system You are\nBrinda.", "system", "You are\nBrinda."),
+    ],
+)
+def test_what_is_a_command(line: str, name: str, argument: str) -> None:
+    parsed = slash_commands.parse(line)
+    assert not isinstance(parsed, str) and (parsed[0].name, parsed[1]) == (name, argument)
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "hint"),
+    [
+        ("/exitfoo", "there is no command /exitfoo", "did you mean /exit? // sends it as text"),
+        ("/xyzzy", "there is no command /xyzzy", "/help lists them // sends it as text"),
+        ("/s", "/s could be /system or /set or /show or /stats or /sessions or /save", "type more of it"),
+    ],
+)
+def test_what_is_not_there_gets_a_hint_and_is_never_sent(line: str, message: str, hint: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        slash_commands.parse(line)
+    assert (raised.value.message, raised.value.hint) == (message, hint)
+
+
+def test_help_lists_every_command_with_its_line_and_tells_about_one(say: Say) -> None:
+    _, text = say("/help")
+    for command in slash_commands.TABLE:
+        assert f"/{command.name}" in text and command.help and command.help in text
+    assert say("/help /reg")[1].startswith("/regen [KEY=VALUE]  Answer the last question anew")
+
+
+def test_regen_answers_anew_and_undo_takes_back(chat: Chat, say: Say) -> None:
+    assert say(SUM)[0] == f"{SUM_ANSWER}\n"
+    assert say("/regen temperature=0")[0] == f"{SUM_ANSWER}\n"
+    assert len(chat.session.conversation.turns) == 1
+    assert "taken back: 1 turn" in say("/undo")[1]
+    assert not chat.session.conversation.turns
+    with pytest.raises(UsageError):
+        say("/undo")
+
+
+def test_continue_goes_on_with_an_answer_that_was_cut(chat: Chat, say: Say) -> None:
+    say("/set max_tokens 3")
+    begun = say(SUM)[0].rstrip("\n")
+    say("/set max_tokens default")
+    assert begun + say("/continue")[0] == f"{SUM_ANSWER}\n"
+
+
+def test_edit_gives_the_question_back_to_the_prompt(chat: Chat, say: Say) -> None:
+    say(SUM)
+    say("/edit")
+    assert chat.draft == SUM and not chat.session.conversation.turns
+
+
+def test_retry_sends_again_what_got_no_answer(chat: Chat, say: Say) -> None:
+    with pytest.raises(UsageError):
+        say("/retry")
+    with pytest.raises(HermesError):
+        say("qx " * 1000)
+    with pytest.raises(HermesError, match="tokens"):
+        say("/retry")
+    say(SUM)
+    with pytest.raises(UsageError, match="has an answer"):
+        say("/retry")
+
+
+def test_clear_begins_a_session_of_its_own_with_the_same_settings(chat: Chat, say: Say) -> None:
+    say("/system You are Brinda.")
+    say(NAME)
+    first = chat.transcript().path
+    assert "system prompt and settings stay" in say("/clear")[1]
+    say(SUM)
+    assert chat.transcript().path != first
+    assert [turn.question for turn in read_session(first).conversation.turns] == [NAME]
+    second = read_session(chat.transcript().path)
+    assert [turn.question for turn in second.conversation.turns] == [SUM]
+    assert second.conversation.system_prompt == "You are Brinda."
+
+
+def test_the_system_prompt_is_shown_changed_and_taken_away(chat: Chat, say: Say) -> None:
+    assert say("/system")[1] == "no system prompt\n"
+    say('/system """You are\nBrinda."""')
+    assert chat.session.conversation.system_prompt == "You are\nBrinda."
+    assert say("/system")[1] == "You are\nBrinda.\n"
+    say("/system -")
+    assert chat.session.conversation.system_prompt is None
+
+
+def test_a_preset_is_taken_on_with_its_variables(chat: Chat, say: Say) -> None:
+    say("/preset translate language=Greek")
+    assert "Greek" in (chat.session.conversation.system_prompt or "")
+    assert say("/preset")[1] == "translate\n"
+    with pytest.raises(UsageError):
+        say("/preset translat")
+
+
+def test_values_are_set_and_shown_and_wrong_ones_refused(chat: Chat, say: Say) -> None:
+    say("/set temperature 0.3")
+    say("/set top-k=5")
+    assert chat.session.settings.sampling == Sampling(temperature=0.3, repeat_penalty=1, top_k=5)
+    shown = say("/show")[1]
+    assert "temperature     0.3\n" in shown and "top_p           default\n" in shown and chat.transcript().id in shown
+    for wrong in (
+        "/set",
+        "/set temprature 1",
+        "/set temperature hot",
+        "/set top_p 2",
+        "/set top_k 1.5",
+        "/set max_tokens 0",
+    ):
+        with pytest.raises(UsageError):
+            say(wrong)
+
+
+def test_the_model_changes_and_stays_where_the_new_one_is_not_there(chat: Chat, say: Say, demo_path: Path) -> None:
+    say(NAME)
+    with pytest.raises(ModelNotFound):
+        say("/model no-such-model")
+    say(f"/model {demo_path}")
+    assert chat.session.settings.model == str(demo_path)
+    assert "Alice" in say("What is my name?")[0]
+
+
+def test_a_model_that_cannot_be_loaded_gives_way_to_the_old_one(chat: Chat, say: Say, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF" + bytes(100))
+    with pytest.raises(HermesError):
+        say(f"/model {broken}")
+    assert say(SUM)[0] == f"{SUM_ANSWER}\n"
+
+
+def test_a_file_goes_with_the_next_message_only(chat: Chat, say: Say, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("The code of Mira is 7312.")
+    say(f"/read {tmp_path / 'notes.txt'}")
+    assert "7312" in say("What is the code of Mira?")[0]
+    say(SUM)
+    assert "notes.txt" not in chat.session.conversation.turns[1].question
+    for wrong in ("/read", "/read no-such-file"):
+        with pytest.raises(UsageError):
+            say(wrong)
+
+
+def test_copy_takes_an_answer_or_its_code_to_the_clipboard(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    say(SUM)
+    assert "\x1b]52;c;MiBwbHVzIDMgaXMgNS4=\x07" in say("/copy")[1]
+    with pytest.raises(UsageError, match="no code block"):
+        say("/copy code")
+    with pytest.raises(UsageError):
+        say("/copy 2")
+
+
+def test_the_window_is_drawn_turn_by_turn(chat: Chat, say: Say) -> None:
+    say("/system Be brief.")
+    say(NAME)
+    say(SUM)
+    say("/pin 1")
+    say("/forget 2")
+    rows = say("/context")[1].splitlines()
+    assert rows[0].startswith("window 512 tok: ")
+    assert rows[1].split()[0] == "system" and rows[1].endswith("Be brief.")
+    assert rows[2].split()[0] == "1" and rows[2].endswith(f"{NAME} [pinned]") and "█" in rows[2]
+    assert rows[3].split()[0] == "2" and rows[3].endswith(f"{SUM} [left out]") and "█" not in rows[3]
+    used = int(rows[0].split()[3])
+    tokens = [int(row.split()[1]) for row in rows[1:3]]
+    assert used == sum(tokens)
+    for wrong in ("/pin 3", "/pin x", "/pin 0", "/forget 1-9", "/pin 2-1"):
+        with pytest.raises(UsageError):
+            say(wrong)
+
+
+def test_compact_goes_on_from_a_summary(chat: Chat, say: Say) -> None:
+    say(NAME)
+    say(SUM)
+    out, _ = say("/compact keep 1")
+    assert [turn.standing for turn in chat.session.conversation.turns] == ["left_out", "kept", "pinned"]
+    assert chat.session.conversation.turns[-1].answer.content + "\n" == out
+
+
+def test_turns_leave_a_full_window_with_a_word_and_the_chat_goes_on(chat: Chat, say: Say) -> None:
+    told = [say(f"What is {number} plus 3?")[1] for number in range(20)]
+    assert any("left out of the window: turn" in line for line in told)
+    assert chat.session.conversation.turns[0].standing == "left_out"
+    assert chat.session.conversation.turns[-1].standing == "kept"
+
+
+def test_stats_and_prompt_tell_what_there_is(chat: Chat, say: Say) -> None:
+    with pytest.raises(UsageError):
+        say("/stats")
+    say(SUM)
+    assert "ended by     stop" in say("/stats")[1]
+    assert say("/prompt")[1] == (f"<|im_start|>user\n{SUM}<|im_end|>\n<|im_start|>assistant\n{SUM_ANSWER}\n")
+
+
+def test_sessions_are_listed_named_forked_loaded(chat: Chat, say: Say) -> None:
+    say(NAME)
+    first = chat.transcript().id
+    assert "is now called About Alice" in say("/title About Alice")[1]
+    assert f"{first}  About Alice" in say("/sessions")[1]
+    assert first in say("/sessions Nice to meet")[1]
+    say("/fork A branch")
+    second = chat.transcript().id
+    say(SUM)
+    assert first != second
+    say(f"/load {first}")
+    assert [turn.question for turn in chat.session.conversation.turns] == [NAME]
+    assert "Alice" in say("What is my name?")[0]
+    assert [turn.question for turn in read_session(paths.sessions_folder() / f"{second}.jsonl").conversation.turns] == [
+        NAME,
+        SUM,
+    ]
+    with pytest.raises(UsageError):
+        say("/load no-such-session")
+
+
+@pytest.mark.parametrize("name", ["chat.md", "chat.json", "chat.html"])
+def test_a_session_is_saved_to_a_file_of_its_own(chat: Chat, say: Say, tmp_path: Path, name: str) -> None:
+    say(SUM)
+    say(f"/save {tmp_path / name}")
+    assert SUM_ANSWER in (tmp_path / name).read_text()
+
+
+def test_exit_leaves(chat: Chat, say: Say) -> None:
+    say("/exit")
+    assert chat.leaving == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        ("/reg", ["/regen"]),
+        ("/co", ["/continue", "/copy", "/context", "/compact"]),
+        ("/set temp", ["temperature"]),
+        ("/preset transl", ["translate"]),
+        ("/preset translate lang", ["language="]),
+        ("/copy c", ["code"]),
+        ("hello /re", []),
+        ("/nothing x", []),
+        ("/exit x", []),
+        ("/help reg", ["regen"]),
+    ],
+)
+def test_completions(chat: Chat, before: str, expected: list[str]) -> None:
+    found = list(slash_commands.suggestions(chat, before))
+    assert [one.text for one in found] == expected
+    assert all(before[-one.length :].lower() == one.text[: one.length].lower() for one in found if one.length)
+
+
+def test_files_and_models_complete(chat: Chat, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file.txt").write_text("")
+    found = [one.text for one in slash_commands.suggestions(chat, f"/read {tmp_path}/f")]
+    assert found == [f"{tmp_path}/file.txt", f"{tmp_path}/folder/"]
+    assert "demo" in [one.text for one in slash_commands.suggestions(chat, "/model d")]
