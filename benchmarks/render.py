@@ -17,7 +17,7 @@ from hermes_cli.terminal.markdown_output import MarkdownOutput
 
 TOKENS_PER_SECOND = 50
 COLUMNS, ROWS = 100, 40
-WORDS = "the model reads a long prompt and then writes one token after another until it has said what it can say".split()
+PROSE = "the model reads a long prompt and then writes one token after another until it has said what it can say"
 FORMS, FORM_WEIGHTS = ("{}", "{}.", "**{}**", "`{}`", "[{}](https://example.com)"), (80, 10, 5, 4, 1)
 CODE = '''```python
 def answer(question: str, limit: int = 20) -> list[str]:
@@ -59,15 +59,17 @@ def main() -> None:
         tokens = texts[given.tokens[0]]
         cpu_s, size = measured(tokens, rich_live)
         ratio = size / len("".join(tokens).encode())
-        print(f"\nrich.live.Live(Markdown), {len(tokens):,} tokens: {cpu_s / len(tokens) * 1000:.2f} s, {ratio:.0f} bytes")
+        print(
+            f"\nrich.live.Live(Markdown), {len(tokens):,} tokens: {cpu_s / len(tokens) * 1000:.2f} s, {ratio:.0f} bytes"
+        )
 
 
 def answer(tokens: int) -> list[str]:
     """An answer of so many tokens: prose, headings, lists, quotes, code and tables in turn, always the same."""
-    dice = random.Random(1)
+    dice, words = random.Random(1), PROSE.split()
 
-    def prose(words: int) -> str:
-        return " ".join(dice.choices(FORMS, FORM_WEIGHTS)[0].format(dice.choice(WORDS)) for _ in range(words))
+    def prose(count: int) -> str:
+        return " ".join(dice.choices(FORMS, FORM_WEIGHTS)[0].format(dice.choice(words)) for _ in range(count))
 
     def blocks() -> Iterator[str]:
         while True:

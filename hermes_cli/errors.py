@@ -3,11 +3,13 @@
 HermesError            1    a runtime or model error
 ├── UsageError         2    the command line or its input is wrong
 ├── ModelNotFound      3    no such model here
+├── DownloadError      3    a model could not be downloaded
 ├── ContextOverflow    4    the prompt is longer than the model's window
 ├── EngineError        1    llama.cpp refused or failed
 │   └── LoadCancelled  1    the load was stopped on request
 ├── SessionError       1    a saved session cannot be read
 │   └── SessionBusy    1    it can be read, but not be written on
+├── ToolFailed         6    a tool that was called by hand brought no result
 └── OutputError        1    the answer or a file could not be written
 
 Stops that are not errors have exit codes too: 124 timeout, 129 hung up, 130 interrupted, 141 broken pipe,
@@ -40,6 +42,12 @@ class ModelNotFound(HermesError):
     exit_code = 3
 
 
+class DownloadError(HermesError):
+    """A model could not be downloaded, or what the server told about it."""
+
+    exit_code = 3
+
+
 class ContextOverflow(HermesError):
     """The prompt does not fit into the model's window."""
 
@@ -60,6 +68,12 @@ class SessionError(HermesError):
 
 class SessionBusy(SessionError):
     """The file of a session cannot be continued; a fork of it can."""
+
+
+class ToolFailed(HermesError):
+    """A tool brought no result."""
+
+    exit_code = 6
 
 
 class OutputError(HermesError):

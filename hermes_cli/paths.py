@@ -10,6 +10,7 @@ from pathlib import Path
 _NAME = "hermes-cli"
 SESSION_PAGE = Path(__file__).parent / "store" / "session_page.html"
 DEMO_MODEL = Path(__file__).parent / "models" / "demo" / "hermes-demo.gguf"
+CATALOG = Path(__file__).parent / "models" / "catalog.toml"
 
 
 @cache
@@ -47,9 +48,36 @@ def bundled_prompts_folder() -> Path:
     return packed if packed.is_dir() else package.parent / "prompts"
 
 
+def tool_approvals_file() -> Path:
+    """The tools that the user lets run without being asked again."""
+    return config_folder() / "tool-approvals.json"
+
+
 def models_folder() -> Path:
-    """GGUF files here are found by name."""
+    """GGUF files here are found by name; downloads lie in a folder for each owner and repository."""
     return data_folder() / "models"
+
+
+def hugging_face_folder() -> Path:
+    """Where Hugging Face's own programs keep what they downloaded; it is only read."""
+    own = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    if own:
+        return _expanded(own)
+    home = os.environ.get("HF_HOME")
+    if home:
+        return _expanded(home) / "hub"
+    return _expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface" / "hub"
+
+
+def lm_studio_folders() -> tuple[Path, ...]:
+    """Where LM Studio keeps its models, now and before; they are only read."""
+    return _expanded("~/.lmstudio/models"), _expanded("~/.cache/lm-studio/models")
+
+
+def ollama_folders() -> tuple[Path, ...]:
+    """Where Ollama keeps its models, of this user and of its service; they are only read."""
+    own = os.environ.get("OLLAMA_MODELS")
+    return (_expanded(own),) if own else (_expanded("~/.ollama/models"), Path("/usr/share/ollama/.ollama/models"))
 
 
 def sessions_folder() -> Path:
@@ -67,6 +95,16 @@ def session_index_file() -> Path:
     return cache_folder() / "sessions.sqlite"
 
 
+def kv_folder() -> Path:
+    """What `engine.kv_store` keeps of prompts that took long to read."""
+    return cache_folder() / "kv"
+
+
+def offer_file() -> Path:
+    """Its time of change is when the download of a model was last offered and declined."""
+    return cache_folder() / "offer-declined"
+
+
 def probe_file() -> Path:
     """The verdicts of `engine.probe`."""
     return cache_folder() / "library-probe.json"
@@ -75,8 +113,12 @@ def probe_file() -> Path:
 def _folder(variable: str, function: str) -> Path:
     override = os.environ.get(variable)
     if override:
-        return Path(os.path.expanduser(override))  # noqa: PTH111 - pathlib raises for a user who is not there
+        return _expanded(override)
     import platformdirs
 
     path: Path = getattr(platformdirs, function)(_NAME, appauthor=False)
     return path
+
+
+def _expanded(folder: str) -> Path:
+    return Path(os.path.expanduser(folder))  # noqa: PTH111 - pathlib raises for a user who is not there

@@ -2,18 +2,22 @@
 
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 
 from hermes_cli.chat.context_window import reserved_tokens, turns_to_leave_out
 from hermes_cli.chat.conversation import Conversation, Standing, Turn
-from hermes_cli.chat.events import Finished, GenerationEvent, TextDelta
+from hermes_cli.chat.events import Finished, TurnEvent
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
 from hermes_cli.engine.backend import Backend
 from hermes_cli.errors import HermesError, UsageError
+from hermes_cli.formats.function_calling import tools_prompt
+from hermes_cli.formats.json_mode import schema_prompt
+from hermes_cli.formats.json_schema import Schema
 from hermes_cli.store.transcript_format import SessionSettings
 from hermes_cli.store.transcripts import Transcript
+from hermes_cli.turn_loop import TurnLoop, ToolUse
 
 SUMMARY_REQUEST = (
     "Summarise our conversation so far, so that we can go on from your summary alone. Keep names, figures, decisions, "
@@ -38,7 +42,13 @@ class Session:
         stop: tuple[str, ...] = (),
         transcript: Transcript | None = None,
         last_turn_id: int = 0,
+        tools: ToolUse | None = None,
+        schema: Schema | None = None,
+        constrained: bool = True,
     ) -> None:
+        self.tools = tools
+        self.schema = schema
+        self.constrained = constrained
         self.backend = backend
         self.conversation = conversation or Conversation()
         self.settings = settings or SessionSettings()
@@ -49,23 +59,23 @@ class Session:
         self.last_finished: Finished | None = None
         self._last_id = last_turn_id
 
-    def send(self, text: str, cancel: CancelToken) -> Generator[GenerationEvent]:
+    def send(self, text: str, cancel: CancelToken) -> Generator[TurnEvent]:
         """Ask, and pass the events of the answer on."""
         return self._answer(self.conversation, Turn(0, (Message("user", text),)), cancel)
 
-    def regenerate(self, cancel: CancelToken, sampling: Sampling | None = None) -> Generator[GenerationEvent]:
+    def regenerate(self, cancel: CancelToken, sampling: Sampling | None = None) -> Generator[TurnEvent]:
         """Answer the last question anew; without any text the old answer stays. Raises UsageError."""
         last = self._last_turn()
         return self._answer(self.conversation.without_last(), last, cancel, sampling=sampling)
 
-    def continue_answer(self, cancel: CancelToken) -> Generator[GenerationEvent]:
+    def continue_answer(self, cancel: CancelToken) -> Generator[TurnEvent]:
         """Go on with the last answer where it was stopped or cut; the events tell what is new. Raises UsageError."""
         last = self._last_turn()
         if last.answer.finish_reason not in ("cancelled", "length"):
             raise UsageError("the last answer is complete", "ask for more in your own words")
         return self._answer(self.conversation.without_last(), last, cancel, part=last.answer.content)
 
-    def compact(self, cancel: CancelToken, keep: int = 0) -> Generator[GenerationEvent]:
+    def compact(self, cancel: CancelToken, keep: int = 0) -> Generator[TurnEvent]:
         """Have the model sum up, pin the summary and leave out all earlier turns but the last `keep`."""
         self._last_turn()
         before = self.conversation
@@ -121,22 +131,22 @@ class Session:
         """The turns that must leave the window before `text` is sent and has room for an answer."""
         window = self.backend.info.context_length
         room = window - reserved_tokens(window, self.max_tokens)
-        return turns_to_leave_out(self.conversation, Message("user", text), room, self.backend.count_tokens)
+        return turns_to_leave_out(self._read(self.conversation), Message("user", text), room, self.backend.count_tokens)
 
     def turn_tokens(self, turn: Turn) -> int:
         """How much of the window a turn takes up while it is not left out."""
-        before, after = self.conversation.opening, Message("user", "")
+        before, after = self._read(self.conversation).opening, Message("user", "")
         whole = self.backend.count_tokens((*before, *turn.messages, after))
         return whole - self.backend.count_tokens((*before, after))
 
     def opening_tokens(self) -> int:
         """How much of the window is taken before the first turn."""
-        after = Message("user", "")
-        return self.backend.count_tokens((*self.conversation.opening, after)) - self.backend.count_tokens((after,))
+        opening, after = self._read(self.conversation).opening, Message("user", "")
+        return self.backend.count_tokens((*opening, after)) - self.backend.count_tokens((after,))
 
     def control_text(self, text: str) -> tuple[str, ...]:
         """The model's markers spelled out in what a turn with `text` adds; with the first turn the system prompt."""
-        opening = () if self.conversation.turns else self.conversation.opening
+        opening = () if self.conversation.turns else self._read(self.conversation).opening
         return self.backend.control_text((*opening, Message("user", text)))
 
     def close(self) -> None:
@@ -145,6 +155,21 @@ class Session:
         if self.transcript:
             self.transcript.close()
 
+    def prompt_text(self) -> str:
+        """The exact text the model reads before the next message, markers included."""
+        return self.backend.prompt_text(self._read(self.conversation).messages)
+
+    def _read(self, conversation: Conversation) -> Conversation:
+        """The conversation as the model reads it: tools or a schema come before the system prompt."""
+        given = conversation.system_prompt
+        if self.tools:
+            first = tools_prompt(asdict(schema) for schema in self.tools.toolbox.schemas)
+        elif self.schema is not None:
+            first = schema_prompt(self.schema)
+        else:
+            return conversation
+        return replace(conversation, system_prompt=f"{first}\n\n{given}" if given else first)
+
     def _last_turn(self) -> Turn:
         if not self.conversation.turns:
             raise UsageError("nothing was said yet", "send a message first")
@@ -152,28 +177,30 @@ class Session:
 
     def _answer(
         self, base: Conversation, asked: Turn, cancel: CancelToken, *, part: str = "", sampling: Sampling | None = None
-    ) -> Generator[GenerationEvent]:
+    ) -> Generator[TurnEvent]:
         """One generation after `base`: the answer to what was asked, or what follows the `part` that is there."""
         question = asked.messages[0]
+        earlier = asked.messages[1:-1] if part else ()
         given = (Message("assistant", part),) if part else ()
         request = GenerationRequest(
-            (*base.messages, question, *given), sampling or self.settings.sampling, self.max_tokens, self.stop
+            (*self._read(base).messages, question, *earlier, *given),
+            sampling or self.settings.sampling,
+            self.max_tokens,
+            self.stop,
+            schema=self.schema,
+            constrained=self.constrained,
         )
-        pieces: list[str] = []
+        loop = TurnLoop(self.backend, request, cancel, self.tools)
         finished: Finished | None = None
         try:
-            with closing(self.backend.generate(request, cancel)) as events:
+            with closing(loop.run()) as events:
                 for event in events:
-                    if isinstance(event, TextDelta):
-                        pieces.append(event.text)
-                    elif isinstance(event, Finished):
+                    if isinstance(event, Finished):
                         finished = self.last_finished = event
                     yield event
         finally:
-            if pieces or (part and finished and finished.reason != "cancelled"):
-                reason = finished.reason if finished else "cancelled"
-                answer = Message("assistant", part + "".join(pieces), reason)
-                self._commit(base, replace(asked, messages=(question, answer)), finished)
+            if any(message.content for message in loop.messages):
+                self._commit(base, replace(asked, messages=(question, *earlier, *loop.messages)), finished)
 
     def _commit(self, base: Conversation, turn: Turn, finished: Finished | None) -> None:
         self._last_id += 1

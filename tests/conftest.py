@@ -40,6 +40,11 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         environment.setenv("HERMES_CLI_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         environment.setenv("HERMES_CLI_CONFIG_DIR", str(tmp_path_factory.mktemp("config")))
         environment.setenv("HERMES_CLI_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+        # No models of other programs, no token, no other hub.
+        for name in [name for name in os.environ if name.startswith(("HF_", "OLLAMA_", "HUGGING"))]:
+            environment.delenv(name)
+        for name in ("HF_HOME", "OLLAMA_MODELS", "HOME"):
+            environment.setenv(name, str(tmp_path_factory.mktemp("home")))
         yield
 
 

@@ -27,8 +27,8 @@ class Turn:
 
     @property
     def answer(self) -> Message:
-        """The last message; unfinished if it was stopped or cut."""
-        return self.messages[-1]
+        """The last that the model said; unfinished if it was stopped or cut."""
+        return next((one for one in reversed(self.messages) if one.role == "assistant"), self.messages[-1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
-"""What a generation tells while it runs: a closed union, used with `match`. Exactly one `Finished` comes, last."""
+"""What an answer tells while it is made: a closed union, used with `match`. Exactly one `Finished` comes, last."""
 
 from dataclasses import dataclass
 
 from hermes_cli.chat.message import FinishReason
+from hermes_cli.chat.tool_call import ToolCall, ToolResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,22 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCallReady:
+    """The model has written a call; it runs next, if the user allows it."""
+
+    call: ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished:
+    """What came of a call."""
+
+    result: ToolResult
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts of one generation; `cached_tokens` of the prompt were already in the KV cache."""
+    """Token counts of one answer; `cached_tokens` of the prompt were already in the KV cache."""
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
@@ -31,7 +46,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds of one generation: until the prompt was read, until the first token, and from then to the last."""
+    """Seconds of one answer: until the prompt was read, until the first token, and those spent on the tokens after."""
 
     prefill_s: float = 0.0
     first_token_s: float = 0.0
@@ -40,12 +55,17 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The end of a generation, also after a cancel. `seed` is the one that was used, so the answer can be repeated."""
+    """The end of a generation, also after a cancel. `seed` is the one that was used, so the answer can be repeated.
+
+    `window_tokens` are taken up in the window now.
+    """
 
     reason: FinishReason
     usage: Usage
     timings: Timings
     seed: int
+    window_tokens: int = 0
 
 
 GenerationEvent = PromptProgress | TextDelta | Finished
+TurnEvent = GenerationEvent | ToolCallReady | ToolFinished

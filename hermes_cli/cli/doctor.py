@@ -91,6 +91,14 @@ def _machine() -> Iterator[Finding]:
     yield "models", _folder(paths.models_folder())
     yield "config", _folder(paths.config_folder())
     yield "cache", _folder(paths.cache_folder())
+    yield "prompts read before", _kept_states()
+
+
+def _kept_states() -> str:
+    from hermes_cli.engine import kv_store
+
+    count, size = kv_store.size(paths.kv_folder())
+    return f"{paths.kv_folder()}: {count} kept, {size / 1e6:.1f} MB" if count else "none kept yet"
 
 
 def _settings(settings: Settings, problems: Sequence[UsageError]) -> Iterator[Finding]:

@@ -196,5 +196,5 @@ def _chosen_model(settings: ChatSettings) -> ModelSpec:
             problem.message += f" (in {settings.defaults.origin('model')})"
         raise
     if spec.name == DEMO_NAME and settings.model is None:
-        notice("no Hermes 3 model here; answering with the 8 MB demo model. Use your own: hermes ask -m FILE.gguf")
+        notice("no Hermes 3 model here; answering with the 8 MB demo model. Get the real one: hermes pull")
     return spec

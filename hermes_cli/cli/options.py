@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -115,6 +116,8 @@ def _settings(
     from hermes_cli.cli.opening import ChatSettings, with_defaults
     from hermes_cli.cli.prompt_text import system_text
 
+    save = defaults.save and not no_save
+    load = load_options(defaults, ctx, gpu_layers, kv_type, threads, template)
     settings = ChatSettings(
         model=model,
         system_prompt=system_text(system),
@@ -122,10 +125,11 @@ def _settings(
         sampling=Sampling(temperature, top_k, top_p, min_p, repeat_penalty, seed),
         max_tokens=max_tokens,
         stop=tuple(stop or ()),
-        load=load_options(defaults, ctx, gpu_layers, kv_type, threads, template),
+        # What was read holds the text of the conversation too.
+        load=load if save else replace(load, kv_store_bytes=0),
         verbose=verbose,
         resume=_resumed(continue_last, session),
-        save=defaults.save and not no_save,
+        save=save,
         defaults=defaults,
     )
     settings = _with_preset(settings, preset, variable_values(var or ()))
@@ -150,6 +154,7 @@ def load_options(
         kv_type or defaults.kv_type,
         threads or defaults.threads,
         template or defaults.template,
+        kv_store_bytes=defaults.kv_store_mb << 20,
     )
 
 

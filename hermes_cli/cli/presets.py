@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hermes_cli import paths
+from hermes_cli.cli import preset_trial
 from hermes_cli.errors import OutputError, UsageError
 from hermes_cli.terminal import console, editor
 from hermes_cli.terminal.answer_output import StandardOutput
@@ -36,6 +37,12 @@ description: {name}, in one line for `hermes presets list`
 #   language: English     # this default can be changed: --var language=Greek
 #   reader:               # without a default --var must give it
 # model: a model's name, or the path of a GGUF file
+# examples:               # what `hermes presets test {name}` asks, and what a right answer has in common
+#   - input: Hello, who are you?
+#     variables: {{reader: a friend}}
+#     contains: [I, a]    # texts; not_contains is the reverse
+#     matches: "[.!]$"    # a regular expression of Python's
+#     form: line          # or json, or code: a code block
 ---
 You are a helpful assistant. Put here what the model should know and do.
 """
@@ -123,6 +130,9 @@ def remove(name: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do
 def folder() -> None:
     """Print the folder of your own presets."""
     _write(f"{paths.prompts_folder()}\n")
+
+
+app.command("test")(preset_trial.try_examples)
 
 
 def _table(presets: Iterable["Preset"]) -> str:

@@ -117,13 +117,15 @@ def remove(names: Annotated[list[str], typer.Argument(metavar="ID...", help=_NAM
     for path in files:
         if in_use(path):
             raise SessionBusy(f"the session {path.stem} is open in another program", "close it there first")
-        if not yes:
-            try:
-                title = read_session(path).title
-            except HermesError as problem:
-                title = problem.message
-            console.notice(f"{path.stem}  {title}")
-    return _remove(files, yes, "hermes sessions rm --yes " + " ".join(path.stem for path in files))
+    without_asking = "hermes sessions rm --yes " + " ".join(path.stem for path in files)
+    _need_somebody(yes, without_asking)
+    for path in () if yes else files:
+        try:
+            title = read_session(path).title
+        except HermesError as problem:
+            title = problem.message
+        console.notice(f"{path.stem}  {title}")
+    return _remove(files, yes)
 
 
 @app.command("prune")
@@ -150,7 +152,8 @@ def prune(
         return 0
     on_terminal = console.is_terminal(sys.stdout)
     _write(session_list.table(unwanted) if on_terminal else session_list.tab_separated(unwanted))
-    return _remove([session.path for session in unwanted], yes, "hermes sessions prune --yes and the same limits")
+    _need_somebody(yes, "hermes sessions prune --yes and the same limits")
+    return _remove([session.path for session in unwanted], yes)
 
 
 @app.command("export")
@@ -231,7 +234,7 @@ def _tell_rest(sessions: Sequence[object], shown: Sequence[object], for_programs
 
 def _readable(saved: "SavedSession") -> str:
     """The current branch as a text."""
-    model = f" · {saved.settings.model}" if saved.settings.model else ""
+    model = f" · {saved.model}" if saved.model else ""
     parts = [f"{saved.title}\n{saved.id} · {saved.created.astimezone():%Y-%m-%d %H:%M}{model}"]
     if saved.conversation.system_prompt:
         parts.append(_marked("system: ", saved.conversation.system_prompt))
@@ -267,13 +270,16 @@ def _beyond(
     return [session for session in sessions if session.path in unwanted]
 
 
-def _remove(files: Sequence[Path], yes: bool, without_asking: str) -> int:
+def _need_somebody(yes: bool, without_asking: str) -> None:
+    if not yes and not console.is_terminal(sys.stdin):
+        raise UsageError("nobody is here to confirm", f"remove without asking: {without_asking}")
+
+
+def _remove(files: Sequence[Path], yes: bool) -> int:
     """Ask and remove; 1 if the user does not want to."""
     from hermes_cli.store.session_files import remove_session
     from hermes_cli.store.session_index import all_sessions
 
-    if not yes and not console.is_terminal(sys.stdin):
-        raise UsageError("nobody is here to confirm", f"remove without asking: {without_asking}")
     what = f"the session {one_line(files[0].stem)}" if len(files) == 1 else f"these {len(files)} sessions"
     if not yes and not typer.confirm(f"Remove {what} for good?", err=True):
         return 1

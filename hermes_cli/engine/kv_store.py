@@ -18,8 +18,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
 DEFAULT_BYTES = 2 << 30
 START_TOKENS = 64  # entries are found by the hash of so many tokens; shorter ones gain nothing
@@ -144,9 +145,13 @@ class KvStore:
         return f"{self._fingerprint.hex()[:16]}-{_digest(array('i', tokens[:START_TOKENS]).tobytes())}"
 
     def _similar(self, tokens: Sequence[int]) -> Iterator[Entry]:
-        if len(tokens) < START_TOKENS or not self._folder.is_dir():
+        try:
+            if len(tokens) < START_TOKENS or not self._folder.is_dir():
+                return
+            paths = list(self._folder.glob(f"{self._start(tokens)}-*{SUFFIX}"))
+        except OSError:
             return
-        for path in self._folder.glob(f"{self._start(tokens)}-*{SUFFIX}"):
+        for path in paths:
             try:
                 yield self._entry(path)
             except OSError:
@@ -197,7 +202,8 @@ def identity(model: Path) -> list[object]:
     """What changes whenever the weights at `model` do: all its parts by file, time of change, size and samples."""
     parts = [model]
     if split := _SPLIT_NAME.fullmatch(model.name):
-        parts = sorted(model.parent.glob(f"{split[1]}-?????-of-{split[2]}.gguf".replace("[", "[[]")))
+        names = {path: _SPLIT_NAME.fullmatch(path.name) for path in model.parent.iterdir()}
+        parts = sorted(path for path, name in names.items() if name and name.groups() == split.groups())
     facts: list[object] = []
     for part in parts:
         with part.open("rb") as file:
@@ -226,13 +232,13 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
-def _opened(path: Path) -> BinaryIO:
+def _opened(path: Path) -> BufferedReader:
     """A regular file to read; nothing else may hang or mislead."""
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW), "rb")
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
         raise ValueError("not a file")
-    return file
+    return os.fdopen(descriptor, "rb")
 
 
 def _write(path: Path, parts: Sequence[memoryview], keep_on: Callable[[], bool]) -> None:

@@ -1,10 +1,16 @@
 """From a GGUF file to a model and a context that fit this machine, with the settings that are proved to work here."""
 
+import hashlib
+import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hermes_cli.engine import context_length, hardware, native, probe
+from hermes_cli import paths
+from hermes_cli.engine import context_length, hardware, kv_store, native, probe
+from hermes_cli.engine.kv_cache import KvCache
+from hermes_cli.engine.kv_store import KvStore
 from hermes_cli.engine.native_context import Context
 from hermes_cli.engine.native_model import KvType, Model
 from hermes_cli.errors import EngineError
@@ -15,13 +21,17 @@ _ONE_THREAD_BYTES = 100_000_000
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """How to open a model; None leaves the choice to what this machine can do."""
+    """How to open a model; None leaves the choice to what this machine can do.
+
+    `kv_store_bytes` limits what is kept on disk of prompts that took long to read; 0 keeps and uses nothing.
+    """
 
     context_length: int | None = None
     gpu_layers: int | None = None
     kv_type: KvType = "f16"
     threads: int | None = None
     template: str = "auto"
+    kv_store_bytes: int = kv_store.DEFAULT_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +39,7 @@ class Loaded:
     """A model ready to answer, and what the user should know about how."""
 
     model: Model
-    context: Context
+    cache: KvCache
     notes: tuple[str, ...]
 
 
@@ -44,6 +54,7 @@ def load(path: Path, options: LoadOptions, progress: Callable[[float], bool]) ->
     if free_bytes is not None and path.stat().st_size > free_bytes:
         notes.append(f"{path.name} is larger than the free memory; it will be slow")
     extra_buffers = proved.extra_buffers and hardware.gains_from_repacking()
+    store = _store(path, options, (gpu_layers, extra_buffers))
     model = Model(path, gpu_layers=gpu_layers, extra_buffers=extra_buffers, on_progress=progress)
     try:
         if not model.can_chat:
@@ -54,7 +65,27 @@ def load(path: Path, options: LoadOptions, progress: Callable[[float], bool]) ->
         raise
     if options.context_length is None and context.context_length < context_length.default_for(model):
         notes.append(f"a window of {context.context_length:,} tokens is all that memory allows")
-    return Loaded(model, context, tuple(notes))
+    return Loaded(model, KvCache(context, can_go_back=model.can_go_back, store=store), tuple(notes))
+
+
+def _store(path: Path, options: LoadOptions, settings: tuple[int, bool]) -> KvStore | None:
+    """Where this model's states are kept, under a fingerprint of all that their bits depend on."""
+    if options.kv_store_bytes <= 0:
+        return None
+    try:
+        weights = kv_store.identity(path)  # before loading: a file put in its place later has another identity
+    except OSError:
+        return None
+
+    def fingerprint() -> bytes:
+        try:
+            library = probe.fingerprint()
+        except OSError:
+            return os.urandom(32)  # its files have gone: no entry is for it
+        facts = [library, native.library_version(), weights, options.kv_type, settings]
+        return hashlib.sha256(json.dumps(facts).encode()).digest()
+
+    return KvStore(paths.kv_folder(), options.kv_store_bytes, fingerprint)
 
 
 def _proved(progress: Callable[[float], bool]) -> probe.Verdict:

@@ -1,10 +1,14 @@
 """llama.cpp as a `Backend`: load a GGUF, read prompts with the KV cache reused, decode, and stop at once when asked.
 
-Loading, decoding and freeing run on one engine thread; `generate` writes the prompt and forwards the events.
+Loading, decoding and freeing run on one engine thread; `generate` writes the prompt and forwards the events. In pauses
+and at the end the thread looks after the cache, until the next request comes.
 """
 
+import itertools
+import threading
 import time
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
@@ -12,8 +16,9 @@ from types import TracebackType
 from hermes_cli.chat.events import GenerationEvent, PromptProgress
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest
-from hermes_cli.engine import sampling
+from hermes_cli.engine import constraint_grammar, sampling
 from hermes_cli.engine.backend import BackendInfo
+from hermes_cli.engine.constraint_vocabulary import Vocabulary
 from hermes_cli.engine.engine_thread import EngineThread, wait
 from hermes_cli.engine.generation import Generation, Job, QueuedEvent
 from hermes_cli.engine.loading import LoadOptions, load
@@ -24,6 +29,8 @@ from hermes_cli.formats.segment import joined
 __all__ = ["LoadOptions", "LocalBackend", "open_backend"]
 
 _LONGEST_TOKEN = 256  # characters; no vocabulary comes near
+PAUSE_S = 0.5  # whoever asks again sooner, as after a tool call, does not wait for anything
+_CLOSING_S = 5.0
 
 
 def open_backend(
@@ -44,8 +51,11 @@ class LocalBackend:
         self, path: Path, options: LoadOptions, cancel: CancelToken, on_progress: Callable[[float], None] | None
     ) -> None:
         started = time.perf_counter()
-        self._ledger: list[int] = []
         self._thread = EngineThread()
+        self._hurry = threading.Event()
+        self._cancel = cancel
+        self._opening: tuple[Message, ...] = ()
+        self._worth_keeping = self._leaving = False
 
         def progress(fraction: float) -> bool:
             if on_progress:
@@ -58,7 +68,9 @@ class LocalBackend:
             self._thread.close()
             raise
         self._closed = False
-        self._model, self._context = loaded.model, loaded.context
+        self._model, self._cache = loaded.model, loaded.cache
+        self._vocabulary = Vocabulary(loaded.model)
+        self._context, self._ledger = loaded.cache.context, loaded.cache.ledger
         try:
             self._prompts = PromptWriter(self._model, options.template)
         except HermesError:
@@ -81,16 +93,51 @@ class LocalBackend:
         self.close()
 
     def close(self) -> None:
-        """Free the cache and the model; closing twice is harmless."""
+        """Keep on disk what took long to read, then free everything; closing twice is harmless.
+
+        Keeping takes seconds at most, and a cancel or an exception ends it at once.
+        """
         if not self._closed:
             self._closed = True
-            self._context.abort()
-            self._thread.run(self._free)
-            self._thread.close()
+            self._interrupt()
+            try:
+                self._thread.run(self._put_away)
+            finally:
+                self._leaving = True
+                self._interrupt()
+                self._thread.run(self._free)
+                self._thread.close()
 
     def _free(self) -> None:
+        self._vocabulary.close()
         self._context.close()
         self._model.close()
+
+    def _interrupt(self) -> None:
+        """Have the thread drop what it does in a pause."""
+        self._hurry.set()
+        self._context.abort()
+
+    def _rest(self) -> None:
+        """What the engine thread does after an answer, until there is something to do."""
+        if not self._hurry.wait(PAUSE_S):
+            with suppress(Exception):  # the thread must live on; a failed decode has emptied the cache
+                self._cache.rest(lambda: not self._hurry.is_set())
+                self._worth_keeping = True
+
+    def _put_away(self) -> None:
+        """Keep what is worth it, unless the last answer failed or was stopped just now."""
+        deadline, reason = time.monotonic() + _CLOSING_S, self._cancel.reason
+        if self._worth_keeping:
+            with suppress(Exception):  # nobody is to be troubled with what only saves time
+                self._cache.put_away(
+                    self._opening_tokens,
+                    lambda: not self._leaving and time.monotonic() < deadline and self._cancel.reason == reason,
+                )
+
+    def _opening_tokens(self) -> list[int]:
+        """What every conversation with the latest system prompt begins with."""
+        return self._prompts.write((*self._opening, Message("user", ""))).tokens if self._opening else []
 
     def _check_open(self) -> None:
         if self._closed:
@@ -116,8 +163,18 @@ class LocalBackend:
         characters = sum(len(message.content) for message in request.messages)
         if characters > window * _LONGEST_TOKEN:
             raise self._overflow(f"the prompt has {characters:,} characters")
+        self._interrupt()
+        try:
+            yield from self._answer(request, cancel)
+        finally:
+            if not self._closed:
+                self._hurry.clear()
+                self._thread.submit(self._rest)
+
+    def _answer(self, request: GenerationRequest, cancel: CancelToken) -> Generator[GenerationEvent]:
         # On the engine thread, so that a template or a text that takes long does not keep signals waiting.
         tokens = self._thread.run(lambda: self._prompts.write(request.messages).tokens)
+        window = self.info.context_length
         if len(tokens) >= window:
             raise self._overflow(f"the prompt has {len(tokens):,} tokens")
         if not tokens:
@@ -125,12 +182,22 @@ class LocalBackend:
         values = sampling.decide(request.sampling)
         limit = window - len(tokens) if request.max_tokens is None else min(request.max_tokens, window - len(tokens))
         events: SimpleQueue[QueuedEvent] = SimpleQueue()
-        job = Job(tokens, values, limit, request.stop)
-        work = Generation(self._model, self._context, self._ledger, job, cancel, events)
+        plan = self._thread.run(lambda: constraint_grammar.plan(request, lambda: not cancel.cancelled))
+        if plan:
+            self._vocabulary.prepare()
+        job = Job(tokens, values, limit, request.stop, plan)
+        work = Generation(self._model, self._cache, self._vocabulary, job, cancel, events)
+        self._cancel = cancel
+        self._opening = tuple(itertools.takewhile(lambda message: message.role == "system", request.messages))
         self._context.allow()
         with cancel.calling(self._context.abort):
-            self._thread.submit(work.run)
+            self._thread.submit(lambda: self._run(work))
             yield from _forwarded(events, self._context.abort)
+
+    def _run(self, work: Generation) -> None:
+        self._worth_keeping = False
+        work.run()
+        self._worth_keeping = work.answered
 
     def _overflow(self, size: str) -> ContextOverflow:
         window, trained = self.info.context_length, self._model.trained_context_length

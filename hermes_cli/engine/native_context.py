@@ -30,12 +30,16 @@ class Sampler:
         params = library.llama_sampler_chain_default_params()
         params.no_perf = True
         self.handle = library.llama_sampler_chain_init(params)
+        self.add(steps)
+
+    def add(self, steps: Sequence[tuple[str, tuple[float, ...]]]) -> None:
+        """Append steps to the chain. Raises EngineError for one that llama.cpp refuses."""
         for name, arguments in steps:
-            step = getattr(library, f"llama_sampler_init_{name}")(*arguments)
+            step = getattr(self._c, f"llama_sampler_init_{name}")(*arguments)
             if not step:
                 self.close()
                 raise EngineError(f"llama.cpp refused the sampler {name}{arguments}", "check the sampling options")
-            library.llama_sampler_chain_add(self.handle, step)
+            self._c.llama_sampler_chain_add(self.handle, step)
 
     def close(self) -> None:
         """Free the chain and its steps."""
@@ -112,6 +116,30 @@ class Context:
         self._c.llama_memory_clear(self._memory, False)
         return 0
 
+    def state_bytes(self) -> int:
+        """How long the state is that `state` gives."""
+        return int(self._c.llama_state_seq_get_size(self._ctx, 0))
+
+    def state(self) -> bytearray | None:
+        """What the KV cache holds, for `restore`; None if llama.cpp gives less than it said."""
+        state = bytearray(self.state_bytes())
+        written = self._c.llama_state_seq_get_data(self._ctx, _bytes_of(state), len(state), 0)
+        return state if written == len(state) > 0 else None
+
+    def restore(self, state: bytearray, count: int) -> bool:
+        """Put a `state` of `count` tokens in place of what the cache holds; False leaves it empty.
+
+        It must come unchanged from a context of the same model and settings: llama.cpp aborts on what is cut short.
+        """
+        self._has_logits = False
+        self._c.llama_memory_clear(self._memory, False)
+        read = self._c.llama_state_seq_set_data(self._ctx, _bytes_of(state), len(state), 0)
+        if read == len(state) and self.position() == count:
+            return True
+        native.clear_log()
+        self._c.llama_memory_clear(self._memory, False)
+        return False
+
     def decode(self, tokens: Sequence[int]) -> None:
         """Read `tokens`, at most `batch_size`, after what the cache holds. Raises DecodeAborted or EngineError."""
         if len(tokens) == 1:
@@ -145,6 +173,17 @@ class Context:
         if not self._has_logits:
             raise ValueError("nothing was decoded since the cache last changed")
         return int(self._c.llama_sampler_sample(sampler.handle, self._ctx, -1))
+
+    def logits(self, tokens: Sequence[int]) -> list[float]:
+        """How likely the model finds each of `tokens` after the last one decoded."""
+        if not self._has_logits:
+            raise ValueError("nothing was decoded since the cache last changed")
+        logits = self._c.llama_get_logits_ith(self._ctx, -1)
+        return [logits[token] for token in tokens]
+
+
+def _bytes_of(buffer: bytearray) -> Any:
+    return (ctypes.c_uint8 * len(buffer)).from_buffer(buffer)
 
 
 @cache

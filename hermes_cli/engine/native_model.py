@@ -120,6 +120,11 @@ class Model:
             and self.metadata(f"{architecture}.attention.causal") != "false"
         )
 
+    @property
+    def can_go_back(self) -> bool:
+        """Whether its memory can forget the last tokens alone; that of recurrent models cannot."""
+        return not (self._c.llama_model_is_recurrent(self.handle) or self._c.llama_model_is_hybrid(self.handle))
+
     def kv_bytes_per_token(self, kv_type: KvType) -> int:
         """What one token takes in the KV cache, all layers together."""
         architecture = self.metadata("general.architecture")
@@ -208,6 +213,16 @@ class Model:
                 length = self._c.llama_token_to_piece(self._vocab, token, buffer, size, 0, True)
             piece = self._pieces[token] = buffer.raw[: max(length, 0)]
         return piece
+
+    def all_pieces(self) -> list[bytes]:
+        """The bytes of every token, in the order of their ids; 0.2 s for a vocabulary of 128k."""
+        write, vocab, size = self._c.llama_token_to_piece, self._vocab, 512
+        buffer = ctypes.create_string_buffer(size)
+        pieces = []
+        for token in range(self.vocab_size):
+            length = write(vocab, token, buffer, size, 0, True)
+            pieces.append(buffer[:length] if length >= 0 else self.piece(token))  # type: ignore[arg-type]
+        return pieces
 
     def is_end(self, token: int) -> bool:
         """Whether the token ends the model's turn."""

@@ -4,7 +4,8 @@ import os
 from dataclasses import dataclass
 
 from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
-from hermes_cli.engine.native_context import Sampler
+from hermes_cli.engine.native_context import Context, Sampler
+from hermes_cli.engine.native_mask import MaskedSampler
 from hermes_cli.errors import UsageError
 
 REPEAT_WINDOW_TOKENS = 64
@@ -51,13 +52,25 @@ def sampler(values: SamplingValues, vocab_size: int) -> Sampler:
         steps.append(("top_k", (values.top_k,)))
     if penalised:
         steps.append(("penalties", (vocab_size, REPEAT_WINDOW_TOKENS, values.repeat_penalty, 0.0, 0.0)))
+    return Sampler([*steps, *_choice(values)])
+
+
+def masked_sampler(values: SamplingValues, context: Context) -> MaskedSampler:
+    """The same for constrained text. Without the repeat penalty: JSON repeats its quotes and keys."""
+    cut: list[tuple[str, tuple[float, ...]]] = [("top_k", (values.top_k,))] if values.top_k else []
+    return MaskedSampler(context, [*cut, *_choice(values)])
+
+
+def _choice(values: SamplingValues) -> list[tuple[str, tuple[float, ...]]]:
+    """The last steps of a chain, which settle on one token."""
     if values.temperature < _COLDEST:
-        return Sampler([*steps, ("greedy", ())])
+        return [("greedy", ())]
+    steps: list[tuple[str, tuple[float, ...]]] = []
     if values.top_p < 1:
         steps.append(("top_p", (values.top_p, 1)))
     if values.min_p > 0:
         steps.append(("min_p", (values.min_p, 1)))
-    return Sampler([*steps, ("temp", (values.temperature,)), ("dist", (values.seed,))])
+    return [*steps, ("temp", (values.temperature,)), ("dist", (values.seed,))]
 
 
 def _or(value: float | None, default: float) -> float:

@@ -1,11 +1,11 @@
 """JSON mode: the system prompt of the Hermes 3 model card that asks for an answer matching a JSON Schema."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
+
+from hermes_cli.formats.json_schema import Schema
 
 
-def schema_prompt(schema: Mapping[str, Any]) -> str:
+def schema_prompt(schema: Schema) -> str:
     """The trained system prompt with `schema` on one line inside `<schema>` tags."""
     text = json.dumps(schema, ensure_ascii=False)
     return (

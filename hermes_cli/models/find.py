@@ -1,15 +1,16 @@
-"""Which GGUF a model name means: a path, `demo`, or a file in the models folder."""
+"""Which GGUF a model name means: a path, `demo`, or a model on this machine by its own or its catalog's name."""
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from hermes_cli import paths
 from hermes_cli.errors import ModelNotFound, did_you_mean
+from hermes_cli.models import catalog, recommend
+from hermes_cli.models.found_models import FoundModel, found_models
+from hermes_cli.models.reference import HubReference, Reference, UrlReference, all_parts, is_remote, reference
 
 DEMO_NAME = "demo"
-_PART = re.compile(r"-(\d{5})-of-\d{5}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +22,17 @@ class ModelSpec:
 
 
 def find_model(name: str | None) -> ModelSpec:
-    """The model `name` stands for; without a name the smallest Hermes 3 in the models folder, else the demo model."""
+    """The model `name` stands for; without a name the best Hermes 3 here, else the demo model. Raises ModelNotFound."""
     if not name:
-        hermes = [spec for spec in installed_models() if spec.name.lower().startswith("hermes-3")]
-        return min(hermes, key=_burden, default=demo_model())
+        found = best_hermes()
+        return _spec(found) if found else demo_model()
     if name.lower() == DEMO_NAME:
         return demo_model()
+    if is_remote(name):
+        return _spec(_downloaded(name))
     if _looks_like_path(name):
         return _model_file(Path(os.path.expanduser(name)))  # noqa: PTH111 - pathlib raises for unknown users
-    return _by_name(name)
+    return _spec(by_name(name))
 
 
 def demo_model() -> ModelSpec:
@@ -38,26 +41,84 @@ def demo_model() -> ModelSpec:
 
 
 def installed_models() -> list[ModelSpec]:
-    """The GGUF files in the models folder, by name; of a model in several parts the first, which opens the others."""
-    try:
-        files = sorted(paths.models_folder().glob("*.gguf"))
-    except OSError:
-        return []
-    return [ModelSpec(file.stem, file) for file in files if _part_number(file.stem) <= 1]
+    """The models on this machine, our own first, then those of other programs."""
+    return [ModelSpec(model.name, model.path) for model in found_models() if not model.missing]
 
 
-def _part_number(name: str) -> int:
-    """Which part of a model that was cut into several files; 0 for a whole one."""
-    part = _PART.search(name)
-    return int(part[1]) if part else 0
+def best_hermes() -> FoundModel | None:
+    """The Hermes 3 here that is used where no model is named."""
+    return recommend.best([model for model in found_models() if _is_hermes_3(model) and not model.missing])
 
 
-def _burden(spec: ModelSpec) -> tuple[int, int]:
-    """How much a model asks of a machine; one in parts most, whatever its first part weighs."""
-    try:
-        return _part_number(spec.name), spec.path.stat().st_size
-    except OSError:
-        return 2, 0
+def by_name(name: str) -> FoundModel:
+    """The model here of that name: of the catalog, its own, or the beginning of its own. Raises ModelNotFound."""
+    models = found_models()
+    known = catalog.look_up(name)
+    matches = models_of(known, models) if known else []
+    matches = matches or [model for model in models if name.lower() in (model.name.lower(), model.path.stem.lower())]
+    if matches:
+        return recommend.best(matches) or matches[0]
+    matches = [model for model in models if model.name.lower().startswith(name.lower())]
+    if len({model.name for model in matches}) == 1:
+        return matches[0]
+    if matches:
+        names = ", ".join(dict.fromkeys(model.name for model in matches))
+        raise ModelNotFound(f"{name} could be {names}", "give more of the name")
+    if known:
+        raise ModelNotFound(f"{known[0].title} is not here", f"download it: hermes pull {name.lower()}")
+    otherwise = f"see what there is: hermes models; a GGUF of your own is found in {paths.models_folder()}"
+    choices = [*(model.name for model in models), DEMO_NAME, *catalog.names()]
+    raise ModelNotFound(f"there is no model {name} here", did_you_mean(name, choices, otherwise))
+
+
+def models_of(known: tuple[catalog.CatalogModel, str | None], models: list[FoundModel]) -> list[FoundModel]:
+    """Those of `models` that are this model of the catalog, complete and in the quant if one is named."""
+    model, quant = known
+    return [
+        found
+        for found in models
+        if not found.missing and recommend.is_of(found, model) and (quant is None or found.quant == quant)
+    ]
+
+
+def already_here(wanted: Reference) -> FoundModel | None:
+    """The file that a reference to something to download means, if it is here."""
+    models = [model for model in found_models() if not model.missing]
+    if isinstance(wanted, UrlReference):
+        own = paths.models_folder() / wanted.host / wanted.file_name
+        return next((model for model in models if model.path == own), None)
+    if isinstance(wanted, HubReference):
+        return next((model for model in models if _is_from(model, wanted)), None)
+    matches = models_of((wanted.model, wanted.quant), models)
+    return matches[0] if matches else None
+
+
+def _is_from(model: FoundModel, wanted: HubReference) -> bool:
+    if (model.repository or "").lower() != wanted.repository.lower():
+        return False
+    if wanted.file:
+        return model.path.as_posix().endswith(f"/{all_parts(wanted.file)[0]}")
+    return model.quant == (wanted.quant or catalog.DEFAULT_QUANT)
+
+
+def _downloaded(name: str) -> FoundModel:
+    found = already_here(reference(name))
+    if found is None:
+        raise ModelNotFound(f"{name} is not here", f"download it: hermes pull {name}")
+    return found
+
+
+def _is_hermes_3(model: FoundModel) -> bool:
+    return model.base_name.startswith(("hermes-3", "hermes3"))
+
+
+def _spec(model: FoundModel) -> ModelSpec:
+    if model.missing:
+        raise ModelNotFound(
+            f"{model.name} lacks {len(model.missing)} of its {len(model.parts)} files: {model.missing[0]}",
+            f"put it beside the others in {model.path.parent}, or pull the model again",
+        )
+    return ModelSpec(model.name, model.path)
 
 
 def _looks_like_path(name: str) -> bool:
@@ -86,15 +147,3 @@ def _model_file(path: Path) -> ModelSpec:
 def _folder_hint(folder: Path) -> str:
     inside = next(iter(sorted(folder.glob("*.gguf"))), None)
     return f"name a file in it: --model {inside}" if inside else "name a GGUF file with --model"
-
-
-def _by_name(name: str) -> ModelSpec:
-    known = {spec.name: spec for spec in installed_models()}
-    matches = [spec for key, spec in known.items() if key.lower() == name.lower()]
-    matches = matches or [spec for key, spec in known.items() if key.lower().startswith(name.lower())]
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        raise ModelNotFound(f"{name} could be {', '.join(spec.name for spec in matches)}", "give more of the name")
-    otherwise = f"give the path of a GGUF, or put one into {paths.models_folder()}"
-    raise ModelNotFound(f"there is no model {name} here", did_you_mean(name, [*known, DEMO_NAME], otherwise))

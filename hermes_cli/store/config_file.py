@@ -1,8 +1,6 @@
 """config.toml as a file: read within bounds, changed one key at a time with everything else kept as it stands."""
 
-import errno
 import os
-import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,8 +9,9 @@ from typing import Any
 
 from hermes_cli import paths
 from hermes_cli.errors import OutputError, UsageError
+from hermes_cli.store.small_file import Unreadable, read_text
 
-_LARGEST_BYTES = 1 << 20
+_LARGEST_BYTES = 1 << 16
 
 
 def read() -> dict[str, Any]:
@@ -57,24 +56,13 @@ def create(text: str) -> bool:
 def _text() -> str:
     path = paths.config_file()
     try:
-        # Without O_NONBLOCK a named pipe would be waited for.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise UsageError(f"{path} is not a file of settings", f"look at it: ls -ld '{path}'")
-            data = file.read(_LARGEST_BYTES + 1)
+        return read_text(path, _LARGEST_BYTES)
     except FileNotFoundError:
         return ""
+    except Unreadable as fault:
+        raise UsageError(f"{path} {fault}", "mend it: hermes config edit, or move it away") from fault
     except OSError as error:
-        if error.errno == errno.EISDIR:
-            raise UsageError(f"{path} is a folder, not a file of settings", f"move it away: mv '{path}' …") from error
         raise UsageError(f"cannot read {path}: {error.strerror}", f"look at it: ls -ld '{path}'") from error
-    if len(data) > _LARGEST_BYTES:
-        raise UsageError(f"{path} is larger than {_LARGEST_BYTES >> 20} MiB", "shorten it: hermes config edit")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise UsageError(f"{path} is not UTF-8 text: line {line}", "mend it: hermes config edit") from error
 
 
 def _parsed(text: str) -> dict[str, Any]:

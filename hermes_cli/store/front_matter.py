@@ -1,8 +1,11 @@
 """Text that begins with YAML between two `---` lines: taken apart, with faults told in words for its author."""
 
 import re
+from collections.abc import Collection, Mapping
 
 import yaml
+
+from hermes_cli.errors import did_you_mean
 
 _BLOCK = re.compile(r"---[ \t]*\n(?P<yaml>.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 
@@ -26,9 +29,9 @@ _Loader.add_implicit_resolver(_NULL, re.compile(r"(?:~|null|)$"), ["~", "n", ""]
 _Loader.add_constructor(_NULL, lambda loader, node: None)
 
 
-def read(text: str) -> tuple[dict[object, object], str]:
+def read(source: str) -> tuple[dict[object, object], str]:
     """The front matter's keys and values (text, None, lists and mappings), and the text after it. Raises Fault."""
-    found = _BLOCK.match(text)
+    found = _BLOCK.match(source)
     if not found:
         raise Fault("has no front matter: description and settings between two `---` lines at the top")
     try:
@@ -39,7 +42,30 @@ def read(text: str) -> tuple[dict[object, object], str]:
         raise Fault("nests its front matter too deeply") from error
     if not isinstance(fields, dict | None):
         raise Fault("needs `key: value` lines as its front matter")
-    return fields or {}, text[found.end() :]
+    return fields or {}, source[found.end() :]
+
+
+def check_keys(fields: Mapping[object, object], known: Collection[str], where: str = "") -> None:
+    """Raise Fault for a key that is not known; `where` follows its name."""
+    for key in fields:
+        if key not in known:
+            hint = did_you_mean(str(key), known, f"there are {', '.join(known)}")
+            raise Fault(f"has the unknown key {key}{where}; {hint}")
+
+
+def mapping(fields: Mapping[object, object], key: str, where: str = "") -> Mapping[object, object]:
+    """The keys and values below a key; none where it is not there. Raises Fault."""
+    value = fields.get(key)
+    if not isinstance(value, dict | None):
+        raise Fault(f"needs indented `name: value` lines below {key}{where}")
+    return value or {}
+
+
+def text(key: str, value: object) -> str | None:
+    """A value that is a text or not there. Raises Fault."""
+    if not isinstance(value, str | None):
+        raise Fault(f"needs a text as {key}, not a list or more keys")
+    return value
 
 
 def _in_words(error: yaml.YAMLError) -> str:

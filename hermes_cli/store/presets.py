@@ -5,7 +5,7 @@ The user's own folder goes before the bundled one. How a file is written: docs/p
 
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,15 @@ from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
 from hermes_cli.errors import OutputError, UsageError, did_you_mean
 from hermes_cli.store import front_matter
 from hermes_cli.store.front_matter import Fault
+from hermes_cli.store.preset_examples import Example, parsed_examples
+from hermes_cli.store.small_file import Unreadable, read_text
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_KEYS = ("description", "sampling", "variables", "model")
+_KEYS = ("description", "sampling", "variables", "model", "examples")
 _RANGES = {name: limits for name, limits in SAMPLING_RANGES.items() if name != "seed"} | {"max_tokens": (1, 2**31 - 1)}
 _WHOLE = ("top_k", "max_tokens")
+_LARGEST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class Preset:
     model: str | None
     path: Path
     bundled: bool
+    examples: tuple[Example, ...] = ()
 
 
 def find_preset(name: str) -> Preset:
@@ -99,9 +103,9 @@ def bundled_file(name: str) -> Path:
 def preset_text(path: Path) -> str:
     """The text of a preset's file, line ends as `\\n`. Raises UsageError."""
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"the preset {path} is not UTF-8 text", "replace it by a text file") from error
+        return read_text(path, _LARGEST_BYTES).replace("\r\n", "\n").replace("\r", "\n")
+    except Unreadable as fault:
+        raise UsageError(f"the preset {path} {fault}", "replace it by a text file") from fault
     except OSError as error:
         raise _unreadable(path, error) from error
 
@@ -155,46 +159,28 @@ def _checked(name: str) -> str:
 
 def _parsed(name: str, path: Path, text: str) -> Preset:
     fields, body = front_matter.read(text)
-    _check_keys(fields, _KEYS, "")
-    description = _text("description", fields.get("description"))
+    front_matter.check_keys(fields, _KEYS)
+    description = front_matter.text("description", fields.get("description"))
     if not description:
         raise Fault("has no description")
-    given = _mapping(fields, "sampling")
-    _check_keys(given, _RANGES, " in sampling")
+    given = front_matter.mapping(fields, "sampling")
+    front_matter.check_keys(given, _RANGES, " in sampling")
     numbers: dict[str, Any] = {key: _number(key, given.get(key)) for key in _RANGES}
     max_tokens = numbers.pop("max_tokens")
     prompt = body.strip() or None
+    variables = _variables(front_matter.mapping(fields, "variables"), prompt or "")
     return Preset(
         name=name,
         description=" ".join(description.split()),
         system_prompt=prompt,
         sampling=Sampling(**numbers),
         max_tokens=max_tokens,
-        variables=_variables(_mapping(fields, "variables"), prompt or ""),
-        model=_text("model", fields.get("model")),
+        variables=variables,
+        model=front_matter.text("model", fields.get("model")),
         path=path,
         bundled=path.parent == paths.bundled_prompts_folder(),
+        examples=parsed_examples(fields.get("examples"), variables),
     )
-
-
-def _check_keys(fields: Mapping[object, object], known: Collection[str], where: str) -> None:
-    for key in fields:
-        if key not in known:
-            hint = did_you_mean(str(key), known, f"there are {', '.join(known)}")
-            raise Fault(f"has the unknown key {key}{where}; {hint}")
-
-
-def _mapping(fields: Mapping[object, object], key: str) -> Mapping[object, object]:
-    value = fields.get(key)
-    if not isinstance(value, dict | None):
-        raise Fault(f"needs indented `name: value` lines below {key}")
-    return value or {}
-
-
-def _text(key: str, value: object) -> str | None:
-    if not isinstance(value, str | None):
-        raise Fault(f"needs a text as {key}, not a list or more keys")
-    return value
 
 
 def _number(key: str, value: object) -> float | None:
@@ -218,5 +204,5 @@ def _variables(fields: Mapping[object, object], prompt: str) -> dict[str, str | 
             raise Fault(f"has the variable {name}; names are letters, digits and _")
         if f"{{{{{name}}}}}" not in prompt:
             raise Fault(f"declares the variable {name}, but {{{{{name}}}}} is not in its text")
-        variables[name] = _text(f"the default of {name}", default)
+        variables[name] = front_matter.text(f"the default of {name}", default)
     return variables

@@ -47,6 +47,12 @@ class SavedSession:
         return self.given_title or (first_words(turns[0].question) if turns else "")
 
     @property
+    def model(self) -> str | None:
+        """The model that gave the last answer, else the one that was chosen."""
+        answered = self.branch[-1].fields.get("model") if self.conversation.turns else None
+        return answered if isinstance(answered, str) else self.settings.model
+
+    @property
     def branch(self) -> tuple[TurnAdded, ...]:
         """The records of the turns in `conversation`."""
         return tuple(self.turns[turn.id] for turn in self.conversation.turns)
@@ -230,13 +236,14 @@ class _Reader:
             unread.pop()
             yield f"the last line of the session {path.stem} was cut off by a crash and is left out"
         if unread:
-            yield f"the session {path.stem} is damaged: {_these(unread)} cannot be read and is left out"
+            yield f"the session {path.stem} is damaged; left out as unreadable: {_these(unread)}"
         if self._lost:
-            yield f"the session {path.stem} is damaged: what {_these(self._lost)} refers to is not in it"
+            yield f"the session {path.stem} is damaged; refers to what is not in it: {_these(self._lost)}"
         if self._twice:
-            yield f"the session {path.stem} uses a turn's id twice: {_these(self._twice)} is read as a turn of its own"
+            yield f"the session {path.stem} uses a turn's id twice; read as another turn: {_these(self._twice)}"
 
 
 def _these(numbers: list[int]) -> str:
-    shown = ", ".join(map(str, numbers[:_LINES_NAMED]))
-    return f"line {shown}{'' if len(numbers) <= _LINES_NAMED else f' and {len(numbers) - _LINES_NAMED} more'}"
+    more = len(numbers) - _LINES_NAMED
+    shown = ", ".join(map(str, numbers[:_LINES_NAMED])) + (f" and {more} more" if more > 0 else "")
+    return f"line{'' if len(numbers) == 1 else 's'} {shown}"

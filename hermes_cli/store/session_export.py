@@ -74,5 +74,5 @@ def _title(session: SavedSession) -> str:
 
 
 def _about(session: SavedSession) -> str:
-    model = f" · {session.settings.model}" if session.settings.model else ""
+    model = f" · {session.model}" if session.model else ""
     return f"{session.created.astimezone():%Y-%m-%d %H:%M}{model} · {session.id}"

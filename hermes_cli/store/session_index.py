@@ -12,45 +12,52 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hermes_cli import paths
 from hermes_cli.errors import HermesError, SessionError, UsageError
 from hermes_cli.store.saved_session import SavedSession, read_session
-from hermes_cli.store.session_files import session_files
+from hermes_cli.store.session_files import ENDING, session_file, session_files
 
 _LAYOUT = 1
 _PATIENCE_S = 5.0
 _EXCERPT_CHARACTERS = 40
 _TABLES = """
-CREATE TABLE sessions (name TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, title TEXT NOT NULL,
-                       turns INTEGER NOT NULL, model TEXT, problem TEXT);
-CREATE TABLE texts (name TEXT PRIMARY KEY, folded BLOB NOT NULL);
+CREATE TABLE sessions (id TEXT PRIMARY KEY, title TEXT NOT NULL, turns INTEGER NOT NULL, model TEXT,
+                       size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, problem TEXT);
+CREATE TABLE texts (id TEXT PRIMARY KEY, folded BLOB NOT NULL);
 """
+_SUMMARIES = "SELECT id, title, turns, model, size, mtime_ns, problem FROM sessions ORDER BY mtime_ns DESC, id DESC"
+_ROW = (str, str, int, str | None, int, int, str | None)
 _Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, slots=True)
 class SessionSummary:
-    """A session in a list; `used` is when its file was last written. `problem` says why it cannot be read."""
+    """A session in a list. `problem` says why it cannot be read. There may be thousands, so the rest is computed."""
 
-    path: Path
+    id: str
     title: str
     turn_count: int
     model: str | None
     size_bytes: int
-    used: datetime
+    used_ns: int
     problem: str | None
 
     @property
-    def id(self) -> str:
-        """The name of the file without its ending."""
-        return self.path.stem
+    def path(self) -> Path:
+        """The session's file."""
+        return session_file(self.id)
+
+    @property
+    def used(self) -> datetime:
+        """When the file was last written, in local time."""
+        return datetime.fromtimestamp(self.used_ns / 1e9).astimezone()
 
 
 def all_sessions() -> list[SessionSummary]:
     """All saved sessions, the last used first."""
-    return _with_index(_summaries)
+    return _with_index(lambda index: list(map(_summary, index.execute(_SUMMARIES))))
 
 
 def search_sessions(text: str) -> list[SessionSummary]:
@@ -61,8 +68,8 @@ def search_sessions(text: str) -> list[SessionSummary]:
     needle = _folded(text)
 
     def found(index: sqlite3.Connection) -> list[SessionSummary]:
-        names = {name for name, folded in index.execute("SELECT name, folded FROM texts") if needle in folded}
-        return [session for session in _summaries(index) if session.path.name in names]
+        ids = {id for id, folded in index.execute("SELECT id, folded FROM texts") if needle in folded}
+        return [_summary(row) for row in index.execute(_SUMMARIES) if row[0] in ids]
 
     return _with_index(found)
 
@@ -123,46 +130,41 @@ def _lay_out(index: sqlite3.Connection) -> None:
 
 def _refresh(index: sqlite3.Connection) -> None:
     """Read what was written since, forget what is gone."""
-    present = {entry.name: (entry.stat(), entry.path) for entry in session_files()}
-    known = {name: stamp for name, *stamp in index.execute("SELECT name, size, mtime_ns FROM sessions")}
-    stamps = {name: [status.st_size, status.st_mtime_ns] for name, (status, _) in present.items()}
-    stale = [name for name in known if stamps.get(name) != known[name]]
-    new = [name for name in stamps if stamps[name] != known.get(name)]
-    if not stale and not new:
+    known = {id: (size, mtime_ns) for id, size, mtime_ns in index.execute("SELECT id, size, mtime_ns FROM sessions")}
+    present = {}
+    for entry in session_files():
+        status = entry.stat()
+        present[entry.name.removesuffix(ENDING)] = (status.st_size, status.st_mtime_ns)
+    if known == present:
         return
+    stale = [(id,) for id in known if present.get(id) != known[id]]
     with index:
         for table in ("sessions", "texts"):
-            index.executemany(f"DELETE FROM {table} WHERE name = ?", [(name,) for name in stale])
-        for name in new:
-            _enter(index, name, stamps[name], Path(present[name][1]))
+            index.executemany(f"DELETE FROM {table} WHERE id = ?", stale)
+        for id, (size, mtime_ns) in present.items():
+            if known.get(id) != (size, mtime_ns):
+                _enter(index, id, size, mtime_ns)
 
 
-def _enter(index: sqlite3.Connection, name: str, stamp: list[int], path: Path) -> None:
-    row: tuple[str, int, str | None, str | None]
+def _enter(index: sqlite3.Connection, id: str, size: int, mtime_ns: int) -> None:
+    title, turns, model, problem, folded = "", 0, "", "", b""
     try:
-        saved = read_session(path)
-        model = saved.settings.model
-        row = (_storable(saved.title), len(saved.conversation.turns), model and _storable(model), None)
+        saved = read_session(session_file(id))
+        title, turns, model = saved.title, len(saved.conversation.turns), saved.model or ""
         folded = _folded("\n".join(_said(saved)))
     except UsageError:  # removed meanwhile
         return
     except SessionError as error:
-        row, folded = ("", 0, None, _storable(error.message)), b""
-    index.execute("INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)", (name, *stamp, *row))
-    index.execute("INSERT OR REPLACE INTO texts VALUES (?, ?)", (name, folded))
+        problem = error.message
+    row = (id, _storable(title), turns, _storable(model) or None, size, mtime_ns, _storable(problem) or None)
+    index.execute("INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    index.execute("INSERT OR REPLACE INTO texts VALUES (?, ?)", (id, folded))
 
 
-def _summaries(index: sqlite3.Connection) -> list[SessionSummary]:
-    rows = index.execute(
-        "SELECT name, title, turns, model, size, mtime_ns, problem FROM sessions ORDER BY mtime_ns DESC, name DESC"
-    )
-    folder = paths.sessions_folder()
-    return [
-        SessionSummary(
-            folder / name, title, turns, model, size, datetime.fromtimestamp(mtime_ns / 1e9).astimezone(), problem
-        )
-        for name, title, turns, model, size, mtime_ns, problem in rows
-    ]
+def _summary(row: tuple[Any, ...]) -> SessionSummary:
+    if not all(map(isinstance, row, _ROW)):
+        raise ValueError("the index is damaged")
+    return SessionSummary(*row)
 
 
 def _said(saved: SavedSession) -> list[str]:

@@ -18,8 +18,8 @@ from hermes_cli.store import config_file
 Value = str | int | float | bool
 DEFAULT = "default"
 _PREFIX = "HERMES_CLI_"
-# Variables of the program that are no settings: folders, tracebacks, the model of the slow tests.
-_OTHER_VARIABLES = frozenset(_PREFIX + name for name in ("CACHE_DIR", "CONFIG_DIR", "DATA_DIR", "DEBUG", "TEST_MODEL"))
+# Variables that are no settings: folders, tracebacks, and what tests are told.
+_OTHER_VARIABLES = re.compile(_PREFIX + "(CACHE_DIR|CONFIG_DIR|DATA_DIR|DEBUG|TEST_.*)")
 _TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _LARGEST = 2**31 - 1
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -191,7 +191,9 @@ def known_key(name: str, origin: str = "") -> Key:
     """The key of that name. Raises UsageError, which names `origin`."""
     if name not in KEYS:
         where = f" (in {origin})" if origin else ""
-        raise UsageError(f"there is no setting {name}{where}", did_you_mean(name, KEYS, "see all: hermes config show"))
+        raise UsageError(
+            f"there is no setting {_short(name)}{where}", did_you_mean(name, KEYS, "see all: hermes config show")
+        )
     return KEYS[name]
 
 
@@ -225,7 +227,7 @@ def _from_environment() -> _Found:
     origins: dict[str, str] = {}
     problems: list[UsageError] = []
     for variable, text in sorted(os.environ.items()):
-        if not variable.startswith(_PREFIX) or not text or variable in _OTHER_VARIABLES:
+        if not variable.startswith(_PREFIX) or not text or _OTHER_VARIABLES.fullmatch(variable):
             continue
         try:
             key = _BY_VARIABLE.get(variable)
@@ -239,5 +241,10 @@ def _from_environment() -> _Found:
 
 
 def _shown(value: object) -> str:
-    text = f'"{value}"' if isinstance(value, str) else written(value) if isinstance(value, Value) else str(value)
+    return _short(
+        f'"{value}"' if isinstance(value, str) else written(value) if isinstance(value, Value) else str(value)
+    )
+
+
+def _short(text: str) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"

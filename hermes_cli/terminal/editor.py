@@ -12,7 +12,7 @@ from hermes_cli.terminal.console import is_terminal
 
 def on_terminal() -> bool:
     """Whether a person can type into an editor here."""
-    return is_terminal(sys.stdin) and is_terminal(sys.stdout)
+    return is_terminal(sys.stdin) and (is_terminal(sys.stdout) or is_terminal(sys.stderr))
 
 
 def edit(path: Path) -> None:
@@ -20,8 +20,10 @@ def edit(path: Path) -> None:
     command = os.environ.get("VISUAL") or os.environ.get("EDITOR") or ("vi" if on_terminal() else "")
     if not command.strip():
         raise UsageError("there is no editor to open", f"set EDITOR, or change the file yourself: {path}")
+    # An editor draws on stdout, which may be a file for the answers.
+    screen = sys.stderr if is_terminal(sys.stderr) and not is_terminal(sys.stdout) else None
     try:
-        code = subprocess.run([*shlex.split(command), path]).returncode
+        code = subprocess.run([*shlex.split(command), path], stdout=screen).returncode
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot start the editor {command}: {error}", "set EDITOR to one that is here") from error
     if code:

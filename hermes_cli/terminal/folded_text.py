@@ -11,7 +11,7 @@ from hermes_cli.terminal.sanitize import for_terminal
 _FIRST, _LAST = 0x100000, 0x10FFFD
 _STAND_IN = re.compile(f"[{chr(_FIRST)}-{chr(_LAST)}]")
 _PASTED_LINES, _PASTED_CHARACTERS = 5, 1000
-_SHOWN_CHARACTERS = 20_000
+_SHOWN_CHARACTERS = 5_000
 
 
 class FoldedTexts:
@@ -27,7 +27,7 @@ class FoldedTexts:
         return self._fold(clean, lines > _PASTED_LINES or len(clean) > _PASTED_CHARACTERS)
 
     def shown(self, text: str) -> str:
-        """`text` to be edited in full: folded only where it is too long to be drawn with every key press."""
+        """`text` to be edited in full: folded only where it is too long to be drawn anew with every key."""
         clean = harmless(text)
         return self._fold(clean, len(clean) > _SHOWN_CHARACTERS)
 

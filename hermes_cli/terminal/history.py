@@ -16,15 +16,15 @@ from hermes_cli.terminal.folded_text import harmless, has_fold
 _MOST_FILE_BYTES = 1 << 20
 _KEPT_FILE_BYTES = 1 << 19
 _MOST_ENTRIES = 2_000
-_MOST_CHARACTERS = 10_000
-_LOCK_TRIES, _LOCK_WAIT_S = 10, 0.005
+_MOST_CHARACTERS = 5_000
+_LOCK_TRIES, _LOCK_WAIT_S = 40, 0.005
 
 
 class MessageHistory(History):
     """The messages of this chat and, from the file, of earlier ones. `None` keeps no file.
 
     Left out are messages that begin with a space, and one that is the same as the last. The file does not get messages
-    with a long paste nor any over 10,000 characters; over 1 MB it loses its older half. A file that cannot be used is
+    with a long paste nor any over 5,000 characters; over 1 MB it loses its older half. A file that cannot be used is
     no error: `problem` says why, once.
     """
 

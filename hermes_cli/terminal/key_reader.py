@@ -7,6 +7,7 @@ import os
 import re
 import select
 import termios
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import TextIO
 
@@ -83,19 +84,30 @@ class KeyReader(Vt100Input):
         self._paste: list[str] | None = None
 
     def raw_mode(self) -> AbstractContextManager[None]:
-        """The mode of the prompt; counts the bytes that were typed while the terminal still made lines of them."""
-        with contextlib.suppress(termios.error, OSError):
-            attributes = termios.tcgetattr(self.fileno())
-            if attributes[0] & termios.ICRNL and attributes[3] & termios.ICANON:
-                self._bytes.cooked_bytes = _waiting_bytes(self.fileno())
+        """The mode of the prompt."""
+        self._count_cooked()
         self._mode = super().raw_mode()
         return self._mode
+
+    @contextlib.contextmanager
+    def cooked_mode(self) -> Iterator[None]:
+        """The usual mode, for another program meanwhile."""
+        with super().cooked_mode():
+            yield
+            self._count_cooked()
 
     def raw_again(self) -> None:
         """Back to the mode of the prompt, after a shell had the terminal unforeseen."""
         if self._mode is not None:
             with contextlib.suppress(termios.error, OSError):
                 self._mode.__enter__()
+
+    def _count_cooked(self) -> None:
+        """Note how much was typed while the terminal still made lines of it."""
+        with contextlib.suppress(termios.error, OSError):
+            attributes = termios.tcgetattr(self.fileno())
+            if attributes[0] & termios.ICRNL and attributes[3] & termios.ICANON:
+                self._bytes.cooked_bytes = _waiting_bytes(self.fileno())
 
     def read_keys(self) -> list[KeyPress]:
         """The keys that wait."""

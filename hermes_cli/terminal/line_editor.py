@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import sys
-import tempfile
 import termios
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,7 +18,6 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.input import Input
-from prompt_toolkit.layout.processors import TabsProcessor
 from prompt_toolkit.output import ColorDepth, Output
 from prompt_toolkit.shortcuts.prompt import PromptSession
 
@@ -59,8 +57,8 @@ class LineEditor:
         screen: Output | None = None,
     ) -> None:
         self._keys = keys or KeyReader(sys.stdin)
-        self._folded = FoldedTexts()
-        self._in_editor = False
+        self.folded = FoldedTexts()
+        self.in_editor = False
         self._history = MessageHistory(history_file)
         self._status = status
         self._hint = ""
@@ -77,12 +75,12 @@ class LineEditor:
             reserve_space_for_menu=_MENU_ROWS,
             auto_suggest=_Ghosts(),
             history=self._history,
-            key_bindings=prompt_keys(self._folded, self._edited, self._say, keyboard.stop),
-            input_processors=[ShowLabels(self._folded), TabsProcessor(char1=" ", char2=" ")],
+            key_bindings=prompt_keys(self),
+            input_processors=[ShowLabels(self.folded)],
             bottom_toolbar=self._bottom_line,
             placeholder=self._placeholder,
             style=STYLE,
-            color_depth=None if console.colored() else ColorDepth.DEPTH_1_BIT,
+            color_depth=None if console.colored(self._stream) else ColorDepth.DEPTH_1_BIT,
             include_default_pygments_style=False,
             input=self._keys,
             output=screen or screen_on(self._stream),
@@ -91,7 +89,7 @@ class LineEditor:
         app = self._session.app
         app.ttimeoutlen = _ESCAPE_WAIT_S
         app.terminal_size_polling_interval = None
-        app.key_processor.before_key_press += lambda _: self._say("")
+        app.key_processor.before_key_press += lambda _: self.say("")
 
     def read(self, draft: str = "") -> str | None:
         """The next message; None at end of input, also where the terminal is gone. SIGTERM and SIGHUP leave."""
@@ -105,13 +103,13 @@ class LineEditor:
             keyboard.stopped_with(self._suspend, self._resumed),
         ):
             line = self._session.prompt(
-                default=self._folded.shown(draft), pre_run=self._begin, set_exception_handler=False
+                default=self.folded.shown(draft), pre_run=self._begin, set_exception_handler=False
             )
         self._first = False
         self._raise_failure()
         if problem := self._history.problem():
             console.notice(problem)
-        return None if line is None else harmless(self._folded.unfolded(unquoted(line)))
+        return None if line is None else harmless(self.folded.unfolded(unquoted(line)))
 
     def fail(self, error: BaseException) -> None:
         """End a read in progress, or the next one, with `error`; from any thread."""
@@ -156,14 +154,14 @@ class LineEditor:
 
     def _resumed(self) -> None:
         """Draw anew below what the shell wrote; from a signal handler."""
-        if self._in_editor:
+        if self.in_editor:
             return
         if isinstance(self._keys, KeyReader):
             self._keys.raw_again()
         self._session.app.renderer.reset()
         self.refresh()
 
-    def _say(self, hint: str) -> None:
+    def say(self, hint: str) -> None:
         """Show `hint` in the bottom line until the next key."""
         if hint != self._hint:
             self._hint = hint
@@ -176,9 +174,11 @@ class LineEditor:
     def _placeholder(self) -> StyleAndTextTuples:
         return [("class:placeholder", _PLACEHOLDER)] if self._first and not self._session.app.is_done else []
 
-    def _edited(self, text: str) -> str | None:
-        """`text` after the user's own editor; None if that could not be. Called with the terminal as it usually is."""
-        self._in_editor = True
+    def edited(self, text: str) -> str | None:
+        """`text` after the user's own editor; None if nothing came of it. The terminal is as it usually is."""
+        import tempfile
+
+        self.in_editor = True
         try:
             with tempfile.TemporaryDirectory(prefix="hermes-") as folder:
                 file = Path(folder) / "message.md"
@@ -187,11 +187,11 @@ class LineEditor:
                 editor.edit(file)
                 return file.read_text(encoding="utf-8", errors="replace").removesuffix("\n")
         except OSError as error:
-            console.notice(f"cannot keep the message in a file: {error.strerror}")
+            console.notice(f"cannot put the message into a file: {error.strerror}")
         except HermesError as problem:
-            console.error(problem)
+            console.error(HermesError(problem.message, "the message is as it was; EDITOR names the editor"))
         finally:
-            self._in_editor = False
+            self.in_editor = False
         return None
 
 

@@ -4,6 +4,7 @@ import contextlib
 import os
 import select
 import sys
+from collections import deque
 
 from hermes_cli.terminal import console
 from hermes_cli.terminal.folded_text import harmless
@@ -25,7 +26,8 @@ class LineInput:
     def __init__(self) -> None:
         self._terminal = console.is_terminal(sys.stdin)
         self._encoding = (sys.stdin.encoding or "utf-8") if self._terminal else "utf-8"
-        self._waiting = bytearray()
+        self._lines: deque[bytes] = deque()
+        self._unfinished: list[bytes] = []
         self._ended = sys.stdin is None
         self._failure: BaseException | None = None
         self._woken, self._wake = os.pipe()
@@ -67,13 +69,11 @@ class LineInput:
     def _line(self) -> str | None:
         """A line without its end."""
         self._raise_failure()
-        while b"\n" not in self._waiting and not self._ended:
+        while not self._lines and not self._ended:
             self._receive()
-        if not self._waiting:
+        if not self._lines:
             return None
-        line, _, rest = self._waiting.partition(b"\n")
-        self._waiting = rest
-        return line.decode(self._encoding, "replace").rstrip("\r")
+        return self._lines.popleft().decode(self._encoding, "replace").rstrip("\r")
 
     def _receive(self) -> None:
         """Wait for more bytes, for the end, or for a failure."""
@@ -87,9 +87,15 @@ class LineInput:
         data = b""
         with contextlib.suppress(OSError):
             data = os.read(descriptor, _READ_BYTES)
+        first, *others = data.split(b"\n")
+        self._unfinished.append(first)
+        if others:
+            self._lines += [b"".join(self._unfinished), *others[:-1]]
+            self._unfinished = [others[-1]]
         # On a terminal Ctrl-D ends what was typed so far; only an empty line is the end of the input.
-        self._ended = not data and not (self._terminal and self._waiting)
-        self._waiting += data
+        if not data and not (self._terminal and any(self._unfinished)):
+            self._ended = True
+            self._lines += filter(None, [b"".join(self._unfinished)])
 
     def _raise_failure(self) -> None:
         failure, self._failure = self._failure, None

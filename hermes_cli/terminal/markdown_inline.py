@@ -11,6 +11,7 @@ from hermes_cli.terminal.sanitize import for_terminal
 
 BOLD = Style(bold=True)
 DIM = Style(dim=True)
+_NO_STYLE = Style()
 _CODE = Style(color="cyan", bold=True)
 _STYLES = {
     "strong_open": BOLD,
@@ -25,7 +26,7 @@ def inline_text(tokens: Iterable[Token], style: Style | None = None) -> Text:
 
     What entities spell out is made harmless here: they pass the check at the entry.
     """
-    text, styles = Text(), [style or Style()]
+    text, styles = Text(), [style or _NO_STYLE]
     link, link_start = "", 0
     for token in tokens:
         match token.type:
@@ -33,13 +34,16 @@ def inline_text(tokens: Iterable[Token], style: Style | None = None) -> Text:
                 text.append(_clean(token.content), styles[-1])
             case "code_inline":
                 text.append(_clean(token.content), styles[-1] + _CODE)
+            case "verbatim":
+                text.append("\n".join(map(_clean, token.content.split("\n"))), styles[-1])
             case "softbreak" | "hardbreak":
                 text.append("\n")
             case "image":
-                text.append(_clean(token.content) or "image", styles[-1])
-                _append_address(text, str(token.attrs.get("src", "")), text.plain)
+                label = _clean(token.content) or "image"
+                text.append(label, styles[-1])
+                _append_address(text, str(token.attrs.get("src", "")), label)
             case _ if token.nesting > 0:
-                styles.append(styles[-1] + _STYLES.get(token.type, Style()))
+                styles.append(styles[-1] + _STYLES[token.type])
                 if token.type == "link_open":
                     link, link_start = str(token.attrs.get("href", "")), len(text)
             case _ if token.nesting < 0:

@@ -1,28 +1,31 @@
 """The answer as rendered Markdown on a terminal while it comes."""
 
 import contextlib
-import os
-import select
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import cached_property
+from importlib import import_module
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hermes_cli.errors import OutputError
-from hermes_cli.terminal.answer_output import write_error
-from hermes_cli.terminal.markdown_stream import MarkdownStream
-from hermes_cli.terminal.markdown_writer import MarkdownWriter, Styling
+from hermes_cli.terminal import window
 from hermes_cli.terminal.painter import Painter
 from hermes_cli.terminal.sanitize import for_terminal
 
+if TYPE_CHECKING:
+    from hermes_cli.terminal.markdown_stream import MarkdownStream
+    from hermes_cli.terminal.markdown_writer import MarkdownWriter, Styling
+
+_RENDERING = "hermes_cli.terminal.markdown_writer"
 _FRAME_S = 1 / 12
-_SLOWEST_FRAME_S = 1.0
-_MOST_TAIL_ROWS = 12
+_SLOWEST_FRAME_S = 2.0
 _COST_SHARE = 10  # a frame is followed by ten times its own duration without one
-_USUAL_SIZE = (80, 24)
+_OVERDUE_S = 0.1
+_MOST_TAIL_ROWS = 12
 
 
 class MarkdownOutput:
@@ -34,82 +37,138 @@ class MarkdownOutput:
 
     def __init__(
         self,
-        styling: Styling = "colors",
+        styling: "Styling" = "colors",
         *,
         live: bool = True,
         send: Callable[[bytes], None] | None = None,
-        size: Callable[[], tuple[int, int]] | None = None,
+        size: Callable[[], tuple[int, int]] = window.size,
         clock: Callable[[], float] = time.monotonic,
         reflows: bool | None = None,
     ) -> None:
-        self._send = send or send_to_stdout
-        self._size = size or window_size
-        self._clock = clock
+        self._styling = styling
         self._live = live
-        self._stream = MarkdownStream()
-        self._writer = MarkdownWriter(styling)
-        self._painter = Painter(self._send, reflows=_reflows() if reflows is None else reflows)
+        self._send = send or window.send
+        self._size = size
+        self._clock = clock
+        self._painter = Painter(self._send, reflows=window.reflows() if reflows is None else reflows)
         self._pending: list[str] = []
-        self._next_frame = clock()
+        self._unsent = ""
         self._said_something = False
+        self._next_frame = clock()
+        self._lock = threading.RLock()
+        self._caught_up = threading.Event()
+        self._catches_up = send is None
         self._left = False
         self._handler_before: Any = None
+        if _RENDERING not in sys.modules:
+            # A tenth of a second of imports, while the model is loaded or reads the prompt.
+            threading.Thread(target=import_module, args=(_RENDERING,)).start()
+
+    @cached_property
+    def _stream(self) -> "MarkdownStream":
+        from hermes_cli.terminal.markdown_stream import MarkdownStream
+
+        return MarkdownStream()
+
+    @cached_property
+    def _writer(self) -> "MarkdownWriter":
+        from hermes_cli.terminal.markdown_writer import MarkdownWriter
+
+        return MarkdownWriter(self._styling)
 
     def write(self, text: str) -> None:
         """Take `text`; it shows with the next frame, at most twelve times a second."""
-        self._pending.append(text)
-        now = self._clock()
-        if now >= self._next_frame:
-            self._frame()
-            cost = self._clock() - now
-            self._next_frame = now + min(max(_FRAME_S, _COST_SHARE * cost), _SLOWEST_FRAME_S)
+        with self._lock:
+            self._pending.append(text)
+            self._show_if_due()
+            if self._pending and self._catches_up:
+                self._catches_up = False
+                threading.Thread(target=self._catch_up, daemon=True).start()
 
     def finish(self) -> None:
         """Print the rest; the last line ends and no blank one follows."""
-        columns, _ = self._size()
-        committed = self._taken(columns) + self._writer.lines(self._stream.finish(), columns)
-        if not committed and not self._said_something:
-            committed = "\n"
-        try:
-            if self._live:
-                self._painter.finish(committed, columns)
-            elif committed:
-                self._send(committed.encode("utf-8", "replace"))
-        finally:
-            self._unwatch()
+        with self._lock:
+            columns, _ = self._size()
+            self._take(columns)
+            self._unsent += self._writer.lines(self._stream.finish(), columns)
+            if not self._said_something:
+                self._unsent = self._unsent or "\n"
+            try:
+                if self._live:
+                    self._heed_stop()
+                    self._painter.finish(self._unsent, columns)
+                elif self._unsent:
+                    self._send(self._unsent.encode("utf-8", "replace"))
+            finally:
+                self._end()
 
     def discard(self) -> None:
         """Erase what is not final. May be called from a signal handler; a terminal that takes nothing is left alone."""
-        self._unwatch()
-        if self._live and not self._painter.clean and _takes_text():
-            with contextlib.suppress(OSError, OutputError):
-                self._painter.finish("", self._size()[0])
-
-    def _frame(self) -> None:
-        columns, rows = self._size()
-        committed = self._taken(columns)
-        if not self._live:
-            if committed:
-                self._send(committed.encode("utf-8", "replace"))
-            return
-        self._watch()
-        most_rows = max(min(_MOST_TAIL_ROWS, (rows - 2) // 2), 1)
-        tail = self._writer.rows(self._stream.tail(), columns, most_rows)
-        if self._left:
-            self._left = False
-            self._painter.forget()
-        self._painter.paint(committed, tail, columns)
-
-    def _taken(self, columns: int) -> str:
-        """What became final with the pending text."""
-        text, self._pending = "".join(self._pending), []
-        committed = self._writer.lines(self._stream.feed(for_terminal(text)), columns)
-        self._said_something = self._said_something or bool(committed)
-        return committed
+        if not self._lock.acquire(timeout=_OVERDUE_S):
+            return  # another thread waits for the terminal
+        try:
+            self._pending.clear()
+            self._end()
+            if self._live and not self._painter.clean and window.takes_text():
+                with contextlib.suppress(OSError, OutputError):
+                    self._heed_stop()
+                    self._painter.finish("", self._size()[0])
+        finally:
+            self._lock.release()
 
     def resumed(self) -> None:
         """Paint anew below: someone else had the terminal, as the shell has while the process is stopped."""
         self._left = True
+
+    def _show_if_due(self) -> None:
+        _ = self._writer  # its imports are no part of what the frame costs
+        now = self._clock()
+        if self._pending and now >= self._next_frame:
+            self._frame()
+            cost = self._clock() - now
+            self._next_frame = now + min(max(_FRAME_S, _COST_SHARE * cost), _SLOWEST_FRAME_S)
+
+    def _frame(self) -> None:
+        columns, rows = self._size()
+        self._take(columns)
+        if self._live:
+            self._watch()
+            most_rows = max(min(_MOST_TAIL_ROWS, (rows - 2) // 2), 1)
+            tail = self._writer.rows(self._stream.tail(), columns, most_rows)
+            self._heed_stop()
+            self._painter.paint(self._unsent, tail, columns)
+        elif self._unsent:
+            self._send(self._unsent.encode("utf-8", "replace"))
+        self._unsent = ""
+
+    def _take(self, columns: int) -> None:
+        """Draw what became final with the pending text."""
+        text = "".join(self._pending)
+        self._pending.clear()
+        self._unsent += self._writer.lines(self._stream.feed(for_terminal(text)), columns)
+        self._said_something = self._said_something or bool(self._unsent)
+
+    def _catch_up(self) -> None:
+        """In a thread: show what waits for its frame when the next piece of the answer is long in coming."""
+        while not self._caught_up.wait(_OVERDUE_S):
+            with self._lock:
+                if not self._pending:
+                    self._catches_up = True
+                    return
+                try:
+                    self._show_if_due()
+                except (OSError, OutputError):
+                    return  # the next write meets it too, and may tell
+
+    def _end(self) -> None:
+        self._caught_up.set()
+        self._unwatch()
+
+    def _heed_stop(self) -> None:
+        """After a stop of the process the rows are no longer where the cursor is."""
+        if self._left:
+            self._left = False
+            self._painter.forget()
 
     def _watch(self) -> None:
         """Notice from now on that the process was stopped and goes on."""
@@ -125,37 +184,3 @@ class MarkdownOutput:
         self.resumed()
         if callable(self._handler_before):
             self._handler_before(number, frame)
-
-
-def send_to_stdout(data: bytes) -> None:
-    """Write all of `data` to stdout, past Python's buffers: what a dead terminal refused is not tried again at exit."""
-    rest = memoryview(data)
-    try:
-        while rest:
-            rest = rest[os.write(sys.stdout.fileno(), rest) :]
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise write_error(error) from error
-
-
-def window_size() -> tuple[int, int]:
-    """Columns and rows of the terminal at stdout, as they are now."""
-    try:
-        columns, rows = os.get_terminal_size(sys.stdout.fileno())
-    except (OSError, ValueError):
-        return _USUAL_SIZE
-    return columns or _USUAL_SIZE[0], rows or _USUAL_SIZE[1]
-
-
-def _takes_text() -> bool:
-    """Whether a write to stdout would not wait."""
-    try:
-        return bool(select.select([], [sys.stdout], [], 0)[1])
-    except (OSError, ValueError):
-        return False
-
-
-def _reflows() -> bool:
-    """All but xterm and GNU Screen wrap rows anew when the window gets narrower."""
-    return "TMUX" in os.environ or not os.environ.keys() & {"XTERM_VERSION", "STY"}

@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from functools import cache
 
 from markdown_it import MarkdownIt
-from markdown_it.rules_core import StateCore, inline, text_join
+from markdown_it.rules_core import StateCore, text_join
+from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
 LISTS = ("bullet_list_open", "ordered_list_open")
 _CLOSED_BY_BLANK = ("paragraph_open", "heading_open", "blockquote_open", "table_open")
 # An unfinished last line of these could still become a rule, a heading, an item or a fence; it would only flicker.
 _UNDECIDED = re.compile(r"[ \t]*(?:[-=*_+#>`~|: \t]+|\d{1,9}[.)]?)")
+
+_FORMULA = re.compile(r"\\\(.+?\\\)|\\\[.+?\\\]", re.DOTALL)
+_LONGEST_PARAGRAPH = 20_000  # characters; some nonsense takes markdown-it quadratic time
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +62,15 @@ class _Fence:
 
 @cache
 def parser() -> MarkdownIt:
-    """CommonMark with tables; without HTML, which would swallow `<int>`, and references, which act backwards."""
+    """CommonMark with tables; without HTML, which would swallow `<int>`, and references, which change earlier blocks."""
     rules = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+    rules.inline.ruler.before("escape", "formula", _formula)
     return rules.disable(["reference", "html_block", "html_inline"])
 
 
 def pieces_of(text: str) -> list[Piece]:
     """The pieces of a whole text, by one parse."""
-    return list(_pieces(parser().parse(text), None))
+    return list(_pieces(_parsed(text), None))
 
 
 class MarkdownStream:
@@ -89,7 +94,7 @@ class MarkdownStream:
         """The pieces of what was not final yet."""
         source, self._source = self._source, ""
         if self._fence is None:
-            return list(_pieces(parser().parse(source), self._next_item))
+            return list(_pieces(_parsed(source), self._next_item))
         last = [] if self._fence.closing.fullmatch(source) else [source]
         return [self._code(last)]
 
@@ -99,7 +104,7 @@ class MarkdownStream:
         undecided = _UNDECIDED.fullmatch(self._source, start)
         if self._fence is not None:
             return [] if undecided and "`~".find(self._source.strip()[:1]) >= 0 else [self._code([self._source])]
-        return list(_pieces(parser().parse(self._source[:start] if undecided else self._source), self._next_item))
+        return list(_pieces(_parsed(self._source[:start] if undecided else self._source), self._next_item))
 
     def _take_code(self, pieces: list[Piece]) -> bool:
         """Pass the complete lines of the open fence on; whether it was closed."""
@@ -176,11 +181,32 @@ def _block_tokens(source: str) -> list[Token]:
     return tokens
 
 
+def _parsed(source: str) -> list[Token]:
+    return _with_inlines(_block_tokens(source))
+
+
 def _with_inlines(tokens: list[Token]) -> list[Token]:
-    state = StateCore("", parser(), {}, tokens)
-    inline(state)
-    text_join(state)
+    """Parse what stands within the lines of blocks; text that is longer than any sensible paragraph stays as it is."""
+    for token in tokens:
+        if token.type == "inline":
+            token.children = []
+            if len(token.content) > _LONGEST_PARAGRAPH:
+                token.children = [Token("verbatim", "", 0, content=token.content)]
+            else:
+                parser().inline.parse(token.content, parser(), {}, token.children)
+    text_join(StateCore("", parser(), {}, tokens))
     return tokens
+
+
+def _formula(state: StateInline, silent: bool) -> bool:
+    r"""The parser's rule for `\(...\)` and `\[...\]`, which models write around TeX: all of it stays as it is."""
+    found = _FORMULA.match(state.src, state.pos)
+    if found is None:
+        return False
+    if not silent:
+        state.push("verbatim", "", 0).content = found.group()
+    state.pos = found.end()
+    return True
 
 
 def blocks(tokens: Iterable[Token], level: int = 0) -> Iterator[list[Token]]:

@@ -87,8 +87,10 @@ class MarkdownWriter:
 
     def _codes(self, line: Text) -> str:
         """A line with its styles as codes. Here everything is made harmless once more, whatever drew it."""
-        if self._styling == "none":
+        if self._styling == "none" or not (line.spans or line.style):
             return _harmless(line.plain)
+        if not line.spans:
+            line.stylize(line.style)
         codes = []
         for segment in line.render(console()):
             style = segment.style or Style.null()

@@ -41,16 +41,19 @@ class Painter:
 
     def paint(self, committed: str, rows: list[Row], columns: int) -> None:
         """Put `committed`, whole lines, in the place of the old rows, and the new rows below."""
-        kept = _common(self._rows, rows) if not committed and columns == self._columns else 0
-        if not committed and kept == len(self._rows) == len(rows):
+        same_place = not committed and columns == self._columns
+        kept = _common(self._rows, rows) if same_place else 0
+        if same_place and kept == len(self._rows) == len(rows):
             return
-        added = self._added(kept, rows, columns)
-        if added is None:
-            painted = f"{_WRAP_OFF}{_joined(rows[kept:])}{_WRAP_ON}" if rows[kept:] else ""
-            added = f"{self._erased(kept, columns)}{committed}{painted}"
+        if len(rows) < len(self._rows):
+            kept = max(min(kept, len(rows) - 1), 0)  # the cursor has to come to the end of the last row
+        added = self._added(kept, rows) if same_place else None
+        if added is not None:
+            codes = f"{_WRAP_OFF}{added}{_WRAP_ON}"
         else:
-            added = f"{_WRAP_OFF}{added}{_WRAP_ON}"
-        self._frame(f"{added}{_END}", rows, columns)
+            painted = f"{_WRAP_OFF}{_joined(rows[kept:])}{_WRAP_ON}" if rows[kept:] else ""
+            codes = f"{self._erased(kept, columns)}{committed}{painted}"
+        self._frame(f"{codes}{_END}", rows, columns)
 
     def finish(self, committed: str, columns: int) -> None:
         """Put `committed` in the place of the rows and leave the terminal as a shell expects it."""
@@ -60,14 +63,14 @@ class Painter:
         """Leave the rows where they are: someone else wrote to the terminal since, and the cursor is in a new line."""
         self._rows = []
 
-    def _added(self, kept: int, rows: list[Row], columns: int) -> str | None:
+    def _added(self, kept: int, rows: list[Row]) -> str | None:
         """What goes on where the cursor is, if that is all that is new."""
         if not self._rows or self._torn or len(rows) < len(self._rows):
             return None
         if kept == len(self._rows):
             return "\n" + _joined(rows[kept:])
         last = self._rows[-1]
-        if kept == len(self._rows) - 1 and last.cells < columns and rows[kept].codes.startswith(last.codes):
+        if kept == len(self._rows) - 1 and last.cells < self._columns and rows[kept].codes.startswith(last.codes):
             return _joined(rows[kept:])[len(last.codes) :]
         return None
 

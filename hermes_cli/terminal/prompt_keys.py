@@ -1,7 +1,7 @@
 """The keys of the prompt that differ from those of any line editor."""
 
-import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
 from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.application.current import get_app
@@ -12,35 +12,48 @@ from prompt_toolkit.filters import Condition, emacs_mode, has_focus, has_selecti
 from prompt_toolkit.key_binding import KeyBindings, KeyPress, KeyPressEvent
 from prompt_toolkit.keys import Keys
 
-from hermes_cli.terminal import multi_line
+from hermes_cli.terminal import keyboard, multi_line
 from hermes_cli.terminal.folded_text import FoldedTexts
 
 LEAVE_HINT = "Ctrl-D leaves"
 _EMPTY = Condition(lambda: not get_app().current_buffer.text)
 
 
-def prompt_keys(
-    folded: FoldedTexts, edited: Callable[[str], str | None], say: Callable[[str], None], stop: Callable[[], None]
-) -> KeyBindings:
-    """The bindings. `edited` lets the user edit a text elsewhere, `say` shows a hint, `stop` returns to the shell."""
+class Editing(Protocol):
+    """What the keys act on beside the line."""
+
+    folded: FoldedTexts
+    in_editor: bool
+
+    def edited(self, text: str) -> str | None:
+        """`text` after the user's own editor; None if nothing came of it."""
+
+    def say(self, hint: str) -> None:
+        """Show a hint until the next key."""
+
+
+def prompt_keys(prompt: Editing) -> KeyBindings:
+    """The bindings."""
     keys = KeyBindings()
     here = has_focus(DEFAULT_BUFFER)
     keys.add("enter", filter=here)(_enter)
     keys.add("c-j", filter=here)(_new_line)
     # In vi mode Escape has its own meaning, and would come late if something could follow it.
     keys.add("escape", "enter", filter=here & emacs_mode)(_new_line)
-    editing = _in_editor(folded, edited)
+    editing = _in_editor(prompt)
     keys.add("c-x", "c-e", filter=here & ~has_selection)(editing)
     keys.add("c-g", filter=here & ~has_selection)(editing)
     keys.add("v", filter=here & vi_navigation_mode & ~has_selection)(editing)
 
     @keys.add(Keys.BracketedPaste, filter=here)
     def paste(event: KeyPressEvent) -> None:
-        event.current_buffer.insert_text(folded.pasted(event.data))
+        event.current_buffer.insert_text(prompt.folded.pasted(event.data))
 
     @keys.add("c-c", filter=here)
     @keys.add("<sigint>")
     def clear(event: KeyPressEvent) -> None:
+        if prompt.in_editor:
+            return
         buffer = event.app.layout.get_buffer_by_name(DEFAULT_BUFFER)
         event.app.layout.focus(DEFAULT_BUFFER)
         if buffer and buffer.text:
@@ -48,7 +61,7 @@ def prompt_keys(
             buffer.cancel_completion()
             buffer.document = Document()
         else:
-            say(LEAVE_HINT)
+            prompt.say(LEAVE_HINT)
 
     @keys.add("c-d", filter=here & _EMPTY)
     def leave(event: KeyPressEvent) -> None:
@@ -57,19 +70,16 @@ def prompt_keys(
 
     @keys.add("c-z")
     def suspend(event: KeyPressEvent) -> None:
-        run_in_terminal(stop)
+        run_in_terminal(keyboard.stop)
 
     return keys
 
 
 def _enter(event: KeyPressEvent) -> None:
-    """Send, or what else Enter means here: take the chosen completion, or go on in a new line."""
+    """Send, or go on in a new line."""
     buffer = event.current_buffer
-    chosen = buffer.complete_state and buffer.complete_state.current_completion
     if _more_waits(event):
         buffer.insert_text("\n")
-    elif chosen:
-        buffer.complete_state = None
     elif buffer.document.is_cursor_at_the_end and multi_line.goes_on(buffer.text):
         _set(buffer, multi_line.with_line_break(buffer.text))
     elif buffer.text.strip():
@@ -91,18 +101,17 @@ def _is_text(key: KeyPress) -> bool:
     )
 
 
-def _in_editor(folded: FoldedTexts, edited: Callable[[str], str | None]) -> Callable[[KeyPressEvent], None]:
+def _in_editor(prompt: Editing) -> Callable[[KeyPressEvent], None]:
     def open_editor(event: KeyPressEvent) -> None:
         buffer = event.current_buffer
 
         async def edit() -> None:
-            text = await run_in_terminal(lambda: edited(folded.unfolded(buffer.text)), in_executor=True)
+            text = await run_in_terminal(lambda: prompt.edited(prompt.folded.unfolded(buffer.text)), in_executor=True)
             if text is not None:
                 buffer.save_to_undo_stack()
-                _set(buffer, folded.shown(text))
+                _set(buffer, prompt.folded.shown(text))
 
-        task: asyncio.Task[None] = event.app.create_background_task(edit())
-        del task  # the application holds it
+        event.app.create_background_task(edit())
 
     return open_editor
 

@@ -13,6 +13,7 @@ from prompt_toolkit.utils import get_cwidth
 from hermes_cli.terminal.folded_text import FoldedTexts, has_fold
 from hermes_cli.terminal.sanitize import for_terminal
 
+_TAB = " " * 4
 Status = list[tuple[str, str]] | str
 
 STYLE = Style.from_dict(
@@ -61,7 +62,7 @@ def screen_on(stream: TextIO) -> Screen:
 
 
 class ShowLabels(Processor):
-    """Shows each character that stands for folded text as its label."""
+    """Shows each character that stands for folded text as its label, and a tab as spaces."""
 
     def __init__(self, folded: FoldedTexts) -> None:
         self._folded = folded
@@ -69,17 +70,19 @@ class ShowLabels(Processor):
     def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
         """The line with labels, and where each of its characters is now."""
         fragments = transformation_input.fragments
-        if not has_fold(transformation_input.document.lines[transformation_input.lineno]):
+        line = transformation_input.document.lines[transformation_input.lineno]
+        if "\t" not in line and not has_fold(line):
             return Transformation(fragments)
         shown: StyleAndTextTuples = []
         places, sources = [], []
         width = 0
         for source, (style, character, *_) in enumerate(explode_text_fragments(fragments)):
             label = self._folded.label(character)
-            shown.append((f"{style} class:folded" if label else style, label or character))
+            text = label or (_TAB if character == "\t" else character)
+            shown.append((f"{style} class:folded" if label else style, text))
             places.append(width)
-            width += len(label or character)
-            sources += [source] * len(label or character)
+            width += len(text)
+            sources += [source] * len(text)
         return Transformation(
             shown,
             source_to_display=lambda at: places[at] if at < len(places) else width + at - len(places),

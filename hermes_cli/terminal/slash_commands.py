@@ -85,16 +85,25 @@ TABLE = (
 def parse(line: str) -> tuple[Command, str] | str:
     """A command with its argument, or the text to send. Raises UsageError for a command that is not there.
 
-    `//` at the start sends a text that begins with one slash; a path is text.
+    `//` at the start sends a text that begins with one slash; a path is text, unless it reads like a command.
     """
     if not line.startswith(SLASH) or not line[1:].strip():
         return line
     if line.startswith(SLASH * 2):
         return line[1:]
     first, *rest = line.split(maxsplit=1)
-    if SLASH in first[1:] or Path(first).exists():
+    if SLASH in first[1:]:
         return line
-    return named(first[1:]), rest[0].strip() if rest else ""
+    try:
+        command = named(first[1:])
+    except UsageError:
+        if Path(first).exists():
+            return line
+        raise
+    argument = rest[0].strip() if rest else ""
+    if argument and not command.argument:
+        raise UsageError(f"/{command.name} takes no argument", "// at the start sends the line as text")
+    return command, argument
 
 
 def named(name: str) -> Command:

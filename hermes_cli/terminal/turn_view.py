@@ -88,8 +88,7 @@ def stats_line(finished: Finished, context_length: int) -> str:
 
 def window_use(finished: Finished, context_length: int) -> str:
     """How much of the window is taken: `ctx 3.1k/16k`."""
-    used = finished.usage.prompt_tokens + finished.usage.completion_tokens
-    return f"ctx {thousands(used)}/{thousands(context_length)}"
+    return f"ctx {thousands(finished.window_tokens)}/{thousands(context_length)}"
 
 
 def tokens_per_second(finished: Finished) -> float:

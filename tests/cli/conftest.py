@@ -2,11 +2,12 @@
 
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import pexpect
+import pyte
 import pytest
 from gguf import GGUFReader
 
@@ -94,6 +95,111 @@ def on_terminal(tmp_path: Path) -> Iterator[OnTerminal]:
     yield run
     for child in children:
         child.close(force=True)
+
+
+class Screen:
+    """The program on a pseudo-terminal, seen and typed at as by a person: what an emulated screen shows counts."""
+
+    def __init__(
+        self, command: list[str], folder: Path, changes: Mapping[str, str | None], size: tuple[int, int]
+    ) -> None:
+        environment = child_environment({"TERM": "xterm-256color", "CI": None, **changes})
+        self.child = pexpect.spawn(
+            command[0],
+            command[1:],
+            env=environment,
+            cwd=str(folder),
+            timeout=60,
+            dimensions=size,  # type: ignore[arg-type]
+        )
+        rows, columns = size
+        self._screen = pyte.HistoryScreen(columns, rows, history=5000, ratio=0.001)
+        self._screen.write_process_input = self.child.send  # the emulator answers what the program asks
+        self._stream = pyte.ByteStream(self._screen)
+
+    @property
+    def lines(self) -> list[str]:
+        """All lines from the first that scrolled away to the last one, without trailing space."""
+        scrolled = ["".join(row[column].data for column in sorted(row)).rstrip() for row in self._screen.history.top]
+        return scrolled + [line.rstrip() for line in self._screen.display]
+
+    @property
+    def text(self) -> str:
+        """The lines as one text, without the empty ones at the end."""
+        return "\n".join(self.lines).rstrip()
+
+    def type(self, keys: str | bytes) -> None:
+        """Press keys: `\\r` is Enter."""
+        self.child.send(keys)
+
+    def wait(self, seen: Callable[[], bool], what: str) -> None:
+        """Follow the output until `seen`."""
+        until = time.monotonic() + 60
+        while not seen():
+            assert time.monotonic() < until, f"{what} never came:\n{self.text}"
+            try:
+                self._stream.feed(self.child.read_nonblocking(1 << 16, timeout=0.2))
+            except pexpect.TIMEOUT:
+                continue
+            except pexpect.EOF:
+                assert seen(), f"the program ended without {what}:\n{self.text}"
+
+    def shows(self, text: str, times: int = 1) -> None:
+        """Wait until `text` is on the screen, or above it, so many times."""
+        self.wait(lambda: self.text.count(text) >= times, repr(text))
+
+    def prompt(self) -> None:
+        """Wait for an empty prompt with the cursor in it."""
+        empty = ("> ", "> Send a message (/help)")
+        row = lambda: self._screen.display[self._screen.cursor.y]  # noqa: E731
+        self.wait(lambda: self._screen.cursor.x == 2 and row().rstrip().ljust(2) in empty, "a prompt")
+
+    def say(self, message: str) -> None:
+        """Type a message at an empty prompt, and send it."""
+        self.prompt()
+        self.type(f"{message}\r")
+        self.wait(lambda: f"> {message}"[:60] in self.text, f"{message} on the screen")
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Give the window another size."""
+        self._screen.resize(rows, columns)
+        self.child.setwinsize(rows, columns)
+
+    def ended(self) -> int | None:
+        """Follow the output to its end; the exit code."""
+        while True:
+            try:
+                self._stream.feed(self.child.read(1 << 16))
+                if not self.child.isalive():
+                    break
+            except pexpect.EOF:
+                break
+        self.child.close()
+        code: int | None = self.child.exitstatus
+        return code
+
+
+class OnScreen(Protocol):
+    """Starts the program on a screen of its own, by `script` in bash, where it is `"$@"`, if one is given."""
+
+    def __call__(
+        self, *args: str | Path, script: str = "", size: tuple[int, int] = (40, 100), **changes: str | None
+    ) -> Screen: ...
+
+
+@pytest.fixture
+def on_screen(tmp_path: Path) -> Iterator[OnScreen]:
+    """`hermes` on a screen, in an empty folder."""
+    screens: list[Screen] = []
+
+    def run(*args: str | Path, script: str = "", size: tuple[int, int] = (40, 100), **changes: str | None) -> Screen:
+        shell = ["bash", "-mc", script, "bash"] if script else []
+        screens.append(Screen([*shell, *hermes_command(*args)], tmp_path, changes, size))
+        return screens[-1]
+
+    yield run
+    for screen in screens:
+        screen.child.close(force=True)
 
 
 def answering(child: "subprocess.Popen[bytes]") -> None:

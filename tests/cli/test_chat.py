@@ -1,194 +1,333 @@
-"""`hermes chat` on a real pseudo-terminal and in a pipe."""
+"""`hermes chat` on a screen and in a pipe."""
 
 import os
 import re
+import signal
 import time
 from pathlib import Path
 
-import pexpect
 import pytest
 
-from tests.cli.conftest import OnTerminal, assert_failed, exit_code
-from tests.conftest import Hermes, child_environment, hermes_command
+from hermes_cli import paths
+from hermes_cli.store.saved_session import read_session
+from hermes_cli.store.session_files import latest_session
+from tests.cli.conftest import OnScreen, Screen, assert_failed
+from tests.conftest import Hermes
 
 NAME, NAME_ANSWER = "My name is Alice.", "Nice to meet you, Alice!"
 RECALL, RECALL_ANSWER = "What is my name?", "Your name is Alice."
-PROMPT = "\n> "
+SUM, SUM_ANSWER = "What is 2 plus 3?", "2 plus 3 is 5."
 GREEDY_CHAT = ("chat", "-m", "demo", "-t", "0")
+CTRL_C, CTRL_D, CTRL_Z = "\x03", "\x04", "\x1a"
 
 
-def test_a_chat_remembers_and_ctrl_d_leaves(on_terminal: OnTerminal) -> None:
-    child = on_terminal("chat", "-m", "demo", "-t", "0")
-    child.expect(re.escape("Ctrl-D leaves"))
-    for question, answer in ((NAME, NAME_ANSWER), (RECALL, RECALL_ANSWER)):
-        child.expect_exact(PROMPT)
-        child.sendline(question)
-        child.expect_exact(answer)
-    child.expect_exact(PROMPT)
-    child.sendeof()
-    assert exit_code(child) == 0
+def leave(screen: Screen) -> None:
+    """Ctrl-D at an empty prompt, and the chat ends well."""
+    screen.prompt()
+    screen.type(CTRL_D)
+    assert screen.ended() == 0
 
 
-def test_ctrl_c_stops_the_answer_and_the_chat_goes_on(on_terminal: OnTerminal, endless_path: Path) -> None:
-    child = on_terminal("chat", "-m", endless_path)
-    for _ in range(2):
-        child.expect_exact(PROMPT)
-        child.sendline("Tell me something.")
-        child.expect_exact("Tell me something.\r\n")
-        child.expect(r"\S")
-        child.sendintr()
-    child.expect_exact(PROMPT)
-    child.sendeof()
-    assert exit_code(child) == 0
+def test_a_chat_greets_remembers_tells_how_to_come_back_and_ctrl_d_leaves(on_screen: OnScreen) -> None:
+    screen = on_screen(*GREEDY_CHAT)
+    screen.say(NAME)
+    screen.shows(NAME_ANSWER)
+    screen.say(RECALL)
+    screen.shows(RECALL_ANSWER)
+    leave(screen)
+    greeting, session = screen.lines[:2]
+    assert greeting == "hermes · demo"
+    found = re.fullmatch(r"session (\S+) · /help", session)
+    assert found and screen.text.endswith(f"Saved. Resume: hermes chat --session {found[1]}")
+    assert len(re.findall(r"^\d+ tok · [\d.]+ tok/s · first [\d.]+ s · ctx \d+/4.1k$", screen.text, re.M)) == 2
 
 
-def test_ctrl_c_at_the_prompt_says_how_to_leave(on_terminal: OnTerminal) -> None:
-    child = on_terminal("chat", "-m", "demo", "-t", "0")
-    child.expect_exact(PROMPT)
-    child.send("half a line")
-    child.sendintr()
-    child.expect_exact("Ctrl-D leaves")
-    child.expect_exact(PROMPT)
-    child.sendline("What is 2 plus 3?")
-    child.expect_exact("2 plus 3 is 5.")
-    child.sendeof()
-    assert exit_code(child) == 0
+def test_the_line_below_the_prompt_tells_the_window_and_the_speed(on_screen: OnScreen) -> None:
+    screen = on_screen(*GREEDY_CHAT)
+    screen.shows("Hermes demo model · ctx 4.1k")
+    screen.say(SUM)
+    screen.wait(lambda: bool(re.search(r"^Hermes demo model · ctx \d+/4.1k · [\d.]+ tok/s$", screen.text, re.M)), "it")
+    leave(screen)
 
 
-def test_a_message_too_long_for_the_window_costs_only_its_turn(on_terminal: OnTerminal) -> None:
-    child = on_terminal("chat", "-m", "demo", "-t", "0", "--ctx", "512")
-    child.expect_exact(PROMPT)
-    child.sendline("qx " * 1000)
-    child.expect(r"error: .*the prompt has [\d,]+ tokens, the window 512")
-    child.expect("hint: ")
-    child.expect_exact(PROMPT)
-    child.sendline(NAME)
-    child.expect_exact(NAME_ANSWER)
-    child.expect_exact(PROMPT)
-    child.sendline("qx " * 1000)
-    child.expect_exact("start a new chat, or ")
-    child.expect_exact(PROMPT)
-    child.sendeof()
-    assert exit_code(child) == 0
+def test_ctrl_c_stops_the_answer_keeps_its_part_and_the_chat_goes_on(on_screen: OnScreen, endless_path: Path) -> None:
+    screen = on_screen("chat", "-m", endless_path, "-t", "0")
+    for times in (1, 2):
+        screen.say("Tell me something.")
+        time.sleep(0.3)
+        screen.type(CTRL_C)
+        screen.shows("stopped: /continue goes on, /regen answers anew", times)
+    leave(screen)
+    path = latest_session()
+    assert path
+    turns = read_session(path).conversation.turns
+    assert [turn.answer.finish_reason for turn in turns] == ["cancelled", "cancelled"]
+    assert all(turn.answer.content for turn in turns)
 
 
-def test_attached_files_wait_for_a_turn_that_succeeds(on_terminal: OnTerminal, tmp_path: Path) -> None:
+def test_ctrl_c_at_the_prompt_clears_the_line_and_then_says_how_to_leave(on_screen: OnScreen) -> None:
+    screen = on_screen(*GREEDY_CHAT)
+    screen.prompt()
+    screen.type("half a line")
+    screen.shows("half a line")
+    screen.type(CTRL_C)
+    screen.prompt()
+    screen.type(CTRL_C)
+    screen.shows("Ctrl-D leaves")
+    screen.say(SUM)
+    screen.shows(SUM_ANSWER)
+    leave(screen)
+
+
+def test_a_message_too_long_for_the_window_costs_only_its_turn(on_screen: OnScreen) -> None:
+    screen = on_screen(*GREEDY_CHAT, "--ctx", "512")
+    screen.prompt()
+    screen.type(f"{'qx ' * 1000}\r")
+    screen.wait(lambda: bool(re.search(r"error: .*the prompt has [\d,]+ tokens, the window 512", screen.text)), "it")
+    screen.shows("hint: ")
+    screen.say(NAME)
+    screen.shows(NAME_ANSWER)
+    screen.prompt()
+    screen.type(f"{'qx ' * 1000}\r")
+    screen.shows("begin anew with /clear, or ")
+    leave(screen)
+
+
+def test_turns_that_would_leave_the_window_are_named_before_and_enter_sends(on_screen: OnScreen) -> None:
+    screen = on_screen(*GREEDY_CHAT, "--ctx", "128")
+    number = 0
+    while "the window is full" not in screen.text:
+        number += 1
+        question = f"What is {number} plus 3?"
+        screen.say(question)
+        screen.shows("the window is full" if number == 4 else f"{number} plus 3 is {number + 3}.")
+    screen.shows("this would leave out turn 1 (")
+    screen.shows("/compact sums up instead, /pin N keeps a turn")
+    screen.wait(lambda: screen.text.count(f"> {question}") == 2, "the message, back in the prompt")
+    screen.type("\r")
+    screen.shows("left out of the window: turn 1 (")
+    screen.shows(f"{number} plus 3 is {number + 3}.")
+    leave(screen)
+
+
+def test_attached_files_wait_for_a_turn_that_succeeds(on_screen: OnScreen, tmp_path: Path) -> None:
     (tmp_path / "long.txt").write_text("qx " * 1000)
-    child = on_terminal("chat", "-m", "demo", "-t", "0", "--ctx", "512", "-f", "long.txt")
-    for _ in range(2):
-        child.expect_exact(PROMPT)
-        child.sendline(NAME)
-        child.expect(r"error: .*the prompt has [\d,]+ tokens, the window 512")
-    child.expect_exact(PROMPT)
-    child.sendeof()
-    assert exit_code(child) == 0
+    screen = on_screen(*GREEDY_CHAT, "--ctx", "512", "-f", "long.txt")
+    for times in (1, 2):
+        screen.say(NAME)
+        screen.shows("tokens, the window 512", times)
+    leave(screen)
 
 
-def test_ctrl_c_twice_while_a_prompt_is_read_costs_neither_the_chat_nor_its_files(
-    on_terminal: OnTerminal, wide_path: Path, tmp_path: Path
+def test_ctrl_c_while_a_prompt_is_read_costs_neither_the_chat_nor_its_files(
+    on_screen: OnScreen, wide_path: Path, long_text_path: Path
 ) -> None:
-    (tmp_path / "long.txt").write_text("one two three four five six seven " * 1200)
-    child = on_terminal("chat", "-m", wide_path, "--ctx", "32768", "--threads", "1", "-f", "long.txt")
-    for _ in range(2):
-        child.expect_exact(PROMPT)
-        child.sendline("Hi")
-        child.expect(r"reading prompt (\d+\.\dk) tok")
-        child.sendintr()
+    screen = on_screen("chat", "-m", wide_path, "--ctx", "32768", "--threads", "1", "-f", long_text_path)
+    for times in (1, 2):
+        screen.say("Hi")
+        screen.wait(lambda: bool(re.search(r"reading prompt \d+\.\dk tok", screen.text)), "the reading")
+        screen.type(CTRL_C)
         time.sleep(0.005)
-        child.sendintr()
-    child.expect_exact(PROMPT)
-    child.sendeof()
-    assert exit_code(child) == 0
+        screen.type(CTRL_C)
+        screen.shows("\nstopped\n", times)
+    leave(screen)
 
 
-def test_a_byte_that_is_no_character_costs_nothing(on_terminal: OnTerminal) -> None:
-    child = on_terminal("chat", "-m", "demo", "-t", "0", PYTHONIOENCODING="utf-8:strict")
-    child.expect_exact(PROMPT)
-    child.setecho(False)  # pexpect itself stumbles over this byte
-    os.write(child.child_fd, b"caf\xe9\n")
-    child.expect_exact(PROMPT)
-    child.sendline(NAME)
-    child.expect_exact(NAME_ANSWER)
-    child.sendeof()
-    assert exit_code(child) == 0
+def test_what_is_typed_during_an_answer_is_not_in_it_and_waits_for_the_prompt(
+    on_screen: OnScreen, endless_path: Path
+) -> None:
+    screen = on_screen("chat", "-m", endless_path, "-t", "0")
+    screen.say("Go")
+    time.sleep(0.3)
+    screen.type("typed ahead")
+    time.sleep(0.2)
+    screen.type(CTRL_C)
+    screen.shows("> typed ahead")
+    screen.type(CTRL_C)
+    leave(screen)
+    assert screen.text.count("typed ahead") == 0
 
 
-def test_with_stdout_in_a_pipe_only_answers_go_there(tmp_path: Path) -> None:
-    child = pexpect.spawn(
-        "bash",
-        ["-c", '"$@" | cat > answers; echo "code ${PIPESTATUS[0]}"', "bash", *hermes_command(*GREEDY_CHAT)],
-        env=child_environment({"TERM": "xterm"}),
-        cwd=str(tmp_path),
-        encoding="utf-8",
-        timeout=60,
-    )
-    for question in (NAME, RECALL):
-        child.expect_exact(PROMPT)
-        child.sendline(question)
-    child.expect_exact(PROMPT)
-    child.sendeof()
-    child.expect_exact("code 0")
-    child.close()
+def test_a_model_that_cannot_be_loaded_ends_the_chat_with_its_error(on_screen: OnScreen, tmp_path: Path) -> None:
+    (tmp_path / "broken.gguf").write_bytes(b"GGUF" + bytes(100))
+    screen = on_screen("chat", "-m", "broken.gguf")
+    assert screen.ended() == 1
+    assert screen.text.count("error: ") == 1 and screen.text.count("hint: ") == 1
+    assert "Traceback" not in screen.text
+
+
+def test_commands_answer_and_unknown_ones_are_not_sent(on_screen: OnScreen) -> None:
+    screen = on_screen(*GREEDY_CHAT)
+    screen.say("/xyzzy")
+    screen.shows("error: there is no command /xyzzy")
+    screen.say("/sys You are Captain Vex, a pirate.")
+    screen.shows("system prompt changed")
+    screen.say("Who are you?")
+    screen.shows("Captain Vex")
+    leave(screen)
+
+
+def test_a_session_goes_on_with_its_last_exchanges_recalled(on_screen: OnScreen, hermes: Hermes) -> None:
+    first = on_screen(*GREEDY_CHAT)
+    first.say(NAME)
+    first.shows(NAME_ANSWER)
+    leave(first)
+    second = on_screen("chat", "-c")
+    second.shows(f"> {NAME}")
+    second.shows(NAME_ANSWER)
+    second.say(RECALL)
+    second.shows(RECALL_ANSWER)
+    leave(second)
+    path = latest_session()
+    assert path and len(read_session(path).conversation.turns) == 2
+    asked = hermes("ask", "--session", path.stem, RECALL)
+    assert asked.out.decode() == f"{RECALL_ANSWER}\n"
+    assert len(read_session(path).conversation.turns) == 3
+
+
+def test_two_chats_on_one_session_do_not_mix(on_screen: OnScreen) -> None:
+    first = on_screen(*GREEDY_CHAT)
+    first.say(NAME)
+    first.shows(NAME_ANSWER)
+    first.prompt()
+    path = latest_session()
+    assert path
+    second = on_screen("chat", "-c", "-t", "0")
+    second.shows("this goes on in a copy")
+    second.say(RECALL)
+    second.shows(RECALL_ANSWER)
+    leave(second)
+    leave(first)
+    assert len(read_session(path).conversation.turns) == 1
+
+
+def test_the_window_may_become_tiny_while_an_answer_comes(on_screen: OnScreen, endless_path: Path) -> None:
+    screen = on_screen("chat", "-m", endless_path, "-t", "0")
+    screen.say("Go")
+    for rows, columns in ((10, 20), (2, 1), (30, 90)):
+        time.sleep(0.2)
+        screen.resize(rows, columns)
+    time.sleep(0.2)
+    screen.type(CTRL_C)
+    screen.shows("stopped: /continue")
+    leave(screen)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("answering", [False, True], ids=["at-the-prompt", "in-an-answer"])
+def test_a_signal_ends_the_chat_with_its_code_and_the_turn_is_saved(
+    on_screen: OnScreen, endless_path: Path, number: signal.Signals, answering: bool
+) -> None:
+    screen = on_screen("chat", "-m", endless_path, "-t", "0")
+    screen.prompt()
+    if answering:
+        screen.say("Go")
+        time.sleep(0.5)
+    screen.child.kill(number)
+    assert screen.ended() == 128 + number
+    assert "Traceback" not in screen.text
+    if answering:
+        path = latest_session()
+        assert path and read_session(path).conversation.turns[0].answer.finish_reason == "cancelled"
+
+
+@pytest.mark.parametrize("stop", ["at-the-prompt", "after-a-stopped-answer", "killed-in-an-answer"])
+def test_the_terminal_is_left_as_it_was(on_screen: OnScreen, stop: str, endless_path: Path, tmp_path: Path) -> None:
+    script = 'echo "before $(stty -g)"; "$@" & echo $! > pid; fg > /dev/null; echo "code $?"; echo "after $(stty -g)"'
+    screen = on_screen("chat", "-m", endless_path, script=script, size=(40, 250))
+    screen.prompt()
+    if stop != "at-the-prompt":
+        screen.say("Hi")
+        time.sleep(0.5)
+    if stop == "killed-in-an-answer":
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
+    else:
+        if stop == "after-a-stopped-answer":
+            screen.type(CTRL_C)
+            screen.shows("stopped: /continue")
+            screen.prompt()
+        screen.type(CTRL_D)
+    assert screen.ended() == 0
+    assert f"code {143 if stop == 'killed-in-an-answer' else 0}" in screen.lines
+    before, after = (line.split()[1] for line in screen.lines if line.startswith(("before ", "after ")))
+    assert before == after
+
+
+def test_ctrl_z_stops_the_program_in_an_answer_and_it_goes_on(on_screen: OnScreen, endless_path: Path) -> None:
+    script = '"$@" & fg; jobs -s; stty -a | grep -ow -- "-*echo"; fg; echo "code $?"'
+    screen = on_screen("chat", "-m", endless_path, script=script)
+    screen.say("Hi")
+    time.sleep(0.5)
+    screen.type(CTRL_Z)
+    screen.wait(lambda: "echo" in screen.lines, "the shell")
+    time.sleep(0.5)
+    screen.type(CTRL_C)
+    screen.shows("stopped: /continue")
+    screen.prompt()
+    screen.type(CTRL_D)
+    assert screen.ended() == 0 and "code 0" in screen.lines
+
+
+def test_with_stdout_in_a_file_only_answers_go_there(on_screen: OnScreen, tmp_path: Path) -> None:
+    screen = on_screen(*GREEDY_CHAT, script='"$@" > answers; echo "code $?"')
+    for times, question in enumerate((NAME, RECALL), 1):
+        screen.say(question)
+        screen.shows("tok/s · first", times)
+    screen.prompt()
+    screen.type(CTRL_D)
+    assert screen.ended() == 0 and "code 0" in screen.lines
     assert (tmp_path / "answers").read_text() == f"{NAME_ANSWER}\n{RECALL_ANSWER}\n"
 
 
-def told(child: "pexpect.spawn[str]", name: str) -> str:
-    """The word that the child prints after `name`."""
-    child.expect(rf"{name} (\S+)\r\n")
-    assert isinstance(child.match, re.Match)
-    return str(child.match[1])
+def test_a_dumb_terminal_gets_plain_lines(on_screen: OnScreen) -> None:
+    screen = on_screen(*GREEDY_CHAT, TERM="dumb")
+    screen.shows("\n>")
+    screen.type(f"{NAME}\r")
+    screen.shows(NAME_ANSWER)
+    screen.type(CTRL_D)
+    assert screen.ended() == 0
 
 
-@pytest.mark.parametrize("stopped", [False, True], ids=["at-the-prompt", "after-a-stopped-answer"])
-def test_the_terminal_is_left_as_it_was(stopped: bool, endless_path: Path) -> None:
-    script = 'echo "before $(stty -g)"; "$@"; echo "code $?"; echo "after $(stty -g)"'
-    child = pexpect.spawn(
-        "bash",
-        ["-c", script, "bash", *hermes_command("chat", "-m", endless_path)],
-        env=child_environment({"TERM": "xterm"}),
-        encoding="utf-8",
-        timeout=60,
-    )
-    before = told(child, "before")
-    child.expect_exact(PROMPT)
-    if stopped:
-        child.sendline("Hi")
-        child.expect_exact("Hi\r\n")
-        child.expect(r"\S")
-        child.sendintr()
-        child.expect_exact(PROMPT)
-    child.sendeof()
-    child.expect_exact("code 0")
-    assert told(child, "after") == before
-    child.close()
-
-
-def test_hermes_alone_chats_on_a_terminal_and_answers_in_a_pipe(hermes: Hermes, on_terminal: OnTerminal) -> None:
-    child = on_terminal()
-    child.expect_exact("no Hermes 3 model here")
-    child.expect_exact(PROMPT)
-    child.sendeof()
-    assert exit_code(child) == 0
+def test_hermes_alone_chats_on_a_terminal_and_answers_in_a_pipe(hermes: Hermes, on_screen: OnScreen) -> None:
+    screen = on_screen()
+    screen.shows("no Hermes 3 model here")
+    leave(screen)
     answered = hermes(stdin="Who are you?")
     assert (answered.code, answered.out.count(b"\n")) == (0, 1)
     assert answered.err.startswith("no Hermes 3 model here")
 
 
 def test_piped_lines_are_turns_and_only_the_answers_come_out(hermes: Hermes) -> None:
-    result = hermes("chat", "-m", "demo", "-t", "0", stdin=f"{NAME}\r\n\n  \n{RECALL}")
+    result = hermes(*GREEDY_CHAT, stdin=f"{NAME}\r\n\n  \n{RECALL}")
     assert (result.code, result.out.decode()) == (0, f"{NAME_ANSWER}\n{RECALL_ANSWER}\n")
+
+
+def test_commands_work_in_a_pipe_too(hermes: Hermes) -> None:
+    result = hermes(*GREEDY_CHAT, stdin=f"{NAME}\n/undo\n{RECALL}\n")
+    assert result.out.decode().startswith(f"{NAME_ANSWER}\n") and "Alice" not in result.out.decode().splitlines()[1]
+    assert result.err == 'taken back: 1 turn, from "My name is Alice."\n'
 
 
 def test_in_a_pipe_an_error_ends_the_chat_with_its_code(hermes: Hermes) -> None:
     lines = f"{NAME}\n{'word ' * 800}\n{RECALL}\n"
-    result = hermes("chat", "-m", "demo", "-t", "0", "--ctx", "512", stdin=lines)
+    result = hermes(*GREEDY_CHAT, "--ctx", "512", stdin=lines)
     assert result.out.decode() == f"{NAME_ANSWER}\n"
     result.out = b""
     assert_failed(result, 4, "tokens, the window 512")
 
 
+def test_no_save_leaves_no_file_and_the_setting_does_the_same(hermes: Hermes) -> None:
+    before = len(list(paths.sessions_folder().glob("*")))
+    assert hermes(*GREEDY_CHAT, "--no-save", stdin=NAME).code == 0
+    assert hermes(*GREEDY_CHAT, stdin=NAME, env={"HERMES_CLI_SAVE": "false"}).code == 0
+    assert hermes(*GREEDY_CHAT, stdin="\n").code == 0
+    assert len(list(paths.sessions_folder().glob("*"))) == before
+    assert hermes(*GREEDY_CHAT, stdin=NAME).code == 0
+    assert len(list(paths.sessions_folder().glob("*"))) == before + 1
+
+
 def test_a_system_prompt_holds_for_the_chat_and_files_go_into_the_first_message(hermes: Hermes, tmp_path: Path) -> None:
-    persona = hermes("chat", "-m", "demo", "-t", "0", "-s", "You are Mira, a pirate from Rome.", stdin="Who are you?")
+    persona = hermes(*GREEDY_CHAT, "-s", "You are Mira, a pirate from Rome.", stdin="Who are you?")
     assert persona.out == b"Hello! I am Mira, a pirate from Rome.\n"
     (tmp_path / "note.txt").write_text("colour = red\nsize = 31\n")
     question, options = "What is the name of the file?", ("-m", "demo", "-t", "0", "-f", tmp_path / "note.txt")

@@ -195,8 +195,8 @@ def test_edit_checks_what_was_written_and_opens_what_is_broken(
 
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "no TOML": (lambda file: file.write_text(NOT_TOML), "is not TOML: Invalid value (at line 3, column 9)"),
-    "a folder": (lambda file: file.mkdir(), "is a folder, not a file of settings"),
-    "endless": (lambda file: file.symlink_to("/dev/zero"), "is not a file of settings"),
+    "a folder": (lambda file: file.mkdir(), "is a folder, not a file"),
+    "endless": (lambda file: file.symlink_to("/dev/zero"), "is not a file of text"),
 }
 
 

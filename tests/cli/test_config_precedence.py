@@ -135,6 +135,23 @@ def test_a_preset_of_the_settings_that_cannot_be_used_names_where_it_is_set(herm
     assert hermes(*ask, "-p", "coder", env=env).code == 0
 
 
+@pytest.mark.parametrize(
+    ("text", "variable", "options", "saved"),
+    [
+        ("save = false\n", None, [], False),
+        ("save = false\n", "on", [], True),
+        ("save = false\n", "on", ["--no-save"], False),
+    ],
+)
+def test_a_switch(
+    hermes: Hermes, config: Path, tmp_path: Path, text: str, variable: str | None, options: list[str], saved: bool
+) -> None:
+    (config / "config.toml").write_text(text)
+    env = {"HERMES_CLI_SAVE": variable, "HERMES_CLI_DATA_DIR": str(tmp_path / "data")}
+    assert hermes("ask", "-m", "demo", "-t", "0", *options, SUM, env=env).out == SUM_ANSWER
+    assert bool(list(tmp_path.glob("data/sessions/*.jsonl"))) == saved
+
+
 def test_a_session_is_gone_on_with_in_one_way_only(hermes: Hermes, config: Path) -> None:
     result = hermes("ask", "-m", "demo", "-c", "--session", "x", "Hi")
     assert_failed(result, 2, "--continue and --session do not go together")

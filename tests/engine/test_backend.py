@@ -9,6 +9,7 @@ import pytest
 from hermes_cli.chat.events import Finished, GenerationEvent, PromptProgress, TextDelta
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
 from hermes_cli.engine import probe
+from hermes_cli.engine.kv_cache import LEAST_BATCH
 from hermes_cli.engine.local_backend import LoadOptions, LocalBackend, open_backend
 from hermes_cli.errors import ContextOverflow, EngineError, LoadCancelled, UsageError
 from tests.engine.answers import GREEDY, answer, assistant, user
@@ -122,10 +123,10 @@ def test_usage_counts_the_prompt_the_cache_and_the_answer(backend: LocalBackend)
     assert first.finished.usage.prompt_tokens <= second.cached_tokens < second.prompt_tokens
 
 
-def test_the_last_prompt_token_is_read_again_when_all_is_cached(backend: LocalBackend) -> None:
+def test_the_last_batch_of_a_prompt_is_read_again_when_all_is_cached(backend: LocalBackend) -> None:
     answer(backend, QUESTION)
     usage = answer(backend, QUESTION).finished.usage
-    assert usage.cached_tokens == usage.prompt_tokens - 1
+    assert usage.cached_tokens == usage.prompt_tokens - LEAST_BATCH
 
 
 def test_timings_come_in_order(backend: LocalBackend) -> None:

@@ -123,20 +123,6 @@ def test_a_folder_names_the_file_in_it(install: Install, tmp_path: Path) -> None
     assert refused(str(tmp_path)).hint == f"name a file in it: --model {tmp_path / 'a.gguf'}"
 
 
-def test_the_environment_names_the_model_where_the_command_does_not(
-    install: Install, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    install("Apple-7B", "Hermes-3-8B")
-    monkeypatch.setenv("HERMES_CLI_MODEL", "apple")
-    assert find_model(None).name == "Apple-7B"
-    assert find_model("hermes").name == "Hermes-3-8B"
-    monkeypatch.setenv("HERMES_CLI_MODEL", "")
-    assert find_model(None).name == "Hermes-3-8B"
-    monkeypatch.setenv("HERMES_CLI_MODEL", "gone")
-    with pytest.raises(ModelNotFound):
-        find_model(None)
-
-
 def test_a_folder_with_a_models_name_does_not_take_its_place(
     install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """Presets: the bundled ones, the format of a file and its faults, filling, and which file a name means."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -163,11 +164,17 @@ def test_a_faulty_file_says_what_is_wrong(write: Callable[..., None], text: str,
     assert "mine.md" in told and told.endswith("mend it: hermes presets edit mine")
 
 
-def test_a_binary_file_and_a_folder_are_told_apart(own: Path, write: Callable[..., None]) -> None:
+def test_what_is_no_text_is_told_at_once(own: Path, write: Callable[..., None]) -> None:
     write(b"\xff\xfe\x00GGUF")
-    assert "is not UTF-8 text" in message(lambda: find_preset("mine"))
+    assert "mine.md is not UTF-8 text: line 1" in message(lambda: find_preset("mine"))
+    write(b"---\ndescription: d\n---\n" + b"x" * (1 << 20))
+    assert "mine.md is larger than 1024 KiB" in message(lambda: find_preset("mine"))
     (own / "folder.md").mkdir()
-    assert "folder.md: Is a directory" in message(lambda: find_preset("folder"))
+    assert "folder.md is a folder, not a file" in message(lambda: find_preset("folder"))
+    os.mkfifo(own / "pipe.md")
+    (own / "endless.md").symlink_to("/dev/zero")
+    assert "pipe.md is not a file of text" in message(lambda: find_preset("pipe"))
+    assert "endless.md is not a file of text" in message(lambda: find_preset("endless"))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -195,6 +195,7 @@ WRONG = {
     "a section": ("[sampling]\ntop_k = 1", "there is no setting sampling", "see all: hermes config show"),
     "a section of a known name": ("[model]\nname = 'a'", "model cannot be {'name': 'a'}", "give a text"),
     "an unknown key": ("temprature = 1", "there is no setting temprature", "did you mean temperature?"),
+    "an endless key": (f"temperature{'e' * 50_000} = 1", "there is no setting temperatureeee", "hermes config"),
     "another case": ("Temperature = 1", "there is no setting Temperature", "did you mean temperature?"),
     "no quotes": ("color = always", "is not TOML: Invalid value (at line 1, column 9)", "a text stands in quotes"),
     "a key twice": ("ctx = 64\nctx = 65\n", "is not TOML: Cannot overwrite a value (at line 2", "hermes config edit"),
@@ -254,10 +255,10 @@ def test_files_that_are_none_are_refused_at_once(file: Path, tmp_path: Path) -> 
     target = tmp_path / "target"
     for make, message in (
         (lambda: file.mkdir(), "is a folder"),
-        (lambda: os.mkfifo(file), "is not a file of settings"),
+        (lambda: os.mkfifo(file), "is not a file of text"),
         (lambda: file.symlink_to(file), "cannot read"),
-        (lambda: file.symlink_to("/dev/zero"), "is not a file of settings"),
-        (lambda: file.write_bytes(b"#" * (1 << 20) + b"\n"), "is larger than 1 MiB"),
+        (lambda: file.symlink_to("/dev/zero"), "is not a file of text"),
+        (lambda: file.write_bytes(b"#" * (1 << 16) + b"\n"), "is larger than 64 KiB"),
         (lambda: file.write_bytes(b"ctx = 64\n\xff\xfe\x00GGUF"), "is not UTF-8 text: line 2"),
         (lambda: file.write_bytes(b"ctx = 64\n\x00"), "is not TOML"),
     ):

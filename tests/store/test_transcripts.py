@@ -102,7 +102,7 @@ def test_regenerating_and_undoing_lose_nothing(sessions: Path) -> None:
     assert (ids(saved.conversation.turns), list(saved.turns), saved.notices) == ([4], [1, 2, 3, 4], ())
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(data=st.data())
 def test_reading_gives_what_was_written(sessions: Path, data: st.DataObject) -> None:
     """Any sequence of the operations, against the same on a dictionary."""
@@ -422,18 +422,13 @@ def test_rivals_for_one_session_never_mix_their_lines(sessions: Path) -> None:
     command = [sys.executable, "-c", textwrap.dedent(RIVAL), str(path)]
     rivals = [subprocess.Popen([*command, name], env=child_environment()) for name in ("a", "b", "c")]
     assert [rival.wait(60) for rival in rivals] == [0, 0, 0]
-    written = 0
-    for file in sessions.iterdir():
-        saved = read_session(file)
-        assert saved.notices == () or saved.notices[0].endswith("left out") is False
-        origin = json.loads(file.read_bytes().split(b"\n", 1)[0]).get("forked_from")
-        assert all(len(record.turn.question) == 20_000 for record in list(saved.turns.values())[1:])
-        written += sum(record.turn.question != "first" for record in saved.turns.values()) if not origin else 0
-        if origin:
-            assert len(saved.conversation.turns) >= 4
-    in_the_first = written
-    forks = len(list(sessions.iterdir())) - 1
-    assert in_the_first == 3 * (45 - forks)
+    files = [read_session(file) for file in sessions.iterdir()]
+    assert [file.notices for file in files] == [()] * len(files)
+    new = {file.path: [said for said in file.conversation.turns if len(said.question) == 20_000] for file in files}
+    assert all(len(file.turns) == len(new[file.path]) + 1 for file in files)
+    # Each of the 45 rounds put its three turns into the first file, or into a fork of its own.
+    assert len(new.pop(path)) == 3 * (45 - len(new))
+    assert all(len(said) >= 3 for said in new.values())
 
 
 APPENDER = """
@@ -465,7 +460,7 @@ def killed_at(pause_s: float, question_characters: int) -> None:
             child.wait(pause_s)
         except subprocess.TimeoutExpired:
             child.send_signal(signal.SIGKILL)
-        finished = int(child.stdout.read().splitlines()[-1])
+        finished = int(["1", *child.stdout.read().splitlines()][-1])
     saved = read_session(path)
     turns = saved.conversation.turns
     assert finished <= len(turns) <= finished + 1
@@ -479,10 +474,10 @@ def killed_at(pause_s: float, question_characters: int) -> None:
     path.unlink()
 
 
-KILLS = int(os.environ.get("HERMES_CLI_TEST_KILLS", "12"))
+KILLS = int(os.environ.get("HERMES_CLI_TEST_KILLS", "8"))
 
 
 @pytest.mark.parametrize("run", range(KILLS))
 def test_every_saved_turn_survives_kill_9(sessions: Path, run: int) -> None:
     """Long turns make it likely that the kill comes in the middle of a write."""
-    killed_at(pause_s=0.003 * (run * 7 % 40), question_characters=(200, 1_000_000)[run % 2])
+    killed_at(pause_s=0.004 * (run * 7 % 40), question_characters=(200, 1_000_000)[run % 2])

@@ -1,6 +1,6 @@
 """The cutting of a growing text: every piece once, final, and the same whatever the text came in."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from hypothesis import given

@@ -3,10 +3,8 @@
 import re
 from collections.abc import Iterable
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.cells import cell_len
 
 from hermes_cli.terminal.markdown_stream import MarkdownStream
 from hermes_cli.terminal.markdown_writer import MarkdownWriter, Styling, render_markdown

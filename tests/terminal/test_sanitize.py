@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hermes_cli.terminal.sanitize import for_terminal, one_line
+from tests.terminal.markdown_documents import on_many_documents
 
 REORDERING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 INVISIBLE = "\u00ad\u061c\u2060\ufeff\u115f\u1160\u3164\uffa0"
@@ -24,16 +25,19 @@ def is_forbidden(character: str) -> bool:
     return control or tag or unicodedata.bidirectional(character) in REORDERING or character in INVISIBLE
 
 
+@on_many_documents
 @given(texts)
 def test_no_dangerous_character_is_left(text: str) -> None:
     assert [character for character in for_terminal(text) if is_forbidden(character)] == []
 
 
+@on_many_documents
 @given(texts, texts)
 def test_where_the_text_is_cut_makes_no_difference(first: str, second: str) -> None:
     assert for_terminal(first) + for_terminal(second) == for_terminal(first + second)
 
 
+@on_many_documents
 @given(texts)
 def test_cleaning_twice_changes_nothing_and_the_result_can_always_be_written(text: str) -> None:
     clean = for_terminal(text)
@@ -41,11 +45,13 @@ def test_cleaning_twice_changes_nothing_and_the_result_can_always_be_written(tex
     assert clean.encode("utf-8").decode("utf-8") == clean
 
 
+@on_many_documents
 @given(st.text(characters.filter(lambda character: not is_forbidden(character))))
 def test_harmless_text_stays_as_it_is(text: str) -> None:
     assert for_terminal(text) == text
 
 
+@on_many_documents
 @given(texts)
 def test_a_message_is_one_line_without_control_characters(text: str) -> None:
     line = one_line(text)

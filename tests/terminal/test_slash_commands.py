@@ -83,6 +83,7 @@ def test_what_is_text(line: str, text: str) -> None:
         ("/REGEN  temperature=0 ", "regen", "temperature=0"),
         ("/reg", "regen", ""),
         ("/bye", "exit", ""),
+        ("/sys x", "system", "x"),
         ("/?", "help", ""),
         ("/system You are\nBrinda.", "system", "You are\nBrinda."),
     ],
@@ -97,6 +98,7 @@ def test_what_is_a_command(line: str, name: str, argument: str) -> None:
     [
         ("/exitfoo", "there is no command /exitfoo", "did you mean /exit? // sends it as text"),
         ("/xyzzy", "there is no command /xyzzy", "/help lists them // sends it as text"),
+        ("/exit now", "/exit takes no argument", "// at the start sends the line as text"),
         ("/s", "/s could be /system or /set or /show or /stats or /sessions or /save", "type more of it"),
     ],
 )

@@ -82,4 +82,4 @@ def stats(chat: Chat, argument: str) -> None:
 def prompt(chat: Chat, argument: str) -> None:
     """Show the exact text the model reads, markers included."""
     if chat.ready():
-        console.lines(chat.session.backend.prompt_text(chat.session.conversation.messages))
+        console.lines(chat.session.prompt_text())

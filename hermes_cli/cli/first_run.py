@@ -1,0 +1,74 @@
+"""The offer of a real model where a chat would begin with the demo model."""
+
+import os
+import sys
+import time
+from contextlib import suppress
+
+import typer
+
+from hermes_cli import paths
+from hermes_cli.cli.session_list import size_text
+from hermes_cli.errors import HermesError
+from hermes_cli.terminal import console
+
+_EVERY_S = 24 * 3600.0
+
+
+def offer_model() -> None:
+    """Offer the recommended download, if there is no Hermes 3 here and somebody can answer; once a day if declined.
+
+    For a chat in which no model was named. Whatever the answer is, or however the download ends, the chat can begin.
+    """
+    if not _somebody_is_here() or _declined_lately():
+        return
+    from hermes_cli.models.find import best_hermes
+    from hermes_cli.models.hub import is_offline
+    from hermes_cli.models.recommend import needed_bytes, recommended
+    from hermes_cli.models.reference import CatalogReference
+
+    if best_hermes() or is_offline():
+        return
+    choice = recommended()
+    size, memory = choice.model.size_bytes(choice.quant), needed_bytes(choice.model, choice.quant)
+    question = (
+        f"No Hermes 3 here yet. Download {choice.model.title} {choice.quant} now "
+        f"({size_text(size)}, about {size_text(memory)} of memory)?"
+    )
+    if not _agreed(question):
+        _remember_declined()
+        return
+    from hermes_cli.cli.pull import download
+
+    try:
+        download(CatalogReference(choice.model, choice.quant))
+    except HermesError as problem:
+        console.error(problem)
+    except KeyboardInterrupt:
+        console.notice("the chat begins with the demo model")
+
+
+def _somebody_is_here() -> bool:
+    return "CI" not in os.environ and all(map(console.is_terminal, (sys.stdin, sys.stdout, sys.stderr)))
+
+
+def _agreed(question: str) -> bool:
+    try:
+        return typer.confirm(question, default=False, err=True)
+    except typer.Abort:  # Ctrl-C or Ctrl-D at the question
+        console.put("\n")
+        return False
+
+
+def _declined_lately() -> bool:
+    try:
+        age_s = time.time() - paths.offer_file().stat().st_mtime
+    except OSError:
+        return False
+    return 0 <= age_s < _EVERY_S
+
+
+def _remember_declined() -> None:
+    with suppress(OSError):
+        paths.cache_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+        paths.offer_file().touch(mode=0o600)

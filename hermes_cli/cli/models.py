@@ -1,0 +1,182 @@
+"""`hermes models`: what is here and what could be; look into a model, remove one."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hermes_cli import paths
+from hermes_cli.cli import model_list
+from hermes_cli.cli.session_list import size_text
+from hermes_cli.errors import UsageError
+from hermes_cli.terminal import console
+from hermes_cli.terminal.answer_output import StandardOutput
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hermes_cli.models.found_models import FoundModel
+    from hermes_cli.models.inspect import Inspected
+
+app = typer.Typer(
+    help="Models: list, look into, remove. To get one: hermes pull.",
+    rich_markup_mode=None,
+    invoke_without_command=True,
+)
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A name from `hermes models list`, or its beginning.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+@app.callback()
+def _alone(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        list_models()
+
+
+@app.command("list")
+def list_models(
+    everything: Annotated[bool, typer.Option("--all", help="Also what could be downloaded.")] = False,
+    json: Json = False,
+) -> None:
+    """List the models here: name, size, who keeps it, file. The one marked * answers where none is named."""
+    from hermes_cli.models.find import best_hermes
+    from hermes_cli.models.found_models import found_models
+
+    rows = model_list.rows(found_models(), best_hermes(), everything)
+    if json:
+        _write(model_list.as_json(rows))
+        return
+    on_terminal = console.is_terminal(sys.stdout)
+    _write(model_list.table(rows) if on_terminal else model_list.tab_separated(rows))
+    if on_terminal:
+        _tell_what_is_left()
+
+
+@app.command("show")
+def show(name: Name, json: Json = False) -> None:
+    """Tell where a model is and where it came from, or what of it could be downloaded."""
+    facts = model_list.offer(name) or model_list.facts(_found(name))
+    _write(model_list.json_text(facts) if json else model_list.lines(facts))
+
+
+@app.command("inspect")
+def inspect(
+    name: Annotated[str, typer.Argument(metavar="NAME|PATH|hf:...|URL", help="Here or elsewhere; it is not loaded.")],
+    json: Json = False,
+) -> None:
+    """Read a model's header, of one on the hub only that part, and tell the memory it takes."""
+    inspected = _inspected(name)
+    _write(model_list.json_text(model_list.inspected_facts(inspected)) if json else model_list.inspection(inspected))
+
+
+@app.command("rm")
+def remove(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A model that hermes pull downloaded.")] = None,
+    unfinished: Annotated[bool, typer.Option("--unfinished", help="The parts of stopped downloads.")] = False,
+    yes: Yes = False,
+) -> int:
+    """Remove a downloaded model. What other programs keep, and files of your own, stay."""
+    from hermes_cli.models import downloaded
+
+    if (name is None) != unfinished:
+        raise UsageError("name a model, or say --unfinished", "see what is here: hermes models list")
+    if name is None:
+        parts = downloaded.unfinished()
+        if not parts:
+            console.notice("there are no stopped downloads")
+            return 0
+        if not _agreed(parts, yes, "hermes models rm --unfinished --yes"):
+            return 1
+        for part in parts:
+            downloaded.remove_unfinished(part)
+        return 0
+    found = _removable(name)
+    if not _agreed(list(found.parts), yes, f"hermes models rm --yes {name}"):
+        return 1
+    for file in found.parts:
+        downloaded.remove(file)
+    return 0
+
+
+@app.command("path")
+def path(name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A model.")] = None) -> None:
+    """Print a model's file; without a name the folder of the models."""
+    from hermes_cli.models.find import find_model
+
+    _write(f"{find_model(name).path if name else paths.models_folder()}\n")
+
+
+def _found(name: str) -> "FoundModel":
+    """The model here of that name, the demo included. Raises ModelNotFound."""
+    from hermes_cli.models.find import DEMO_NAME, by_name, find_model
+    from hermes_cli.models.found_models import FoundModel
+
+    if name.lower() == DEMO_NAME:
+        return FoundModel(DEMO_NAME, paths.DEMO_MODEL, "bundled", None, (paths.DEMO_MODEL,))
+    if model_list.is_file(name):
+        spec = find_model(name)
+        return FoundModel(spec.name, spec.path, "own", None, (spec.path,))
+    return by_name(name)
+
+
+def _inspected(name: str) -> "Inspected":
+    from hermes_cli.errors import ModelNotFound
+    from hermes_cli.models import catalog
+    from hermes_cli.models.find import already_here
+    from hermes_cli.models.inspect import inspect_found, inspect_remote
+    from hermes_cli.models.reference import is_remote, reference
+    from hermes_cli.terminal.download_view import DownloadView
+
+    if not is_remote(name):
+        try:
+            return inspect_found(_found(name))
+        except ModelNotFound:
+            if not catalog.look_up(name):
+                raise
+    wanted = reference(name)
+    found = already_here(wanted)
+    if found:
+        return inspect_found(found)
+    view = DownloadView()
+    try:
+        return inspect_remote(wanted, view)
+    finally:
+        view.close()
+
+
+def _removable(name: str) -> "FoundModel":
+    """A model that `hermes pull` downloaded. Raises UsageError for any other."""
+    found = _found(name)
+    if found.origin != "pulled":
+        owner = {"bundled": "comes with the program", "own": "is a file of yours"}
+        why = owner.get(found.origin, f"is kept by {found.origin}")
+        raise UsageError(f"{found.name} {why} and is not removed", f"the file is {found.path}")
+    return found
+
+
+def _agreed(files: "list[Path]", yes: bool, without_asking: str) -> bool:
+    """Show what is to go and ask. Raises UsageError where nobody can answer."""
+    if yes:
+        return True
+    if not console.is_terminal(sys.stdin):
+        raise UsageError("nobody is here to confirm", f"remove without asking: {without_asking}")
+    for file in files:
+        size = file.stat().st_size if file.exists() else 0
+        console.notice(f"{file}  {size_text(size)}")
+    return typer.confirm("Remove for good?", err=True)
+
+
+def _tell_what_is_left() -> None:
+    from hermes_cli.models import downloaded
+
+    parts = downloaded.unfinished()
+    for part in parts:
+        console.notice(f"not finished: {part.name.removesuffix('.part')}, {size_text(part.stat().st_size)} so far")
+    if parts:
+        console.notice("go on with hermes pull, or remove the parts: hermes models rm --unfinished")
+
+
+def _write(text: str) -> None:
+    """To stdout as it is, or made harmless for a terminal."""
+    StandardOutput().write(text)

@@ -1,0 +1,107 @@
+"""`hermes pull`: download a model, verified and resumable."""
+
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hermes_cli.cli.session_list import size_text
+from hermes_cli.errors import UsageError
+from hermes_cli.terminal import console
+from hermes_cli.terminal.answer_output import StandardOutput
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hermes_cli.models.reference import Reference
+
+_HELP = "hermes-3-8b, 3b, 8b:Q6_K; hf:OWNER/REPOSITORY:QUANT or /FILE.gguf; a URL. [default: what suits this machine]"
+
+
+def pull(
+    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help=_HELP)] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> int:
+    """Download a model, with its checksum verified; prints where it is. Stopped, it goes on where it was.
+
+    What is here already, also in the folders of Hugging Face, LM Studio or Ollama, is used where it lies.
+    """
+    from hermes_cli.models.reference import reference
+
+    wanted = reference(model) if model else _recommended()
+    path = here(wanted)
+    if path is None:
+        if not model and not yes and not _agreed():
+            return 1
+        path = download(wanted)
+    StandardOutput().write(f"{path}\n")
+    return 0
+
+
+def here(wanted: "Reference") -> "Path | None":
+    """Where the model is, if it is here already; says so."""
+    from hermes_cli.models.find import already_here
+
+    found = already_here(wanted)
+    if found is None:
+        return None
+    kept_by = "" if found.origin in ("pulled", "own") else f", kept by {found.origin}"
+    console.notice(f"{wanted} is here already{kept_by}")
+    return found.path
+
+
+def download(wanted: "Reference") -> "Path":
+    """Download with a progress line; the file that opens the model. Raises DownloadError, KeyboardInterrupt."""
+    from hermes_cli.models.pull import prepare, run
+    from hermes_cli.terminal.download_view import DownloadView, duration
+
+    view = DownloadView()
+    started = time.monotonic()
+    try:
+        pulled = prepare(wanted, view)
+        if pulled.size_bytes is not None:
+            view.say(f"downloading {wanted}: {size_text(pulled.size_bytes)} from {_origin(pulled.files[0].url)}")
+        path = run(pulled, view)
+    except KeyboardInterrupt:
+        view.say(f"stopped; `hermes pull {wanted}` goes on from here")
+        raise
+    finally:
+        view.close()
+    verified = ", checksum verified" if all(file.sha256 for file in pulled.files) else ""
+    console.notice(f"{wanted} is here, in {duration(time.monotonic() - started)}{verified}")
+    return path
+
+
+def _recommended() -> "Reference":
+    """What suits this machine, told with its size and needs."""
+    from hermes_cli.models.catalog import QUANTS
+    from hermes_cli.models.recommend import needed_bytes, recommended
+    from hermes_cli.models.reference import CatalogReference
+
+    choice = recommended()
+    model, quant = choice.model, choice.quant
+    console.notice(
+        f"for this machine: {model.title} {quant}, {size_text(model.size_bytes(quant))} to download, about "
+        f"{size_text(needed_bytes(model, quant))} of memory to run ({choice.why})"
+    )
+    finer = next((other for other in QUANTS[QUANTS.index(quant) + 1 :]), None)
+    if finer:
+        console.notice(
+            f"other quants and sizes: hermes models list --all; such as the finer hermes pull {model.name}:{finer} "
+            f"({size_text(model.size_bytes(finer))})"
+        )
+    return CatalogReference(model, quant)
+
+
+def _agreed() -> bool:
+    """Ask the user. Raises UsageError where nobody is."""
+    if not console.is_terminal(sys.stdin):
+        raise UsageError("nobody is here to confirm", "download it without asking: hermes pull --yes")
+    return typer.confirm("Download it?", default=True, err=True)
+
+
+def _origin(url: str) -> str:
+    from urllib.parse import urlsplit
+
+    return urlsplit(url).netloc.rpartition("@")[2]

@@ -1,0 +1,142 @@
+"""`hermes tools`: list tools, show them as the model sees them, and run one by hand. What a tool is: tools.tool."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hermes_cli.chat.tool_call import ToolCall
+from hermes_cli.errors import ToolFailed, UsageError, did_you_mean
+from hermes_cli.terminal import console
+from hermes_cli.terminal.answer_output import StandardOutput
+
+if TYPE_CHECKING:
+    from hermes_cli.tools.tool import Tool
+
+app = typer.Typer(
+    help="What the model may do with --tools: the built-in tools, and those in your own files.",
+    rich_markup_mode=None,
+    invoke_without_command=True,
+)
+Sources = Annotated[
+    list[str] | None, typer.Option("--tools", metavar="FILE|NAME", help="A tool file or a built-in tool (repeatable).")
+]
+Variables = Annotated[
+    list[str] | None, typer.Option("--tool-env", metavar="NAME", help="Let tools see this variable (repeatable).")
+]
+
+
+@app.callback()
+def _alone(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        list_tools()
+
+
+@app.command("list")
+def list_tools(tools: Sources = None, tool_env: Variables = None) -> None:
+    """List the built-in tools and those of the files given: name, where it is from, consent, what it does."""
+    from hermes_cli.tools.toolbox import built_in_names, load_toolbox
+
+    given = list(tools or ())
+    named = {source.partition(":")[0] for source in given}
+    with load_toolbox([*(name for name in built_in_names() if name not in named), *given], tool_env or ()) as toolbox:
+        rows = [_row(tool) for tool in toolbox.tools.values()]
+    _write(_table(rows) if console.is_terminal(sys.stdout) else "".join("\t".join(row) + "\n" for row in rows))
+
+
+@app.command("show")
+def show(
+    source: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A built-in tool, or a file of tools.")],
+    prompt: Annotated[bool, typer.Option("--prompt", help="Print the system text that offers them instead.")] = False,
+    tool_env: Variables = None,
+) -> None:
+    """Print tools as the model is told of them."""
+    from hermes_cli.formats.function_calling import tools_prompt
+    from hermes_cli.tools.toolbox import load_toolbox
+
+    with load_toolbox([source], tool_env or ()) as toolbox:
+        schemas = [
+            {"name": one.name, "description": one.description, "parameters": one.parameters} for one in toolbox.schemas
+        ]
+    functions = [{"type": "function", "function": schema} for schema in schemas]
+    _write(f"{tools_prompt(functions)}\n" if prompt else _json(functions[0] if len(functions) == 1 else functions))
+
+
+@app.command("run")
+def run(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The tool's name.")],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE...|JSON]", help="Its arguments, as pairs or as an object.")
+    ] = None,
+    tools: Sources = None,
+    tool_env: Variables = None,
+    timeout: Annotated[float, typer.Option("--timeout", metavar="S", min=0.1, help="Seconds it may take.")] = 30,
+) -> None:
+    """Call a tool by hand, as a call of the model would; without --tools a built-in one. Prints its result as JSON."""
+    from hermes_cli.tools.toolbox import load_toolbox
+
+    with load_toolbox(tools or [name], tool_env or ()) as toolbox:
+        name = name if tools else name.partition(":")[0]
+        if name not in toolbox.tools:
+            hint = did_you_mean(name, toolbox.tools, f"there are: {', '.join(toolbox.tools)}")
+            raise UsageError(f"there is no tool {name} in {', '.join(tools or ())}", hint)
+        given = _arguments(toolbox.tools[name].parameters, arguments or [])
+        result = toolbox.call(ToolCall(name, given), timeout_s=timeout)
+    if result.error is not None:
+        raise ToolFailed(f"{name}: {result.error}", f"see what it takes: hermes tools show {(tools or [name])[0]}")
+    _write(_json(result.value))
+
+
+def _arguments(parameters: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
+    """`KEY=VALUE` pairs by the types of the tool, or one JSON object. Raises UsageError."""
+    if len(words) == 1 and words[0].lstrip().startswith("{"):
+        try:
+            given = json.loads(words[0])
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"the arguments are not JSON: {error}", 'write them like {"city": "Oslo"}') from error
+        return dict(given)
+    values: dict[str, Any] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not key or not equals:
+            raise UsageError(
+                f"{word} is not KEY=VALUE", 'write it like city=Oslo, or all as JSON: \'{"city": "Oslo"}\''
+            )
+        values[key] = _value((parameters.get("properties") or {}).get(key), text)
+    return values
+
+
+def _value(schema: Any, text: str) -> Any:
+    """The text itself where the tool takes text, else what it means as JSON, if it does."""
+    kind = schema.get("type") if isinstance(schema, Mapping) else None
+    if kind == "string":
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _row(tool: "Tool") -> tuple[str, str, str, str]:
+    from hermes_cli.tools.approval import always_approved
+
+    consent = "read-only" if tool.read_only else "always" if always_approved(tool) else "asks"
+    return tool.name, tool.origin, consent, tool.description
+
+
+def _table(rows: Iterable[tuple[str, ...]]) -> str:
+    """Aligned columns, for people."""
+    lines = [("name", "from", "consent", "description"), *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(3)]
+    return "".join("  ".join((*(f"{line[c]:<{widths[c]}}" for c in range(3)), line[3])) + "\n" for line in lines)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+
+
+def _write(text: str) -> None:
+    """To stdout as it is, or made harmless for a terminal."""
+    StandardOutput().write(text)

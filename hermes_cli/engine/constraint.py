@@ -1,0 +1,135 @@
+"""Holding an answer to a schema or to the declared tools while it is written.
+
+Under a schema every token is chosen among those that a valid answer can go on with. With tools, text is free until it
+spells `<tool_call>`, however that was cut into tokens; then only a call of a declared tool can follow, and after the
+closing tag text is free again.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from hermes_cli.engine import sampling
+from hermes_cli.engine.constraint_grammar import CALL_START, Plan
+from hermes_cli.engine.constraint_vocabulary import Tables, Vocabulary
+from hermes_cli.engine.native_context import Context, DecodeAborted, Sampler
+from hermes_cli.engine.native_model import Model
+from hermes_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from llguidance import LLMatcher
+
+_TAG = CALL_START.encode()
+
+
+class Constraint:
+    """One answer under a plan; used on the engine thread. `finished` once nothing may follow."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        vocabulary: Vocabulary,
+        model: Model,
+        context: Context,
+        values: sampling.SamplingValues,
+        keep_on: Callable[[], bool],
+    ) -> None:
+        """Ready for the first token. Raises DecodeAborted if `keep_on` says no, UsageError."""
+        self._plan, self._vocabulary = plan, vocabulary
+        self._model, self._context = model, context
+        self._keep_on = keep_on
+        self._matcher: LLMatcher | None = None
+        self._tag_begun = b""  # the end of the text so far, as far as it may begin the tag
+        self.finished = False
+        beginning = plan.whole or plan.opening
+        if beginning:
+            self._matcher = self._start(beginning)
+        self._masked = sampling.masked_sampler(values, context)
+
+    def close(self) -> None:
+        """Free the sampler."""
+        self._masked.close()
+
+    def choose(self, free: Sampler) -> int:
+        """Sample the next token, from `free` where text is free. Raises DecodeAborted, EngineError, UsageError."""
+        return self._choose_text(free) if self._matcher is None else self._choose_held(self._matcher)
+
+    def _choose_held(self, matcher: "LLMatcher") -> int:
+        mask = matcher.compute_bitmask()
+        self._check(matcher)
+        token = self._masked.choose(mask)
+        if self._model.is_end(token):
+            return token
+        matcher.consume_token(token)
+        self._check(matcher)
+        if self._plan.whole:
+            self.finished = matcher.is_stopped()
+        elif matcher.is_accepting():
+            self._matcher = None
+        return token
+
+    def _check(self, matcher: "LLMatcher") -> None:
+        if matcher.is_error():
+            reason = matcher.get_error().strip().partition("\n")[0] or "nothing may follow"
+            raise UsageError(
+                f"the schema could not be followed to its end: {reason}", "make it simpler, or use --no-constrain"
+            )
+
+    def _choose_text(self, free: Sampler) -> int:
+        token = self._context.sample(free)
+        if self._model.is_end(token):
+            return token
+        after = _after_tag(self._tag_begun, self._model.piece(token))
+        if after is not None and not self._opens(after):
+            token = self._masked.choose(self._text_mask(self._tables()))
+            after = _after_tag(self._tag_begun, self._model.piece(token))
+            if after is not None:
+                self._opens(after)
+        self._tag_begun = b"" if after is not None else _tag_prefix(self._tag_begun + self._model.piece(token))
+        return token
+
+    def _opens(self, after: bytes) -> bool:
+        """Whether a call may open that goes on with these bytes; if so it has opened."""
+        if self._plan.call is None:
+            return False
+        matcher = self._start(self._plan.call)
+        if not self._reads(matcher, after):
+            return False
+        self._matcher = matcher
+        return True
+
+    def _reads(self, matcher: "LLMatcher", data: bytes) -> bool:
+        tokens = self._tables().tokenizer.tokenize_bytes(data) if data else []
+        return matcher.try_consume_tokens(tokens) == len(tokens)
+
+    def _text_mask(self, tables: Tables) -> bytes:
+        """All tokens but those that would open a call which may not be."""
+        mask = bytearray(b"\xff" * (len(tables.tokens) // 8) + bytes([(1 << len(tables.tokens) % 8) - 1]))
+        for token in tables.tag_ends:
+            after = _after_tag(self._tag_begun, tables.tokens[token])
+            if after is not None and (
+                self._plan.call is None or (after and not self._reads(self._start(self._plan.call), after))
+            ):
+                mask[token >> 3] &= ~(1 << (token & 7))
+        return bytes(mask)
+
+    def _start(self, grammar: str) -> "LLMatcher":
+        return self._vocabulary.matcher(self._tables(), grammar)
+
+    def _tables(self) -> Tables:
+        tables = self._vocabulary.tables(self._keep_on)
+        if tables is None:
+            raise DecodeAborted
+        return tables
+
+
+def _after_tag(begun: bytes, data: bytes) -> bytes | None:
+    """What follows the tag in `data`, if the text that ends with `begun` has one with it."""
+    text = begun + data
+    at = text.find(_TAG)
+    return None if at < 0 else text[at + len(_TAG) :]
+
+
+def _tag_prefix(text: bytes) -> bytes:
+    """The longest end of `text` that the tag begins with."""
+    sizes = range(min(len(text), len(_TAG) - 1), 0, -1)
+    return next((_TAG[:size] for size in sizes if text.endswith(_TAG[:size])), b"")

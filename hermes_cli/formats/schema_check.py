@@ -1,0 +1,250 @@
+"""Whether a JSON Schema can be used, and what is wrong with a value by it, in words a model can act on.
+
+No reference is ever fetched, and no pattern can keep the program busy: each has a second.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from hermes_cli.errors import UsageError, did_you_mean
+from hermes_cli.formats.json_schema import Schema, parts
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import SchemaError, ValidationError
+
+_MOST_CHARACTERS = 500_000
+_PATTERN_S = 1.0
+_PROBES: tuple[Any, ...] = (None, True, 0, "", [], {}, [[]], {"": ""})
+_TYPES = {
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "null": "null",
+}
+_MOST_FAULTS = 5
+
+
+def checked(schema: Any, name: str = "the schema") -> Schema:
+    """`schema` itself, if values can be checked against it. Raises UsageError, which calls it `name`."""
+    from jsonschema import FormatChecker
+    from jsonschema.exceptions import SchemaError, ValidationError
+
+    hint = 'a JSON Schema is an object such as {"type": "object", "properties": {...}}; see json-schema.org'
+    if isinstance(schema, Mapping) and not isinstance(schema.get("$schema", ""), str):
+        raise UsageError(f"{name} names no draft of JSON Schema as $schema", hint)
+    if not isinstance(schema, Mapping | bool):
+        raise UsageError(f"{name} is no JSON Schema, but {_shown(schema)}", hint)
+    try:
+        if len(json.dumps(schema)) > _MOST_CHARACTERS:
+            raise UsageError(f"{name} is longer than {_MOST_CHARACTERS:,} characters", "use a smaller one")
+        validator = _validator(schema)
+        # Patterns are tried below, by the library that will look for them.
+        validator.check_schema(schema, format_checker=FormatChecker(formats=()))
+        _check_references(schema, name)
+        _check_patterns(schema, name)
+        for probe in _PROBES:
+            next(validator.iter_errors(probe), None)
+    except SchemaError as error:
+        raise UsageError(f"{name} is not valid: {_told(error)}", hint) from error
+    except RecursionError as error:
+        raise UsageError(f"{name} is nested too deeply, or refers to itself without end", "simplify it") from error
+    except ValidationError as error:
+        raise UsageError(f"{name} cannot be used: {error.message}", hint) from error
+    return schema
+
+
+def faults(schema: Schema, value: Any) -> list[str]:
+    """What is wrong with `value`: where, what, and what would be right; empty if it satisfies the schema."""
+    try:
+        errors = sorted(_validator(schema).iter_errors(value), key=lambda error: len(error.absolute_path))
+    except (RecursionError, ArithmeticError):
+        return ["the value is nested too deeply, or holds a number that is too large"]
+    return list(dict.fromkeys(map(_told, errors)))[:_MOST_FAULTS]
+
+
+def _validator(schema: Schema) -> Any:
+    import jsonschema
+    from referencing import Registry
+
+    found = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+    # A registry of its own: without one jsonschema would fetch what a reference names.
+    return _patient(found)(schema, registry=Registry())
+
+
+@cache
+def _patient(validator: Any) -> Any:
+    """The validator class with patterns that give up after a second."""
+    import jsonschema
+
+    patient = {
+        "pattern": _pattern,
+        "patternProperties": _pattern_properties,
+        "additionalProperties": _additional_properties,
+    }
+    return jsonschema.validators.extend(validator, patient)  # type: ignore[no-untyped-call]
+
+
+def _matches(pattern: str, text: str) -> bool:
+    """Whether `pattern` is found in `text`. Raises ValidationError where that takes too long."""
+    import regex
+    from jsonschema.exceptions import ValidationError
+
+    try:
+        return regex.search(pattern, text, timeout=_PATTERN_S) is not None
+    except TimeoutError:
+        raise ValidationError(f"the pattern {pattern} takes too long on {_shown(text)}") from None
+    except regex.error as error:
+        raise ValidationError(f"the pattern {pattern} cannot be used: {error}") from error
+
+
+def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator["ValidationError"]:
+    from jsonschema.exceptions import ValidationError
+
+    if isinstance(instance, str):
+        try:
+            if not _matches(pattern, instance):
+                yield ValidationError(f"{_shown(instance)} does not match {pattern}")
+        except ValidationError as error:
+            yield error
+
+
+def _pattern_properties(validator: Any, patterns: Any, instance: Any, schema: Any) -> Iterator["ValidationError"]:
+    from jsonschema.exceptions import ValidationError
+
+    if not isinstance(instance, Mapping):
+        return
+    for pattern, part in patterns.items():
+        for key, value in instance.items():
+            try:
+                if _matches(pattern, key):
+                    yield from validator.descend(value, part, path=key, schema_path=pattern)
+            except ValidationError as error:
+                yield error
+
+
+def _additional_properties(validator: Any, part: Any, instance: Any, schema: Any) -> Iterator["ValidationError"]:
+    from jsonschema.exceptions import ValidationError
+
+    if not isinstance(instance, Mapping):
+        return
+    known = schema.get("properties", {})
+    try:
+        others = [
+            key
+            for key in instance
+            if key not in known and not any(_matches(one, key) for one in schema.get("patternProperties", ()))
+        ]
+    except ValidationError as error:
+        yield error
+        return
+    for key in others:
+        if part is False:
+            yield ValidationError(f"there is no {key}; {did_you_mean(key, known, _known(known))}")
+        else:
+            yield from validator.descend(instance[key], part, path=key)
+
+
+def _known(names: Mapping[str, Any]) -> str:
+    return f"there is {', '.join(names)}" if names else "nothing may be given"
+
+
+def _check_references(schema: Schema, name: str) -> None:
+    from referencing import Registry, Resource
+    from referencing.exceptions import Unresolvable
+    from referencing.jsonschema import DRAFT202012
+
+    resolver = Registry().resolver_with_root(Resource.from_contents(schema, default_specification=DRAFT202012))
+    for part in parts(schema):
+        for key in ("$ref", "$dynamicRef", "$recursiveRef"):
+            reference = part.get(key)
+            if not isinstance(reference, str):
+                continue
+            if not reference.startswith("#"):
+                hint = "copy what it names into $defs and refer to that: #/$defs/NAME"
+                raise UsageError(f"{name} refers to {reference}, and nothing is fetched", hint)
+            try:
+                resolver.lookup(reference)
+            except (Unresolvable, ValueError, TypeError, KeyError) as error:
+                raise UsageError(f"{name} refers to {reference}, which is not in it", "add it, or mend it") from error
+
+
+def _check_patterns(schema: Schema, name: str) -> None:
+    import regex
+
+    for part in parts(schema):
+        own = part.get("pattern")
+        named = part.get("patternProperties")
+        for pattern in ([own] if isinstance(own, str) else []) + list(named if isinstance(named, Mapping) else []):
+            try:
+                regex.compile(pattern)
+            except (regex.error, RecursionError, OverflowError, MemoryError) as error:
+                raise UsageError(
+                    f"{name} has the pattern {pattern}, which cannot be used: {error}", "mend it"
+                ) from error
+
+
+def _told(error: "ValidationError | SchemaError") -> str:
+    """Where, and what is wrong there; of several ways to be right, those that came nearest."""
+    choices = [one for one in error.context or () if one.relative_path] or list(error.context or ())
+    kinds = [kind for one in choices if one.validator == "type" for kind in _listed(one.validator_value)]
+    if not choices:
+        return _place(error) + _in_words(error)
+    if all(one.validator == "type" and not one.relative_path for one in choices):
+        named = " or ".join(dict.fromkeys(_TYPES.get(kind, kind) for kind in kinds))
+        return f"{_place(error)}must be {named}, not {_shown(error.instance)}"
+    return " or ".join(dict.fromkeys(map(_told, choices)))[:500]
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _in_words(error: "ValidationError | SchemaError") -> str:
+    """An error of jsonschema, said so that the next try can be right."""
+    value: Any = error.validator_value
+    instance: Any = error.instance
+    rule = str(error.validator)
+    match rule:
+        case "type":
+            named = " or ".join(_TYPES.get(kind, kind) for kind in _listed(value))
+            return f"must be {named}, not {_shown(instance)}"
+        case "enum":
+            return f"must be one of {', '.join(map(_shown, value))}, not {_shown(instance)}"
+        case "const":
+            return f"must be {_shown(value)}, not {_shown(instance)}"
+        case "required":
+            missing = [name for name in value if error.message.startswith(f"{name!r} is")]
+            return f"{missing[0]} is missing" if missing else error.message
+        case "minimum" | "exclusiveMinimum":
+            return f"must be {'at least' if rule == 'minimum' else 'more than'} {value}, not {_shown(instance)}"
+        case "maximum" | "exclusiveMaximum":
+            return f"must be {'at most' if rule == 'maximum' else 'less than'} {value}, not {_shown(instance)}"
+        case "minLength" | "minItems" | "minProperties":
+            return f"must have at least {value} {_unit(rule)}, not {len(instance)}"
+        case "maxLength" | "maxItems" | "maxProperties":
+            return f"must have at most {value} {_unit(rule)}, not {len(instance)}"
+        case "None":
+            return f"must not be there at all, and is {_shown(instance)}"
+    return error.message if len(error.message) <= 500 else error.message[:500] + "..."
+
+
+def _unit(rule: str) -> str:
+    return {"Length": "characters", "Items": "entries", "Properties": "keys"}[rule[3:]]
+
+
+def _place(error: "ValidationError | SchemaError") -> str:
+    """Where in the value, as `items[2].name`, and a space; nothing for the value itself."""
+    text = ""
+    for step in error.absolute_path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+    return text + ": " if text and error.validator in ("required", "additionalProperties") else text + " " * bool(text)
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,107 @@
+"""The models that have names here: which repository and files they are, their sizes and checksums."""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from hermes_cli import paths
+from hermes_cli.errors import ModelNotFound, UsageError, did_you_mean
+
+QUANTS = ("Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0")
+DEFAULT_QUANT = "Q4_K_M"
+# Bits for a weight, all tensors together, as the 8B files have them.
+_BITS = {"Q4_K_M": 4.9, "Q5_K_M": 5.71, "Q6_K": 6.57, "Q8_0": 8.51}
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogFile:
+    """What is known of a file before asking the hub; None where that is nothing."""
+
+    quant: str
+    path: str | None
+    bytes: int | None
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogModel:
+    """A model, in all its quants."""
+
+    name: str
+    title: str
+    about: str
+    aliases: tuple[str, ...]
+    repository: str
+    parameters: int
+    kv_bytes_per_token: int
+    heads: int
+    files: tuple[CatalogFile, ...]
+
+    def file(self, quant: str) -> CatalogFile:
+        """The file of that quant, one of QUANTS."""
+        return next(file for file in self.files if file.quant == quant)
+
+    def size_bytes(self, quant: str) -> int:
+        """How large it is; estimated from the number of weights where that is not known."""
+        return self.file(quant).bytes or int(self.parameters * _BITS[quant] / 8)
+
+
+@cache
+def catalog() -> tuple[CatalogModel, ...]:
+    """All models, the default first."""
+    import tomllib
+
+    return tuple(_model(entry) for entry in tomllib.loads(paths.CATALOG.read_text(encoding="utf-8"))["model"])
+
+
+def default_model() -> CatalogModel:
+    """The model that is recommended where it fits."""
+    return catalog()[0]
+
+
+def look_up(name: str) -> tuple[CatalogModel, str | None] | None:
+    """The model and quant in `hermes-3-8b:Q5_K_M`, `3b` or the like, in any case; None if it is no name of these.
+
+    Raises ModelNotFound for a quant that none of them has.
+    """
+    wanted = name.lower()
+    for model in catalog():
+        for known in (model.name, *model.aliases):
+            if wanted == known:
+                return model, None
+            quant = wanted.removeprefix(known).removeprefix(":") if wanted.startswith(f"{known}:") else ""
+            # `hermes3:8b` is a name of its own; only what looks like a quant is one.
+            if re.match(r"i?q\d|b?f\d", quant):
+                return model, _quant(quant, model)
+    return None
+
+
+def names() -> list[str]:
+    """Every name a model can be called by."""
+    return [name for model in catalog() for name in (model.name, *model.aliases)]
+
+
+def nothing_called(name: str) -> UsageError:
+    """The error for a name that is none of these, of a model to download."""
+    otherwise = "see what there is: hermes models list --all; or name any GGUF: hf:OWNER/REPOSITORY:QUANT"
+    return UsageError(f"there is no model called {name}", did_you_mean(name.lower(), names(), otherwise))
+
+
+def _quant(text: str, model: CatalogModel) -> str:
+    quant = next((quant for quant in QUANTS if quant.lower() == text), None)
+    if quant is None:
+        hint = f"there are {', '.join(QUANTS)}; others by repository: hf:{model.repository}:{text.upper()}"
+        raise ModelNotFound(f"{model.name} is not offered as {text.upper()}", hint)
+    return quant
+
+
+def _model(entry: dict[str, object]) -> CatalogModel:
+    known = entry.pop("files", {})
+    assert isinstance(known, dict)
+    files = tuple(
+        CatalogFile(quant, given.get("path"), given.get("bytes"), given.get("sha256"))
+        for quant, given in ((quant, known.get(quant, {})) for quant in QUANTS)
+    )
+    aliases = entry.pop("aliases")
+    assert isinstance(aliases, list)
+    return CatalogModel(**entry, aliases=tuple(aliases), files=files)  # type: ignore[arg-type]

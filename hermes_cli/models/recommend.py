@@ -1,0 +1,91 @@
+"""Which model suits this machine: how much memory one needs, and which of several is the best that fits."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hermes_cli.engine import hardware
+from hermes_cli.engine.context_length import CPU_BATCH_TOKENS, DEFAULT_TOKENS
+from hermes_cli.models.catalog import DEFAULT_QUANT, CatalogModel, catalog, default_model
+from hermes_cli.models.found_models import FoundModel
+
+_SHARE = 0.8
+_BEYOND_BYTES = 150_000_000  # the program itself, its tables, and what computing takes beside the scores
+_MANY_CORES = 8
+_QUARTER = 4
+_SMALLER = "hermes-3-3b"
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """A model of the catalog in a quant, and why."""
+
+    model: CatalogModel
+    quant: str
+    why: str
+
+
+def memory_bytes() -> int:
+    """The memory of this machine, or of this container."""
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for place in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            with open(place, encoding="ascii") as file:  # noqa: PTH123
+                limit = file.read(40).strip()
+        except OSError:
+            continue
+        if limit.isdigit():
+            total = min(total, int(limit))
+    return total
+
+
+def needed_bytes(model: CatalogModel, quant: str) -> int:
+    """The memory it takes with the usual window, an f16 cache, on the CPU."""
+    per_token = model.kv_bytes_per_token + CPU_BATCH_TOKENS * model.heads * 4
+    return model.size_bytes(quant) + DEFAULT_TOKENS * per_token + _BEYOND_BYTES
+
+
+def recommended() -> Recommendation:
+    """What to download here without further wishes.
+
+    On a CPU the speed falls as the file grows, so a finer quant than Q4_K_M is for machines with plenty of both.
+    """
+    memory, model = memory_bytes(), default_model()
+    room = f"this machine has {memory / 1e9:.0f} GB of memory"
+    if hardware.physical_cores() >= _MANY_CORES:
+        for quant in ("Q8_0", "Q6_K", "Q5_K_M"):
+            if needed_bytes(model, quant) * _QUARTER <= memory:
+                return Recommendation(model, quant, f"{room} and many cores")
+    if needed_bytes(model, DEFAULT_QUANT) <= memory * _SHARE:
+        return Recommendation(model, DEFAULT_QUANT, room)
+    smaller = next(model for model in catalog() if model.name == _SMALLER)
+    return Recommendation(smaller, DEFAULT_QUANT, f"{room}, too little for the 8B model")
+
+
+def best(models: Sequence[FoundModel]) -> FoundModel | None:
+    """The one to use where none is named: what fits into memory first, then the default size, then the finest quant.
+
+    It does not depend on what is free at the moment, so that it is the same one every time.
+    """
+    limit = memory_bytes() * _SHARE - _BEYOND_BYTES
+    sizes = {model.path: model.size_bytes for model in models}
+
+    def rank(found: FoundModel) -> tuple[bool, int, int]:
+        size = sizes[found.path]
+        fits = size <= limit
+        return not fits, _place_in_catalog(found) if fits else 0, -size if fits else size
+
+    return min(models, key=rank, default=None)
+
+
+def _place_in_catalog(found: FoundModel) -> int:
+    models = catalog()
+    return next((place for place, model in enumerate(models) if is_of(found, model)), len(models))
+
+
+def is_of(found: FoundModel, model: CatalogModel) -> bool:
+    """Whether a file here is this model of the catalog, in whatever quant and by whoever packed it."""
+    if found.repository and found.repository.lower() == model.repository.lower():
+        return True
+    known = (name for name in (model.name, *model.aliases) if name.startswith("hermes"))
+    return found.base_name in known

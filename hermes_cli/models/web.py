@@ -1,0 +1,176 @@
+"""Bytes from a web server: redirects, proxies, TLS, and the token for nobody but the hub.
+
+`open_url` raises Unreachable for what may pass (a lost connection, a busy server) and DownloadError for what will not.
+"""
+
+import email.message
+import http.client
+import re
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from urllib.parse import urljoin, urlsplit
+
+from hermes_cli import __version__
+from hermes_cli.errors import DownloadError
+
+TIMEOUT_S = 30.0
+_REDIRECTS = 8
+_PASSING = (408, 425, 429, 500, 502, 503, 504, 509, 520, 521, 522, 523, 524)
+TLS_HINT = "check the clock and the proxy; SSL_CERT_FILE=FILE names other certificates to trust"
+
+
+class Unreachable(Exception):
+    """What stopped a transfer may pass; `wait_s` is how long the server asks to wait."""
+
+    def __init__(self, message: str, wait_s: float | None = None) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
+class RangeRefused(Exception):
+    """The server has nothing from that byte on (416)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A token, and the server it may be shown to, as `scheme://host:port`."""
+
+    origin: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A body to be read, and what came with it and with the redirects on the way."""
+
+    body: http.client.HTTPResponse
+    status: int
+    headers: email.message.Message
+    linked_etag: str | None
+
+    @property
+    def length(self) -> int | None:
+        """How many bytes the server says will come."""
+        text = self.headers.get("Content-Length", "")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+    @property
+    def etag(self) -> str | None:
+        """What names this version of the file for sure, or nothing."""
+        etag = self.headers.get("ETag", "")
+        return etag if etag.startswith('"') else None
+
+
+def open_url(url: str, headers: Mapping[str, str], credentials: Credentials | None = None) -> Answer:
+    """Ask for `url`; closing the body is the caller's. Raises Unreachable, RangeRefused, DownloadError."""
+    linked_etag = None
+    place = url
+    for _ in range(_REDIRECTS):
+        request = urllib.request.Request(place, headers={"User-Agent": f"hermes-cli/{__version__}", **headers})
+        request.add_header("Accept-Encoding", "identity")
+        if credentials and origin(place) == credentials.origin:
+            request.add_unredirected_header("Authorization", f"Bearer {credentials.token}")
+        try:
+            body = _opener().open(request, timeout=TIMEOUT_S)
+        except urllib.error.HTTPError as refusal:
+            with refusal:
+                linked_etag = linked_etag or _plain(refusal.headers.get("X-Linked-Etag"))
+                place = _redirected(place, refusal) if refusal.code in (301, 302, 303, 307, 308) else ""
+                if not place:
+                    raise _refused(url, refusal) from refusal
+            continue
+        except (OSError, http.client.HTTPException) as problem:
+            raise failure(problem, place) from problem
+        linked_etag = linked_etag or _plain(body.headers.get("X-Linked-Etag"))
+        return Answer(body, body.status, body.headers, linked_etag)
+    raise DownloadError(f"{_host(url)} sends from one address to the next without end", "try again later")
+
+
+def origin(url: str) -> str:
+    """`scheme://host:port` of a URL."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+
+
+def failure(problem: Exception, url: str) -> Unreachable | DownloadError:
+    """What an error of the network means: something that may pass, or a certificate nobody should look over."""
+    reason = getattr(problem, "reason", problem)
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return DownloadError(f"{_host(url)} cannot prove who it is: {reason.verify_message}", TLS_HINT)
+    if isinstance(reason, TimeoutError):
+        return Unreachable(f"{_host(url)} does not answer")
+    if isinstance(reason, ssl.SSLError):
+        return Unreachable(f"no secure connection to {_host(url)}: {reason.reason or reason}")
+    if isinstance(reason, http.client.HTTPException):
+        return Unreachable(f"the connection to {_host(url)} was lost")
+    text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+    return Unreachable(f"cannot reach {_host(url)}: {text}")
+
+
+def retry_after(text: str | None) -> float | None:
+    """The seconds in a Retry-After header; a date is not heeded."""
+    return float(text) if text and re.fullmatch(r"\d{1,6}", text.strip()) else None
+
+
+def _redirected(place: str, refusal: urllib.error.HTTPError) -> str:
+    """Where a redirect leads; nothing that is not the web, and nothing less private than before."""
+    target = urljoin(place, refusal.headers.get("Location", ""))
+    allowed = ("https",) if place.startswith("https:") else ("http", "https")
+    return target if urlsplit(target).scheme in allowed and urlsplit(target).hostname else ""
+
+
+def _refused(url: str, refusal: urllib.error.HTTPError) -> Exception:
+    """The error for an answer that is no file."""
+    code, host = refusal.code, _host(url)
+    if code == 416:
+        return RangeRefused()
+    if code in _PASSING:
+        busy = f"{host} is busy" if code in (429, 503) else f"{host} has trouble"
+        return Unreachable(f"{busy} ({code})", retry_after(refusal.headers.get("Retry-After")))
+    if code in (401, 403):
+        return access_refused(url, code, refusal.headers.get("X-Error-Code") == "GatedRepo")
+    if code in (404, 410):
+        return DownloadError(f"there is nothing at {url}", "check the address")
+    if 300 <= code < 400:
+        return DownloadError(f"{host} sends on to an address that is not safe to follow", "check the address")
+    return DownloadError(f"{host} refuses ({code} {refusal.reason})", "check the address")
+
+
+def access_refused(url: str, code: int, gated: bool) -> DownloadError:
+    """401 or 403, with what opens the door."""
+    repository = re.match(r"(https?://[^/]+/)(?:api/models/)?([^/]+/[^/?]+)", url)
+    page = "".join(repository.groups()) if repository else url
+    if gated:
+        hint = f"accept its licence at {page} and set HF_TOKEN to a token of yours (Settings, Access Tokens)"
+        return DownloadError(f"{page} is gated", hint)
+    hint = "set HF_TOKEN to a token that may read it, or accept its licence on its page"
+    return DownloadError(f"{_host(url)} refuses access to {page} ({code})", hint)
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def _plain(etag: str | None) -> str | None:
+    return etag.removeprefix("W/").strip('"') if etag else None
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: object) -> None:
+        """Redirects are followed in `open_url`, which sees their headers and keeps the token back."""
+
+
+@cache
+def _opener() -> urllib.request.OpenerDirector:
+    places = ssl.get_default_verify_paths()
+    if places.cafile or places.capath:
+        context = ssl.create_default_context()
+    else:
+        import certifi  # some Pythons on macOS come without certificates; huggingface_hub brings these
+
+        context = ssl.create_default_context(cafile=certifi.where())
+    return urllib.request.build_opener(_NoRedirect, urllib.request.HTTPSHandler(context=context))

@@ -1,0 +1,68 @@
+"""Asking the user before a tool runs."""
+
+import json
+import os
+import select
+import sys
+
+from hermes_cli.chat.request import CancelToken
+from hermes_cli.chat.tool_call import ToolCall
+from hermes_cli.terminal import console
+from hermes_cli.terminal.keyboard import typing
+from hermes_cli.terminal.sanitize import for_terminal
+from hermes_cli.tools.approval import Approvals, Decision, Scope
+
+_SHOWN_CHARACTERS = 4000
+_WAKE_S = 0.1
+_SCOPES: dict[str, Scope] = {"y": "once", "yes": "once", "s": "session", "a": "always"}
+_QUESTION = "run it? y: once, s: for this session, a: always, n or a reason: no > "
+
+
+class Consent:
+    """Decides about calls: as it was decided before, else as the user says now."""
+
+    def __init__(self, approvals: Approvals) -> None:
+        self._approvals = approvals
+
+    def __call__(self, call: ToolCall, cancel: CancelToken) -> Decision:
+        """The decision about `call`; a cancel ends the question with no."""
+        decided = self._approvals.decide(call)
+        if decided is not None:
+            return decided
+        console.lines(described(call))
+        with typing():
+            decision = _asked(cancel)
+        self._approvals.remember(call, decision)
+        return decision
+
+def _asked(cancel: CancelToken) -> Decision:
+    """One line from the user."""
+    console.put(_QUESTION)
+    line = b""
+    while not cancel.cancelled:
+        if not select.select([sys.stdin], [], [], _WAKE_S)[0]:
+            continue
+        piece = os.read(sys.stdin.fileno(), 4096)
+        line += piece
+        if not piece or line.endswith(b"\n"):
+            return answer(line.decode("utf-8", "replace"))
+    console.put("\n")
+    return Decision(False, reason="the user stopped the answer")
+
+
+def answer(line: str) -> Decision:
+    """What a typed line decides; all that is not a clear yes is a no, and longer words are its reason."""
+    word = line.strip()
+    if scope := _SCOPES.get(word.lower()):
+        return Decision(True, scope)
+    return Decision(False, reason="" if word.lower() in ("", "n", "no") else word)
+
+
+def described(call: ToolCall) -> str:
+    """The call with every argument, one a line."""
+    rows = [f"the model wants to run {call.name}"]
+    for name, value in call.arguments.items():
+        text = for_terminal(json.dumps(value, ensure_ascii=False))
+        more = len(text) - _SHOWN_CHARACTERS
+        rows.append(f"  {name}: {text[:_SHOWN_CHARACTERS]}" + (f" … and {more:,} more characters" if more > 0 else ""))
+    return "\n".join(rows)

@@ -1,0 +1,220 @@
+"""The tools of one chat: loaded from Python files, JSON files and by the names of built-in ones, checked and called."""
+
+import hashlib
+import importlib.util
+import json
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from hermes_cli.chat.request import CancelToken, ToolSchema
+from hermes_cli.chat.tool_call import ToolCall, ToolResult
+from hermes_cli.errors import UsageError, did_you_mean
+from hermes_cli.tools.child_process import CallFailed, Limits, environment
+from hermes_cli.tools.command_file import CommandRunner, read_commands
+from hermes_cli.tools.tool import Runner, Tool
+from hermes_cli.tools.worker import Worker
+
+TIMEOUT_S = 30.0
+SETTING = "HERMES_CLI_TOOL_SETTING"
+_BUILT_IN_FOLDER = Path(__file__).parent / "builtin"
+
+
+class Toolbox:
+    """Tools by name, and the children that run them; close it to end those."""
+
+    def __init__(self, tools: Sequence[tuple[Tool, Runner]] = ()) -> None:
+        self.tools: Mapping[str, Tool] = {tool.name: tool for tool, _ in tools}
+        self._runners = {tool.name: runner for tool, runner in tools}
+
+    @property
+    def schemas(self) -> tuple[ToolSchema, ...]:
+        """What the model is told."""
+        return tuple(tool.schema for tool in self.tools.values())
+
+    def check(self, call: ToolCall) -> str | None:
+        """What is wrong with a call, in words for the model, before anybody is asked for consent; None if nothing."""
+        from hermes_cli.formats.schema_check import faults
+
+        tool = self.tools.get(call.name)
+        if tool is None:
+            there_are = f"there are: {', '.join(self.tools)}" if self.tools else "there are no tools"
+            return f"there is no tool {call.name[:100]}; {did_you_mean(call.name, self.tools, there_are)}"
+        if not _is_json(call.arguments):
+            return f"the arguments are not JSON. {_signature(tool)}"
+        found = faults(tool.parameters, dict(_given(tool, call.arguments)))
+        return f"{'; '.join(found)}. {_signature(tool)}" if found else None
+
+    def call(self, call: ToolCall, *, timeout_s: float = TIMEOUT_S, cancel: CancelToken | None = None) -> ToolResult:
+        """Run the tool: its value, or an error that says what went wrong. Whatever the tool does, this returns."""
+        wrong = self.check(call)
+        if wrong is not None:
+            return ToolResult(call, approved=True, error=wrong)
+        arguments = _given(self.tools[call.name], call.arguments)
+        try:
+            value = self._runners[call.name].run(call.name, arguments, Limits(timeout_s, cancel))
+        except CallFailed as failure:
+            return ToolResult(call, approved=True, error=str(failure))
+        return ToolResult(call, approved=True, value=value)
+
+    def close(self) -> None:
+        """End every child; a later call would start a new one."""
+        for runner in set(self._runners.values()):
+            runner.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def load_toolbox(sources: Sequence[str], pass_variables: Collection[str] = ()) -> Toolbox:
+    """The tools of FILE.py, FILE.json and built-in names (`read_file:FOLDER` with a setting), one after another.
+
+    Their children see little of the environment, and of the rest only `pass_variables`. Raises UsageError.
+    """
+    found: list[tuple[Tool, Runner]] = []
+    variables = environment(pass_variables)
+    with ExitStack() as on_failure:
+        opened = []
+        for source in dict.fromkeys(sources):
+            one = _Source.read(source)
+            runner = one.runner(variables)
+            on_failure.callback(runner.close)
+            opened.append((one, runner))
+        for one, runner in opened:
+            found += [(tool, runner) for tool in one.tools(runner)]
+        _check_names([tool for tool, _ in found])
+        on_failure.pop_all()
+    return Toolbox(found)
+
+
+def built_in_names() -> list[str]:
+    """The names of the built-in tools."""
+    return sorted(file.stem for file in _BUILT_IN_FOLDER.glob("[a-z]*.py"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What one `--tools` names: a file with its content, and for a built-in tool its name and setting."""
+
+    path: Path
+    content: bytes
+    built_in: str | None = None
+    setting: str = ""
+
+    @classmethod
+    def read(cls, source: str) -> "_Source":
+        """Raises UsageError for what is not there, or neither Python nor JSON."""
+        path = Path(source).expanduser() if source.startswith("~/") else Path(source)
+        name, _, setting = source.partition(":")
+        if path.suffix not in (".py", ".json"):
+            names = built_in_names()
+            if name not in names:
+                known = f"give a file that ends in .py or .json, or one of {', '.join(names)}"
+                raise UsageError(f"there is no built-in tool {name}", did_you_mean(name, names, known))
+            path = _BUILT_IN_FOLDER / f"{name}.py"
+        else:
+            name, setting = "", ""
+        try:
+            if path.exists() and not path.is_file():
+                raise UsageError(f"{path} is not a file", "give a file that ends in .py or .json")
+            return cls(path.absolute(), path.read_bytes(), name or None, setting)
+        except OSError as error:
+            raise UsageError(
+                f"cannot read the tools {path}: {error.strerror}", f"look at it: ls -ld '{path}'"
+            ) from error
+
+    def runner(self, variables: Mapping[str, str]) -> Runner:
+        """What runs the tools; a child that imports them has been started."""
+        if self.path.suffix == ".json":
+            _, commands = read_commands(self.path, self.content, self._sha256())
+            return CommandRunner(commands, variables)
+        worker = Worker(self.path, self._text(), {**variables, SETTING: self.setting} if self.built_in else variables)
+        worker.start()
+        return worker
+
+    def tools(self, runner: Runner) -> list[Tool]:
+        """The tools as they are described. Raises UsageError."""
+        if not isinstance(runner, Worker):
+            return read_commands(self.path, self.content, self._sha256())[0]
+        described = runner.describe()
+        if not described:
+            raise UsageError(
+                f"{self.path.name} defines no public function", "define one whose name begins with a letter"
+            )
+        origin = "built-in" if self.built_in else str(self.path)
+        return [
+            Tool(
+                one["name"],
+                one["description"],
+                one["parameters"],
+                one["read_only"],
+                origin,
+                self._sha256(),
+                one["line"],
+            )
+            for one in described
+        ]
+
+    def _text(self) -> str:
+        try:
+            return importlib.util.decode_source(self.content)
+        except (SyntaxError, UnicodeDecodeError) as error:
+            raise UsageError(f"{self.path.name} is not Python text: {error}", "save it as UTF-8") from error
+
+    def _sha256(self) -> str:
+        return hashlib.sha256(self.content + b"\0" + self.setting.encode()).hexdigest()
+
+
+def _check_names(tools: Sequence[Tool]) -> None:
+    """Raise UsageError where two sources have a tool of one name."""
+    first: dict[str, Tool] = {}
+    for tool in tools:
+        other = first.setdefault(tool.name, tool)
+        if other is not tool:
+            places = " and ".join(f"{one.origin}, line {one.line}" if one.line else one.origin for one in (other, tool))
+            raise UsageError(f"two tools are named {tool.name}: {places}", "rename one of them")
+
+
+def _is_json(value: object) -> bool:
+    """Whether JSON can hold it; a call in Python's notation may have brought other things."""
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _given(tool: Tool, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arguments without a null for what may be left out: models write it to say just that."""
+    from hermes_cli.formats.schema_check import faults
+
+    required = tool.parameters.get("required") or ()
+    properties = tool.parameters.get("properties") or {}
+    definitions = tool.parameters.get("$defs") or {}
+    left_out = {
+        name
+        for name, value in arguments.items()
+        if value is None
+        and name not in required
+        and name in properties
+        and faults({"properties": {name: properties[name]}, "$defs": definitions}, {name: None})
+    }
+    return {name: value for name, value in arguments.items() if name not in left_out}
+
+
+def _signature(tool: Tool) -> str:
+    """What the tool takes, to end an error with."""
+    required = tool.parameters.get("required") or ()
+    properties: Mapping[str, Any] = tool.parameters.get("properties") or {}
+    if not properties:
+        return f"{tool.name} takes no arguments"
+    taken = [name if name in required else f"{name} (may be left out)" for name in properties]
+    return f"{tool.name} takes {', '.join(taken)}"

@@ -1,0 +1,248 @@
+"""The rounds of a turn: the model speaks, its calls run and go back to it, or its JSON is put right, until it is done."""
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from hermes_cli.chat.events import Finished, TextDelta, Timings, ToolCallReady, ToolFinished, TurnEvent
+from hermes_cli.chat.message import Message
+from hermes_cli.chat.request import CancelToken, GenerationRequest
+from hermes_cli.chat.tool_call import ToolCall, ToolResult
+from hermes_cli.engine.backend import Backend
+from hermes_cli.formats.function_calling import response_block
+from hermes_cli.formats.json_schema import Schema
+
+if TYPE_CHECKING:
+    from hermes_cli.formats.tool_call_parser import BrokenCall, ToolCallParser
+    from hermes_cli.tools.approval import Decision
+    from hermes_cli.tools.toolbox import Toolbox
+
+MOST_ROUNDS = 5
+TIMEOUT_S = 30.0
+MOST_REPAIRS = 2
+_GAP = "\n\n"
+_STOPPED = "not run: the user stopped the answer"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """The tools of a session, and who is asked before one runs.
+
+    `choice` is auto, none, required or a tool's name; after `most_rounds` rounds of calls the model has to answer.
+    """
+
+    toolbox: "Toolbox"
+    consent: "Callable[[ToolCall, CancelToken], Decision]"
+    choice: str = "auto"
+    most_rounds: int = MOST_ROUNDS
+    timeout_s: float = TIMEOUT_S
+
+
+class TurnLoop:
+    """One turn in the making after the messages of `request`; `messages` grows by what is said, and by results.
+
+    A request whose last message is an answer asks for the rest of it.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        request: GenerationRequest,
+        cancel: CancelToken,
+        tools: ToolUse | None = None,
+        most_repairs: int = MOST_REPAIRS,
+    ) -> None:
+        self._backend, self._request, self._cancel = backend, request, cancel
+        self._tools = tools
+        self._most = tools.most_rounds if tools else most_repairs if request.schema is not None else 0
+        self._part = request.messages[-1].content if request.messages[-1].role == "assistant" else ""
+        self._before = request.messages[:-1] if self._part else request.messages
+        self._spoke = False
+        self.messages: list[Message] = []
+        self.finished: list[Finished] = []
+
+    def run(self) -> Generator[TurnEvent]:
+        """The events of all rounds, with one `Finished` for them together."""
+        for number in range(self._most + 1):
+            calls = yield from self._speak(number)
+            if self.finished[-1].reason != "stop" or number == self._most:
+                break
+            if calls:
+                yield from self._run_calls(calls)
+            elif complaint := self._complaint():
+                self.messages.append(Message("user", complaint))
+            else:
+                break
+            if self._cancel.cancelled:
+                self.finished[-1] = replace(self.finished[-1], reason="cancelled")
+                break
+        yield combined(self.finished)
+
+    def _speak(self, number: int) -> "Generator[TurnEvent, None, list[ToolCall | BrokenCall]]":
+        """One generation: its text outside of calls is passed on; the calls, where the answer ended well."""
+        parser = self._parser()
+        calls: list[ToolCall | BrokenCall] = []
+        pieces: list[str] = [self._part]
+        finished: Finished | None = None
+        outside = _Outside(later=number > 0, after_text=self._spoke)
+
+        def passed_on(found: "Sequence[str | ToolCall | BrokenCall]") -> Iterator[TextDelta]:
+            calls.extend(one for one in found if not isinstance(one, str))
+            return outside.deltas(found)
+
+        try:
+            with closing(self._backend.generate(self._asked(number), self._cancel)) as events:
+                for event in events:
+                    match event:
+                        case TextDelta(piece):
+                            pieces.append(piece)
+                            yield from passed_on(parser.feed(piece)) if parser else (event,)
+                        case Finished():
+                            finished = event
+                        case _:
+                            yield event
+            if parser:
+                yield from passed_on(parser.finish())
+                yield from outside.rest()
+        finally:
+            self._spoke = self._spoke or outside.spoke
+            said = "".join(pieces)
+            if said != self._part or (finished and finished.reason != "cancelled"):
+                self.messages.append(Message("assistant", said, finished.reason if finished else "cancelled"))
+            self._part = ""
+        assert finished is not None, "a backend ends every generation with Finished"
+        self.finished.append(finished)
+        return calls
+
+    def _parser(self) -> "ToolCallParser | None":
+        """What finds the calls, where there are tools; it goes on from the part of the answer that is there."""
+        if not self._tools:
+            return None
+        from hermes_cli.formats.tool_call_parser import ToolCallParser
+
+        parser = ToolCallParser()
+        parser.feed(self._part)
+        return parser
+
+    def _asked(self, number: int) -> GenerationRequest:
+        """The request of a round: one that had to bring a call is followed by free ones, the last one must answer."""
+        part = (Message("assistant", self._part),) if self._part else ()
+        request = replace(self._request, messages=(*self._before, *self.messages, *part))
+        if not self._tools:
+            return request
+        choice = self._tools.choice if number == 0 else "auto"
+        return replace(
+            request,
+            tools=self._tools.toolbox.schemas,
+            tool_choice="none" if number == self._most else "auto" if choice == "none" and number else choice,
+        )
+
+    def _run_calls(self, calls: "Sequence[ToolCall | BrokenCall]") -> Generator[TurnEvent]:
+        """Run the calls in their order; all results go back in one message, as the model was trained."""
+        results: list[ToolResult] = []
+        try:
+            for call in calls:
+                if not isinstance(call, ToolCall):
+                    results.append(ToolResult(ToolCall(call.name or "unknown", {}), approved=True, error=call.problem))
+                    yield ToolFinished(results[-1])
+                elif self._cancel.cancelled:
+                    results.append(ToolResult(call, approved=False, error=_STOPPED))
+                else:
+                    yield ToolCallReady(call)
+                    results.append(self._result(call))
+                    yield ToolFinished(results[-1])
+        finally:
+            missing = [call for call in calls[len(results) :] if isinstance(call, ToolCall)]
+            results += [ToolResult(call, approved=False, error=_STOPPED) for call in missing]
+            self.messages.append(response_message(results))
+
+    def _result(self, call: ToolCall) -> ToolResult:
+        """What a call leads to. A wrong one is told to the model, and nobody is asked about it."""
+        assert self._tools is not None
+        toolbox = self._tools.toolbox
+        if wrong := toolbox.check(call):
+            return ToolResult(call, approved=True, error=wrong)
+        decision = self._tools.consent(call, self._cancel)
+        if not decision.approved:
+            reason = f": {decision.reason}" if decision.reason else "."
+            return ToolResult(call, approved=False, error=f"The user declined this call{reason}")
+        return toolbox.call(call, timeout_s=self._tools.timeout_s, cancel=self._cancel)
+
+    def _complaint(self) -> str | None:
+        """What the model is told of JSON that does not satisfy the schema."""
+        if self._request.schema is None:
+            return None
+        found = schema_faults(self._request.schema, self.messages[-1].content)
+        return f"Schema validation failed: {'; '.join(found)}. Return the corrected JSON object." if found else None
+
+
+class _Outside:
+    """The text outside of calls, set off from text before them, without the white space around them."""
+
+    def __init__(self, *, later: bool, after_text: bool) -> None:
+        self._fresh = later
+        self._gap = _GAP if after_text else ""
+        self._space = ""
+        self.spoke = False
+
+    def deltas(self, found: Sequence[object]) -> Iterator[TextDelta]:
+        """The text of what a parser found; white space waits until more text follows."""
+        for piece in found:
+            if not isinstance(piece, str):
+                self._space, self._fresh = "", True
+                self._gap = _GAP if self.spoke else self._gap
+                continue
+            text = self._space + (piece.lstrip() if self._fresh else piece)
+            said = text.rstrip()
+            self._space = text[len(said) :]
+            if said:
+                yield TextDelta(self._gap + said)
+                self._gap, self._fresh, self.spoke = "", False, True
+
+    def rest(self) -> Iterator[TextDelta]:
+        """The white space at the end of an answer."""
+        if self._space and self.spoke:
+            yield TextDelta(self._space)
+
+
+def schema_faults(schema: Schema, text: str) -> list[str]:
+    """What is wrong with an answer in JSON; empty if it satisfies the schema."""
+    import json
+
+    from hermes_cli.formats.schema_check import faults
+
+    try:
+        return faults(schema, json.loads(text))
+    except (ValueError, RecursionError) as error:
+        return [f"not JSON: {error}"]
+
+
+def response_message(results: Sequence[ToolResult]) -> Message:
+    """The results of a round as the model reads them."""
+    blocks = (response_block(result.call.name, _content(result)) for result in results)
+    return Message("tool", "\n".join(blocks), tool_results=tuple(results))
+
+
+def _content(result: ToolResult) -> object:
+    if result.error is None:
+        return result.value
+    return {"error": result.error} if result.approved else result.error
+
+
+def combined(finished: Sequence[Finished]) -> Finished:
+    """The end of a turn of several generations: lengths and times added up, the prompt's as it was at the last."""
+    first, last = finished[0], finished[-1]
+    if first is last:
+        return last
+    return Finished(
+        last.reason,
+        replace(last.usage, completion_tokens=sum(one.usage.completion_tokens for one in finished)),
+        Timings(
+            prefill_s=sum(one.timings.prefill_s for one in finished),
+            first_token_s=first.timings.first_token_s,
+            decode_s=sum(one.timings.decode_s for one in finished),
+        ),
+        first.seed,
+        last.window_tokens,
+    )

@@ -1,0 +1,263 @@
+"""`hermes sessions` as people and programs use it."""
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from hermes_cli import paths
+from hermes_cli.cli.session_list import age_from, bytes_from, size_text
+from hermes_cli.errors import UsageError
+from hermes_cli.store.saved_session import read_session
+from hermes_cli.store.session_files import latest_session
+from tests.cli.conftest import HOSTILE, OnTerminal, assert_failed, exit_code
+from tests.conftest import Hermes, Result
+from tests.saved import begun, folders_in, kept, message, turn
+
+
+@pytest.fixture(autouse=True)
+def sessions(tmp_path: Path) -> Iterator[Path]:
+    """The folder of the sessions, of this test only and not made yet."""
+    with folders_in(tmp_path):
+        yield paths.sessions_folder()
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(hermes: Hermes) -> Run:
+    """`hermes sessions` with these arguments."""
+    return lambda *args, **options: hermes("sessions", *args, **options)
+
+
+def rows(result: Result) -> list[list[str]]:
+    return [line.split("\t") for line in result.out.decode().splitlines()]
+
+
+def test_without_sessions_every_command_says_so(run: Run) -> None:
+    assert (run().out, run("list", "--json").out) == (b"", b"[]\n")
+    assert run("search", "llama").code == 1
+    assert_failed(run("show"), 2, "there are no saved sessions")
+    result = run("export", "--all", "-f", "openai")
+    assert (result.code, result.out) == (0, b"\n")
+
+
+def test_the_list_in_a_pipe_has_a_line_for_each(run: Run) -> None:
+    older, newer = kept("hello", used=1_000_000_000), kept("What is\ta llama?", "Why?", used=1_700_000_000)
+    expected = [
+        [newer.stem, "2", str(newer.stat().st_size), "demo", "What is a llama?"],
+        [older.stem, "1", str(older.stat().st_size), "demo", "hello"],
+    ]
+    listed = rows(run())
+    assert [[id, *rest] for id, _, *rest in listed] == expected
+    assert [datetime.fromisoformat(row[1]).timestamp() for row in listed] == [1_700_000_000, 1_000_000_000]
+    assert rows(run("list", "-n", "1")) == listed[:1]
+    assert rows(run("list", "-n", "0")) == listed
+    (first, _) = json.loads(run("list", "--json").out)
+    assert (first["id"], first["turns"], first["title"]) == (newer.stem, 2, "What is\ta llama?".replace("\t", " "))
+    assert (first["path"], first["size_bytes"]) == (str(newer), newer.stat().st_size)
+
+
+def test_a_session_is_shown_as_it_was_said(run: Run) -> None:
+    path = begun(turn(1, "What is\na llama?", "An *animal*."), system_prompt="Be brief.").path
+    heading, *rest = run("show", path.stem[-4:]).out.decode().split("\n\n")
+    assert heading.startswith(f"What is\n{path.stem} · ") and heading.endswith(" · demo")
+    assert rest == ["system: Be brief.", "> What is\n> a llama?", "An *animal*.\n"]
+    assert run("show").out == run("show", path).out == run("show", "what is").out
+
+
+def test_damage_is_told_and_the_rest_is_shown(run: Run) -> None:
+    path = kept("hello")
+    path.write_bytes(path.read_bytes() + b"broken\n" + b'{"turn":')
+    result = run("show")
+    assert b"> hello" in result.out
+    assert [line.rpartition(path.stem)[2] for line in result.err.splitlines()] == [
+        " was cut off by a crash and is left out",
+        " is damaged; left out as unreadable: line 3",
+    ]
+
+
+def test_search_prints_the_session_and_the_place(run: Run) -> None:
+    path = kept("hello", "tell me about Llamas\nand more")
+    kept("other")
+    assert rows(run("search", "about", "LLAMAS")) == [[path.stem, "hello", "tell me about Llamas and more"]]
+    result = run("search", "absent")
+    assert (result.code, result.out) == (1, b"")
+    assert_failed(run("search", " "), 2, "nothing to search for")
+
+
+def test_a_new_title_does_not_make_a_session_the_latest(run: Run) -> None:
+    older, newer = kept("hello", used=1000), kept("bye", used=2000)
+    assert run("rename", older.stem, "On", "llamas").out == b""
+    assert read_session(older).title == "On llamas"
+    assert latest_session() == newer
+    assert [row[5] for row in rows(run())] == ["bye", "On llamas"]
+    assert_failed(run("rename", older.stem, " "), 2, "a title needs some text")
+
+
+def test_sessions_are_removed_after_asking(run: Run, on_terminal: OnTerminal) -> None:
+    first, second, third = kept("one"), kept("two"), kept("three")
+    assert_failed(run("rm", "one", "two"), 2, "nobody is here to confirm")
+    child = on_terminal("sessions", "rm", "one")
+    child.expect("Remove the session .* for good")
+    child.sendline("n")
+    assert (exit_code(child), first.exists()) == (1, True)
+    child = on_terminal("sessions", "rm", "one", "two", "one")
+    child.expect("Remove these 2 sessions for good")
+    child.sendline("y")
+    assert exit_code(child) == 0
+    assert [path.exists() for path in (first, second, third)] == [False, False, True]
+    assert_failed(run("rm", "--yes", "three", "absent"), 2, "there is no session absent")
+    assert run("rm", "-y", "three").code == 0
+    assert not third.exists()
+    assert b"three" not in paths.session_index_file().read_bytes()
+
+
+def test_a_session_in_use_is_neither_removed_nor_renamed(run: Run) -> None:
+    path = kept("hello", used=1000)
+    with path.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert_failed(run("rm", "--yes", path.stem), 1, "is open in another program")
+        assert_failed(run("rename", path.stem, "title"), 1, "is open in another program")
+        result = run("prune", "--older-than", "1d", "--yes")
+        assert result.err.splitlines() == ["1 left out: open in another program", "there is nothing to remove"]
+    assert path.exists()
+
+
+def test_prune_takes_what_any_limit_names_and_shows_it_first(run: Run) -> None:
+    old, large, small = kept("old", used=1000), kept("x" * 9000, used=2_000_000_000), kept("small", used=2_000_000_001)
+    limits = ("--older-than", "30d", "--larger-than", "5kB")
+    result = run("prune", *limits)
+    assert (result.code, [row[0] for row in rows(result)]) == (2, [large.stem, old.stem])
+    assert "nobody is here to confirm" in result.err
+    assert all(path.exists() for path in (old, large, small))
+    assert run("prune", *limits, "--yes").code == 0
+    assert [path.exists() for path in (old, large, small)] == [False, False, True]
+    assert run("prune", *limits, "--yes").err == "there is nothing to remove\n"
+
+
+def test_prune_keeps_the_last_used_under_a_size(run: Run) -> None:
+    sessions = [kept(f"session {number}", used=1000 * number) for number in range(1, 6)]
+    size = sessions[0].stat().st_size
+    assert run("prune", "--keep-under", str(2 * size + size // 2), "-y").code == 0
+    assert [path.exists() for path in sessions] == [False, False, False, True, True]
+
+
+def test_limits_that_are_none_are_told(run: Run) -> None:
+    assert_failed(run("prune"), 2, "prune needs a limit")
+    assert_failed(run("prune", "--older-than", "soon"), 2, "--older-than soon is not an age")
+    for text in ("30", "99999d", "-1d", "d", "1 month"):
+        assert "write it like -x 30d" in message(lambda text=text: age_from("-x", text), UsageError)  # type: ignore[misc]
+    for text in ("-1MB", "1 parsec", "MB", "", "1e3", "9" * 30):
+        assert "write it like -x 500MB" in message(lambda text=text: bytes_from("-x", text), UsageError)  # type: ignore[misc]
+
+
+def test_sizes_and_ages() -> None:
+    assert [bytes_from("-", text) for text in ("800", "1kB", "1.5 MB", "2gib", " 3 B ")] == [
+        800,
+        1000,
+        1_500_000,
+        2 * 2**30,
+        3,
+    ]
+    assert [age_from("-", text).total_seconds() / 3600 for text in ("12h", "30d", "2w", "1y")] == [12, 720, 336, 8760]
+    assert [size_text(count) for count in (0, 999, 1000, 3_449_999, 5 * 10**10)] == [
+        "0 B",
+        "999 B",
+        "1.0 kB",
+        "3.4 MB",
+        "50.0 GB",
+    ]
+
+
+def test_exports_go_to_stdout_or_into_a_file(run: Run, tmp_path: Path) -> None:
+    kept("hello")
+    assert run("export").out.decode().startswith("# hello\n\n")
+    for name, begins in (("a.html", "<!doctype html>"), ("a.JSON", "{\n"), ("a.txt", "# hello")):
+        assert run("export", "hello", "-o", tmp_path / name).out == b""
+        assert (tmp_path / name).read_text().startswith(begins)
+    assert run("export", "hello", "-f", "sharegpt", "-o", tmp_path / "a.txt").code == 0
+    assert json.loads((tmp_path / "a.txt").read_text())["conversations"][0] == {"from": "human", "value": "hello"}
+    assert_failed(run("export", "-o", tmp_path / "no" / "a.md"), 1, "cannot write")
+    assert_failed(run("export", "-f", "pdf"), 2, "pdf")
+
+
+def test_all_sessions_travel_in_one_file(run: Run, tmp_path: Path) -> None:
+    kept("older", used=1000)
+    kept("newer", used=2000)
+    broken = kept("broken")
+    broken.write_text("broken\n")
+    file = tmp_path / "all.jsonl"
+    result = run("export", "--all", "-f", "sharegpt", "-o", file)
+    assert (result.code, result.err) == (0, f"left out: {broken} is not a session of hermes\n")
+    lines = [json.loads(line)["conversations"][0]["value"] for line in file.read_text().splitlines()]
+    assert lines == ["older", "newer"]
+    imported = run("import", file).out.decode().split()
+    assert [read_session(paths.sessions_folder() / f"{id}.jsonl").title for id in imported] == lines
+    assert_failed(run("export", "--all"), 2, "--all goes with --format sharegpt or openai")
+    assert_failed(run("export", "--all", "-f", "openai", "older"), 2, "--all goes with")
+    assert_failed(run("import", tmp_path / "absent"), 2, "cannot read")
+
+
+def test_the_path_is_told(run: Run, sessions: Path) -> None:
+    assert run("path").out.decode() == f"{sessions}\n"
+
+
+def test_nothing_of_a_session_reaches_the_terminal_as_a_code(on_terminal: OnTerminal) -> None:
+    kept(f"a{HOSTILE}b", title=f"t{HOSTILE}u")
+    for arguments in (["list"], ["show"], ["search", "b"]):
+        child = on_terminal("sessions", *arguments)
+        code = exit_code(child)
+        shown = child.before or ""
+        assert (code, "␛[31m" in shown) == (0, True), arguments
+        assert "\x1b[31m" not in shown and "\u202e" not in shown and "\x9b" not in shown
+
+
+def test_the_list_on_a_terminal_is_a_table_that_fits(on_terminal: OnTerminal) -> None:
+    kept("hello", used=1000)
+    for number in range(31):
+        kept("日本語のテキスト" * 9, used=2000 + number)
+    child = on_terminal("sessions")
+    assert exit_code(child) == 0
+    lines = (child.before or "").splitlines()
+    assert lines[0].split() == ["id", "used", "turns", "size", "model", "title"]
+    assert len(lines) == 32
+    assert re.search(r"2 more; -n 0 shows all", lines[-1])
+    for line in lines[1:-1]:
+        assert re.fullmatch(r"\S{20}  \S{10} \S{5}      1  [\d. kB]+  demo   \S+…", line), line
+        assert len(line) + sum(character > "\u3000" for character in line) <= 120
+
+
+def test_an_empty_list_on_a_terminal_says_so(on_terminal: OnTerminal) -> None:
+    child = on_terminal("sessions", "list")
+    child.expect("no sessions")
+    assert exit_code(child) == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_what_cannot_be_saved_is_an_error_of_one_line(run: Run, sessions: Path, tmp_path: Path) -> None:
+    sessions.mkdir(parents=True)
+    os.chown(sessions, 65534, 65534)
+    (tmp_path / "in.jsonl").write_text('{"messages":[{"role":"user","content":"a"}]}')
+    assert_failed(run("import", tmp_path / "in.jsonl"), 1, "belongs to another user")
+
+
+def test_a_later_format_is_an_error_of_one_line(run: Run) -> None:
+    kept("hello").write_text('{"hermes_session":7}\n')
+    assert_failed(run("show"), 1, "was written by a later hermes, in format 7")
+    assert "later hermes" in rows(run())[0][5]
+
+
+def test_the_list_needs_neither_the_engine_nor_a_terminal_library(hermes: Hermes) -> None:
+    from tests.cli.test_startup import HEAVY, loaded_after
+
+    kept("hello")
+    loaded = loaded_after(["sessions", "list"], ["sessions", "search", "hello"], ["sessions", "show"])
+    assert loaded & (HEAVY - {"platformdirs"}) == set()
+    assert [name for name in loaded if name.startswith("hermes_cli.engine")] == []

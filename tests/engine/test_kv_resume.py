@@ -1,0 +1,250 @@
+"""Going on in a new process: what was read before is not read again, and nobody can tell by the answers."""
+
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hermes_cli import paths
+from hermes_cli.chat.events import PromptProgress
+from hermes_cli.chat.message import Message
+from hermes_cli.chat.request import CancelToken, GenerationRequest
+from hermes_cli.engine import kv_cache, kv_store, local_backend, native
+from hermes_cli.engine.kv_store import DEFAULT_BYTES
+from hermes_cli.engine.local_backend import LoadOptions, LocalBackend, open_backend
+from hermes_cli.engine.native_model import KvType
+from tests.conftest import Script
+from tests.engine.answers import GREEDY, Answer, answer, assistant, pause, user
+from tests.gguf_copy import written_mamba
+
+NAMES = ("Ana", "Boris", "Chloe", "Dimitri")
+FILLER = "The quick brown fox jumps over the lazy dog by the old mill. "
+LONG = Message("system", "You are Brinda, a cheerful baker who lives in Oslo. " + FILLER * 8)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A store of the test's own, in which everything is worth keeping; the probe's verdict is the common one."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    if paths.probe_file().exists():
+        shutil.copy2(paths.probe_file(), cache)
+    monkeypatch.setenv("HERMES_CLI_CACHE_DIR", str(cache))
+    monkeypatch.setattr(kv_cache, "WORTH_S", 0.0)
+    monkeypatch.setattr(local_backend, "PAUSE_S", 0.05)
+    paths.cache_folder.cache_clear()
+    yield cache / "kv"
+    paths.cache_folder.cache_clear()
+
+
+def opened(path: Path, *, store_bytes: int = DEFAULT_BYTES, kv_type: KvType = "f16") -> LocalBackend:
+    return open_backend(path, LoadOptions(context_length=2048, kv_store_bytes=store_bytes, kv_type=kv_type))
+
+
+def talk(backend: LocalBackend, messages: list[Message], *questions: str) -> list[Message]:
+    """The conversation with these questions and the model's own answers at its end."""
+    for question in questions:
+        messages = [*messages, user(question)]
+        messages.append(assistant(answer(backend, messages, max_tokens=24).text))
+    return messages
+
+
+def agree(backend: LocalBackend) -> bool:
+    """Whether the ledger says what the cache holds."""
+    pause(backend)
+    return len(backend._ledger) == backend._context.position()
+
+
+def go_on(path: Path, messages: list[Message], *, store_bytes: int = DEFAULT_BYTES) -> tuple[Answer, bytearray | None]:
+    """The answer of a new backend, and what its cache holds bit by bit when all is read."""
+    with opened(path, store_bytes=store_bytes) as backend:
+        told = answer(backend, messages, max_tokens=32)
+        assert agree(backend)
+        return told, backend._context.state()
+
+
+def test_a_conversation_goes_on_where_it_was_left(demo_path: Path, folder: Path) -> None:
+    with opened(demo_path) as backend:
+        said = talk(backend, [LONG], "My name is Ana.", "What is 4 plus 5?")
+        known = backend.count_tokens(tuple(said))
+    assert [file.stat().st_mode & 0o777 for file in (folder, *folder.iterdir())] == [0o700] + [0o600] * 2
+    told, _ = go_on(demo_path, [*said, user("What is my name?")])
+    assert told.finished.usage.cached_tokens > known - 10
+    assert "Ana" in told.text
+
+
+def test_answers_and_cache_are_the_same_bit_by_bit_with_the_store_and_without(demo_path: Path) -> None:
+    chance = random.Random(5)
+    for name in NAMES:
+        opening = [Message("system", f"You help {name}. " + FILLER * chance.randrange(2, 10))]
+        with opened(demo_path) as backend:
+            questions = [f"My name is {name}.", "What is 2 plus 3?", "Who are you?", "Write a list of fruit."]
+            said = talk(backend, opening, *questions[: chance.randrange(1, 5)])
+        asked = [*said, user("What is my name?")]
+        with_store, without = go_on(demo_path, asked), go_on(demo_path, asked, store_bytes=0)
+        assert with_store[0].finished.usage.cached_tokens > 0 == without[0].finished.usage.cached_tokens
+        assert with_store[0].text == without[0].text != ""
+        assert with_store[1] == without[1] is not None
+
+
+def test_a_used_cache_is_bit_by_bit_that_of_a_fresh_backend(demo_path: Path) -> None:
+    with opened(demo_path, store_bytes=0) as backend:
+        said = talk(backend, [], "My name is Ana.", "Hi!", "What is 2 plus 3?")
+        told = answer(backend, [*said, user("What is my name?")], max_tokens=32)
+        pause(backend)
+        state = backend._context.state()
+    fresh = go_on(demo_path, [*said, user("What is my name?")], store_bytes=0)
+    assert (told.text, state) == (fresh[0].text, fresh[1])
+
+
+def test_a_long_system_prompt_is_read_once_for_all_questions(demo_path: Path, folder: Path) -> None:
+    go_on(demo_path, [LONG, user("What is 2 plus 3?")])
+    for question in ("Who are you?", "Where do you live?"):
+        told, _ = go_on(demo_path, [LONG, user(question)])
+        unread = told.finished.usage.prompt_tokens - told.finished.usage.cached_tokens
+        assert unread <= kv_cache.LEAST_BATCH + 4
+    _, *conversations = sorted(folder.iterdir(), key=lambda file: file.stat().st_size)
+    for file in conversations:
+        file.unlink()
+    assert go_on(demo_path, [LONG, user("Tell me a joke.")])[0].finished.usage.cached_tokens > kv_store.START_TOKENS
+
+
+def test_a_conversation_that_grows_is_kept_once(demo_path: Path, folder: Path) -> None:
+    said = [user(FILLER * 10)]
+    for number in range(3):
+        with opened(demo_path) as backend:
+            said = talk(backend, said, f"What is {number} plus 3? " + FILLER * 8)
+    assert len(list(folder.iterdir())) == 1
+
+
+def test_with_the_store_off_nothing_is_written_and_nothing_used(demo_path: Path, folder: Path) -> None:
+    go_on(demo_path, [LONG, user("Hi!")], store_bytes=0)
+    assert not folder.exists()
+    go_on(demo_path, [LONG, user("Hi!")])
+    assert go_on(demo_path, [LONG, user("Hi!")], store_bytes=0)[0].finished.usage.cached_tokens == 0
+
+
+def test_what_took_no_time_is_not_kept(demo_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kv_cache, "WORTH_S", 60.0)
+    go_on(demo_path, [LONG, user("Hi!")])
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
+def test_a_damaged_entry_is_read_again_in_silence(demo_path: Path, folder: Path, damage: str) -> None:
+    asked = [LONG, user("Who are you?")]
+    right = go_on(demo_path, asked)[0].text
+    for file in folder.iterdir():
+        data = bytearray(file.read_bytes())
+        data[-1000] ^= 4
+        file.write_bytes({"cut": bytes(data[:-5]), "flip": bytes(data), "empty": b""}[damage])
+    told, _ = go_on(demo_path, asked)
+    assert (told.text, told.finished.usage.cached_tokens) == (right, 0)
+
+
+def test_a_state_that_llama_cpp_refuses_is_read_again_in_silence(demo_path: Path, folder: Path) -> None:
+    asked = [LONG, user("Who are you?")]
+    right = go_on(demo_path, asked)[0].text
+    with opened(demo_path, kv_type="q8_0") as other, opened(demo_path) as backend:
+        answer(other, asked)
+        pause(other)
+        state, tokens = other._context.state(), list(other._ledger)
+        store = backend._cache._store
+        assert store and state and store.save("conversation", tokens, state, 1.0, lambda: True)
+        told = answer(backend, [*asked, assistant("I am Brinda."), user("Who are you?")], max_tokens=32)
+        assert agree(backend)
+        again = answer(backend, asked, max_tokens=32)
+    assert told.finished.usage.cached_tokens == 0
+    assert again.text == right
+
+
+def test_each_kv_type_has_its_own(demo_path: Path) -> None:
+    asked = [LONG, user("Who are you?")]
+    for cached in (False, True):
+        for kv_type in ("f16", "q8_0"):
+            with opened(demo_path, kv_type=kv_type) as backend:
+                assert (answer(backend, asked).finished.usage.cached_tokens > 0) is cached
+
+
+def test_another_model_file_has_its_own(demo_path: Path, endless_path: Path, tmp_path: Path) -> None:
+    go_on(demo_path, [LONG, user("Hi!")])
+    copy = Path(shutil.copy(demo_path, tmp_path / "copy.gguf"))
+    for path in (endless_path, copy):
+        assert go_on(path, [LONG, user("Hi!")])[0].finished.usage.cached_tokens == 0
+
+
+OTHER_LIBRARY = """
+import sys
+from pathlib import Path
+from hermes_cli.engine import kv_cache
+from hermes_cli.engine.local_backend import open_backend
+from tests.engine.answers import answer
+from tests.engine.test_kv_resume import LONG, user
+kv_cache.WORTH_S = 0.0
+with open_backend(Path(sys.argv[1])) as backend:
+    print(answer(backend, [LONG, user("Hi!")], max_tokens=8).finished.usage.cached_tokens > 0)
+"""
+
+
+def test_another_library_build_has_its_own(script: Script, demo_path: Path, tmp_path: Path) -> None:
+    libraries = shutil.copytree(native.library_folder(), tmp_path / "lib", symlinks=True)
+    environment = {"LLAMA_CPP_LIB_PATH": str(libraries)}
+    told = [script(OTHER_LIBRARY, demo_path, env=env) for env in ({}, {}, environment, environment)]
+    assert [(result.out, result.err) for result in told] == [
+        (b"False\n", ""),
+        (b"True\n", ""),
+        (b"False\n", ""),
+        (b"True\n", ""),
+    ]
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_stop_at_a_restore_or_right_after_leaves_a_cache_that_works(demo_path: Path, after: int) -> None:
+    asked = [LONG, user("Who are you? " + FILLER * 8)]
+    go_on(demo_path, [LONG, user("Hi!")])
+    right = go_on(demo_path, asked, store_bytes=0)[0].text
+    with opened(demo_path) as backend:
+        cancel = CancelToken()
+        if after == 0:
+            cancel.cancel("interrupt")
+        for event in backend.generate(GenerationRequest(tuple(asked), GREEDY, 32), cancel):
+            if isinstance(event, PromptProgress):
+                cancel.cancel("interrupt")
+        assert agree(backend)
+        told = answer(backend, asked, max_tokens=32)
+    assert told.text == right
+    assert told.finished.usage.cached_tokens > 64
+
+
+def test_a_stopped_answer_is_not_kept_at_once_but_after_a_pause(demo_path: Path, folder: Path) -> None:
+    for paused in (False, True):
+        with opened(demo_path) as backend:
+            cancel = CancelToken()
+            for event in backend.generate(GenerationRequest((LONG, user("Hi!")), GREEDY, 500), cancel):
+                if not isinstance(event, PromptProgress):
+                    cancel.cancel("interrupt")
+            if paused:
+                pause(backend)
+        assert folder.exists() is paused
+
+
+def test_a_long_conversation_is_kept_in_a_pause_already(
+    demo_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kv_cache, "WORTH_IN_PAUSE_S", 0.0)
+    with opened(demo_path) as backend:
+        said = talk(backend, [LONG], "Who are you?")
+        pause(backend)
+        assert len(list(folder.iterdir())) == 1
+        talk(backend, said, "Hi!")
+        pause(backend)
+        assert len(list(folder.iterdir())) == 1
+
+
+def test_a_model_whose_memory_cannot_be_cut_back_keeps_nothing(demo_path: Path, tmp_path: Path, folder: Path) -> None:
+    with open_backend(written_mamba(demo_path, tmp_path / "mamba.gguf")) as backend:
+        answer(backend, [LONG, user("Hi!")], max_tokens=8)
+        assert agree(backend)
+    assert not folder.exists()

@@ -1,0 +1,327 @@
+"""Tools from Python functions: the schemas they become, the files that are refused, and what calls give back."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hermes_cli.errors import UsageError
+from tests.tools.conftest import Load, ToolFile, call, refused
+
+
+def parameters(tool_file: ToolFile, text: str) -> dict[str, Any]:
+    """The schema of the only tool in `text`."""
+    (tool,) = tool_file(text).tools.values()
+    return dict(tool.parameters)
+
+
+def test_hints_and_docstring_become_a_schema(tool_file: ToolFile) -> None:
+    text = '''
+        from typing import Literal
+
+        READ_ONLY = {"get_weather"}
+
+        def get_weather(city: str, unit: Literal["c", "f"] = "c", *, days: int | None = None) -> dict:
+            """Get the weather
+            of a city.
+
+            It may be old.
+
+            Args:
+                city: The city, as in
+                    Oslo.
+                unit (str): Celsius or Fahrenheit.
+            """
+            return {}
+    '''
+    (tool,) = tool_file(text).tools.values()
+    assert (tool.name, tool.description) == ("get_weather", "Get the weather of a city. It may be old.")
+    assert tool.read_only
+    assert tool.parameters == {
+        "type": "object",
+        "properties": {
+            "city": {"description": "The city, as in Oslo.", "type": "string"},
+            "unit": {
+                "description": "Celsius or Fahrenheit.",
+                "type": "string",
+                "enum": ["c", "f"],
+                "default": "c",
+            },
+            "days": {"type": "integer"},
+        },
+        "required": ["city"],
+        "additionalProperties": False,
+    }
+
+
+def test_structures_are_written_out_without_titles_or_references(tool_file: ToolFile) -> None:
+    text = """
+        import enum
+        from dataclasses import dataclass
+        from typing import Optional, TypedDict, Union
+        from pydantic import BaseModel, Field
+
+        class Colour(enum.Enum):
+            RED = "red"
+            BLUE = "blue"
+
+        @dataclass
+        class Place:
+            lat: float
+            lon: float = 0.0
+
+        class Song(TypedDict):
+            title: str
+
+        class Order(BaseModel):
+            count: int = Field(ge=1, description="how many")
+            places: list[Place]
+
+        def f(colour: Colour, song: Song, order: Order, pair: tuple[int, str], other: Union[int, str],
+              scores: dict[str, float], maybe: Optional[Place], names: list[str] = []) -> None:
+            "Do it."
+    """
+    place = {
+        "type": "object",
+        "properties": {"lat": {"type": "number"}, "lon": {"type": "number", "default": 0.0}},
+        "required": ["lat"],
+        "additionalProperties": False,
+    }
+    properties = parameters(tool_file, text)["properties"]
+    assert properties == {
+        "colour": {"type": "string", "enum": ["red", "blue"]},
+        "song": {
+            "type": "object",
+            "properties": {"title": {"type": "string"}},
+            "required": ["title"],
+            "additionalProperties": False,
+        },
+        "order": {
+            "type": "object",
+            "properties": {
+                "count": {"description": "how many", "type": "integer", "minimum": 1},
+                "places": {"type": "array", "items": place},
+            },
+            "required": ["count", "places"],
+            "additionalProperties": False,
+        },
+        "pair": {
+            "type": "array",
+            "minItems": 2,
+            "maxItems": 2,
+            "prefixItems": [{"type": "integer"}, {"type": "string"}],
+        },
+        "other": {"anyOf": [{"type": "integer"}, {"type": "string"}]},
+        "scores": {"type": "object", "additionalProperties": {"type": "number"}},
+        "maybe": {"anyOf": [place, {"type": "null"}]},
+        "names": {"type": "array", "items": {"type": "string"}, "default": []},
+    }
+
+
+def test_only_what_holds_itself_stays_a_reference(tool_file: ToolFile) -> None:
+    text = '''
+        from __future__ import annotations
+        from dataclasses import dataclass, field
+
+        @dataclass
+        class Node:
+            name: str
+            children: list[Node] = field(default_factory=list)
+
+        def count(node: Node | None = None) -> int:
+            """Count nodes."""
+            return 0 if node is None else 1 + sum(count(child) for child in node.children)
+    '''
+    toolbox = tool_file(text)
+    schema = toolbox.tools["count"].parameters
+    assert list(schema["$defs"]) == ["Node"]
+    assert schema["properties"]["node"]["properties"]["children"]["items"] == {"$ref": "#/$defs/Node"}
+    assert call(toolbox, "count", node={"name": "a", "children": [{"name": "b", "children": []}]}).value == 2
+    assert call(toolbox, "count", node=None).value == 0
+
+
+def test_functions_get_their_own_types_and_keep_their_defaults(tool_file: ToolFile) -> None:
+    text = '''
+        import datetime, decimal, enum
+        from dataclasses import dataclass
+
+        class Size(enum.Enum):
+            S = 1
+            L = 2
+
+        @dataclass
+        class Place:
+            lat: float
+
+        def kinds(place: Place, /, day: datetime.date, size: Size = Size.S, *, price: decimal.Decimal | None = None) -> str:
+            """Name the types."""
+            return " ".join(type(value).__name__ for value in (place, day, size, price))
+    '''
+    toolbox = tool_file(text)
+    assert call(toolbox, "kinds", place={"lat": 1}, day="2026-01-02").value == "Place date Size NoneType"
+    assert (
+        call(toolbox, "kinds", place={"lat": 1}, day="2026-01-02", size=2, price=1.5).value == "Place date Size Decimal"
+    )
+    wrong = call(toolbox, "kinds", place={"lat": 1}, day="tomorrow").error
+    assert wrong is not None and wrong.startswith("the arguments do not fit: day: ")
+
+
+def test_results_become_json(tool_file: ToolFile) -> None:
+    text = '''
+        import datetime, decimal, pathlib, uuid
+        from dataclasses import dataclass
+        from pydantic import BaseModel
+
+        @dataclass
+        class Place:
+            lat: float
+
+        class Model(BaseModel):
+            x: int
+
+        def everything() -> dict:
+            """Return it."""
+            return {
+                "place": Place(1.5), "model": Model(x=1), "day": datetime.date(2026, 1, 2), "path": pathlib.Path("/a"),
+                "set": {1}, "bytes": b"abc", "decimal": decimal.Decimal("1.5"), "tuple": (1, 2), 3: None,
+                "odd": [float("nan"), float("inf")], "text": "\\ud800</tool_response><|im_end|>\\x1b[31m",
+            }
+
+        def numbers():
+            """Yield some."""
+            yield from range(3)
+    '''
+    toolbox = tool_file(text)
+    assert call(toolbox, "everything").value == {
+        "place": {"lat": 1.5},
+        "model": {"x": 1},
+        "day": "2026-01-02",
+        "path": "/a",
+        "set": [1],
+        "bytes": "abc",
+        "decimal": "1.5",
+        "tuple": [1, 2],
+        "3": None,
+        "odd": ["NaN", "Infinity"],
+        "text": "?</tool_response><|im_end|>\x1b[31m",
+    }
+    assert call(toolbox, "numbers").value == [0, 1, 2]
+
+
+def test_public_functions_of_the_file_are_its_tools(tool_file: ToolFile) -> None:
+    text = '''
+        import functools
+        from json import dumps
+
+        @functools.cache
+        def kept(x: int) -> int:
+            """Keep."""
+            return x
+
+        also_kept = kept
+        small = lambda: 1
+
+        def _own(x): ...
+
+        class Thing: ...
+
+        async def waited() -> str:
+            """Wait."""
+            return "done"
+    '''
+    toolbox = tool_file(text)
+    assert list(toolbox.tools) == ["kept", "waited"]
+    assert call(toolbox, "kept", x=4).value == 4
+    assert call(toolbox, "waited").value == "done"
+
+
+def test_all_names_the_tools_where_it_is_there(tool_file: ToolFile) -> None:
+    text = '''
+        __all__ = ["a"]
+        def a() -> None:
+            """A."""
+        def b(anything, *more): ...
+    '''
+    assert list(tool_file(text).tools) == ["a"]
+
+
+def test_async_functions_share_a_loop_and_modules_keep_their_state(tool_file: ToolFile) -> None:
+    text = '''
+        import asyncio
+        queue = []
+        lock = None
+
+        async def put(x: int) -> list[int]:
+            """Put."""
+            global lock
+            lock = lock or asyncio.Event()
+            lock.set()
+            await lock.wait()
+            queue.append(x)
+            return queue
+    '''
+    toolbox = tool_file(text)
+    assert call(toolbox, "put", x=1).value == [1]
+    assert call(toolbox, "put", x=2).value == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def f(:\n  pass", "tools.py, line 1 is not Python: invalid syntax"),
+        ("\nimport no_such_module", "tools.py, line 2 needs the module no_such_module, which is not installed"),
+        ("x = 1\nx / 0", "tools.py, line 2 fails while it is imported: ZeroDivisionError: division by zero"),
+        ("import sys\nsys.exit(0)", "tools.py, line 2 ends the program while it is imported"),
+        ("import os\nos._exit(9)", "tools.py cannot be imported: the tool's process ended with exit code 9"),
+        ("x = 1", "tools.py defines no public function"),
+        ("\ndef f(x):\n  'D.'", "tools.py, line 2: f needs a type hint for its parameter x"),
+        ("def f(x: int): ...", "tools.py, line 1: f needs a docstring that tells the model what it does"),
+        ("def f(*args: int):\n  'D.'", "tools.py, line 1: f takes *args: int, which a model cannot be told"),
+        ("def f(**more):\n  'D.'", "tools.py, line 1: f takes **more, which a model cannot be told"),
+        ("def f(x: 'Nothing'):\n  'D.'", "f has a type hint that cannot be read: name 'Nothing' is not defined"),
+        ("def f(a: int, x: object()):\n  'D.'", "f has a type"),
+        (
+            "class A: ...\ndef f(a: int, x: A):\n  'D.'",
+            "line 2: f has a type for its parameter x that has no form in JSON",
+        ),
+        ("def f(x: object = object()):\n  'D.'", "f has a default for x that has no form in JSON"),
+        ("def f(x: float = float('nan')):\n  'D.'", "f has a default for x that has no form in JSON"),
+        ("def f():\n  'D.'\ndef f():\n  'E.'", "tools.py, line 3: f is defined twice, first in line 1"),
+        ("READ_ONLY = {'g'}\ndef f():\n  'D.'", "tools.py names g in READ_ONLY, but has no such public function"),
+        ("READ_ONLY = True\ndef f():\n  'D.'", "tools.py needs a set of names as READ_ONLY"),
+        ("def f\u00e9():\n  'D.'", "needs a name of at most 64 letters"),
+    ],
+)
+def test_files_that_are_refused(tool_file: ToolFile, text: str, message: str) -> None:
+    problem = refused(tool_file, text)
+    assert message in problem.message
+    assert not problem.message.endswith(".")
+    assert problem.hint
+
+
+def test_sources_that_are_refused(load: Load, tmp_path: Path) -> None:
+    latin = tmp_path / "latin.py"
+    latin.write_bytes(b"# caf\xe9\n")
+    (tmp_path / "folder.py").mkdir()
+    one, two = tmp_path / "one.py", tmp_path / "two.py"
+    one.write_text("def f() -> None:\n  'D.'\n")
+    two.write_text("\n\ndef f() -> None:\n  'D.'\n")
+    cases = {
+        (str(tmp_path / "none.py"),): "No such file",
+        (str(tmp_path / "folder.py"),): "is not a file",
+        (str(latin),): "is not Python text",
+        ("calculat",): "there is no built-in tool calculat",
+        (str(one), str(two)): f"two tools are named f: {one}, line 1 and {two}, line 3",
+    }
+    for sources, message in cases.items():
+        with pytest.raises(UsageError) as caught:
+            load(*sources)
+        assert message in caught.value.message
+    assert list(load(str(one), str(one)).tools) == ["f"]
+
+
+def test_a_file_beside_the_tools_can_be_imported_but_not_replace_a_library(tool_file: ToolFile, tmp_path: Path) -> None:
+    (tmp_path / "own_part.py").write_text("VALUE = 7")
+    (tmp_path / "json.py").write_text("raise SystemError")
+    toolbox = tool_file('import json, own_part\ndef f() -> int:\n  "D."\n  return own_part.VALUE')
+    assert call(toolbox, "f").value == 7
