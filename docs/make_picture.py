@@ -3,6 +3,7 @@
 The program runs on a pseudo-terminal, an emulated screen takes what it draws, and Rich writes that as SVG.
 """
 
+import re
 import sys
 import tempfile
 import time
@@ -74,9 +75,9 @@ def _color(name: str) -> str | None:
     """Rich's name for a colour of the emulator."""
     if name == "default":
         return None
-    return f"#{name}" if len(name) == 6 and name not in _NAMES and name.isalnum() and name.islower() is False else (
-        _NAMES.get(name, name.replace("bright", "bright_"))
-    )
+    if re.fullmatch("[0-9a-f]{6}", name):
+        return f"#{name}"
+    return _NAMES.get(name, name.replace("bright", "bright_"))
 
 
 if __name__ == "__main__":

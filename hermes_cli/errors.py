@@ -9,7 +9,8 @@ HermesError            1    a runtime or model error
 │   └── LoadCancelled  1    the load was stopped on request
 ├── SessionError       1    a saved session cannot be read
 │   └── SessionBusy    1    it can be read, but not be written on
-├── ToolFailed         6    a tool that was called by hand brought no result
+├── SchemaNotSatisfied 5    the answer is not what the schema asks for
+├── ToolFailed         6    a tool brought no result, or was not allowed to run
 └── OutputError        1    the answer or a file could not be written
 
 Stops that are not errors have exit codes too: 124 timeout, 129 hung up, 130 interrupted, 141 broken pipe,
@@ -74,6 +75,12 @@ class ToolFailed(HermesError):
     """A tool brought no result."""
 
     exit_code = 6
+
+
+class SchemaNotSatisfied(HermesError):
+    """The model's answer is not what the schema asks for."""
+
+    exit_code = 5
 
 
 class OutputError(HermesError):

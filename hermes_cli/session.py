@@ -17,7 +17,7 @@ from hermes_cli.formats.json_mode import schema_prompt
 from hermes_cli.formats.json_schema import Schema
 from hermes_cli.store.transcript_format import SessionSettings
 from hermes_cli.store.transcripts import Transcript
-from hermes_cli.turn_loop import TurnLoop, ToolUse
+from hermes_cli.turn_loop import ToolUse, TurnLoop
 
 SUMMARY_REQUEST = (
     "Summarise our conversation so far, so that we can go on from your summary alone. Keep names, figures, decisions, "
@@ -44,10 +44,12 @@ class Session:
         last_turn_id: int = 0,
         tools: ToolUse | None = None,
         schema: Schema | None = None,
+        most_repairs: int = 0,
         constrained: bool = True,
     ) -> None:
         self.tools = tools
         self.schema = schema
+        self.most_repairs = most_repairs
         self.constrained = constrained
         self.backend = backend
         self.conversation = conversation or Conversation()
@@ -152,6 +154,8 @@ class Session:
     def close(self) -> None:
         """Close the backend and the file."""
         self.backend.close()
+        if self.tools:
+            self.tools.toolbox.close()
         if self.transcript:
             self.transcript.close()
 
@@ -190,7 +194,7 @@ class Session:
             schema=self.schema,
             constrained=self.constrained,
         )
-        loop = TurnLoop(self.backend, request, cancel, self.tools)
+        loop = TurnLoop(self.backend, request, cancel, self.tools, self.most_repairs)
         finished: Finished | None = None
         try:
             with closing(loop.run()) as events:

@@ -1,4 +1,4 @@
-"""The rounds of a turn: the model speaks, its calls run and go back to it, or its JSON is put right, until it is done."""
+"""The rounds of a turn: the model speaks, its calls run and go back to it, or its JSON is put right."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING
 from hermes_cli.chat.events import Finished, TextDelta, Timings, ToolCallReady, ToolFinished, TurnEvent
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest
-from hermes_cli.chat.tool_call import ToolCall, ToolResult
+from hermes_cli.chat.tool_call import BrokenCall, ToolCall, ToolResult
 from hermes_cli.engine.backend import Backend
 from hermes_cli.formats.function_calling import response_block
 from hermes_cli.formats.json_schema import Schema
 
 if TYPE_CHECKING:
-    from hermes_cli.formats.tool_call_parser import BrokenCall, ToolCallParser
+    from hermes_cli.formats.tool_call_parser import ToolCallParser
     from hermes_cli.tools.approval import Decision
     from hermes_cli.tools.toolbox import Toolbox
 
 MOST_ROUNDS = 5
 TIMEOUT_S = 30.0
 MOST_REPAIRS = 2
+_NO_NAME = "unknown"
 _GAP = "\n\n"
 _STOPPED = "not run: the user stopped the answer"
 
@@ -51,7 +52,7 @@ class TurnLoop:
         request: GenerationRequest,
         cancel: CancelToken,
         tools: ToolUse | None = None,
-        most_repairs: int = MOST_REPAIRS,
+        most_repairs: int = 0,
     ) -> None:
         self._backend, self._request, self._cancel = backend, request, cancel
         self._tools = tools
@@ -79,7 +80,7 @@ class TurnLoop:
                 break
         yield combined(self.finished)
 
-    def _speak(self, number: int) -> "Generator[TurnEvent, None, list[ToolCall | BrokenCall]]":
+    def _speak(self, number: int) -> Generator[TurnEvent, None, list[ToolCall | BrokenCall]]:
         """One generation: its text outside of calls is passed on; the calls, where the answer ended well."""
         parser = self._parser()
         calls: list[ToolCall | BrokenCall] = []
@@ -87,11 +88,13 @@ class TurnLoop:
         finished: Finished | None = None
         outside = _Outside(later=number > 0, after_text=self._spoke)
 
-        def passed_on(found: "Sequence[str | ToolCall | BrokenCall]") -> Iterator[TextDelta]:
+        def passed_on(found: Sequence[str | ToolCall | BrokenCall]) -> Iterator[TextDelta]:
             calls.extend(one for one in found if not isinstance(one, str))
             return outside.deltas(found)
 
         try:
+            if number and not parser:
+                yield TextDelta(_GAP)
             with closing(self._backend.generate(self._asked(number), self._cancel)) as events:
                 for event in events:
                     match event:
@@ -103,7 +106,8 @@ class TurnLoop:
                         case _:
                             yield event
             if parser:
-                yield from passed_on(parser.finish())
+                ended = finished is not None and finished.reason == "stop"
+                yield from passed_on(parser.finish(ended=ended))
                 yield from outside.rest()
         finally:
             self._spoke = self._spoke or outside.spoke
@@ -138,13 +142,13 @@ class TurnLoop:
             tool_choice="none" if number == self._most else "auto" if choice == "none" and number else choice,
         )
 
-    def _run_calls(self, calls: "Sequence[ToolCall | BrokenCall]") -> Generator[TurnEvent]:
+    def _run_calls(self, calls: Sequence[ToolCall | BrokenCall]) -> Generator[TurnEvent]:
         """Run the calls in their order; all results go back in one message, as the model was trained."""
         results: list[ToolResult] = []
         try:
             for call in calls:
-                if not isinstance(call, ToolCall):
-                    results.append(ToolResult(ToolCall(call.name or "unknown", {}), approved=True, error=call.problem))
+                if isinstance(call, BrokenCall):
+                    results.append(ToolResult(ToolCall(_NO_NAME, {}), approved=True, error=call.problem))
                     yield ToolFinished(results[-1])
                 elif self._cancel.cancelled:
                     results.append(ToolResult(call, approved=False, error=_STOPPED))

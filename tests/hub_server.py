@@ -23,7 +23,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong with one answer. `at` counts bytes of the body that is sent."""
+    """What goes wrong with one answer. `at` counts bytes of the body; `whole` ignores the range, and stops there."""
 
     kind: Literal["cut", "reset", "stall", "status", "whole", "length", "range", "flip", "login", "close", "chunked"]
     at: int = 0
@@ -46,6 +46,7 @@ class Hub:
     api_faults: list[Fault] = field(default_factory=list)
     bytes_a_second: int | None = None
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    keys: dict[bytes, str] = field(default_factory=dict)
     url: str = ""
     cdn_url: str = ""
 
@@ -55,7 +56,13 @@ class Hub:
 
     def sha256(self, name: str, data: bytes) -> str:
         """The checksum that the hub tells."""
-        return self.false_hashes.get(name) or hashlib.sha256(data).hexdigest()
+        return self.false_hashes.get(name) or self.key(data)
+
+    def key(self, data: bytes) -> str:
+        """The checksum of what is offered, by which the CDN knows it; computed once."""
+        if data not in self.keys:
+            self.keys[data] = hashlib.sha256(data).hexdigest()
+        return self.keys[data]
 
     def bodies(self) -> list[tuple[str, dict[str, str]]]:
         """The requests for bytes of a file."""
@@ -110,11 +117,11 @@ class _Handler(BaseHTTPRequestHandler):
         if path.startswith("/api/models/"):
             self._api("/".join(parts[2:4]))
         elif path.startswith("/cdn/"):
-            data = next(d for files in self.hub.repositories.values() for d in files.values() if _key(d) == parts[1])
+            data = next(d for files in self.hub.repositories.values() for d in files.values() if self.hub.key(d) == parts[1])
             self._body(data, f'"{parts[1]}"')
         elif path.startswith("/plain/"):
             data = self.hub.plain.get(parts[1])
-            self._body(data, f'"{_key(data)}"') if data is not None else self._refuse(404)
+            self._body(data, f'"{self.hub.key(data)}"') if data is not None else self._refuse(404)
         elif len(parts) > 4 and parts[2] == "resolve":
             self._resolve("/".join(parts[:2]), "/".join(parts[4:]))
         else:
@@ -162,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(404, {"X-Error-Code": "EntryNotFound"})
             return
         self.send_response(302)
-        self.send_header("Location", f"{self.hub.cdn_url}/cdn/{_key(data)}/file?signature=abc")
+        self.send_header("Location", f"{self.hub.cdn_url}/cdn/{self.hub.key(data)}/file?signature=abc")
         self.send_header("X-Linked-Etag", f'"{self.hub.sha256(name, data)}"')
         self.send_header("X-Linked-Size", str(len(data)))
         self.send_header("X-Repo-Commit", COMMIT)
@@ -214,7 +221,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         if self.command == "HEAD":
             return
-        self._write(data[:at] if kind in ("cut", "reset", "stall", "close") else data)
+        stops = kind in ("cut", "reset", "stall", "close") or (kind == "whole" and at > 0)
+        self._write(data[:at] if stops else data)
         if kind == "reset":
             self._reset()
         elif kind == "stall" and fault:
@@ -252,7 +260,3 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
-
-
-def _key(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

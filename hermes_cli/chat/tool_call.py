@@ -14,6 +14,14 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class BrokenCall:
+    """What was meant as a call but cannot be run: its `text`, and the `problem` in words that help the model."""
+
+    text: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToolResult:
     """What a call led to: a `value` that JSON can hold, or an `error`; `approved` is False where the user declined it."""
 

@@ -2,37 +2,37 @@
 
 import json
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from hermes_cli.chat.request import CancelToken
+from hermes_cli.cli.answer_form import Form, late_text, problem_with_data, tools_failed
 from hermes_cli.cli.prompt_text import prompt_text
-from hermes_cli.errors import LoadCancelled, UsageError
-from hermes_cli.formats.code_block import code_blocks
+from hermes_cli.errors import LoadCancelled, ToolFailed, UsageError
 from hermes_cli.formats.segment import joined
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer_output import AnswerOutput, Collected, FileOutput, StandardOutput, standard_output
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
-from hermes_cli.terminal.turn_view import (
-    ShownAnswer,
-    show_answer,
-    stats_line,
-    tell_control_text,
-    tell_cut,
-    tell_saving_problem,
-    tokens_per_second,
-)
+from hermes_cli.terminal.turn_view import show_answer, stats_line, tell_control_text, tell_cut, tell_saving_problem
 
 if TYPE_CHECKING:
-    from hermes_cli.cli.opening import ChatSettings
-    from hermes_cli.engine.backend import BackendInfo
+    from hermes_cli.cli.chat_settings import ChatSettings
     from hermes_cli.session import Session
 
-Form = Literal["text", "json", "code"]
 Overflow = Literal["error", "drop"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """How the answer is to be given."""
+
+    form: Form
+    timeout_s: float | None
+    stats: bool
+    overflow: Overflow
 
 
 def ask(
@@ -69,9 +69,9 @@ def ask(
     text = prompt_text(prompt or (), settings.files)
     if dry_run:
         return _show_prompt(text, settings, as_json)
-    form: Form = "json" if as_json else "code" if extract else "text"
+    form: Form = "json" if as_json else "data" if settings.schema is not None else "code" if extract else "text"
     target = FileOutput(output) if output else standard_output() if form == "text" else StandardOutput()
-    return _answer(text, settings, target, form, timeout, stats, overflow)
+    return _answer(text, settings, target, _Wanted(form, timeout, stats, overflow))
 
 
 def _refuse_together(options: dict[str, object]) -> None:
@@ -80,31 +80,22 @@ def _refuse_together(options: dict[str, object]) -> None:
         raise UsageError(f"{' and '.join(options)} do not go together", "leave one of them out")
 
 
-def _answer(
-    text: str,
-    settings: "ChatSettings",
-    target: AnswerOutput,
-    form: Form,
-    timeout_s: float | None,
-    stats: bool,
-    overflow: Overflow,
-) -> int:
+def _answer(text: str, settings: "ChatSettings", target: AnswerOutput, wanted: _Wanted) -> int:
     """Ask, and write the answer to `target` in the form wanted; the exit code says whether it was stopped."""
     from hermes_cli.cli.opening import open_session
 
     cancel = CancelToken()
     try:
-        with stopping(cancel, timeout_s, leave=target.discard):
+        with stopping(cancel, wanted.timeout_s, leave=target.discard):
             with closing(open_session(settings, cancel)) as session:
-                _make_room(session, text, overflow)
+                _make_room(session, text, wanted.overflow)
                 tell_control_text(session.control_text(text))
-                turn = show_answer(session.send(text, cancel), target if form == "text" else Collected())
-                saved_as = session.transcript.id if session.transcript else None
-            info = session.backend.info
-            if turn.empty:
+                shown = show_answer(session.send(text, cancel), target if wanted.form == "text" else Collected())
+                rest = late_text(shown, wanted.form, session)
+            if shown.empty:
                 target.discard()
             else:
-                target.write(_late_text(turn, form, info, saved_as))
+                target.write(rest)
                 target.finish()
     except LoadCancelled:
         target.discard()
@@ -112,11 +103,15 @@ def _answer(
     except BaseException:
         target.discard()
         raise
-    tell_cut(turn.finished, session)
+    tell_cut(shown.finished, session)
     tell_saving_problem(session)
-    if stats or settings.verbose:
-        console.notice(stats_line(turn.finished, info.context_length))
-    return EXIT_CODES[cancel.reason or "interrupt"] if turn.cancelled else 0
+    if wanted.stats or settings.verbose:
+        console.notice(stats_line(shown.finished, session.backend.info.context_length))
+    if shown.cancelled:
+        return EXIT_CODES[cancel.reason or "interrupt"]
+    if problem := problem_with_data(shown, session):
+        raise problem
+    return ToolFailed.exit_code if tools_failed(shown) else 0
 
 
 def _make_room(session: "Session", text: str, overflow: Overflow) -> None:
@@ -126,39 +121,6 @@ def _make_room(session: "Session", text: str, overflow: Overflow) -> None:
     if going := session.turns_to_leave_out(text):
         session.set_standing([turn.id for turn in going], "left_out")
         console.notice(f"left out of the window: the oldest {len(going)} turns that were in it")
-
-
-def _late_text(turn: ShownAnswer, form: Form, info: "BackendInfo", saved_as: str | None) -> str:
-    """What is only known at the end of the answer; plain text is out by then."""
-    if form == "json":
-        return json.dumps(_envelope(turn, info, saved_as))
-    return code_block(turn.text) if form == "code" else ""
-
-
-def _envelope(turn: ShownAnswer, info: "BackendInfo", saved_as: str | None) -> dict[str, Any]:
-    finished = turn.finished
-    return {
-        "answer": turn.text,
-        "finish_reason": finished.reason,
-        "model": info.model_name,
-        "session": saved_as,
-        "seed": finished.seed,
-        "usage": asdict(finished.usage),
-        "timings": {
-            "load_ms": round(info.load_s * 1000, 1),
-            "first_token_ms": round(finished.timings.first_token_s * 1000, 1),
-            "tokens_per_second": round(tokens_per_second(finished), 1),
-        },
-    }
-
-
-def code_block(answer: str) -> str:
-    """The inside of the first fenced code block; without one the whole answer, with a notice."""
-    blocks = code_blocks(answer)
-    if not blocks:
-        console.notice("no code block in the answer; this is all of it")
-        return answer
-    return blocks[0]
 
 
 def _show_prompt(text: str, settings: "ChatSettings", as_json: bool) -> int:

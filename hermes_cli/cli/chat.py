@@ -8,7 +8,7 @@ from hermes_cli import paths
 from hermes_cli.terminal import console
 
 if TYPE_CHECKING:
-    from hermes_cli.cli.opening import ChatSettings
+    from hermes_cli.cli.chat_settings import ChatSettings
 
 
 def chat(settings: "ChatSettings") -> int:
@@ -21,6 +21,10 @@ def chat(settings: "ChatSettings") -> int:
     from hermes_cli.terminal.prompt_input import open_prompt
 
     interactive = console.is_terminal(sys.stdin)
+    if settings.model is None and settings.resume is None:
+        from hermes_cli.cli.first_run import offer_model
+
+        offer_model()
     running = open_chat(settings, interactive=interactive)
     with closing(running.session):
         prompt = open_prompt(

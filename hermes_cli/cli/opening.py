@@ -1,88 +1,33 @@
 """From options to a session that can be asked: the model found and loaded, with what the user should know said."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 from hermes_cli.chat.conversation import Conversation
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import CancelToken, Sampling
+from hermes_cli.chat.request import CancelToken
+from hermes_cli.cli.chat_settings import LAST_SESSION, ChatSettings, ToolSettings, where_open, with_defaults
 from hermes_cli.engine import probe
 from hermes_cli.engine.backend import Backend
 from hermes_cli.engine.background_backend import BackgroundBackend
-from hermes_cli.engine.local_backend import LoadOptions, open_backend
+from hermes_cli.engine.local_backend import open_backend
 from hermes_cli.engine.native_model import Model
 from hermes_cli.engine.prompt import Prompt, PromptWriter
-from hermes_cli.errors import ModelNotFound, UsageError
+from hermes_cli.errors import ModelNotFound, UsageError, did_you_mean
 from hermes_cli.models.find import DEMO_NAME, ModelSpec, find_model
 from hermes_cli.session import Session
 from hermes_cli.store.saved_session import SavedSession, read_session
 from hermes_cli.store.session_files import find_session, latest_session
-from hermes_cli.store.settings import Settings
 from hermes_cli.store.transcript_format import SessionSettings
 from hermes_cli.store.transcripts import Transcript
+from hermes_cli.terminal import console
 from hermes_cli.terminal.chat import Chat, open_transcript
 from hermes_cli.terminal.console import StatusLine, notice
 from hermes_cli.terminal.text_file import wrapped
 from hermes_cli.terminal.turn_view import tell_control_text
-
-LAST_SESSION = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ChatSettings:
-    """What `ask` and `chat` were told, decided before anything is loaded."""
-
-    model: str | None = None
-    system_prompt: str | None = None
-    files: tuple[Path, ...] = ()
-    sampling: Sampling = field(default_factory=Sampling)
-    max_tokens: int | None = None
-    stop: tuple[str, ...] = ()
-    load: LoadOptions = field(default_factory=LoadOptions)
-    verbose: bool = False
-    preset: str | None = None
-    resume: str | None = None  # the session to go on with: LAST_SESSION, an id, a name or a path
-    save: bool = True
-    defaults: Settings = field(default_factory=Settings)
-
-
-def where_open(
-    settings: ChatSettings,
-    model: str | None = None,
-    sampling: Sampling = Sampling(),  # noqa: B008 - frozen
-    max_tokens: int | None = None,
-) -> ChatSettings:
-    """The settings with these values where they leave something open."""
-    given = {key: value for key, value in asdict(settings.sampling).items() if value is not None}
-    return replace(
-        settings,
-        model=settings.model or model,
-        sampling=replace(sampling, **given),
-        max_tokens=settings.max_tokens or max_tokens,
-    )
-
-
-def with_defaults(settings: ChatSettings) -> ChatSettings:
-    """The settings with the user's own defaults where flags, preset and resumed session leave something open."""
-    own = settings.defaults
-    sampling = Sampling(own.temperature, own.top_k, own.top_p, own.min_p, own.repeat_penalty)
-    return where_open(settings, own.model, sampling, own.max_tokens)
-
-
-def with_preset(settings: ChatSettings, name: str | None, values: Mapping[str, str]) -> ChatSettings:
-    """The settings with a preset's where they leave something open. Raises UsageError."""
-    if values and (name is None or settings.system_prompt is not None):
-        raise UsageError("--var has no preset's prompt to fill", "name the preset with --preset, without --system")
-    if name is None:
-        return settings
-    from hermes_cli.store.presets import fill, find_preset
-
-    preset = find_preset(name)
-    prompt = fill(preset, values) if settings.system_prompt is None else settings.system_prompt
-    named = replace(settings, preset=name, system_prompt=prompt)
-    return where_open(named, preset.model, preset.sampling, preset.max_tokens)
+from hermes_cli.turn_loop import ToolUse
 
 
 def open_session(settings: ChatSettings, cancel: CancelToken) -> Session:
@@ -147,6 +92,10 @@ def _session(backend: Backend, settings: ChatSettings, saved: SavedSession | Non
     session = Session(
         backend,
         conversation,
+        tools=_tools(settings.tools),
+        schema=settings.schema,
+        most_repairs=settings.most_repairs,
+        constrained=settings.constrained,
         settings=led,
         max_tokens=settings.max_tokens,
         stop=settings.stop,
@@ -156,6 +105,25 @@ def _session(backend: Backend, settings: ChatSettings, saved: SavedSession | Non
     if saved and (saved.settings, saved.conversation.system_prompt) != (led, settings.system_prompt):
         session.change_settings(led)
     return session
+
+
+def _tools(wanted: ToolSettings) -> ToolUse | None:
+    """The tools, loaded, and who is asked before they run. Raises UsageError."""
+    if not wanted.sources:
+        return None
+    from hermes_cli.terminal.consent import Consent
+    from hermes_cli.tools.approval import Approvals
+    from hermes_cli.tools.toolbox import load_toolbox
+
+    toolbox = load_toolbox(wanted.sources)
+    if wanted.choice not in ("auto", "none", "required", *toolbox.tools):
+        toolbox.close()
+        known = ("auto", "none", "required", *toolbox.tools)
+        hint = did_you_mean(wanted.choice, known, f"one of {', '.join(known)}")
+        raise UsageError(f"--tool-choice {wanted.choice} names no tool", hint)
+    interactive = console.is_terminal(sys.stdin) and console.is_terminal(sys.stderr)
+    consent = Consent(Approvals(toolbox.tools, policy=wanted.policy, interactive=interactive))
+    return ToolUse(toolbox, consent, wanted.choice, wanted.most_rounds)
 
 
 def _transcript(settings: ChatSettings, saved: SavedSession | None, led: SessionSettings) -> Transcript | None:

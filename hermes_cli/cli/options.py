@@ -1,7 +1,7 @@
 """Options that several commands share, and the values made from them."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,10 +12,12 @@ from hermes_cli.chat.request import Sampling
 from hermes_cli.errors import UsageError
 from hermes_cli.store.settings import KEYS, Settings, load_settings
 from hermes_cli.terminal import console
+from hermes_cli.turn_loop import MOST_ROUNDS
 
 if TYPE_CHECKING:
-    from hermes_cli.cli.opening import ChatSettings
+    from hermes_cli.cli.chat_settings import ChatSettings, ToolSettings
     from hermes_cli.engine.local_backend import LoadOptions
+    from hermes_cli.formats.json_schema import Schema
 
 
 def _option(name: str, *names: str, metavar: str | None = None) -> Any:
@@ -62,6 +64,25 @@ CacheType = Annotated[Literal["f16", "q8_0"] | None, _option("kv_type")]
 Threads = Annotated[int | None, _option("threads", metavar="N")]
 Template = Annotated[str | None, _option("template", metavar="auto|chatml|embedded|FILE")]
 ColorChoice = Annotated[Literal["auto", "always", "never"] | None, _option("color")]
+Tools = Annotated[
+    list[str] | None,
+    typer.Option("--tools", metavar="FILE|NAME", help="Tools the model may call: FILE.py, .json, a name (repeatable)."),
+]
+ToolChoice = Annotated[
+    str, typer.Option("--tool-choice", metavar="auto|none|required|NAME", help="Whether the model must call a tool.")
+]
+MostRounds = Annotated[
+    int, typer.Option("--max-rounds", metavar="N", min=1, max=1000, help="Rounds of calls before it must answer.")
+]
+Unconstrained = Annotated[
+    bool, typer.Option("--no-constrain", help="Let calls and JSON be written freely, and check them after.")
+]
+AllowAll = Annotated[bool, typer.Option("--yes", help="Let every tool run without asking.")]
+DenyAll = Annotated[bool, typer.Option("--deny", help="Let no tool run.")]
+SchemaText = Annotated[
+    str | None,
+    typer.Option("--schema", metavar="FILE|MODULE:MODEL|FIELDS", help="Answer in JSON: a schema, or name, age int."),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tell about the model on stderr.")]
 
 
@@ -103,6 +124,13 @@ def _settings(
     kv_type: CacheType = None,
     threads: Threads = None,
     template: Template = None,
+    tools: Tools = None,
+    tool_choice: ToolChoice = "auto",
+    max_rounds: MostRounds = MOST_ROUNDS,
+    yes: AllowAll = False,
+    deny: DenyAll = False,
+    schema: SchemaText = None,
+    no_constrain: Unconstrained = False,
     color: ColorChoice = None,
     verbose: Verbose = False,
 ) -> "ChatSettings":
@@ -113,7 +141,7 @@ def _settings(
     console.use_color(color or "auto")
     defaults = load_settings()
     console.use_color(color or defaults.color)
-    from hermes_cli.cli.opening import ChatSettings, with_defaults
+    from hermes_cli.cli.chat_settings import ChatSettings, with_defaults
     from hermes_cli.cli.prompt_text import system_text
 
     save = defaults.save and not no_save
@@ -131,6 +159,9 @@ def _settings(
         resume=_resumed(continue_last, session),
         save=save,
         defaults=defaults,
+        tools=_tool_settings(tools or (), tool_choice, max_rounds, yes, deny, schema),
+        schema=_schema(schema),
+        constrained=not no_constrain,
     )
     settings = _with_preset(settings, preset, variable_values(var or ()))
     return settings if settings.resume is not None else with_defaults(settings)
@@ -158,9 +189,32 @@ def load_options(
     )
 
 
+def _tool_settings(
+    sources: Sequence[str], choice: str, most_rounds: int, yes: bool, deny: bool, schema: str | None
+) -> "ToolSettings":
+    """What the options say about tools. Raises UsageError."""
+    from hermes_cli.cli.chat_settings import ToolSettings
+
+    if yes and deny:
+        raise UsageError("--yes and --deny do not go together", "leave one of them out")
+    if sources and schema is not None:
+        raise UsageError("--tools and --schema do not go together", "leave one of them out")
+    if choice != "auto" and not sources:
+        raise UsageError("--tool-choice needs tools", "name some with --tools; hermes tools list shows those built in")
+    return ToolSettings(tuple(sources), choice, most_rounds, "yes" if yes else "deny" if deny else "ask")
+
+
+def _schema(text: str | None) -> "Schema | None":
+    if text is None:
+        return None
+    from hermes_cli.store.schemas import load_schema
+
+    return load_schema(text)
+
+
 def _resumed(continue_last: bool, session: str | None) -> str | None:
     """Which session to go on with, as `ChatSettings.resume` says it."""
-    from hermes_cli.cli.opening import LAST_SESSION
+    from hermes_cli.cli.chat_settings import LAST_SESSION
 
     if session is not None and continue_last:
         raise UsageError("--continue and --session do not go together", "leave one of them out")
@@ -171,7 +225,7 @@ def _resumed(continue_last: bool, session: str | None) -> str | None:
 
 def _with_preset(settings: "ChatSettings", given: str | None, values: dict[str, str]) -> "ChatSettings":
     """With the preset given, else the user's own where there is neither a system prompt nor a session that has one."""
-    from hermes_cli.cli.opening import with_preset
+    from hermes_cli.cli.chat_settings import with_preset
 
     if given is not None or settings.system_prompt is not None or settings.resume is not None:
         return with_preset(settings, given, values)

@@ -20,7 +20,7 @@ from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
 from hermes_cli.terminal.sanitize import one_line
 
 if TYPE_CHECKING:
-    from hermes_cli.cli.opening import ChatSettings
+    from hermes_cli.cli.chat_settings import ChatSettings
     from hermes_cli.engine.backend import Backend
     from hermes_cli.store.preset_examples import Example
     from hermes_cli.store.presets import Preset
@@ -78,7 +78,7 @@ def _chosen(names: Sequence[str]) -> tuple[list["Preset"], list[UsageError]]:
 
 def _run(presets: Sequence["Preset"], model: str | None, as_json: bool, cancel: CancelToken) -> list[list[Outcome]]:
     """Test the presets one after another and print what comes of it; a cancel ends it early."""
-    from hermes_cli.cli.opening import ChatSettings, open_session
+    from hermes_cli.cli.opening import open_session
 
     defaults = load_settings()
     load = replace(options.load_options(defaults), kv_store_bytes=0)
@@ -116,7 +116,7 @@ def _answer(
     backend: "Backend", settings: "ChatSettings", preset: "Preset", example: "Example", cancel: CancelToken
 ) -> str:
     """What the model says to the example, in a conversation of its own."""
-    from hermes_cli.cli.opening import with_defaults, with_preset
+    from hermes_cli.cli.chat_settings import with_defaults, with_preset
 
     asked = with_defaults(with_preset(settings, preset.name, example.variables))
     system = () if asked.system_prompt is None else (Message("system", asked.system_prompt),)

@@ -5,9 +5,11 @@ Compiling a hostile schema can overflow the native stack or take minutes, and ne
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +27,10 @@ _POLL_S = 0.05
 _STACK_BYTES = 4 * 2**20  # half of what the engine thread has, so that what passes here passes there
 _MEMORY_BYTES = 3 * 2**30
 _END = 256
+_PLACE = re.compile(r"^(at \d+\(\d+\): )?(failed to (compile JSON schema|parse \"%json\"): )?")
+_UNKNOWN = re.compile(r"Unimplemented keys: \[(.*)\]")
+_REASON = re.compile(r"^error: (.*)$", re.MULTILINE)
+_QUOTE = '"'
 
 
 class ByteAlphabet:
@@ -61,13 +67,25 @@ def fault(grammar: str) -> str | None:
 
 
 def _in_words(error: str) -> str:
-    first = error.strip().splitlines()[0].strip() if error.strip() else ""
+    error = _PLACE.sub("", error.strip())
+    first = error.splitlines()[0].strip() if error else ""
+    if unknown := _UNKNOWN.match(first):
+        return f"it uses {unknown[1].replace(_QUOTE, '')}"
+    if first.startswith("oneOf"):
+        return "it uses oneOf with choices that may overlap"
+    if first.startswith("Unknown format"):
+        return f"it uses the {first[0].lower()}{first[1:]}"
+    if first.startswith("Unsatisfiable schema: "):
+        return f"nothing can satisfy it: {first.partition(': ')[2]}"
     if first.startswith("NoExtension") or not first:
         return "nothing can satisfy it"
     if first.startswith(("panic", "Parser Error", "parser error", "lexer", "Lexer")):
         return "it is too complex"
     if first.startswith("regex parse error"):
-        return f"a pattern cannot be used: {error.strip().splitlines()[-1].removeprefix('error: ')}"
+        reason = _REASON.search(error)
+        return f"a pattern cannot be used: {reason[1] if reason else 'it is no regular expression'}"
+    if first.startswith("lookarounds"):
+        return "a pattern cannot be used: look-around is not supported"
     return first
 
 
@@ -84,16 +102,19 @@ def first_usable(grammars: Sequence[str], _: Callable[[], bool] = lambda: True) 
 
 def first_usable_in_child(grammars: Sequence[str], keep_on: Callable[[], bool] = lambda: True) -> list[str]:
     """The same from a child process, which is given up after a few seconds, or as soon as `keep_on` says no."""
-    # -P: a file in the working folder must not be able to take the place of a module.
-    child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "hermes_cli.engine.constraint_trial"],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    said = _answer(child, json.dumps(list(grammars)).encode(), keep_on)
+    with tempfile.TemporaryFile() as question:
+        question.write(json.dumps(list(grammars)).encode())
+        question.seek(0)
+        # -P: a file in the working folder must not be able to take the place of a module.
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-m", "hermes_cli.engine.constraint_trial"],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            stdin=question,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    said = _answer(child, keep_on)
     if said is None:
         return ["it takes too long to prepare"] * len(grammars)
     try:
@@ -103,15 +124,13 @@ def first_usable_in_child(grammars: Sequence[str], keep_on: Callable[[], bool] =
     return faults
 
 
-def _answer(child: "subprocess.Popen[bytes]", question: bytes, keep_on: Callable[[], bool]) -> bytes | None:
+def _answer(child: "subprocess.Popen[bytes]", keep_on: Callable[[], bool]) -> bytes | None:
     """What the child wrote; None if it took too long."""
     deadline = time.monotonic() + TIMEOUT_S
-    rest: bytes | None = question
     try:
         while time.monotonic() < deadline and keep_on():
             with suppress(subprocess.TimeoutExpired):
-                return child.communicate(rest, timeout=_POLL_S)[0]
-            rest = None
+                return child.communicate(timeout=_POLL_S)[0]
         return None
     finally:
         if child.poll() is None:

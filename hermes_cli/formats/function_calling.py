@@ -8,6 +8,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from hermes_cli.chat.request import ToolSchema
+
 _PYTHON_TYPES = {"string": "str", "number": "float", "integer": "int", "boolean": "bool", "null": "None"}
 
 _INTRODUCTION = (
@@ -31,9 +33,18 @@ def tools_prompt(tools: Iterable[Mapping[str, Any]]) -> str:
     return _INTRODUCTION + "\n".join(_signature(tool.get("function", tool)) for tool in tools) + _INSTRUCTIONS
 
 
+def offer(tools: Iterable[ToolSchema], system_prompt: str | None = None) -> str:
+    """The system text of a chat with tools: what offers them, then the user's own prompt after a blank line."""
+    offered = tools_prompt(
+        {"name": tool.name, "description": tool.description, "parameters": tool.parameters} for tool in tools
+    )
+    return f"{offered}\n\n{system_prompt}" if system_prompt else offered
+
+
 def call_block(name: str, arguments: Mapping[str, Any]) -> str:
-    """One call as the model writes it."""
-    return f"<tool_call>\n{_json({'name': name, 'arguments': arguments})}\n</tool_call>"
+    """One call as the model writes it; its closing tag inside a value is escaped so that it cannot end the block."""
+    text = _json({"name": name, "arguments": arguments}).replace("</tool_call>", "<\\/tool_call>")
+    return f"<tool_call>\n{text}\n</tool_call>"
 
 
 def response_block(name: str, content: object) -> str:

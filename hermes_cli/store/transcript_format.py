@@ -10,6 +10,7 @@ from hermes_cli.chat.conversation import Standing, Turn
 from hermes_cli.chat.events import Finished
 from hermes_cli.chat.message import FinishReason, Message, Role
 from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
+from hermes_cli.chat.tool_call import ToolCall, ToolResult
 
 VERSION = 1
 NO_PARENT_KNOWN = -1
@@ -132,7 +133,17 @@ def decode(line: bytes) -> Record:
 def message_fields(message: Message) -> dict[str, Any]:
     """A message as JSON holds it."""
     fields: dict[str, Any] = {"role": message.role, "content": message.content}
-    return fields | ({"finish_reason": message.finish_reason} if message.finish_reason else {})
+    if message.finish_reason:
+        fields["finish_reason"] = message.finish_reason
+    if message.tool_results:
+        fields["tool_results"] = [result_fields(result) for result in message.tool_results]
+    return fields
+
+
+def result_fields(result: ToolResult) -> dict[str, Any]:
+    """A call and what came of it, as JSON holds them."""
+    told = {"result": result.value} if result.error is None else {"error": result.error}
+    return {"name": result.call.name, "arguments": result.call.arguments, "approved": result.approved, **told}
 
 
 def message_from(fields: Any) -> Message:
@@ -144,7 +155,20 @@ def message_from(fields: Any) -> Message:
         _one_of(fields.get("role"), get_args(Role)),
         _text(fields.get("content")),
         reason if reason in get_args(FinishReason) else None,
+        _results(fields.get("tool_results", [])),
     )
+
+
+def _results(entries: Any) -> tuple[ToolResult, ...]:
+    """What calls led to; the message tells it too, so that what cannot be read here is left out."""
+    found: list[ToolResult] = []
+    for entry in entries if isinstance(entries, list) else []:
+        match entry:
+            case {"name": str(name), "arguments": dict(arguments), "approved": bool(approved), "error": str(error)}:
+                found.append(ToolResult(ToolCall(name, arguments), approved, error=error))
+            case {"name": str(name), "arguments": dict(arguments), "approved": bool(approved), "result": value}:
+                found.append(ToolResult(ToolCall(name, arguments), approved, value))
+    return tuple(found)
 
 
 def settings_fields(settings: SessionSettings, system_prompt: str | None) -> dict[str, Any]:

@@ -23,7 +23,8 @@ _DESCRIPTOR = re.compile(r"/dev/(stdout|stderr|fd/\d+)|/proc/self/fd/\d+")
 class AnswerOutput(Protocol):
     """Takes the answer piece by piece; `finish` ends it with a newline, `discard` forgets it where that is possible.
 
-    `resumed` tells that the process was stopped meanwhile and the terminal was someone else's.
+    `pause` ends what is shown, so that something else can be printed below it. `resumed` tells that the process was
+    stopped meanwhile and the terminal was someone else's.
     """
 
     def write(self, text: str) -> None: ...
@@ -31,6 +32,8 @@ class AnswerOutput(Protocol):
     def finish(self) -> None: ...
 
     def discard(self) -> None: ...
+
+    def pause(self) -> None: ...
 
     def resumed(self) -> None: ...
 
@@ -43,9 +46,11 @@ class StandardOutput:
             raise OutputError("stdout is closed", "write the answer to a file: --output FILE")
         self._file: BinaryIO = sys.stdout.buffer
         self._terminal = is_terminal(sys.stdout)
+        self._in_line = False
 
     def write(self, text: str) -> None:
         """Send `text` now."""
+        self._in_line = not text.endswith("\n") if text else self._in_line
         try:
             self._file.write((for_terminal(text) if self._terminal else text).encode("utf-8", "replace"))
             self._file.flush()
@@ -60,6 +65,11 @@ class StandardOutput:
 
     def discard(self) -> None:
         """What is out is out."""
+
+    def pause(self) -> None:
+        """End the line on a terminal; in a pipe nothing else is printed."""
+        if self._terminal and self._in_line:
+            self.write("\n")
 
     def resumed(self) -> None:
         """Nothing is ever painted twice."""
@@ -76,6 +86,9 @@ class Collected:
 
     def discard(self) -> None:
         """Nothing to forget."""
+
+    def pause(self) -> None:
+        """Nothing is shown."""
 
     def resumed(self) -> None:
         """Nothing is on the terminal."""
@@ -140,6 +153,9 @@ class FileOutput:
 
     def resumed(self) -> None:
         """A file is nobody else's meanwhile."""
+
+    def pause(self) -> None:
+        """Nothing is shown."""
 
     def _failed(self, error: OSError) -> OutputError:
         return OutputError(f"cannot write {self._path}: {error.strerror}", "choose another place with --output")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator
 from dataclasses import replace
 
 from hermes_cli.chat.conversation import Conversation, Turn
-from hermes_cli.chat.events import GenerationEvent
+from hermes_cli.chat.events import TurnEvent
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.engine.background_backend import BackgroundBackend
 from hermes_cli.errors import ContextOverflow, HermesError, LoadCancelled, SessionBusy, UsageError
@@ -28,7 +28,7 @@ from hermes_cli.terminal.turn_view import (
     window_use,
 )
 
-Start = Callable[[CancelToken], Generator[GenerationEvent]]
+Start = Callable[[CancelToken], Generator[TurnEvent]]
 _EXCERPT_CHARACTERS = 40
 
 

@@ -35,6 +35,7 @@ class Consent:
         self._approvals.remember(call, decision)
         return decision
 
+
 def _asked(cancel: CancelToken) -> Decision:
     """One line from the user."""
     console.put(_QUESTION)

@@ -103,6 +103,21 @@ def quiet_keyboard(resumed: Callable[[], None] = lambda: None) -> Iterator[None]
 
 
 @contextlib.contextmanager
+def typing() -> Iterator[None]:
+    """Within the block, also inside a quiet one, a line can be typed and seen; what was typed before it is dropped."""
+    quiet = _quiet
+    if quiet is not None:
+        quiet.restore()
+    try:
+        with contextlib.suppress(termios.error, OSError):
+            termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+        yield
+    finally:
+        if quiet is not None:
+            quiet.apply()
+
+
+@contextlib.contextmanager
 def stopped_with(act: Callable[[], None], resumed: Callable[[], None]) -> Iterator[None]:
     """Within the block a SIGTSTP calls `act`, which has to call `stop`; `resumed` follows a stop of another kind."""
     actions: dict[int, Handler] = {

@@ -1,24 +1,29 @@
 """One answer as the user sees it: the status line while waiting, the text as it comes, what there is to say after."""
 
+import json
 from collections.abc import Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hermes_cli.chat.events import Finished, GenerationEvent, PromptProgress, TextDelta
+from hermes_cli.chat.events import Finished, PromptProgress, TextDelta, ToolCallReady, ToolFinished, TurnEvent
+from hermes_cli.chat.tool_call import ToolResult
 from hermes_cli.terminal.answer_output import AnswerOutput
 from hermes_cli.terminal.console import StatusLine, notice
 
 if TYPE_CHECKING:
     from hermes_cli.session import Session
 
+_SHOWN_CHARACTERS = 200
+
 
 @dataclass(frozen=True, slots=True)
 class ShownAnswer:
-    """An answer that was shown: its text and how it ended."""
+    """An answer that was shown: its text, how it ended, and the calls on the way."""
 
     text: str
     finished: Finished
+    tool_results: tuple[ToolResult, ...] = ()
 
     @property
     def cancelled(self) -> bool:
@@ -31,10 +36,11 @@ class ShownAnswer:
         return self.cancelled and not self.text
 
 
-def show_answer(events: Generator[GenerationEvent], output: AnswerOutput) -> ShownAnswer:
+def show_answer(events: Generator[TurnEvent], output: AnswerOutput) -> ShownAnswer:
     """Pass the text of `events` to `output` as it comes, which is the caller's to end. What it raises stops them."""
     status = StatusLine()
     pieces: list[str] = []
+    results: list[ToolResult] = []
     finished: Finished | None = None
     try:
         with closing(events):
@@ -46,12 +52,31 @@ def show_answer(events: Generator[GenerationEvent], output: AnswerOutput) -> Sho
                         status.erase()
                         pieces.append(piece)
                         output.write(piece)
+                    case ToolCallReady(call):
+                        output.pause()
+                        status.show(f"running {call.name}")
+                    case ToolFinished(result):
+                        status.erase()
+                        results.append(result)
+                        notice(tool_line(result))
                     case Finished():
                         finished = event
     finally:
         status.erase()
     assert finished is not None, "a backend ends every generation with Finished"
-    return ShownAnswer("".join(pieces), finished)
+    return ShownAnswer("".join(pieces), finished, tuple(results))
+
+
+def tool_line(result: ToolResult) -> str:
+    """A call and what came of it, on one line."""
+    arguments = ", ".join(f"{name}={_short(value)}" for name, value in result.call.arguments.items())
+    outcome = _short(result.value) if result.error is None else result.error
+    return f"{result.call.name}({arguments}) → {outcome[:_SHOWN_CHARACTERS]}"
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
 
 
 def tell_control_text(found: Iterable[str]) -> None:

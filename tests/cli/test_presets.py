@@ -13,7 +13,7 @@ import pytest
 
 from hermes_cli import paths
 from hermes_cli.chat.request import Sampling
-from hermes_cli.cli.opening import ChatSettings, with_preset
+from hermes_cli.cli.chat_settings import ChatSettings, with_preset
 from tests.cli.conftest import OnTerminal, assert_failed, exit_code
 from tests.conftest import Hermes, Result, child_environment
 

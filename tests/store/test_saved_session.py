@@ -158,6 +158,10 @@ def test_a_broken_line_costs_only_itself(read: Callable[..., SavedSession], line
     assert saved.notices == ("the session x is damaged; left out as unreadable: line 3",)
 
 
+def test_a_broken_last_line_with_its_end_was_not_cut_off(read: Callable[..., SavedSession]) -> None:
+    assert read(HEADER, said(1, None), b"{").notices == ("the session x is damaged; left out as unreadable: line 3",)
+
+
 def test_many_broken_lines_make_one_notice(read: Callable[..., SavedSession]) -> None:
     saved = read(HEADER, *[b"?"] * 9, said(1, None))
     assert saved.notices == ("the session x is damaged; left out as unreadable: lines 2, 3, 4, 5, 6 and 4 more",)

@@ -120,6 +120,9 @@ def spoil(path: Path, how: str) -> None:
             with sqlite3.connect(path) as index:
                 index.execute("PRAGMA user_version = 99")
                 index.execute("DROP TABLE texts")
+        case "a value of another kind":
+            with sqlite3.connect(path) as index:
+                index.execute("UPDATE sessions SET turns = 'many'")
         case "a folder":
             path.unlink()
             path.mkdir()
@@ -127,7 +130,17 @@ def spoil(path: Path, how: str) -> None:
             path.with_name(f"{path.name}-journal").write_bytes(os.urandom(5000))
 
 
-SPOILED = ("deleted", "empty", "text", "cut", "zeros", "another layout", "a folder", "a journal of another file")
+SPOILED = (
+    "deleted",
+    "empty",
+    "text",
+    "cut",
+    "zeros",
+    "another layout",
+    "a value of another kind",
+    "a folder",
+    "a journal of another file",
+)
 
 
 @pytest.mark.parametrize("how", SPOILED)
@@ -135,7 +148,7 @@ def test_a_lost_or_damaged_index_is_made_anew(sessions: Path, how: str) -> None:
     kept("hello there", used=1000)
     assert titles() == ["hello there"]
     spoil(paths.session_index_file(), how)
-    assert titles() == ["hello there"]
+    assert [(session.title, session.turn_count) for session in all_sessions()] == [("hello there", 1)]
     assert [session.title for session in search_sessions("there")] == ["hello there"]
 
 

@@ -227,13 +227,13 @@ def test_a_discarded_tail_is_erased_and_what_is_finished_stays() -> None:
 
 def test_after_a_stop_the_tail_is_painted_anew_and_the_lines_of_the_shell_stay() -> None:
     window = Window(60, 30)
-    window.write(["A paragraph that"], FRAME_S)
+    window.write(["A verse\nthat"], FRAME_S)
     window.receive(b"\n[1]+  Stopped\n$ fg\n")
     os.kill(os.getpid(), signal.SIGCONT)
     window.write([" goes on", " and on"], FRAME_S)
     window.output.finish()
     shell = ["[1]+  Stopped", "$ fg"]
-    assert window.shown() == ["A paragraph that", *shell, "A paragraph that goes on and on"]
+    assert window.shown() == ["A verse", "that", *shell, "A verse", "that goes on and on"]
 
 
 def test_handlers_for_the_going_on_are_kept_and_put_back() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+import pytest
 from hypothesis import given
 
 from hermes_cli.terminal.markdown_stream import Code, Item, MarkdownStream, Piece, pieces_of
@@ -39,3 +40,22 @@ def test_the_pieces_are_those_of_one_parse_however_the_text_was_cut(text: str, w
     whole = facts(pieces_of(clean))
     for chunks in cuts(clean, where):
         assert facts(streamed(chunks)) == whole
+
+
+@pytest.mark.parametrize("indent", range(4))
+@pytest.mark.parametrize("start", ["", " ", "  ", "   ", "    ", "\t", " \t", "  \t", "   \t", "\t\t", " \t \t"])
+def test_code_loses_the_indent_of_its_fence_and_no_more(indent: int, start: str) -> None:
+    text = f"{' ' * indent}```\n{start}code\n```\n"
+    assert facts(streamed(text)) == facts(pieces_of(text))
+
+
+def test_a_piece_comes_as_soon_as_it_is_final() -> None:
+    """What each chunk brings, and after it."""
+    growing = [
+        ("# Head", 0), ("ing\n", 1), ("para", 0), ("graph\n", 0), ("\n", 1), ("- a\n", 0), ("- b", 0), ("\n", 1),
+        ("\n", 0), ("***\n", 2), ("> quote\n\n", 1), ("|a|\n|-|\n|b|\n", 0), ("\n", 1), ("```py\n", 1), ("x = 1", 0),
+        ("\n", 1), ("```", 0), ("\n", 0), ("~~~\nx\n~~~\n", 1), ("end", 0),
+    ]  # fmt: skip
+    stream = MarkdownStream()
+    assert [(chunk, len(stream.feed(chunk))) for chunk, _ in growing] == growing
+    assert len(stream.finish()) == 1

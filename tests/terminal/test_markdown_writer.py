@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hermes_cli.terminal.markdown_stream import MarkdownStream
+from hermes_cli.terminal.markdown_stream import MarkdownStream, pieces_of
 from hermes_cli.terminal.markdown_writer import MarkdownWriter, Styling, render_markdown
 from hermes_cli.terminal.sanitize import for_terminal
 from tests.terminal.markdown_documents import cuts, documents, on_many_documents, places
@@ -40,3 +40,11 @@ def test_lines_are_harmless_and_end_with_their_last_character(text: str, width: 
     assert styling != "none" or plain == shown
     assert not re.search(r"[ \t]$", plain, re.MULTILINE)
     assert shown == "" or (plain.endswith("\n") and not plain.endswith("\n\n") and not plain.startswith("\n"))
+
+
+def test_what_was_not_made_harmless_at_the_entry_is_at_the_end() -> None:
+    evil = "\x1b[2J\u202e"
+    text = f"{evil}\n\n# {evil}\n- {evil}\n\n|{evil}|\n|-|\n\n`{evil}`\n```py\n{evil} = 1\n```\n[a](b{evil})"
+    for styling in ("colors", "attributes", "none"):
+        shown = SGR.sub("", MarkdownWriter(styling).lines(pieces_of(text), 40))
+        assert for_terminal(shown) == shown

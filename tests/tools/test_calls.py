@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -13,7 +13,7 @@ import pytest
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.chat.tool_call import ToolCall
 from hermes_cli.tools.output import LIMIT_CHARACTERS
-from hermes_cli.tools.toolbox import Toolbox
+from hermes_cli.tools.toolbox import Toolbox, load_toolbox
 from tests.conftest import Script
 from tests.tools.conftest import Load, ToolFile, call
 
@@ -124,9 +124,13 @@ def misbehave(how: str, marker: str = "") -> object:
 '''
 
 
-@pytest.fixture
-def faulty(tool_file: ToolFile) -> Toolbox:
-    return tool_file(FAULTY)
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toolbox]:
+    """Tools that misbehave, shared by the tests of this module: each must leave them usable."""
+    path = tmp_path_factory.mktemp("faulty") / "tools.py"
+    path.write_text(FAULTY)
+    with load_toolbox([str(path)]) as toolbox:
+        yield toolbox
 
 
 @pytest.fixture
@@ -165,11 +169,11 @@ def eventually(condition: Callable[[], bool]) -> bool:
     ],
 )
 def test_a_fault_is_an_error_and_the_state_stays(faulty: Toolbox, how: str, error: str) -> None:
-    call(faulty, "count")
+    before = call(faulty, "count").value
     result = call(faulty, "misbehave", how=how)
     assert result.error is not None and error in result.error and len(result.error) < 2100
     assert (result.value, result.approved) == (None, True)
-    assert call(faulty, "count").value == 2
+    assert call(faulty, "count").value == before + 1
 
 
 @pytest.mark.parametrize(
@@ -221,13 +225,14 @@ def test_long_results_are_cut_with_a_notice(faulty: Toolbox) -> None:
 
 
 def test_a_fork_brings_one_result(faulty: Toolbox) -> None:
+    before = call(faulty, "count").value
     assert call(faulty, "misbehave", how="fork").value is True
     assert call(faulty, "misbehave", how="thread").value == "started"
-    assert call(faulty, "count").value == 1
+    assert call(faulty, "count").value == before + 1
 
 
 def test_what_a_call_started_ends_with_it(faulty: Toolbox, marker: str) -> None:
-    result = call(faulty, "misbehave", how="child and hang", marker=marker, timeout_s=2)
+    result = call(faulty, "misbehave", how="child and hang", marker=marker, timeout_s=1)
     assert result.error is not None
     assert eventually(lambda: running(marker) == [])
 
@@ -260,6 +265,7 @@ def test_children_end_with_the_program_even_in_the_middle_of_a_call(script: Scri
 
 
 def test_close_ends_the_children(faulty: Toolbox) -> None:
+    call(faulty, "count")
     before = psutil.Process().children()
     assert any("worker_process" in " ".join(child.cmdline()) for child in before)
     faulty.close()

@@ -54,7 +54,7 @@ def _inside(path: str) -> Path:
 
 
 def _listing(folder: Path) -> str:
-    names = sorted(entry.name + "/" * entry.is_dir() for entry in os.scandir(folder))
+    names = sorted(entry.name + "/" * os.path.isdir(entry) for entry in os.scandir(folder))  # noqa: PTH112
     return "\n".join(names) or "[the folder is empty]"
 
 

@@ -1,0 +1,189 @@
+"""What constrained decoding costs, and whether what it lets through is valid.
+
+python -m benchmarks.constraint speed MODEL      cost of a token, constrained beside free decoding, the first token
+python -m benchmarks.constraint validity [N]     N answers of the demo model to each of thirty schemas
+python -m benchmarks.constraint collection [N]   N random walks through the masks of some hundreds of schemas
+"""
+
+import collections
+import json
+import random
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jsonschema
+
+from benchmarks.rounds import interleaved, table
+from benchmarks.schemas import EVERYDAY, Schema, collection, listing, record
+from hermes_cli import paths
+from hermes_cli.chat.events import Finished, TextDelta
+from hermes_cli.chat.message import Message
+from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.engine import constraint_grammar, sampling
+from hermes_cli.engine.constraint import Constraint
+from hermes_cli.engine.constraint_vocabulary import Tables, Vocabulary
+from hermes_cli.engine.local_backend import LoadOptions, LocalBackend, open_backend
+from hermes_cli.engine.native_context import Context
+from hermes_cli.engine.native_mask import tokens_in
+from hermes_cli.engine.native_model import Model
+from hermes_cli.errors import UsageError
+from hermes_cli.formats.json_mode import schema_prompt
+
+ROUNDS, TOKENS, WALK_TOKENS = 5, 96, 400
+# Long enough that no answer ends before all tokens are counted.
+LONG = listing(record(name={"type": "string", "minLength": 8}, count={"type": "integer"}), 50, 99)
+QUESTION = (Message("system", schema_prompt(LONG)), Message("user", "List some things."))
+
+
+def main() -> None:
+    """Run what was asked for and print it."""
+    match sys.argv[1:]:
+        case ["speed", model]:
+            speed(Path(model))
+            cost(Path(model))
+        case ["validity", *count]:
+            validity(int(count[0]) if count else 100)
+        case ["collection", *count]:
+            walks(int(count[0]) if count else 5)
+        case _:
+            sys.exit(__doc__)
+
+
+def answer(backend: LocalBackend, request: GenerationRequest) -> tuple[str, Finished]:
+    """The whole text and how it ended."""
+    events = list(backend.generate(request, CancelToken()))
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    return "".join(event.text for event in events if isinstance(event, TextDelta)), finished
+
+
+def speed(path: Path) -> None:
+    """Free and constrained answers of one length after one prompt, interleaved."""
+    def rate(name: str, schema: Schema | None) -> float:
+        asked = GenerationRequest(QUESTION, Sampling(seed=1), TOKENS, schema=schema)
+        finished = answer(backend, asked)[1]
+        first_ms[name].append(finished.timings.first_token_s * 1e3)
+        return (finished.usage.completion_tokens - 1) / finished.timings.decode_s
+
+    first_ms: dict[str, list[float]] = {"free": [], "constrained": []}
+    with open_backend(path, LoadOptions(context_length=2048, kv_store_bytes=0)) as backend:
+        measures = {"free": lambda: rate("free", None), "constrained": lambda: rate("constrained", LONG)}
+        print(table(interleaved(measures, ROUNDS), "free", "tok/s"))
+    pairs = list(zip(first_ms["constrained"], first_ms["free"], strict=True))
+    print(f"first constrained token after the free one: {pairs[0][0] - pairs[0][1]:.1f} ms with the tables to be built,")
+    print(f"then {statistics.median(late - early for late, early in pairs[1:]):.1f} ms (median)")
+
+
+def cost(path: Path) -> None:
+    """What choosing a token takes, free and held, as time of this thread; and what preparing takes once."""
+    model = Model(path)
+    context = Context(model, context_length=512, batch_size=256, threads=2)
+    vocabulary = Vocabulary(model)
+    started = time.thread_time()
+    Tables(model)
+    print(f"tables: {(time.thread_time() - started) * 1e3:.0f} ms for {model.vocab_size:,} tokens")
+    vocabulary.tables()
+    plan = constraint_grammar.plan(GenerationRequest(QUESTION, schema=LONG))
+    assert plan
+    values = sampling.SamplingValues(seed=1)
+    free = sampling.sampler(values, model.vocab_size)
+    constraint = Constraint(plan, vocabulary, model, context, values, lambda: True)
+    spent: dict[str, list[float]] = {"free": [], "held": []}
+
+    def timed(name: str, choose: Callable[[], int]) -> int:
+        before = time.thread_time()
+        token = choose()
+        spent[name].append((time.thread_time() - before) * 1e6)
+        return token
+
+    context.decode(model.tokenize("Some text."))
+    for _ in range(2 * TOKENS):
+        timed("free", lambda: context.sample(free))
+        context.decode([timed("held", lambda: constraint.choose(free))])
+    medians = {name: statistics.median(values) for name, values in spent.items()}
+    print(f"choosing a token: free {medians['free']:.0f} µs, held {medians['held']:.0f} µs (medians)")
+    extra = sorted(held - medians["free"] for held in spent["held"])
+    print(f"mask and bookkeeping: median {statistics.median(extra):.0f} µs, 9 in 10 below {extra[len(extra) * 9 // 10]:.0f} µs")
+
+
+def validity(count: int) -> None:
+    """How many answers satisfy their schema, at the default temperature with `count` seeds."""
+    total: collections.Counter[str] = collections.Counter()
+    with open_backend(paths.DEMO_MODEL, LoadOptions(context_length=2048, kv_store_bytes=0)) as backend:
+        for name, schema in EVERYDAY.items():
+            messages = (Message("system", schema_prompt(schema)), Message("user", f"Give me an example of {name}."))
+            judged = collections.Counter(judge(backend, messages, schema, seed) for seed in range(count))
+            total += judged
+            print(f"{name}: {dict(judged)}", flush=True)
+    print(f"all: {dict(total)}")
+
+
+def judge(backend: LocalBackend, messages: tuple[Message, ...], schema: Schema, seed: int) -> str:
+    """`valid`, `cut` by the end of the window, or `INVALID` with the text."""
+    text, finished = answer(backend, GenerationRequest(messages, Sampling(seed=seed), schema=schema))
+    if finished.reason == "length":
+        return f"cut: {text[:40]!r}"
+    return "valid" if is_valid(text, schema) else f"INVALID: {text!r}"
+
+
+def is_valid(text: str, schema: Schema) -> bool:
+    """Whether `text` is JSON that jsonschema accepts, formats included."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return False
+    checker = jsonschema.Draft202012Validator.FORMAT_CHECKER
+    return jsonschema.Draft202012Validator(schema, format_checker=checker).is_valid(value)
+
+
+def walks(count: int) -> None:
+    """Random walks through the masks: what is complete must be valid."""
+    tables = Tables(Model(paths.DEMO_MODEL, vocab_only=True))
+    found: collections.Counter[str] = collections.Counter()
+    for name, schema in collection().items():
+        try:
+            notes = constraint_grammar.check_schema(schema)
+        except UsageError as problem:
+            found["refused"] += 1
+            print(f"refused: {name}: {problem.message}", flush=True)
+            continue
+        kind = "lenient" if notes else "strict"
+        found[kind] += 1
+        for seed in range(count):
+            ended, text = walk(tables, schema, random.Random(f"{name} {seed}"))
+            verdict = ended if ended != "complete" else "valid" if is_valid(text, schema) else "INVALID"
+            found[f"{kind} answers {verdict}"] += 1
+            if verdict not in ("valid", "endless"):
+                print(f"{kind} {verdict}: {name}: {text[:90]!r}", flush=True)
+    print(json.dumps(found, indent=1))
+
+
+def walk(tables: Tables, schema: Schema, source: random.Random) -> tuple[str, str]:
+    """Take any allowed token at each step, the shortest ways out more often; how it ended, and the text."""
+    from llguidance import LLMatcher
+
+    plan = constraint_grammar.plan(GenerationRequest((), schema=schema))
+    assert plan and plan.whole
+    matcher = LLMatcher(tables.tokenizer, plan.whole, log_level=0)
+    text = b""
+    for _ in range(WALK_TOKENS):
+        allowed = tokens_in(matcher.compute_bitmask()) if not matcher.is_error() else []
+        if not allowed:
+            return "stuck", matcher.get_error().partition("\n")[0]
+        closing = [token for token in allowed if tables.tokens[token] in (b'"', b"}", b"]", b'"}')]
+        ends = [token for token in allowed if token in tables.special_token_ids]
+        token = source.choice(ends or closing) if (ends or closing) and source.random() < 0.4 else source.choice(allowed)
+        if token in tables.special_token_ids:
+            return "complete", text.decode("utf-8", "replace")
+        matcher.consume_token(token)
+        text += tables.tokens[token]
+        if matcher.is_stopped() and not matcher.is_error():
+            return "complete", text.decode("utf-8", "replace")
+    return "endless", text.decode("utf-8", "replace")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""The forms of an answer that are only known at its end: the JSON envelope, the code in it, the data of a schema."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Literal
+
+from hermes_cli.errors import SchemaNotSatisfied
+from hermes_cli.formats.code_block import code_blocks
+from hermes_cli.terminal import console
+from hermes_cli.terminal.turn_view import ShownAnswer, tokens_per_second
+
+if TYPE_CHECKING:
+    from hermes_cli.session import Session
+
+Form = Literal["text", "json", "code", "data"]
+
+
+def late_text(shown: ShownAnswer, form: Form, session: "Session") -> str:
+    """What is left to print after the answer came; a plain text is out by then."""
+    match form:
+        case "text":
+            return ""
+        case "json":
+            return json.dumps(envelope(shown, session))
+        case "code":
+            return code_block(shown.text)
+        case "data":
+            return final_text(shown, session)
+
+
+def envelope(shown: ShownAnswer, session: "Session") -> dict[str, Any]:
+    """The answer with all that is known of it, as `--json` prints it."""
+    from hermes_cli.store.transcript_format import result_fields
+
+    finished, info = shown.finished, session.backend.info
+    facts: dict[str, Any] = {
+        "answer": final_text(shown, session),
+        "finish_reason": finished.reason,
+        "model": info.model_name,
+        "session": session.transcript.id if session.transcript else None,
+        "seed": finished.seed,
+        "usage": asdict(finished.usage),
+        "timings": {
+            "load_ms": round(info.load_s * 1000, 1),
+            "first_token_ms": round(finished.timings.first_token_s * 1000, 1),
+            "tokens_per_second": round(tokens_per_second(finished), 1),
+        },
+    }
+    if session.tools:
+        facts["tool_calls"] = [result_fields(result) for result in shown.tool_results]
+    if session.schema is not None:
+        facts["data"] = None if problem_with_data(shown, session) else json.loads(final_text(shown, session))
+    return facts
+
+
+def final_text(shown: ShownAnswer, session: "Session") -> str:
+    """The answer; of JSON that had to be put right only the last one."""
+    turns = session.conversation.turns
+    return turns[-1].answer.content if session.schema is not None and turns and shown.text else shown.text
+
+
+def problem_with_data(shown: ShownAnswer, session: "Session") -> SchemaNotSatisfied | None:
+    """What is wrong with the answer by the schema of the session, if it has one."""
+    from hermes_cli.turn_loop import schema_faults
+
+    if session.schema is None:
+        return None
+    found = schema_faults(session.schema, final_text(shown, session))
+    if not found:
+        return None
+    cut = shown.finished.reason == "length"
+    hint = "allow more of it: --max-tokens" if cut else "try once more, a larger model or a simpler schema"
+    return SchemaNotSatisfied(f"the answer does not satisfy the schema: {'; '.join(found)}", hint)
+
+
+def tools_failed(shown: ShownAnswer) -> bool:
+    """Whether the last word about a tool was that it failed, or was not allowed to run."""
+    last: Mapping[str, bool] = {result.call.name: result.error is not None for result in shown.tool_results}
+    return any(last.values())
+
+
+def code_block(answer: str) -> str:
+    """The inside of the first fenced code block; without one the whole answer, with a notice."""
+    blocks = code_blocks(answer)
+    if not blocks:
+        console.notice("no code block in the answer; this is all of it")
+        return answer
+    return blocks[0]
