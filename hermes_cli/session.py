@@ -217,15 +217,14 @@ class Session:
         self._save(lambda transcript: transcript.change_settings(self.settings, self.conversation.system_prompt))
 
     def _save(self, write: Callable[[Transcript], None]) -> None:
-        """Write to the file; where that fails, the chat goes on without one and `saving_problem` says why."""
+        """Write to the file. Where that fails, `saving_problem` says why; it is written with what comes next."""
         if self.transcript is None:
             return
         try:
             write(self.transcript)
+            self.saving_problem = None
         except HermesError as problem:
             self.saving_problem = problem
-            self.transcript.close()
-            self.transcript = None
 
 
 def _last_id(conversation: Conversation) -> int | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hermes_cli.chat.events import Finished, TextDelta, Timings, ToolCallReady, ToolFinished, TurnEvent
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import CancelToken, GenerationRequest
+from hermes_cli.chat.request import MOST_ROUNDS, CancelToken, GenerationRequest
 from hermes_cli.chat.tool_call import BrokenCall, ToolCall, ToolResult
 from hermes_cli.engine.backend import Backend
 from hermes_cli.formats.function_calling import response_block
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from hermes_cli.tools.approval import Decision
     from hermes_cli.tools.toolbox import Toolbox
 
-MOST_ROUNDS = 5
 TIMEOUT_S = 30.0
-MOST_REPAIRS = 2
 _NO_NAME = "unknown"
 _GAP = "\n\n"
 _STOPPED = "not run: the user stopped the answer"

@@ -7,6 +7,7 @@ next fault from `faults`, if there is one.
 
 import hashlib
 import json
+import re
 import socket
 import ssl
 import struct
@@ -110,7 +111,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def do_GET(self) -> None:
-        """One request."""
+        """One request; a proxy is asked with the whole address."""
+        self.path = re.sub(r"^http://[^/]+", "", self.path)
         self.hub.requests.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
         path = unquote(urlsplit(self.path).path)
         parts = path.strip("/").split("/")

@@ -267,7 +267,7 @@ def test_turns_that_do_not_fit_are_named_before_they_would_be_lost(demo_path: Pa
         assert session.turns_to_leave_out("one two three four five " * 8) == ()
 
 
-def test_a_turn_that_cannot_be_saved_is_told_once_and_the_chat_goes_on(
+def test_a_turn_that_cannot_be_saved_is_told_and_saved_with_the_next_one(
     backend: LocalBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HERMES_CLI_DATA_DIR", str(tmp_path / "file"))
@@ -275,6 +275,9 @@ def test_a_turn_that_cannot_be_saved_is_told_once_and_the_chat_goes_on(
     (tmp_path / "file").write_text("in the way")
     session = Session(backend, settings=SessionSettings(sampling=GREEDY), transcript=transcript())
     assert "5" in say(session, SUM)
-    assert session.saving_problem and session.transcript is None
-    assert "5" in say(session, SUM) and len(session.conversation.turns) == 2
+    assert session.saving_problem and session.transcript
+    (tmp_path / "file").unlink()
+    assert "5" in say(session, SUM) and not session.saving_problem
+    session.transcript.close()
+    assert len(read_session(session.transcript.path).conversation.turns) == 2
     paths.data_folder.cache_clear()

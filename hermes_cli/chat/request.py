@@ -31,6 +31,10 @@ SAMPLING_RANGES: dict[str, tuple[float, float]] = {
 }
 
 
+MOST_ROUNDS = 5  # of tool calls in one turn
+MOST_REPAIRS = 2  # of an answer that does not satisfy its schema
+
+
 @dataclass(frozen=True, slots=True)
 class ToolSchema:
     """What the model is told of a tool; `parameters` is the JSON Schema of its arguments."""

@@ -16,8 +16,6 @@ def chat(settings: "ChatSettings") -> int:
 
     With lines piped in, each line is a turn. Files given with -f go into the first message.
     """
-    from hermes_cli.cli.opening import open_chat
-    from hermes_cli.terminal import repl, slash_commands
     from hermes_cli.terminal.prompt_input import open_prompt
 
     interactive = console.is_terminal(sys.stdin)
@@ -25,12 +23,16 @@ def chat(settings: "ChatSettings") -> int:
         from hermes_cli.cli.first_run import offer_model
 
         offer_model()
+    # Before the model begins to load: the imports of both would share one core.
+    prompt = open_prompt(
+        complete=lambda before: slash_commands.suggestions(running, before),
+        status=lambda: running.status(),
+        history_file=paths.history_file() if settings.defaults.history and settings.save else None,
+        vi_mode=settings.defaults.vi_mode,
+    )
+    from hermes_cli.cli.opening import open_chat
+    from hermes_cli.terminal import repl, slash_commands
+
     running = open_chat(settings, interactive=interactive)
     with closing(running.session):
-        prompt = open_prompt(
-            complete=lambda before: slash_commands.suggestions(running, before),
-            status=running.status,
-            history_file=paths.history_file() if settings.defaults.history and settings.save else None,
-            vi_mode=settings.defaults.vi_mode,
-        )
         return repl.run(running, prompt)

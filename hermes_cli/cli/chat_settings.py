@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from hermes_cli.chat.request import Sampling
+from hermes_cli.chat.request import MOST_REPAIRS, MOST_ROUNDS, Sampling
 from hermes_cli.engine.local_backend import LoadOptions
 from hermes_cli.errors import UsageError
 from hermes_cli.formats.json_schema import Schema
 from hermes_cli.store.settings import Settings
 from hermes_cli.tools.approval import Policy
-from hermes_cli.turn_loop import MOST_REPAIRS, MOST_ROUNDS
 
 LAST_SESSION = ""
 

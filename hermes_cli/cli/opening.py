@@ -1,7 +1,6 @@
 """From options to a session that can be asked: the model found and loaded, with what the user should know said."""
 
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,18 +14,17 @@ from hermes_cli.engine.background_backend import BackgroundBackend
 from hermes_cli.engine.local_backend import open_backend
 from hermes_cli.engine.native_model import Model
 from hermes_cli.engine.prompt import Prompt, PromptWriter
-from hermes_cli.errors import ModelNotFound, UsageError, did_you_mean
+from hermes_cli.errors import ModelNotFound, UsageError
 from hermes_cli.models.find import DEMO_NAME, ModelSpec, find_model
 from hermes_cli.session import Session
 from hermes_cli.store.saved_session import SavedSession, read_session
 from hermes_cli.store.session_files import find_session, latest_session
 from hermes_cli.store.transcript_format import SessionSettings
 from hermes_cli.store.transcripts import Transcript
-from hermes_cli.terminal import console
 from hermes_cli.terminal.chat import Chat, open_transcript
 from hermes_cli.terminal.console import StatusLine, notice
 from hermes_cli.terminal.text_file import wrapped
-from hermes_cli.terminal.turn_view import tell_control_text
+from hermes_cli.terminal.turn_view import tell_control_text, tell_loaded
 from hermes_cli.turn_loop import ToolUse
 
 
@@ -44,11 +42,7 @@ def open_session(settings: ChatSettings, cancel: CancelToken) -> Session:
         )
     finally:
         status.erase()
-    info = backend.info
-    for note in info.notes:
-        notice(note)
-    if settings.verbose:
-        notice(f"{info.model_name} · {info.description} · ctx {info.context_length:,} · loaded in {info.load_s:.2f} s")
+    tell_loaded(backend.info, verbose=settings.verbose)
     return _session(backend, settings, saved)
 
 
@@ -66,7 +60,16 @@ def open_chat(settings: ChatSettings, *, interactive: bool) -> Chat:
     attached = tuple(wrapped(path) for path in settings.files)
     backend = open_model(settings.model)
     session = _session(backend, settings, saved)
-    return Chat(session, backend, open_model, interactive=interactive, saving=settings.save, attached=attached)
+    return Chat(
+        session,
+        backend,
+        open_model,
+        interactive=interactive,
+        saving=settings.save,
+        attached=attached,
+        verbose=settings.verbose,
+        tool_policy=settings.tools.policy,
+    )
 
 
 def resumed(settings: ChatSettings) -> tuple[ChatSettings, SavedSession | None]:
@@ -108,22 +111,11 @@ def _session(backend: Backend, settings: ChatSettings, saved: SavedSession | Non
 
 
 def _tools(wanted: ToolSettings) -> ToolUse | None:
-    """The tools, loaded, and who is asked before they run. Raises UsageError."""
     if not wanted.sources:
         return None
-    from hermes_cli.terminal.consent import Consent
-    from hermes_cli.tools.approval import Approvals
-    from hermes_cli.tools.toolbox import load_toolbox
+    from hermes_cli.terminal.consent import tool_use
 
-    toolbox = load_toolbox(wanted.sources)
-    if wanted.choice not in ("auto", "none", "required", *toolbox.tools):
-        toolbox.close()
-        known = ("auto", "none", "required", *toolbox.tools)
-        hint = did_you_mean(wanted.choice, known, f"one of {', '.join(known)}")
-        raise UsageError(f"--tool-choice {wanted.choice} names no tool", hint)
-    interactive = console.is_terminal(sys.stdin) and console.is_terminal(sys.stderr)
-    consent = Consent(Approvals(toolbox.tools, policy=wanted.policy, interactive=interactive))
-    return ToolUse(toolbox, consent, wanted.choice, wanted.most_rounds)
+    return tool_use(wanted.sources, policy=wanted.policy, choice=wanted.choice, most_rounds=wanted.most_rounds)
 
 
 def _transcript(settings: ChatSettings, saved: SavedSession | None, led: SessionSettings) -> Transcript | None:

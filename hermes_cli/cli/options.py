@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hermes_cli.chat.request import Sampling
+from hermes_cli.chat.request import MOST_ROUNDS, Sampling
 from hermes_cli.errors import UsageError
 from hermes_cli.store.settings import KEYS, Settings, load_settings
 from hermes_cli.terminal import console
-from hermes_cli.turn_loop import MOST_ROUNDS
 
 if TYPE_CHECKING:
     from hermes_cli.cli.chat_settings import ChatSettings, ToolSettings

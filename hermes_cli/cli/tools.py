@@ -68,7 +68,7 @@ def show(
 def run(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The tool's name.")],
     arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE...|JSON]", help="Its arguments, as pairs or as an object.")
+        list[str] | None, typer.Argument(metavar="KEY=VALUE|JSON", help="Its arguments, as pairs or as an object.")
     ] = None,
     tools: Sources = None,
     tool_env: Variables = None,

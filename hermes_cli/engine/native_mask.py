@@ -9,21 +9,22 @@ import heapq
 import re
 import struct
 from collections.abc import Sequence
+from functools import cache
+from itertools import compress
 from typing import Any
 
 from hermes_cli.engine.native_context import Context, Sampler
 
-_CANDIDATES = 128
 _ENTRY = struct.Struct("iff")  # llama_token_data: token, logit, probability
 _SET_BITS = tuple(tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256))
 _NONZERO = re.compile(rb"[^\0]", re.DOTALL)
 
 
 class MaskedSampler(Sampler):
-    """A chain that begins with the choice of the tokens whose bits are set in a mask, low bits first."""
+    """A chain that begins with the likeliest `candidates` and keeps those whose bits are set in a mask, low bits first."""
 
-    def __init__(self, context: Context, steps: Sequence[tuple[str, tuple[float, ...]]]) -> None:
-        super().__init__([("top_k", (_CANDIDATES,))])
+    def __init__(self, context: Context, candidates: int, steps: Sequence[tuple[str, tuple[float, ...]]]) -> None:
+        super().__init__([("top_k", (candidates,))])
         library = self._c
         self._context = context
         self._mask = b""
@@ -57,14 +58,21 @@ class MaskedSampler(Sampler):
         """Those of the entries that are allowed; if none is, the likeliest allowed ones of the whole vocabulary."""
         mask, size = self._mask, _ENTRY.size
         tokens = memoryview(entries).cast("i")[:: size // 4].tolist()
-        kept = [index * size for index, token in enumerate(tokens) if mask[token >> 3] >> (token & 7) & 1]
-        if len(kept) == len(tokens):
+        flags = [mask[token >> 3] >> (token & 7) & 1 for token in tokens]
+        if all(flags):
             return entries
-        if kept:
-            return b"".join([entries[start : start + size] for start in kept])
+        if any(flags):
+            whole = _splitter(len(tokens)).unpack(entries)
+            return b"".join(compress(whole, flags))
         others = tokens_in(mask)
         likeliest = heapq.nlargest(len(tokens), zip(self._context.logits(others), others, strict=True))
         return b"".join([_ENTRY.pack(token, logit, 0.0) for logit, token in likeliest])
+
+
+@cache
+def _splitter(count: int) -> struct.Struct:
+    """Cuts so many entries apart."""
+    return struct.Struct(f"{_ENTRY.size}s" * count)
 
 
 def tokens_in(mask: bytes) -> list[int]:

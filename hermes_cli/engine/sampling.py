@@ -9,6 +9,7 @@ from hermes_cli.engine.native_mask import MaskedSampler
 from hermes_cli.errors import UsageError
 
 REPEAT_WINDOW_TOKENS = 64
+_CANDIDATES = 64  # without a top-k: rarer tokens count only where none of these may follow
 _COLDEST = 1e-3  # below it only the likeliest token is left, and 1/temperature overflows
 
 
@@ -57,8 +58,7 @@ def sampler(values: SamplingValues, vocab_size: int) -> Sampler:
 
 def masked_sampler(values: SamplingValues, context: Context) -> MaskedSampler:
     """The same for constrained text. Without the repeat penalty: JSON repeats its quotes and keys."""
-    cut: list[tuple[str, tuple[float, ...]]] = [("top_k", (values.top_k,))] if values.top_k else []
-    return MaskedSampler(context, [*cut, *_choice(values)])
+    return MaskedSampler(context, values.top_k or _CANDIDATES, _choice(values))
 
 
 def _choice(values: SamplingValues) -> list[tuple[str, tuple[float, ...]]]:

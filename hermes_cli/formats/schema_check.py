@@ -1,6 +1,6 @@
 """Whether a JSON Schema can be used, and what is wrong with a value by it, in words a model can act on.
 
-No reference is ever fetched, and no pattern can keep the program busy: each has a second.
+No reference is ever fetched, and no pattern keeps the program busy: one that takes half a second ends the check.
 """
 
 import json
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import SchemaError, ValidationError
 
 _MOST_CHARACTERS = 500_000
-_PATTERN_S = 1.0
+_PATTERN_S = 0.5
 _PROBES: tuple[Any, ...] = (None, True, 0, "", [], {}, [[]], {"": ""})
 _TYPES = {
     "string": "a text",
@@ -32,7 +32,7 @@ _MOST_FAULTS = 5
 def checked(schema: Any, name: str = "the schema") -> Schema:
     """`schema` itself, if values can be checked against it. Raises UsageError, which calls it `name`."""
     from jsonschema import FormatChecker
-    from jsonschema.exceptions import SchemaError, ValidationError
+    from jsonschema.exceptions import SchemaError
 
     hint = 'a JSON Schema is an object such as {"type": "object", "properties": {...}}; see json-schema.org'
     if isinstance(schema, Mapping) and not isinstance(schema.get("$schema", ""), str):
@@ -53,8 +53,8 @@ def checked(schema: Any, name: str = "the schema") -> Schema:
         raise UsageError(f"{name} is not valid: {_told(error)}", hint) from error
     except RecursionError as error:
         raise UsageError(f"{name} is nested too deeply, or refers to itself without end", "simplify it") from error
-    except ValidationError as error:
-        raise UsageError(f"{name} cannot be used: {error.message}", hint) from error
+    except _Hopeless as problem:
+        raise UsageError(f"{name} cannot be used: {problem}", hint) from problem
     return schema
 
 
@@ -62,6 +62,8 @@ def faults(schema: Schema, value: Any) -> list[str]:
     """What is wrong with `value`: where, what, and what would be right; empty if it satisfies the schema."""
     try:
         errors = sorted(_validator(schema).iter_errors(value), key=lambda error: len(error.absolute_path))
+    except _Hopeless as problem:
+        return [str(problem)]
     except (RecursionError, ArithmeticError):
         return ["the value is nested too deeply, or holds a number that is too large"]
     return list(dict.fromkeys(map(_told, errors)))[:_MOST_FAULTS]
@@ -89,42 +91,35 @@ def _patient(validator: Any) -> Any:
     return jsonschema.validators.extend(validator, patient)  # type: ignore[no-untyped-call]
 
 
+class _Hopeless(Exception):
+    """A pattern that takes too long, or cannot be used: the check ends there, lest every value brings the same wait."""
+
+
 def _matches(pattern: str, text: str) -> bool:
-    """Whether `pattern` is found in `text`. Raises ValidationError where that takes too long."""
+    """Whether `pattern` is found in `text`. Raises _Hopeless."""
     import regex
-    from jsonschema.exceptions import ValidationError
 
     try:
         return regex.search(pattern, text, timeout=_PATTERN_S) is not None
     except TimeoutError:
-        raise ValidationError(f"the pattern {pattern} takes too long on {_shown(text)}") from None
+        raise _Hopeless(f"the pattern {pattern} takes too long on {_shown(text)}") from None
     except regex.error as error:
-        raise ValidationError(f"the pattern {pattern} cannot be used: {error}") from error
+        raise _Hopeless(f"the pattern {pattern} cannot be used: {error}") from error
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator["ValidationError"]:
     from jsonschema.exceptions import ValidationError
 
-    if isinstance(instance, str):
-        try:
-            if not _matches(pattern, instance):
-                yield ValidationError(f"{_shown(instance)} does not match {pattern}")
-        except ValidationError as error:
-            yield error
+    if isinstance(instance, str) and not _matches(pattern, instance):
+        yield ValidationError(f"{_shown(instance)} does not match {pattern}")
 
 
 def _pattern_properties(validator: Any, patterns: Any, instance: Any, schema: Any) -> Iterator["ValidationError"]:
-    from jsonschema.exceptions import ValidationError
-
-    if not isinstance(instance, Mapping):
-        return
-    for pattern, part in patterns.items():
-        for key, value in instance.items():
-            try:
+    if isinstance(instance, Mapping):
+        for pattern, part in patterns.items():
+            for key, value in instance.items():
                 if _matches(pattern, key):
                     yield from validator.descend(value, part, path=key, schema_path=pattern)
-            except ValidationError as error:
-                yield error
 
 
 def _additional_properties(validator: Any, part: Any, instance: Any, schema: Any) -> Iterator["ValidationError"]:
@@ -132,21 +127,14 @@ def _additional_properties(validator: Any, part: Any, instance: Any, schema: Any
 
     if not isinstance(instance, Mapping):
         return
-    known = schema.get("properties", {})
-    try:
-        others = [
-            key
-            for key in instance
-            if key not in known and not any(_matches(one, key) for one in schema.get("patternProperties", ()))
-        ]
-    except ValidationError as error:
-        yield error
-        return
-    for key in others:
+    known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    for key, value in instance.items():
+        if key in known or any(_matches(pattern, key) for pattern in patterns):
+            continue
         if part is False:
             yield ValidationError(f"there is no {key}; {did_you_mean(key, known, _known(known))}")
         else:
-            yield from validator.descend(instance[key], part, path=key)
+            yield from validator.descend(value, part, path=key)
 
 
 def _known(names: Mapping[str, Any]) -> str:

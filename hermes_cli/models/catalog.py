@@ -43,7 +43,12 @@ class CatalogModel:
 
     def size_bytes(self, quant: str) -> int:
         """How large it is; estimated from the number of weights where that is not known."""
-        return self.file(quant).bytes or int(self.parameters * _BITS[quant] / 8)
+        return self.file(quant).bytes or size_estimate(self.parameters, quant)
+
+
+def size_estimate(parameters: int, quant: str) -> int:
+    """How large a file with so many weights is, in bytes."""
+    return int(parameters * _BITS[quant] / 8)
 
 
 @cache

@@ -43,7 +43,7 @@ def record_of(file: Path) -> Record | None:
         if not (isinstance(source, str) and isinstance(url, str) and isinstance(size, int) and len(sha256) == 64):
             return None
         return Record(source, url, size, str(sha256), known.get("verified") is True)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -109,7 +109,8 @@ def _downloaded(name: str) -> FoundModel:
 
 
 def _is_hermes_3(model: FoundModel) -> bool:
-    return model.base_name.startswith(("hermes-3", "hermes3"))
+    names = (model.base_name, (model.repository or "").lower().rpartition("/")[2])
+    return any(name.startswith(("hermes-3", "hermes3")) for name in names)
 
 
 def _spec(model: FoundModel) -> ModelSpec:

@@ -112,7 +112,7 @@ def _ollama_blob(root: Path, manifest: Path) -> Path | None:
         blob = root / "blobs" / digest.replace(":", "-")
         with blob.open("rb") as stream:
             return blob if stream.read(4) == b"GGUF" else None
-    except (OSError, ValueError, LookupError, TypeError, StopIteration):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError, StopIteration):
         return None
 
 

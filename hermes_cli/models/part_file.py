@@ -25,7 +25,7 @@ class PartFile:
 
     def identity(self) -> dict[str, str | None]:
         """What the bytes are a part of, as `restart` was told; empty if nobody knows."""
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, RecursionError):
             known = json.loads(_facts(self.target).read_text(encoding="utf-8"))
             if isinstance(known, dict):
                 return known

@@ -11,7 +11,7 @@ from hermes_cli.models.download import fetch
 from hermes_cli.models.downloaded import Record, record_of, target_path, write_record
 from hermes_cli.models.gguf_file import check_complete
 from hermes_cli.models.hub import RemoteFile, check_online, credentials, files_of
-from hermes_cli.models.part_file import part_bytes
+from hermes_cli.models.part_file import part_bytes, write_error
 from hermes_cli.models.patience import Patience, Watcher
 from hermes_cli.models.reference import CatalogReference, HubReference, Reference, UrlReference
 
@@ -64,16 +64,15 @@ def check_room(pull: Pull) -> None:
     if pull.size_bytes is None:
         return
     missing = pull.size_bytes - sum(min(_here(pull.target(file)), file.size_bytes or 0) for file in pull.files)
-    folder = paths.models_folder()
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
+    folder = pull.path.parent
     try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free
-    except OSError:
-        return
+    except OSError as problem:
+        raise write_error(pull.path, problem) from problem
     if missing and missing + _SPARE_BYTES > free:
         raise DownloadError(
-            f"{pull.wanted} needs {missing / 1e9:.2f} GB more, and {folder} has {free / 1e9:.2f} GB free",
+            f"{pull.wanted} needs {missing / 1e9:.2f} GB more, and the disk of {paths.models_folder()} has {free / 1e9:.2f} GB free",
             "free some space, take a smaller quant, or set HERMES_CLI_DATA_DIR to another disk",
         )
 

@@ -14,7 +14,7 @@ _ON_HUB = re.compile(rf"(?P<repository>{_NAME}/{_NAME})(?::(?P<quant>[A-Za-z0-9_
 _PAGE = re.compile(rf"/(?P<repository>{_NAME}/{_NAME})/(?:resolve|blob|raw)/(?P<revision>[^/]+)/(?P<file>.+\.gguf)")
 _HOW = "write it like hf:NousResearch/Hermes-3-Llama-3.1-8B-GGUF:Q4_K_M, or with /FILE.gguf at the end"
 _PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$", re.IGNORECASE)
-QUANT = re.compile(r"[.-](?:i1-)?(?P<quant>I?Q\d\w*|BF16|F16|F32)(?:-\d{5}-of-\d{5})?(?:\.gguf)?$", re.IGNORECASE)
+QUANT = re.compile(r"[.:-](?:i1-)?(?P<quant>I?Q\d\w*|BF16|F16|F32)(?:-\d{5}-of-\d{5})?(?:\.gguf)?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,4 +130,4 @@ def _url(text: str) -> HubReference | UrlReference:
 def _safe(path: str) -> bool:
     """Whether a path from outside stays below the folder it is put into."""
     parts = path.split("/")
-    return all(part not in ("", ".", "..") and len(part) < 200 and part.isprintable() for part in parts)
+    return all(part and part[0] != "." and len(part) < 200 and part.isprintable() for part in parts)

@@ -1,6 +1,6 @@
 """A running chat: the session, the prompt, and what waits for the next message; the loop and the commands act on it."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 
 from hermes_cli.chat.conversation import Conversation, Turn
@@ -22,11 +22,14 @@ from hermes_cli.terminal.turn_view import (
     stats_line,
     tell_control_text,
     tell_cut,
+    tell_loaded,
     tell_saving_problem,
     thousands,
     tokens_per_second,
     window_use,
 )
+from hermes_cli.tools.approval import Policy
+from hermes_cli.turn_loop import ToolUse
 
 Start = Callable[[CancelToken], Generator[TurnEvent]]
 _EXCERPT_CHARACTERS = 40
@@ -44,12 +47,16 @@ class Chat:
         interactive: bool,
         saving: bool,
         attached: tuple[str, ...] = (),
+        verbose: bool = False,
+        tool_policy: Policy = "ask",
     ) -> None:
         self.session = session
         self.backend = backend
         self.interactive = interactive
         self.saving = saving
         self.attached = attached
+        self._verbose = verbose
+        self._tool_policy = tool_policy
         self._open_model = open_model
         self.draft = ""
         self.last_text = ""
@@ -130,8 +137,7 @@ class Chat:
             status.erase()
         if not self._greeted:
             self._greeted = True
-            for note in self.backend.info.notes:
-                console.notice(note)
+            tell_loaded(self.backend.info, verbose=self._verbose)
         return True
 
     def answer(self, start: Start, asking: str = "") -> None:
@@ -139,7 +145,7 @@ class Chat:
         cancel = CancelToken()
         tell_control_text(self.session.control_text(asking))
         output = standard_output()
-        with stopping(cancel), quiet_keyboard():
+        with stopping(cancel), quiet_keyboard(output.resumed):
             shown = show_answer(start(cancel), output)
             if shown.text or not (self.interactive or shown.empty):
                 output.finish()
@@ -158,6 +164,12 @@ class Chat:
         if self.session.transcript is None:
             raise UsageError("this session is not saved", "start with saving on, or keep a copy: /save chat.md")
         return self.session.transcript
+
+    def load_tools(self, sources: Sequence[str]) -> ToolUse:
+        """Tools for this session; who is asked before one runs was decided when the chat began. Raises UsageError."""
+        from hermes_cli.terminal.consent import tool_use
+
+        return tool_use(sources, policy=self._tool_policy)
 
     def change_model(self, name: str) -> None:
         """Close the model and load another; where that fails the old one is loaded again. Raises HermesError."""

@@ -4,13 +4,17 @@ import json
 import os
 import select
 import sys
+from collections.abc import Sequence
 
-from hermes_cli.chat.request import CancelToken
+from hermes_cli.chat.request import MOST_ROUNDS, CancelToken
 from hermes_cli.chat.tool_call import ToolCall
+from hermes_cli.errors import UsageError, did_you_mean
 from hermes_cli.terminal import console
 from hermes_cli.terminal.keyboard import typing
 from hermes_cli.terminal.sanitize import for_terminal
-from hermes_cli.tools.approval import Approvals, Decision, Scope
+from hermes_cli.tools.approval import Approvals, Decision, Policy, Scope
+from hermes_cli.tools.toolbox import load_toolbox
+from hermes_cli.turn_loop import ToolUse
 
 _SHOWN_CHARACTERS = 4000
 _WAKE_S = 0.1
@@ -67,3 +71,19 @@ def described(call: ToolCall) -> str:
         more = len(text) - _SHOWN_CHARACTERS
         rows.append(f"  {name}: {text[:_SHOWN_CHARACTERS]}" + (f" … and {more:,} more characters" if more > 0 else ""))
     return "\n".join(rows)
+
+
+def tool_use(
+    sources: Sequence[str], *, policy: Policy, choice: str = "auto", most_rounds: int = MOST_ROUNDS
+) -> ToolUse:
+    """The tools of these files and names, loaded, with the user to be asked before they run. Raises UsageError."""
+    toolbox = load_toolbox(sources)
+    known = ("auto", "none", "required", *toolbox.tools)
+    if choice not in known:
+        toolbox.close()
+        hint = did_you_mean(choice, known, f"one of {', '.join(known)}")
+        raise UsageError(f"--tool-choice {choice} names no tool", hint)
+    interactive = console.is_terminal(sys.stdin) and console.is_terminal(sys.stderr)
+    return ToolUse(
+        toolbox, Consent(Approvals(toolbox.tools, policy=policy, interactive=interactive)), choice, most_rounds
+    )

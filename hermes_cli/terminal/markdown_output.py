@@ -88,19 +88,18 @@ class MarkdownOutput:
     def finish(self) -> None:
         """Print the rest; the last line ends and no blank one follows."""
         with self._lock:
-            columns, _ = self._size()
-            self._take(columns)
-            self._unsent += self._writer.lines(self._stream.finish(), columns)
-            if not self._said_something:
-                self._unsent = self._unsent or "\n"
             try:
-                if self._live:
-                    self._heed_stop()
-                    self._painter.finish(self._unsent, columns)
-                elif self._unsent:
-                    self._send(self._unsent.encode("utf-8", "replace"))
+                self._settle(otherwise="\n")
             finally:
                 self._end()
+
+    def pause(self) -> None:
+        """Print the rest as `finish` does, if there is anything; what is written later begins a new text."""
+        with self._lock:
+            if self._pending or self._said_something or not self._painter.clean:
+                self._settle()
+                self.__dict__.pop("_stream", None)
+                self.__dict__.pop("_writer", None)
 
     def discard(self) -> None:
         """Erase what is not final. May be called from a signal handler; a terminal that takes nothing is left alone."""
@@ -139,6 +138,21 @@ class MarkdownOutput:
             self._painter.paint(self._unsent, tail, columns)
         elif self._unsent:
             self._send(self._unsent.encode("utf-8", "replace"))
+        self._unsent = ""
+
+    def _settle(self, otherwise: str = "") -> None:
+        """Print everything as final; `otherwise` if there was never anything."""
+        columns, _ = self._size()
+        self._take(columns)
+        self._unsent += self._writer.lines(self._stream.finish(), columns)
+        if not self._said_something:
+            self._unsent = self._unsent or otherwise
+        if self._live:
+            self._heed_stop()
+            self._painter.finish(self._unsent, columns)
+        elif self._unsent:
+            self._send(self._unsent.encode("utf-8", "replace"))
+        self._said_something = self._said_something or bool(self._unsent)
         self._unsent = ""
 
     def _take(self, columns: int) -> None:

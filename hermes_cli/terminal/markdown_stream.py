@@ -62,7 +62,7 @@ class _Fence:
 
 @cache
 def parser() -> MarkdownIt:
-    """CommonMark with tables; without HTML, which would swallow `<int>`, and references, which change earlier blocks."""
+    """CommonMark with tables; without HTML, which would swallow `<int>`, and references, which change blocks before."""
     rules = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     rules.inline.ruler.before("escape", "formula", _formula)
     return rules.disable(["reference", "html_block", "html_inline"])

@@ -41,7 +41,7 @@ class Painter:
 
     def paint(self, committed: str, rows: list[Row], columns: int) -> None:
         """Put `committed`, whole lines, in the place of the old rows, and the new rows below."""
-        same_place = not committed and columns == self._columns
+        same_place = not committed and (columns == self._columns or not self._rows)
         kept = _common(self._rows, rows) if same_place else 0
         if same_place and kept == len(self._rows) == len(rows):
             return

@@ -3,6 +3,7 @@
 from hermes_cli.errors import EXIT_INTERRUPTED, HermesError
 from hermes_cli.terminal import console, slash_commands
 from hermes_cli.terminal.chat import Chat
+from hermes_cli.terminal.keyboard import forget_typed
 from hermes_cli.terminal.prompt_input import PromptInput
 from hermes_cli.terminal.recap import greet, part
 
@@ -15,6 +16,8 @@ def run(chat: Chat, prompt: PromptInput) -> int:
     """
     if chat.interactive:
         greet(chat)
+    else:
+        chat.ready()
     chat.watch_loading(prompt)
     while chat.leaving is None:
         try:
@@ -32,6 +35,7 @@ def run(chat: Chat, prompt: PromptInput) -> int:
                 raise
             console.error(problem)
     if chat.interactive:
+        forget_typed()
         part(chat)
     return chat.leaving
 

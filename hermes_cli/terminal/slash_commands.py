@@ -7,7 +7,7 @@ from pathlib import Path
 from hermes_cli.errors import UsageError, did_you_mean
 from hermes_cli.terminal import console
 from hermes_cli.terminal.chat import Chat
-from hermes_cli.terminal.commands import completions, files, sessions, settings, turns, window
+from hermes_cli.terminal.commands import completions, files, sessions, settings, tools, turns, window
 from hermes_cli.terminal.prompt_input import Suggestion
 
 SLASH = "/"
@@ -65,6 +65,8 @@ TABLE = (
     Command("set", settings.set_value, "KEY VALUE", completions.setting_keys),
     Command("show", settings.show),
     Command("model", settings.model, "[NAME|PATH]", completions.models),
+    Command("tools", tools.tools, "[FILE|NAME|-]", completions.tools),
+    Command("json", tools.json_mode, "[SCHEMA|-]"),
     Command("read", files.read, "FILE", completions.files),
     Command("paste", files.paste),
     Command("copy", files.copy, "[code] [N]", completions.copy_forms),

@@ -12,6 +12,7 @@ from hermes_cli.terminal.answer_output import AnswerOutput
 from hermes_cli.terminal.console import StatusLine, notice
 
 if TYPE_CHECKING:
+    from hermes_cli.engine.backend import BackendInfo
     from hermes_cli.session import Session
 
 _SHOWN_CHARACTERS = 200
@@ -79,6 +80,14 @@ def _short(value: object) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
 
 
+def tell_loaded(info: "BackendInfo", *, verbose: bool) -> None:
+    """What the user should know of a model that was loaded; with `verbose` all about it."""
+    for note in info.notes:
+        notice(note)
+    if verbose:
+        notice(f"{info.model_name} · {info.description} · ctx {info.context_length:,} · loaded in {info.load_s:.2f} s")
+
+
 def tell_control_text(found: Iterable[str]) -> None:
     """Say which of the model's markers the prompt spells out: they are only text there."""
     if markers := ", ".join(found):
@@ -96,10 +105,9 @@ def tell_cut(finished: Finished, session: "Session", limit_hint: str = "", windo
 
 
 def tell_saving_problem(session: "Session") -> None:
-    """Say once that a chat is no longer saved, and why."""
+    """Say that a turn could not be saved yet, and why."""
     if problem := session.saving_problem:
-        session.saving_problem = None
-        notice(f"not saved from here on: {problem.message}; {problem.hint}")
+        notice(f"not saved yet: {problem.message}; {problem.hint}")
 
 
 def stats_line(finished: Finished, context_length: int) -> str:

@@ -104,7 +104,11 @@ class _Server:
 
         file = self._loaded()
         try:
-            return {"value": limited(file.call(name, arguments), limit)}
+            value = file.call(name, arguments)
+            try:
+                return {"value": limited(value, limit)}
+            except (ValueError, RecursionError) as error:
+                raise CallFault(f"the tool's result has no form in JSON: {error}") from error
         except CallFault as fault:
             return {"error": str(fault)[:2000]}
         except SystemExit as leaving:

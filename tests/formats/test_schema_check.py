@@ -71,8 +71,8 @@ def test_what_satisfies_has_no_faults() -> None:
 )
 def test_a_pattern_that_takes_for_ever_is_given_up(schema: dict[str, Any]) -> None:
     text = "a" * 60 + "b"
-    found = faults(schema, text if "pattern" in schema else {text: 1})
-    assert found and all("the pattern ^(a|aa)+$ takes too long on" in one for one in found)
+    (found,) = faults({"items": schema}, [text if "pattern" in schema else {text: 1}] * 1000)
+    assert found.startswith("the pattern ^(a|aa)+$ takes too long on ")
 
 
 def test_patterns_for_names_work_as_ever() -> None:
@@ -164,4 +164,7 @@ def test_compact_keeps_references_where_writing_them_out_would_get_long() -> Non
     for _ in range(10):
         value = [value]
     assert faults(small, value) == []
-    assert faults(small, [[[3]]]) != []
+    value = 3
+    for _ in range(10):
+        value = [value]
+    assert faults(small, value) == ["[0][0][0][0][0][0][0][0][0][0] must be a text, not 3"]

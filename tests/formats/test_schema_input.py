@@ -71,7 +71,7 @@ def test_json(text: str, schema: Any) -> None:
         ("mood a||b", "the choices in mood a||b are empty or not different"),
         ("mood a|a", "the choices in mood a|a are empty or not different"),
         (": x", "a field that cannot be read"),
-        ('{"type": ', "the schema is not JSON: Expecting value (line 1, character 10)"),
+        ('{"type": ', "the schema is not JSON: Expecting value (line 1, character 9)"),
         ('{"type": "objct"}', "the schema is not valid"),
         ("[1]", "the schema is no JSON Schema, but [1]"),
         ('"name"', "the schema is no JSON Schema"),

@@ -1,5 +1,6 @@
 """Which file a model's name means, and what is said where it means none."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from hermes_cli import paths
 from hermes_cli.errors import ModelNotFound
-from hermes_cli.models.find import find_model
+from hermes_cli.models.find import ModelSpec, find_model
 
 Install = Callable[..., None]
 
@@ -50,17 +51,28 @@ def test_without_a_name_an_installed_hermes_answers_before_other_models(install:
     assert find_model(None).name == "Hermes-3-Llama-3.1-8B.Q4_K_M"
 
 
-def test_of_several_hermes_models_the_smallest_answers(install: Install) -> None:
+def test_of_several_hermes_models_the_finest_of_the_usual_size_answers(install: Install) -> None:
     install("Hermes-3-Llama-3.1-405B.Q4_K_M", size_bytes=400)
     install("Hermes-3-Llama-3.1-8B.Q4_K_M", size_bytes=80)
     install("Hermes-3-Llama-3.1-8B.Q8_0", size_bytes=90)
+    install("Hermes-3-Llama-3.2-3B.Q8_0", size_bytes=95)
     install("Apple-1B", size_bytes=10)
-    assert find_model(None).name == "Hermes-3-Llama-3.1-8B.Q4_K_M"
+    assert find_model(None).name == "Hermes-3-Llama-3.1-8B.Q8_0"
 
 
-def test_the_parts_of_a_model_are_one_model_and_no_small_one(install: Install) -> None:
+def test_what_fits_into_memory_goes_before_what_does_not(install: Install) -> None:
+    install("Hermes-3-Llama-3.2-3B.Q4_K_M", "Hermes-3-Llama-3.1-8B.Q4_K_M", "Hermes-3-Llama-3.1-8B.Q8_0")
+    for name, size in (("8B.Q4_K_M", 1 << 42), ("8B.Q8_0", 1 << 43)):
+        os.truncate(paths.models_folder() / f"Hermes-3-Llama-3.1-{name}.gguf", size)
+    assert find_model(None).name == "Hermes-3-Llama-3.2-3B.Q4_K_M"
+    assert find_model("hermes-3-8b").name == "Hermes-3-Llama-3.1-8B.Q4_K_M"
+
+
+def test_the_parts_of_a_model_are_one_model(install: Install) -> None:
     install("Hermes-3-70B-00001-of-00002", "Hermes-3-70B-00002-of-00002", size_bytes=8)
-    assert find_model(None).name == find_model("hermes").name == "Hermes-3-70B-00001-of-00002"
+    first = paths.models_folder() / "Hermes-3-70B-00001-of-00002.gguf"
+    for name in (None, "hermes", "hermes-3-70b", "Hermes-3-70B-00001-of-00002"):
+        assert find_model(name) == ModelSpec("Hermes-3-70B", first)
     install("Hermes-3-8B", size_bytes=80)
     assert find_model(None).name == "Hermes-3-8B"
 

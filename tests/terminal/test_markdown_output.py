@@ -225,6 +225,20 @@ def test_a_discarded_tail_is_erased_and_what_is_finished_stays() -> None:
     assert len(window.frames) == sent
 
 
+def test_a_pause_ends_what_is_shown_so_that_others_can_print_below() -> None:
+    window = Window(60, 30)
+    window.output.pause()
+    assert window.sent == ""
+    window.write(["Let me **look", " it up** \n\n- now"], 0.01)
+    window.output.pause()
+    window.receive(b"look_up()\n")
+    window.write(["It is 5", "."], FRAME_S)
+    window.output.pause()
+    window.receive(b"again()\n")
+    window.output.finish()
+    assert window.shown() == ["Let me look it up", "", " • now", "look_up()", "It is 5.", "again()"]
+
+
 def test_after_a_stop_the_tail_is_painted_anew_and_the_lines_of_the_shell_stay() -> None:
     window = Window(60, 30)
     window.write(["A verse\nthat"], FRAME_S)

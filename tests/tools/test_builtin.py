@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -173,7 +174,8 @@ def test_read_file_refuses(reader: Toolbox, path: str, error: str) -> None:
 
 class _Pages(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        port = self.server.server_address[1]
+        assert isinstance(self.server, http.server.HTTPServer)
+        port = self.server.server_port
         match self.path:
             case "/page":
                 html = "<title>t</title><h1>A &amp; B</h1><script>evil()</script><p>one  two<br>three"
@@ -207,7 +209,8 @@ class _Pages(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        with_suppressed(lambda: self.wfile.write(body))
+        with suppress(OSError):  # a reader that has enough goes away
+            self.wfile.write(body)
 
     def _redirect(self, target: str) -> None:
         self.send_response(302)
@@ -218,21 +221,13 @@ class _Pages(http.server.BaseHTTPRequestHandler):
         """Stay silent."""
 
 
-def with_suppressed(write: object) -> None:
-    """Write to a reader that may have gone."""
-    try:
-        write()  # type: ignore[operator]
-    except OSError:
-        return
-
-
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """A web server that is allowed to be fetched from as `localhost`, not as 127.0.0.1."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Pages) as pages:
         pages.daemon_threads = True
         threading.Thread(target=pages.serve_forever, daemon=True).start()
-        yield f"http://localhost:{pages.server_address[1]}"
+        yield f"http://localhost:{pages.server_port}"
         pages.shutdown()
 
 

@@ -98,6 +98,13 @@ def misbehave(how: str, marker: str = "") -> object:
         own = []
         own.append(own)
         return own
+    if how == "large number":
+        return 10**6000
+    if how == "deep list":
+        deep = []
+        for _ in range(100_000):
+            deep = [deep]
+        return deep
     if how == "bytes":
         return b"\\xff\\x00"
     if how == "big":
@@ -166,6 +173,8 @@ def eventually(condition: Callable[[], bool]) -> bool:
         ("object", "the tool's result has no form in JSON: it holds a value of the class object"),
         ("cycle", "the tool's result has no form in JSON: Circular reference"),
         ("bytes", "the tool's result has no form in JSON: "),
+        ("large number", "the tool's result has no form in JSON: "),
+        ("deep list", "the tool's result has no form in JSON: "),
     ],
 )
 def test_a_fault_is_an_error_and_the_state_stays(faulty: Toolbox, how: str, error: str) -> None:
@@ -320,7 +329,8 @@ def test_the_code_that_was_described_is_what_runs(tool_file: ToolFile, tmp_path:
 def test_wrong_arguments_are_told_in_words(tool_file: ToolFile, arguments: dict[str, object], error: str) -> None:
     text = """
         from typing import Literal
-        def weather(city: str, unit: Literal["c", "f"] = "c", days: int | None = None, at: tuple[int, int] = (0, 0)) -> str:
+        Place = tuple[int, int]
+        def weather(city: str, unit: Literal["c", "f"] = "c", days: int | None = None, at: Place = (0, 0)) -> str:
             "Tell it."
             return f"{city} {days}"
     """

@@ -142,8 +142,9 @@ def test_only_what_holds_itself_stays_a_reference(tool_file: ToolFile) -> None:
 
 def test_functions_get_their_own_types_and_keep_their_defaults(tool_file: ToolFile) -> None:
     text = '''
-        import datetime, decimal, enum
+        import datetime, enum
         from dataclasses import dataclass
+        from decimal import Decimal
 
         class Size(enum.Enum):
             S = 1
@@ -153,7 +154,7 @@ def test_functions_get_their_own_types_and_keep_their_defaults(tool_file: ToolFi
         class Place:
             lat: float
 
-        def kinds(place: Place, /, day: datetime.date, size: Size = Size.S, *, price: decimal.Decimal | None = None) -> str:
+        def kinds(place: Place, /, day: datetime.date, size: Size = Size.S, *, price: Decimal | None = None) -> str:
             """Name the types."""
             return " ".join(type(value).__name__ for value in (place, day, size, price))
     '''

@@ -40,6 +40,13 @@ def models(chat: Chat, typed: str) -> Iterable[str]:
     return files(chat, typed) if os.sep in typed else (*(spec.name for spec in installed_models()), DEMO_NAME)
 
 
+def tools(chat: Chat, typed: str) -> Iterable[str]:
+    """For /tools: the built-in ones, and files."""
+    from hermes_cli.tools.toolbox import built_in_names
+
+    return (*built_in_names(), *files(chat, typed))
+
+
 def copy_forms(chat: Chat, typed: str) -> Iterable[str]:
     """For /copy."""
     return ("code",)

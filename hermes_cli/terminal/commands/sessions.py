@@ -29,7 +29,10 @@ def load(chat: Chat, argument: str) -> None:
     """Go on with a saved session: its id, a part of that, its title or its file. The model stays."""
     if not argument:
         raise UsageError("/load needs a session", "/sessions lists them")
-    saved = read_session(find_session(argument))
+    path = find_session(argument)
+    if chat.session.transcript and path.resolve() == chat.session.transcript.path.resolve():
+        raise UsageError(f"{path.stem} is the session you are in", "/fork goes on in a copy of it")
+    saved = read_session(path)
     transcript = open_transcript(saved) if chat.saving else None
     for problem in saved.notices:
         console.notice(problem)

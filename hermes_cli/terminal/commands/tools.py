@@ -1,0 +1,39 @@
+"""Commands about function calling and JSON mode."""
+
+import json
+
+from hermes_cli.errors import UsageError
+from hermes_cli.terminal import console
+from hermes_cli.terminal.chat import Chat
+from hermes_cli.terminal.commands.settings import NOTHING
+
+
+def tools(chat: Chat, argument: str) -> None:
+    """Show the tools the model may call, or load others: /tools calculate my_tools.py; /tools - takes them away."""
+    session = chat.session
+    if argument:
+        loaded = chat.load_tools(argument.split()) if argument != NOTHING else None
+        if session.tools:
+            session.tools.toolbox.close()
+        session.tools = loaded
+        session.schema = None if loaded else session.schema
+    if not session.tools:
+        console.lines("no tools; load some: /tools calculate, or /tools FILE.py")
+        return
+    rows = [
+        f"{tool.name:<20} {'runs unasked' if tool.read_only else 'asks first':<12} {tool.description.splitlines()[0]}"
+        for tool in session.tools.toolbox.tools.values()
+    ]
+    console.lines("\n".join(rows))
+
+
+def json_mode(chat: Chat, argument: str) -> None:
+    """Answer in JSON by a schema from now on: /json name, age int; /json FILE; /json - ends it."""
+    from hermes_cli.store.schemas import load_schema
+
+    session = chat.session
+    if argument and argument != NOTHING and session.tools:
+        raise UsageError("tools and JSON mode do not go together", "take the tools away first: /tools -")
+    if argument:
+        session.schema = None if argument == NOTHING else load_schema(argument)
+    console.lines("no schema" if session.schema is None else json.dumps(session.schema, ensure_ascii=False, indent=2))

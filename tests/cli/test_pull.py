@@ -1,0 +1,323 @@
+"""`hermes pull` as a user runs it: whole, interrupted, twice at once, without room, without network, refused."""
+
+import hashlib
+import os
+import random
+import shutil
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from hermes_cli import paths
+from tests.cli.conftest import OnTerminal, Start, assert_failed, exit_code
+from tests.conftest import Hermes, Result, child_environment
+from tests.hub_server import COMMIT, Fault, Hub, running
+
+REPOSITORY = "nous/Tiny-GGUF"
+WANTED = f"hf:{REPOSITORY}:Q4_K_M"
+FILE = "Tiny.Q4_K_M.gguf"
+DATA = b"GGUF" + random.Random(3).randbytes(600_000)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub for the children, and an empty models folder before and after."""
+    assert not paths.models_folder().exists()
+    with running(Hub()) as server:
+        server.put(REPOSITORY, FILE, DATA)
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        yield server
+    shutil.rmtree(paths.models_folder(), ignore_errors=True)
+
+
+def target(name: str = FILE) -> Path:
+    return paths.models_folder() / REPOSITORY / name
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def part_size() -> int:
+    part = target(f"{FILE}.part")
+    return part.stat().st_size if part.exists() else 0
+
+
+def files() -> list[str]:
+    return sorted(path.name for path in target().parent.iterdir())
+
+
+def test_a_model_is_downloaded_found_and_used_without_network(hub: Hub, hermes: Hermes, demo_path: Path) -> None:
+    hub.put(REPOSITORY, FILE, demo_path.read_bytes())
+    first = hermes("pull", WANTED)
+    assert (first.code, first.out.decode()) == (0, f"{target()}\n")
+    assert "8.3 MB from 127.0.0.1" in first.err and "checksum verified" in first.err
+    assert target().read_bytes() == demo_path.read_bytes()
+    assert files() == [".Tiny.Q4_K_M.json", FILE]
+    hub.requests.clear()
+    for offline in (None, "1"):
+        again = hermes("pull", WANTED, env={"HF_HUB_OFFLINE": offline})
+        assert (again.code, again.out, again.err) == (0, first.out, f"{WANTED} is here already\n")
+    assert hermes("ask", "-m", "tiny", "-t", "0", "Hello, who are you?").code == 0
+    assert hermes("models", "path", WANTED).out == first.out
+    assert hub.requests == []
+
+
+def test_a_name_of_the_catalog_gets_the_right_file(hub: Hub, hermes: Hermes) -> None:
+    hub.put("bartowski/Hermes-3-Llama-3.1-405B-GGUF", "big/Hermes-405B-Q5_K_M-00001-of-00002.gguf", DATA)
+    hub.put("bartowski/Hermes-3-Llama-3.1-405B-GGUF", "big/Hermes-405B-Q5_K_M-00002-of-00002.gguf", DATA + b"2")
+    hub.put("bartowski/Hermes-3-Llama-3.1-405B-GGUF", "Hermes-405B-Q4_K_M.gguf", DATA)
+    result = hermes("pull", "405B:q5_k_m")
+    assert result.code == 0 and "checksum verified" in result.err
+    folder = Path(result.out.decode().strip()).parent
+    assert [path.stat().st_size for path in sorted(folder.glob("*.gguf"))] == [len(DATA), len(DATA) + 1]
+    hub.requests.clear()
+    assert "is here already" in hermes("pull", "405b:Q5_K_M").err
+    assert hub.requests == []
+
+
+def test_a_file_that_is_not_the_one_the_catalog_knows_is_refused(hub: Hub, hermes: Hermes) -> None:
+    hub.put("NousResearch/Hermes-3-Llama-3.1-8B-GGUF", "Hermes-3-Llama-3.1-8B.Q4_K_M.gguf", DATA)
+    assert_failed(hermes("pull", "8b"), 3, "has another Hermes-3-Llama-3.1-8B.Q4_K_M.gguf now")
+    assert not paths.models_folder().exists()
+
+
+def test_a_url_without_a_checksum(hub: Hub, hermes: Hermes, demo_path: Path) -> None:
+    hub.plain["tiny.gguf"] = demo_path.read_bytes()
+    url = f"{hub.url}/plain/tiny.gguf"
+    result = hermes("pull", url)
+    assert result.code == 0
+    assert f"SHA-256 {hashlib.sha256(demo_path.read_bytes()).hexdigest()}" in result.err
+    assert "is here already" in hermes("pull", url).err
+    hub.plain["short.gguf"] = demo_path.read_bytes()[:-1000]
+    short = hermes("pull", f"{hub.url}/plain/short.gguf")
+    assert (short.code, short.out) == (3, b"")
+    assert "its header tells of" in short.err
+    assert [path.name for path in paths.models_folder().rglob("*short*")] == []
+
+
+def test_killed_in_the_middle_it_goes_on(hub: Hub, hermes: Hermes, start: Start) -> None:
+    hub.bytes_a_second = 400_000
+    for at_least in (100_000, 250_000):
+        child = start("pull", WANTED)
+        wait_for(lambda least=at_least: part_size() > least)  # type: ignore[misc]
+        child.kill()
+        child.wait()
+        assert not target().exists()
+    hub.bytes_a_second = None
+    assert hermes("pull", WANTED).err.count("checksum verified") == 1
+    assert target().read_bytes() == DATA
+    assert files() == [".Tiny.Q4_K_M.json", FILE]
+    asked = [int(headers.get("range", "bytes=0-")[6:-1]) for _, headers in hub.bodies()]
+    assert asked[0] == 0 < 100_000 < asked[1] < asked[2] < len(DATA)
+
+
+def test_ctrl_c_keeps_the_part_and_says_so(hub: Hub, hermes: Hermes, start: Start) -> None:
+    hub.bytes_a_second = 400_000
+    child = start("pull", WANTED)
+    wait_for(lambda: part_size() > 50_000)
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=10)
+    assert (child.returncode, out) == (130, b"")
+    assert f"stopped; `hermes pull {WANTED}` goes on from here" in err.decode()
+    assert "error" not in err.decode()
+    listed = hermes("models", "rm", "--unfinished", "--yes")
+    assert listed.code == 0
+    assert not paths.models_folder().joinpath("nous").exists()
+
+
+def test_two_at_once_share_the_work(hub: Hub, start: Start) -> None:
+    hub.bytes_a_second = 500_000
+    first = start("pull", WANTED)
+    wait_for(lambda: part_size() > 50_000)
+    second = start("pull", WANTED)
+    said = [child.communicate(timeout=30) for child in (first, second)]
+    assert [child.returncode for child in (first, second)] == [0, 0]
+    assert [out for out, _ in said] == [f"{target()}\n".encode()] * 2
+    assert b"another program is downloading" in said[1][1]
+    assert target().read_bytes() == DATA
+    assert len(hub.bodies()) == 1
+
+
+def test_after_a_killed_one_the_waiting_one_goes_on(hub: Hub, start: Start) -> None:
+    hub.bytes_a_second = 400_000
+    first = start("pull", WANTED)
+    wait_for(lambda: part_size() > 50_000)
+    second = start("pull", WANTED)
+    assert second.stderr
+    while b"another program" not in second.stderr.readline():
+        pass
+    hub.bytes_a_second = None
+    first.kill()
+    second.communicate(timeout=30)
+    assert second.returncode == 0
+    assert target().read_bytes() == DATA
+    assert hub.bodies()[-1][1]["range"].startswith("bytes=")
+
+
+def test_no_room_is_told_before_the_first_byte(hub: Hub, hermes: Hermes) -> None:
+    hub.claimed_sizes[FILE] = 10**15
+    assert_failed_download(hermes("pull", WANTED), "needs 1000000.00 GB more", "GB free")
+    assert hub.bodies() == []
+
+
+def test_a_full_disk_keeps_the_part(hub: Hub, hermes: Hermes, shell: Callable[[str], Result]) -> None:
+    full = shell(f"ulimit -f 300; hermes pull {WANTED}")
+    assert_failed_download(full, "no room for Tiny.Q4_K_M.gguf", "File too large")
+    assert part_size() == 300 * 1024
+    assert hermes("pull", WANTED).err
+    assert target().read_bytes() == DATA
+    assert hub.bodies()[-1][1]["range"] == f"bytes={300 * 1024}-"
+
+
+def test_a_folder_that_cannot_be_written_to(hub: Hub, hermes: Hermes) -> None:
+    assert_failed_download(hermes("pull", WANTED, env={"HERMES_CLI_DATA_DIR": "/sys/hermes"}), "cannot write /sys")
+
+
+def test_a_wrong_byte_leaves_nothing(hub: Hub, hermes: Hermes) -> None:
+    hub.faults[:] = [Fault("flip", at=1234)]
+    assert_failed_download(hermes("pull", WANTED), "has the checksum")
+    assert files() == []
+
+
+def assert_failed_download(result: Result, *parts: str) -> None:
+    """Exit code 3, nothing on stdout, one error line with all parts and a hint as the last lines."""
+    error, hint = result.err.splitlines()[-2:]
+    assert (result.code, result.out) == (3, b""), result
+    assert error.startswith("error: ") and hint.startswith("hint: ") and not error.endswith(".")
+    assert all(part in error for part in parts), error
+
+
+def test_access_that_is_refused_names_the_way_in(hub: Hub, hermes: Hermes) -> None:
+    hub.token = "hf_right"
+    hub.gated.add(REPOSITORY)
+    gated = hermes("pull", WANTED)
+    assert_failed_download(gated, f"{hub.url}/{REPOSITORY} is gated")
+    assert "accept its licence" in gated.err and "HF_TOKEN" in gated.err
+    assert_failed_download(hermes("pull", WANTED, env={"HF_TOKEN": "hf_wrong"}), "refuses access")
+    assert hermes("pull", WANTED, env={"HF_TOKEN": "hf_right"}).err
+    assert target().read_bytes() == DATA
+    sent = [headers.get("authorization") for path, headers in hub.requests if path.startswith("/cdn/")]
+    assert sent == [None]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        ("hf:nous/Nothing-GGUF", "there is no repository nous/Nothing-GGUF on the hub"),
+        (f"hf:{REPOSITORY}:Q6_K", "has no quant Q6_K"),
+        (f"hf:{REPOSITORY}/Tiny.Q4_K_S.gguf", "has no file Tiny.Q4_K_S.gguf"),
+    ],
+)
+def test_what_is_not_there_is_told(hub: Hub, hermes: Hermes, wanted: str, words: str) -> None:
+    assert_failed(hermes("pull", wanted), 3, words)
+
+
+def test_a_hub_that_is_busy_is_asked_again(hub: Hub, hermes: Hermes) -> None:
+    hub.api_faults[:] = [Fault("status", status=429, headers={"Retry-After": "0"}), Fault("reset")]
+    result = hermes("pull", WANTED)
+    assert result.code == 0 and "busy (429); trying again in 0 s" in result.err
+
+
+def test_without_network_and_file_it_says_so_at_once(hub: Hub, hermes: Hermes) -> None:
+    assert_failed(hermes("pull", WANTED, env={"HF_HUB_OFFLINE": "1"}), 3, "HF_HUB_OFFLINE forbids the network")
+    assert hub.requests == []
+
+
+def test_a_proxy_is_used(hub: Hub, hermes: Hermes) -> None:
+    proxy, hub.cdn_url = hub.url, "http://cdn.invalid"
+    env = {"HF_ENDPOINT": "http://hub.invalid", "HTTP_PROXY": proxy, "http_proxy": proxy}
+    result = hermes("pull", WANTED, env=env)
+    assert "checksum verified" in result.err
+    assert target().read_bytes() == DATA
+    assert {headers["host"] for _, headers in hub.requests} == {"hub.invalid", "cdn.invalid"}
+
+
+def test_a_certificate_that_nobody_vouches_for(hub: Hub, hermes: Hermes, tmp_path: Path) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("makes a certificate with openssl")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        f"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 "
+        f"-keyout {key} -out {certificate}".split(),
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with running(Hub(), context) as secure:
+        secure.put(REPOSITORY, FILE, DATA)
+        secure.plain["a.gguf"] = DATA
+        env = {"HF_ENDPOINT": secure.url}
+        assert_failed(hermes("pull", WANTED, env=env), 3, "the hub cannot prove who it is")
+        plain = hermes("pull", f"{secure.url}/plain/a.gguf")
+        assert_failed(plain, 3, "cannot prove who it is")
+        trusted = hermes("pull", WANTED, env={**env, "SSL_CERT_FILE": str(certificate)})
+        assert "checksum verified" in trusted.err
+
+
+def test_without_a_name_it_recommends_and_asks(hub: Hub, hermes: Hermes, on_terminal: OnTerminal) -> None:
+    nobody = hermes("pull")
+    assert (nobody.code, nobody.out) == (2, b"")
+    assert "for this machine: Hermes 3" in nobody.err and "hint: download it without asking: hermes pull --yes" in nobody.err
+    child = on_terminal("pull")
+    child.expect(r"for this machine: Hermes 3 .* to download, about .* of memory to run")
+    child.expect("Download it")
+    child.sendline("n")
+    assert exit_code(child) == 1
+    assert hub.requests == []
+
+
+def test_on_a_terminal_a_bar_shows_how_it_goes_on(hub: Hub, on_terminal: OnTerminal) -> None:
+    hub.bytes_a_second = 400_000
+    child = on_terminal("pull", WANTED)
+    child.expect(rf"Tiny\.Q4_K_M\.gguf \[#+\.*\] \d+% 0\.\d\d of 0\.60 MB · \d\.\d MB/s · 0:0\d left")
+    child.expect("checksum verified")
+    child.expect_exact(str(target()))
+    assert exit_code(child) == 0
+
+
+def test_the_question_of_the_first_chat(hub: Hub, tmp_path: Path) -> None:
+    code = "from hermes_cli.cli.first_run import offer_model; offer_model(); print('the chat begins')"
+    cache = tmp_path / "cache"
+
+    def begin(**changes: str | None) -> "pexpect.spawn[str]":
+        env = child_environment({"HERMES_CLI_CACHE_DIR": str(cache), "CI": None, "TERM": "xterm", **changes})
+        return pexpect.spawn(
+            sys.executable, ["-c", code], env=env, encoding="utf-8", timeout=20, dimensions=(24, 200)
+        )
+
+    asked = begin()
+    asked.expect("No Hermes 3 here yet. Download Hermes 3 .* now")
+    asked.sendcontrol("c")
+    asked.expect("the chat begins")
+    again = begin()
+    again.expect("the chat begins")
+    assert "Download" not in again.before
+    os.utime(cache / "offer-declined", (0, 0))
+    taken = begin()
+    taken.expect("No Hermes 3 here yet")
+    taken.sendline("y")
+    taken.expect("there is no repository NousResearch/Hermes-3")
+    taken.expect("the chat begins")
+    assert f"resolve/{COMMIT}" not in str(hub.requests)
+    for quiet in ({"CI": "true"}, {"HF_HUB_OFFLINE": "1"}):
+        silent = begin(**quiet)
+        silent.expect("the chat begins")
+        assert "Download" not in silent.before
+    target_file = paths.models_folder() / "Hermes-3-8B.Q4_K_M.gguf"
+    target_file.parent.mkdir(parents=True, exist_ok=True)
+    target_file.write_bytes(b"GGUF")
+    silent = begin()
+    silent.expect("the chat begins")
+    assert "Download" not in silent.before

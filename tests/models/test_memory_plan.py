@@ -1,0 +1,56 @@
+"""The memory plan beside what llama.cpp itself says it reserves, on the demo model."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from hermes_cli.engine import native
+from hermes_cli.engine.context_length import CPU_BATCH_TOKENS
+from hermes_cli.engine.native_context import Context
+from hermes_cli.engine.native_model import KvType, Model
+from hermes_cli.models.gguf_file import header_of
+from hermes_cli.models.memory_plan import kv_bytes_per_token, plan
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def model(demo_path: Path) -> Model:
+    return Model(demo_path)
+
+
+@pytest.mark.parametrize("length", [512, 1024, 2048, 4096])
+@pytest.mark.parametrize(("kv_type", "flash"), [("f16", False), ("f16", True), ("q8_0", True)])
+def test_estimates_are_within_a_tenth_of_what_llama_cpp_reserves(
+    model: Model, demo_path: Path, length: int, kv_type: KvType, flash: bool
+) -> None:
+    native.clear_log()
+    context = Context(
+        model,
+        context_length=length,
+        batch_size=CPU_BATCH_TOKENS,
+        threads=1,
+        kv_type=kv_type,
+        flash_attention=flash or None if kv_type == "q8_0" else flash,
+    )
+    log = "\n".join(native.log_lines())
+    context.close()
+    cache = sum(float(size) for size in re.findall(r"KV buffer size = +([\d.]+) MiB", log)) * MIB
+    compute = sum(float(size) for size in re.findall(r"(?:compute|output) buffer size = +([\d.]+) MiB", log)) * MIB
+    planned = plan(header_of(demo_path), length, kv_type, flash_attention=flash)
+    assert cache > 0 and compute > 0
+    assert planned.kv_bytes == pytest.approx(cache, rel=0.01)
+    assert planned.compute_bytes == pytest.approx(compute, rel=0.1)
+
+
+def test_the_cache_of_a_token_is_what_the_engine_reckons(model: Model, demo_path: Path) -> None:
+    header = header_of(demo_path)
+    for kv_type in ("f16", "q8_0"):
+        assert kv_bytes_per_token(header, kv_type) == model.kv_bytes_per_token(kv_type)
+    assert plan(header, 512).weights_bytes == model.size_bytes
+
+
+def test_the_engine_uses_flash_attention_for_a_quantised_cache_alone(demo_path: Path) -> None:
+    header = header_of(demo_path)
+    assert (plan(header, 512, "f16").flash_attention, plan(header, 512, "q8_0").flash_attention) == (False, True)
