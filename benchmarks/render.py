@@ -13,7 +13,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 
-from hermes_cli.terminal.markdown_output import MarkdownOutput
+from hermes_cli.terminal.markdown.output import MarkdownOutput
 
 TOKENS_PER_SECOND = 50
 COLUMNS, ROWS = 100, 40

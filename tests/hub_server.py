@@ -119,7 +119,9 @@ class _Handler(BaseHTTPRequestHandler):
         if path.startswith("/api/models/"):
             self._api("/".join(parts[2:4]))
         elif path.startswith("/cdn/"):
-            data = next(d for files in self.hub.repositories.values() for d in files.values() if self.hub.key(d) == parts[1])
+            data = next(
+                d for files in self.hub.repositories.values() for d in files.values() if self.hub.key(d) == parts[1]
+            )
             self._body(data, f'"{parts[1]}"')
         elif path.startswith("/plain/"):
             data = self.hub.plain.get(parts[1])

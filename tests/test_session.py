@@ -7,7 +7,7 @@ import pytest
 
 from hermes_cli import paths
 from hermes_cli.chat.conversation import Conversation
-from hermes_cli.chat.events import Finished, GenerationEvent, TextDelta
+from hermes_cli.chat.events import Finished, TextDelta, TurnEvent
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, Sampling
 from hermes_cli.engine.local_backend import LoadOptions, LocalBackend, open_backend
@@ -155,7 +155,7 @@ def questions(session: Session) -> list[str]:
     return [turn.question for turn in session.conversation.turns]
 
 
-def drained(events: Iterator[GenerationEvent]) -> str:
+def drained(events: Iterator[TurnEvent]) -> str:
     """The text of a generation that is run to its end."""
     return "".join(event.text for event in events if isinstance(event, TextDelta))
 

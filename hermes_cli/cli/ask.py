@@ -58,11 +58,24 @@ def ask(
     overflow: Annotated[
         Overflow, typer.Option("--overflow", help="A session longer than the window: fail, or drop its oldest turns.")
     ] = "error",
+    each_line: Annotated[
+        bool, typer.Option("--map", help="Answer each line of stdin on its own, one record for each.")
+    ] = False,
+    out: Annotated[
+        Literal["jsonl", "csv"] | None, typer.Option("--out", help="The records of --map. [default: jsonl]")
+    ] = None,
 ) -> int:
     """Answer one prompt and leave: words, piped text and files in, the answer and nothing else out.
 
     Prompt and piped text together: the words, a blank line, then the text. With -f each file follows, named.
     """
+    if each_line:
+        _refuse_with_map(settings, {"--json": as_json, "--extract": extract, "--dry-run": dry_run})
+        from hermes_cli.cli.map import MapWanted, answer_lines
+
+        return answer_lines(settings, prompt or (), MapWanted(out or "jsonl", output, timeout, stats))
+    if out:
+        raise UsageError("--out says how the records of --map look", "add --map, or leave --out away")
     _refuse_together({"--dry-run": dry_run, "--output": output})
     _refuse_together({"--dry-run": dry_run, "--extract": extract})
     _refuse_together({"--json": as_json, "--extract": extract})
@@ -78,6 +91,13 @@ def _refuse_together(options: dict[str, object]) -> None:
     """Raise UsageError where all of these options were given."""
     if all(options.values()):
         raise UsageError(f"{' and '.join(options)} do not go together", "leave one of them out")
+
+
+def _refuse_with_map(settings: "ChatSettings", options: dict[str, bool]) -> None:
+    """Raise UsageError for what is about a single answer or a session."""
+    for name, given in {**options, "--continue or --session": settings.resume is not None}.items():
+        if given:
+            raise UsageError(f"{name} does not go with --map", "leave one of them out")
 
 
 def _answer(text: str, settings: "ChatSettings", target: AnswerOutput, wanted: _Wanted) -> int:

@@ -16,7 +16,7 @@ def chat(settings: "ChatSettings") -> int:
 
     With lines piped in, each line is a turn. Files given with -f go into the first message.
     """
-    from hermes_cli.terminal.prompt_input import open_prompt
+    from hermes_cli.terminal.prompt.prompt_input import open_prompt
 
     interactive = console.is_terminal(sys.stdin)
     if settings.model is None and settings.resume is None:

@@ -66,7 +66,11 @@ def json_text(value: object) -> str:
 
 def lines(facts: Mapping[str, object]) -> str:
     """A line for each fact that is known."""
-    shown = {(name.replace("_", " ") if name.islower() else name): value for name, value in facts.items() if value not in (None, [], "")}
+    shown = {
+        (name.replace("_", " ") if name.islower() else name): value
+        for name, value in facts.items()
+        if value not in (None, [], "")
+    }
     width = max(map(len, shown))
     return "".join(f"{name:<{width}}  {one_line(_readable(name, value))}\n" for name, value in shown.items())
 

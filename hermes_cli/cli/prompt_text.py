@@ -20,7 +20,7 @@ def prompt_text(words: Sequence[str], files: Sequence[Path]) -> str:
     asked_for = bool(words) and words[-1] == STDIN
     # An argument that is not UTF-8 comes in with lone surrogates.
     parts = [" ".join(words[:-1] if asked_for else words).encode("utf-8", "replace").decode()]
-    if asked_for or _stdin_is_data():
+    if asked_for or stdin_is_data():
         parts.append(decoded(_read_stdin(), "stdin"))
     parts += [wrapped(path) for path in files]
     text = "\n\n".join(part for part in parts if part)
@@ -36,7 +36,7 @@ def system_text(value: str | None) -> str | None:
     return read_text(Path(value[1:]))
 
 
-def _stdin_is_data() -> bool:
+def stdin_is_data() -> bool:
     """Only a pipe or a regular file is read unasked: anything else may never end."""
     try:
         mode = os.fstat(0).st_mode

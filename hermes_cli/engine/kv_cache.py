@@ -1,8 +1,8 @@
 """The tokens in the KV cache: what a prompt can use of them, and what is worth keeping on disk.
 
 The ledger lists them and is the truth. A token that is written alone gets other last bits in the cache than one that
-is read in a batch, so the answer just written is read again before anything builds on it: in pauses, else with the
-next prompt. So what the cache holds depends on the tokens alone, and answers are the same with every cache and none.
+is read in a batch. A prompt builds on either. But only tokens that are settled go to disk: those read in batches after
+nothing but others like them, whose bits depend on the tokens alone. So in pauses the answers are read again in batches.
 """
 
 import time
@@ -15,7 +15,7 @@ from hermes_cli.errors import EngineError
 
 # Measured: batches of 8 tokens and more give the same bits whatever their size, smaller ones others.
 LEAST_BATCH = 16
-_REST_BATCH = 64  # a stop costs at most so many tokens
+_REST_BATCH = 64  # a stop costs at most the reading of so many tokens
 WORTH_S = 0.2  # reading time below which nothing is kept
 WORTH_IN_PAUSE_S = 2.0
 _READ_AT_CLOSE_S = 0.5
@@ -29,7 +29,7 @@ class KvCache:
         self.context = context
         self.ledger: list[int] = []
         self._can_go_back = can_go_back
-        self._store = store if can_go_back else None
+        self._store = store if can_go_back and context.state_is_whole else None
         self._settled = 0  # so many first tokens were all read in batches
         self._stored = 0  # so many first tokens are known to be on disk
         self._read_tokens, self._read_s = 0, 0.0
@@ -40,14 +40,15 @@ class KvCache:
             found = self._store.find(tokens, self.context.context_length)
             if found and self._gains(*found, self._same(tokens)):
                 self._restore(self._store, found[0], keep_on)
-        last_batch = LEAST_BATCH if self._can_go_back else 1
-        kept = self.context.keep(max(0, min(self._same(tokens), len(tokens) - last_batch)))
+        kept = min(self._same(tokens), len(tokens) - 1)
+        if self._can_go_back and kept <= self._settled:
+            kept = min(kept, max(0, len(tokens) - LEAST_BATCH))  # what is read stays settled
+        kept = self.context.keep(kept)
         self._cut(kept)
         return kept
 
     def _same(self, tokens: Sequence[int]) -> int:
-        usable = self._settled if self._can_go_back else len(self.ledger)
-        return min(common_prefix(self.ledger, tokens), usable)
+        return common_prefix(self.ledger, tokens)
 
     def _cut(self, count: int) -> None:
         del self.ledger[count:]
@@ -94,13 +95,18 @@ class KvCache:
             self._cut(self.context.position())
             raise
         except EngineError:
-            self._cut(0)
-            self.context.keep(0)
+            self._forget()
             raise
         self.ledger += tokens
 
+    def _forget(self) -> None:
+        self._cut(0)
+        self.context.keep(0)
+
     def rest(self, keep_on: KeepOn) -> None:
-        """Use a pause: read the last answer again in batches, and keep a conversation that has become long."""
+        """Use a pause: read answers again in batches, and keep a conversation that has become long."""
+        if not self._store or self._reading_s(len(self.ledger)) <= WORTH_S:
+            return
         self._settle(keep_on)
         new = self._settled - self._stored
         # At least twice as long as what is there: so no conversation is written more than twice over.
@@ -126,21 +132,21 @@ class KvCache:
             self._save("opening", keep_on)
 
     def _settle(self, keep_on: KeepOn) -> None:
-        """Read in batches what was written token by token; at a stop the rest of it is forgotten."""
-        if not self._can_go_back or self._settled == len(self.ledger) or len(self.ledger) < LEAST_BATCH:
+        """Read again in batches what is not settled, each in its place; a stop leaves all that the cache holds."""
+        first = min(self._settled, len(self.ledger) - LEAST_BATCH)
+        if first < 0 or self._settled == len(self.ledger):
             return
-        kept = self.context.keep(max(0, min(self._settled, len(self.ledger) - LEAST_BATCH)))
-        again = self.ledger[kept:]
-        self._cut(kept)
-        for start, end in batches(len(again), _REST_BATCH):
+        for start, end in batches(len(self.ledger) - first, _REST_BATCH):
             self.context.allow()
             if not keep_on():
                 return
             try:
-                self._decode(again[start:end])
-            except DecodeAborted:
-                return
-            self._settle_to(start=len(self.ledger) - (end - start))
+                if not self.context.read_again(self.ledger[first + start : first + end], first + start):
+                    return
+            except EngineError:
+                self._forget()
+                raise
+            self._settled = first + end
 
     def _settle_to(self, start: int) -> None:
         """Count the batch that began at `start` as settled, if it was one and what is before it is."""

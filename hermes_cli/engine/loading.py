@@ -59,7 +59,7 @@ def load(path: Path, options: LoadOptions, progress: Callable[[float], bool]) ->
     try:
         if not model.can_chat:
             raise EngineError(f"{path} is not a chat model: it cannot write text", "name a chat model with --model")
-        context = _context(model, options, free_bytes)
+        context = _context(model, options, free_bytes, reads_again=store is not None and model.can_go_back)
     except BaseException:
         model.close()
         raise
@@ -97,7 +97,7 @@ def _proved(progress: Callable[[float], bool]) -> probe.Verdict:
     return proved
 
 
-def _context(model: Model, options: LoadOptions, free_bytes: int | None) -> Context:
+def _context(model: Model, options: LoadOptions, free_bytes: int | None, *, reads_again: bool) -> Context:
     """The largest context of those that were not asked for by number, if memory turns out short; else the one asked."""
     length = context_length.choose(model, options.context_length, options.kv_type, free_bytes)
     on_gpu = free_bytes is None
@@ -111,6 +111,7 @@ def _context(model: Model, options: LoadOptions, free_bytes: int | None) -> Cont
                 kv_type=options.kv_type,
                 # Measured: on a CPU it slows decoding at every depth; a quantised cache cannot do without.
                 flash_attention=None if on_gpu or options.kv_type != "f16" else False,
+                reads_again=reads_again,
             )
         except EngineError:
             if options.context_length is not None or length <= context_length.MINIMUM_TOKENS:

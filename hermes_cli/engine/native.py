@@ -35,7 +35,7 @@ _FUNCTIONS = {
         "llama_free llama_get_memory llama_model_free llama_model_get_vocab llama_model_has_decoder "
         "llama_model_has_encoder llama_model_is_diffusion llama_model_is_hybrid llama_model_is_recurrent "
         "llama_model_n_ctx_train llama_model_n_embd "
-        "llama_model_n_head llama_model_n_head_kv llama_model_n_layer llama_model_size llama_n_batch llama_n_ctx "
+        "llama_model_n_head llama_model_n_head_kv llama_model_n_layer llama_model_n_swa llama_model_size llama_n_batch llama_n_ctx "
         "llama_sampler_chain_init llama_sampler_free llama_sampler_init_dist llama_sampler_init_temp "
         "llama_sampler_init_top_k llama_vocab_bos llama_vocab_eos llama_vocab_get_add_bos llama_vocab_n_tokens "
         "llama_vocab_type "
@@ -48,7 +48,7 @@ _FUNCTIONS = {
     ),
     3: "llama_model_desc llama_sampler_sample",
     4: "llama_memory_seq_rm llama_model_meta_val_str llama_state_seq_get_data llama_state_seq_set_data",
-    5: "llama_sampler_init_penalties",
+    5: "llama_memory_seq_cp llama_sampler_init_penalties",
     6: "llama_token_to_piece",
     7: "llama_tokenize",
 }
@@ -59,6 +59,7 @@ _FIELDS = {
     "llama_context_params": (
         *("n_ctx", "n_batch", "n_ubatch", "n_outputs_max", "n_threads", "n_threads_batch"),
         *("flash_attn_type", "type_k", "type_v", "abort_callback", "abort_callback_data", "no_perf"),
+        *("n_seq_max", "kv_unified"),
     ),
 }
 

@@ -104,7 +104,9 @@ def _info(wanted: HubReference) -> Any:
     from huggingface_hub import HfApi, errors
 
     try:
-        return HfApi(endpoint=endpoint()).model_info(wanted.repository, revision=wanted.revision, files_metadata=True, timeout=_TIMEOUT_S)
+        return HfApi(endpoint=endpoint()).model_info(
+            wanted.repository, revision=wanted.revision, files_metadata=True, timeout=_TIMEOUT_S
+        )
     except errors.GatedRepoError as problem:
         raise web.access_refused(_page(wanted), 403, gated=True) from problem
     except errors.RevisionNotFoundError as problem:

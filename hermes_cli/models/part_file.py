@@ -162,7 +162,9 @@ def _locked(target: Path, busy: Callable[[], None]) -> int:
         # The lock may be on a file that was renamed or removed meanwhile.
         with suppress(OSError):
             if os.path.samestat(os.fstat(handle), part.stat()):
-                return handle
+                if not target.exists():
+                    return handle
+                part.unlink()
         os.close(handle)
 
 

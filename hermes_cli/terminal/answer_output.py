@@ -169,7 +169,7 @@ def standard_output() -> AnswerOutput:
     terminal = os.environ.get("TERM", "")
     if not is_terminal(sys.stdout) or terminal == "dumb":
         return StandardOutput()
-    from hermes_cli.terminal.markdown_output import MarkdownOutput
+    from hermes_cli.terminal.markdown.output import MarkdownOutput
 
     if terminal in _LIMITED_TERMINALS:
         return MarkdownOutput("none", live=False)

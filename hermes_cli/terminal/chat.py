@@ -1,6 +1,7 @@
 """A running chat: the session, the prompt, and what waits for the next message; the loop and the commands act on it."""
 
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from hermes_cli.chat.conversation import Conversation, Turn
@@ -15,7 +16,7 @@ from hermes_cli.terminal import console
 from hermes_cli.terminal.answer_output import standard_output
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
 from hermes_cli.terminal.keyboard import quiet_keyboard
-from hermes_cli.terminal.prompt_input import PromptInput
+from hermes_cli.terminal.prompt.prompt_input import PromptInput
 from hermes_cli.terminal.turn_view import (
     ShownAnswer,
     show_answer,
@@ -146,7 +147,12 @@ class Chat:
         tell_control_text(self.session.control_text(asking))
         output = standard_output()
         with stopping(cancel), quiet_keyboard(output.resumed):
-            shown = show_answer(start(cancel), output)
+            try:
+                shown = show_answer(start(cancel), output)
+            except HermesError:
+                with suppress(HermesError, OSError):
+                    output.pause()  # what was said stays, and is kept in the session too
+                raise
             if shown.text or not (self.interactive or shown.empty):
                 output.finish()
         self._tell(shown)

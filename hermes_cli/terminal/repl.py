@@ -4,7 +4,7 @@ from hermes_cli.errors import EXIT_INTERRUPTED, HermesError
 from hermes_cli.terminal import console, slash_commands
 from hermes_cli.terminal.chat import Chat
 from hermes_cli.terminal.keyboard import forget_typed
-from hermes_cli.terminal.prompt_input import PromptInput
+from hermes_cli.terminal.prompt.prompt_input import PromptInput
 from hermes_cli.terminal.recap import greet, part
 
 

@@ -8,7 +8,7 @@ from hermes_cli.errors import UsageError, did_you_mean
 from hermes_cli.terminal import console
 from hermes_cli.terminal.chat import Chat
 from hermes_cli.terminal.commands import completions, files, sessions, settings, tools, turns, window
-from hermes_cli.terminal.prompt_input import Suggestion
+from hermes_cli.terminal.prompt.prompt_input import Suggestion
 
 SLASH = "/"
 Run = Callable[[Chat, str], None]

@@ -97,6 +97,17 @@ def on_terminal(tmp_path: Path) -> Iterator[OnTerminal]:
         child.close(force=True)
 
 
+class _AnsweringScreen(pyte.HistoryScreen):
+    """A screen that answers what the program asks the terminal."""
+
+    def __init__(self, child: "pexpect.spawn[bytes]", *size: int, **options: float) -> None:
+        super().__init__(*size, **options)  # type: ignore[arg-type]
+        self._child = child
+
+    def write_process_input(self, data: str) -> None:
+        self._child.send(data)
+
+
 class Screen:
     """The program on a pseudo-terminal, seen and typed at as by a person: what an emulated screen shows counts."""
 
@@ -104,17 +115,11 @@ class Screen:
         self, command: list[str], folder: Path, changes: Mapping[str, str | None], size: tuple[int, int]
     ) -> None:
         environment = child_environment({"TERM": "xterm-256color", "CI": None, **changes})
-        self.child = pexpect.spawn(
-            command[0],
-            command[1:],
-            env=environment,
-            cwd=str(folder),
-            timeout=60,
-            dimensions=size,  # type: ignore[arg-type]
+        self.child: pexpect.spawn[bytes] = pexpect.spawn(
+            command[0], command[1:], env=environment, cwd=str(folder), timeout=60, dimensions=size
         )
         rows, columns = size
-        self._screen = pyte.HistoryScreen(columns, rows, history=5000, ratio=0.001)
-        self._screen.write_process_input = self.child.send  # the emulator answers what the program asks
+        self._screen = _AnsweringScreen(self.child, columns, rows, history=5000, ratio=0.001)
         self._stream = pyte.ByteStream(self._screen)
 
     @property

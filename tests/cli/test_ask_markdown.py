@@ -12,7 +12,7 @@ from pathlib import Path
 import pyte
 import pytest
 
-from hermes_cli.terminal.markdown_writer import render_markdown
+from hermes_cli.terminal.markdown.writer import render_markdown
 from tests.conftest import Hermes, Result, child_environment, hermes_command
 
 CODE_QUESTION = ("ask", "-m", "demo", "-t", "0", "--no-save", "Write some code in Python.")

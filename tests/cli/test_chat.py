@@ -290,6 +290,8 @@ def test_a_dumb_terminal_gets_plain_lines(on_screen: OnScreen) -> None:
 
 def test_hermes_alone_chats_on_a_terminal_and_answers_in_a_pipe(hermes: Hermes, on_screen: OnScreen) -> None:
     screen = on_screen()
+    screen.shows("Download Hermes 3")
+    screen.type("n\n")
     screen.shows("no Hermes 3 model here")
     leave(screen)
     answered = hermes(stdin="Who are you?")

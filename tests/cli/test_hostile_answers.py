@@ -28,9 +28,11 @@ def test_on_a_terminal_they_are_only_shown(hermes: Hermes, on_terminal: OnTermin
 
 
 def test_a_model_cannot_bring_them_in_by_its_name(on_terminal: OnTerminal, hostile_path: Path) -> None:
-    child = on_terminal("chat", "-m", hostile_path, CI="1", NO_COLOR="1")
+    child = on_terminal("chat", "-v", "-n", "1", "-m", hostile_path, CI="1", NO_COLOR="1")
     child.expect_exact("\n> ")
+    child.sendline("Hi")
+    child.expect_exact("loaded in")
     assert "evil␛[31m␛[2J\ufffd5n" in str(child.before)
-    assert "\x1b" not in str(child.before)
+    assert "\x1b" not in str(child.before).replace("\x1b[?2004h", "")
     child.sendeof()
     assert exit_code(child) == 0

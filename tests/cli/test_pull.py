@@ -269,7 +269,10 @@ def test_a_certificate_that_nobody_vouches_for(hub: Hub, hermes: Hermes, tmp_pat
 def test_without_a_name_it_recommends_and_asks(hub: Hub, hermes: Hermes, on_terminal: OnTerminal) -> None:
     nobody = hermes("pull")
     assert (nobody.code, nobody.out) == (2, b"")
-    assert "for this machine: Hermes 3" in nobody.err and "hint: download it without asking: hermes pull --yes" in nobody.err
+    assert (
+        "for this machine: Hermes 3" in nobody.err
+        and "hint: download it without asking: hermes pull --yes" in nobody.err
+    )
     child = on_terminal("pull")
     child.expect(r"for this machine: Hermes 3 .* to download, about .* of memory to run")
     child.expect("Download it")
@@ -293,9 +296,7 @@ def test_the_question_of_the_first_chat(hub: Hub, tmp_path: Path) -> None:
 
     def begin(**changes: str | None) -> "pexpect.spawn[str]":
         env = child_environment({"HERMES_CLI_CACHE_DIR": str(cache), "CI": None, "TERM": "xterm", **changes})
-        return pexpect.spawn(
-            sys.executable, ["-c", code], env=env, encoding="utf-8", timeout=20, dimensions=(24, 200)
-        )
+        return pexpect.spawn(sys.executable, ["-c", code], env=env, encoding="utf-8", timeout=20, dimensions=(24, 200))
 
     asked = begin()
     asked.expect("No Hermes 3 here yet. Download Hermes 3 .* now")

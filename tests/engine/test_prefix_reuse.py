@@ -6,7 +6,7 @@ import pytest
 
 from hermes_cli.chat.message import Message
 from hermes_cli.engine.local_backend import LoadOptions, LocalBackend, open_backend
-from tests.engine.answers import answer, assistant, pause, user
+from tests.engine.answers import answer, assistant, user
 from tests.gguf_copy import written_mamba
 
 SYSTEM = Message("system", "You are Brinda, a cheerful baker who lives in Oslo.")
@@ -55,7 +55,6 @@ def test_an_edit_in_the_middle_changes_what_the_model_knows(backend: LocalBacken
 
 def test_the_next_turn_reads_only_what_is_new(backend: LocalBackend) -> None:
     first = answer(backend, (SYSTEM, ANA))
-    pause(backend)
     new = (user("What is 1 plus 1?"),)
     usage = answer(backend, (SYSTEM, ANA, assistant(first.text), *new)).finished.usage
     assert usage.prompt_tokens - usage.cached_tokens <= backend.count_tokens(new) + 1

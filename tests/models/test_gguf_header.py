@@ -161,7 +161,6 @@ def test_a_download_without_checksum_is_held_against_its_own_header(tmp_path: Pa
         check_complete(file, "a.gguf")
 
 
-
 def test_a_remote_header_is_read_by_ranges(tmp_path: Path, demo_path: Path) -> None:
     large = changed_copy(demo_path, tmp_path / "a.gguf", metadata={"filler": "x" * 3_000_000}).read_bytes()
     with running(Hub(plain={"a.gguf": large})) as hub:

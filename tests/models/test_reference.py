@@ -115,4 +115,3 @@ def test_the_catalog_is_whole() -> None:
     sizes = [model.size_bytes(quant) for model in models[:1] for quant in catalog.QUANTS]
     assert sizes == sorted(sizes)
     assert 5.5e9 < needed_bytes(models[0], "Q4_K_M") < 7e9
-

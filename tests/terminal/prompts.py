@@ -14,9 +14,9 @@ import pexpect
 import pyte
 from prompt_toolkit.output import DummyOutput
 
-from hermes_cli.terminal.key_reader import KeyReader
-from hermes_cli.terminal.line_editor import LineEditor
-from hermes_cli.terminal.prompt_input import Suggestion
+from hermes_cli.terminal.prompt.key_reader import KeyReader
+from hermes_cli.terminal.prompt.line_editor import LineEditor
+from hermes_cli.terminal.prompt.prompt_input import Suggestion
 from tests.conftest import child_environment
 
 ROWS, COLUMNS = 24, 80
@@ -110,7 +110,7 @@ from pathlib import Path
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.terminal.interrupts import stopping
 from hermes_cli.terminal.keyboard import quiet_keyboard
-from hermes_cli.terminal.prompt_input import open_prompt
+from hermes_cli.terminal.prompt.prompt_input import open_prompt
 
 prompt = open_prompt(complete=lambda text: [], status=lambda: "the status", history_file=None)
 while (text := prompt.read()) is not None:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pygments.lexers import get_lexer_by_name
 from rich.text import Text
 
-import hermes_cli.terminal.code_highlight as code_highlight
-from hermes_cli.terminal.code_highlight import PLAIN_CODE, CodeHighlighter
+import hermes_cli.terminal.markdown.code_highlight as code_highlight
+from hermes_cli.terminal.markdown.code_highlight import PLAIN_CODE, CodeHighlighter
 
 LANGUAGES = [
     "python",

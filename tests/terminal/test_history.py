@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hermes_cli.terminal.history import MessageHistory
+from hermes_cli.terminal.prompt.history import MessageHistory
 from tests.conftest import child_environment
 from tests.terminal.prompts import desk
 
@@ -72,7 +72,7 @@ def test_it_stays_bounded(tmp_path: Path) -> None:
 APPENDING = """
 import sys
 from pathlib import Path
-from hermes_cli.terminal.history import MessageHistory
+from hermes_cli.terminal.prompt.history import MessageHistory
 history = MessageHistory(Path(sys.argv[1]))
 for number in range(150):
     history.append_string(f"{sys.argv[2]} {number} {'x' * 4000}")

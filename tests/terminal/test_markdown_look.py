@@ -5,7 +5,7 @@ from textwrap import dedent
 
 import pytest
 
-from hermes_cli.terminal.markdown_writer import render_markdown
+from hermes_cli.terminal.markdown.writer import render_markdown
 
 LOOKS = {
     "headings and paragraphs": (

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from benchmarks.render import answer
 from hermes_cli.errors import OutputError
-from hermes_cli.terminal.markdown_output import MarkdownOutput
-from hermes_cli.terminal.markdown_writer import Styling, render_markdown
+from hermes_cli.terminal.markdown.output import MarkdownOutput
+from hermes_cli.terminal.markdown.writer import Styling, render_markdown
 from tests.terminal.markdown_documents import cut, documents, on_many_documents, places
 
 OUR_CODES = re.compile(r"\r(?=\x1b)|\x1b\[(?:[0-9;]*m|\?2026[hl]|\?7[hl]|\?25h|2K|1A)")

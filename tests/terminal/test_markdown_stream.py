@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from hermes_cli.terminal.markdown_stream import Code, Item, MarkdownStream, Piece, pieces_of
+from hermes_cli.terminal.markdown.stream import Code, Item, MarkdownStream, Piece, pieces_of
 from hermes_cli.terminal.sanitize import for_terminal
 from tests.terminal.markdown_documents import cuts, documents, on_many_documents, places
 

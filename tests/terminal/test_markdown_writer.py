@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hermes_cli.terminal.markdown_stream import MarkdownStream, pieces_of
-from hermes_cli.terminal.markdown_writer import MarkdownWriter, Styling, render_markdown
+from hermes_cli.terminal.markdown.stream import MarkdownStream, pieces_of
+from hermes_cli.terminal.markdown.writer import MarkdownWriter, Styling, render_markdown
 from hermes_cli.terminal.sanitize import for_terminal
 from tests.terminal.markdown_documents import cuts, documents, on_many_documents, places
 

@@ -4,7 +4,7 @@ import pyte
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hermes_cli.terminal.painter import RESTORE, Painter, Row
+from hermes_cli.terminal.markdown.painter import RESTORE, Painter, Row
 
 COLUMNS, ROWS = 12, 8
 texts = st.sampled_from(

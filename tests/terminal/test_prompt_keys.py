@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from prompt_toolkit.key_binding import KeyPress
 from prompt_toolkit.keys import Keys
 
-from hermes_cli.terminal.folded_text import harmless
+from hermes_cli.terminal.prompt.folded_text import harmless
 from tests.terminal.prompts import Typist, desk
 
 ENTER, ALT_ENTER, UP, DOWN, LEFT, RIGHT = "\r", "\x1b\r", "\x1b[A", "\x1b[B", "\x1b[D", "\x1b[C"

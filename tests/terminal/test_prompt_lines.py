@@ -12,7 +12,7 @@ from tests.terminal.prompts import WATCHDOG_S, on_terminal
 
 READING = """
 import sys, threading
-from hermes_cli.terminal.prompt_input import open_prompt
+from hermes_cli.terminal.prompt.prompt_input import open_prompt
 prompt = open_prompt(complete=lambda text: [], status=lambda: "", history_file=None)
 if "fail" in sys.argv:
     threading.Timer(0.2, prompt.fail, [SystemExit("it failed")]).start()

@@ -16,7 +16,7 @@ from tests.terminal.prompts import COLUMNS, PROGRAM, ROWS, WATCHDOG_S, Terminal,
 LINES = "".join(f"line {number}\r\n" for number in range(47))
 PLACEHOLDER = "> Send a message (/help)"
 COMPLETING = """
-from hermes_cli.terminal.prompt_input import Suggestion, open_prompt
+from hermes_cli.terminal.prompt.prompt_input import Suggestion, open_prompt
 names = ["/help", "/preset", "/preview"]
 complete = lambda text: [Suggestion(name, len(text), "a note \\x1b[31m") for name in names if name.startswith(text)]
 status = lambda: [("bold", "evil \\x1b[31m"), ("", " and long" * 30)]
@@ -27,7 +27,7 @@ import fcntl, signal, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 if sys.argv[1] == "False":
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-from hermes_cli.terminal.prompt_input import open_prompt
+from hermes_cli.terminal.prompt.prompt_input import open_prompt
 sys.exit(7 if open_prompt(complete=lambda text: [], status=lambda: "", history_file=None).read() is None else 8)
 """
 

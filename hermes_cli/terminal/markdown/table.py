@@ -8,7 +8,7 @@ from markdown_it.token import Token
 from rich.console import Console
 from rich.text import Text
 
-from hermes_cli.terminal.markdown_inline import BOLD, DIM, inline_text
+from hermes_cli.terminal.markdown.inline import BOLD, DIM, inline_text
 
 _NARROWEST_COLUMN = 10
 _GAP = 2

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from hermes_cli.terminal.code_highlight import PLAIN_CODE, CodeHighlighter
-from hermes_cli.terminal.markdown_inline import BOLD, DIM, inline_text
-from hermes_cli.terminal.markdown_stream import LISTS, blocks, code_language, code_lines, item_labels
-from hermes_cli.terminal.markdown_table import table_lines
+from hermes_cli.terminal.markdown.code_highlight import PLAIN_CODE, CodeHighlighter
+from hermes_cli.terminal.markdown.inline import BOLD, DIM, inline_text
+from hermes_cli.terminal.markdown.stream import LISTS, blocks, code_language, code_lines, item_labels
+from hermes_cli.terminal.markdown.table import table_lines
 
 _HEADINGS = {"h1": Style(bold=True, underline=True, color="magenta"), "h2": Style(bold=True, color="magenta")}
 _BULLETS = "•◦▪"

@@ -10,7 +10,7 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.styles import Style
 from prompt_toolkit.utils import get_cwidth
 
-from hermes_cli.terminal.folded_text import FoldedTexts, has_fold
+from hermes_cli.terminal.prompt.folded_text import FoldedTexts, has_fold
 from hermes_cli.terminal.sanitize import for_terminal
 
 _TAB = " " * 4

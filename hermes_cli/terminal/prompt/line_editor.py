@@ -23,14 +23,14 @@ from prompt_toolkit.shortcuts.prompt import PromptSession
 
 from hermes_cli.errors import HermesError
 from hermes_cli.terminal import console, editor, keyboard
-from hermes_cli.terminal.folded_text import FoldedTexts, harmless, has_fold
-from hermes_cli.terminal.history import MessageHistory
 from hermes_cli.terminal.interrupts import ended_by_signals
-from hermes_cli.terminal.key_reader import KeyReader
-from hermes_cli.terminal.multi_line import unquoted
-from hermes_cli.terminal.prompt_input import PROMPT, Suggestion
-from hermes_cli.terminal.prompt_keys import prompt_keys
-from hermes_cli.terminal.prompt_look import STYLE, ShowLabels, Status, bottom_line, screen_on
+from hermes_cli.terminal.prompt.folded_text import FoldedTexts, harmless, has_fold
+from hermes_cli.terminal.prompt.history import MessageHistory
+from hermes_cli.terminal.prompt.key_reader import KeyReader
+from hermes_cli.terminal.prompt.keys import prompt_keys
+from hermes_cli.terminal.prompt.look import STYLE, ShowLabels, Status, bottom_line, screen_on
+from hermes_cli.terminal.prompt.multi_line import unquoted
+from hermes_cli.terminal.prompt.prompt_input import PROMPT, Suggestion
 from hermes_cli.terminal.sanitize import one_line
 
 _PLACEHOLDER = "Send a message (/help)"

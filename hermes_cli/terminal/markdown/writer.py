@@ -9,8 +9,8 @@ from rich.color import ColorSystem
 from rich.style import Style
 from rich.text import Text
 
-from hermes_cli.terminal.code_highlight import CodeHighlighter
-from hermes_cli.terminal.markdown_layout import (
+from hermes_cli.terminal.markdown.code_highlight import CodeHighlighter
+from hermes_cli.terminal.markdown.layout import (
     WIDEST_PROSE,
     block_lines,
     console,
@@ -18,8 +18,8 @@ from hermes_cli.terminal.markdown_layout import (
     item_lines,
     window_rows,
 )
-from hermes_cli.terminal.markdown_stream import Block, Code, Item, Piece, pieces_of
-from hermes_cli.terminal.painter import Row
+from hermes_cli.terminal.markdown.painter import Row
+from hermes_cli.terminal.markdown.stream import Block, Code, Item, Piece, pieces_of
 from hermes_cli.terminal.sanitize import for_terminal
 
 Styling = Literal["colors", "attributes", "none"]

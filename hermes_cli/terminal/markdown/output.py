@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from hermes_cli.errors import OutputError
 from hermes_cli.terminal import window
-from hermes_cli.terminal.painter import Painter
+from hermes_cli.terminal.markdown.painter import Painter
 from hermes_cli.terminal.sanitize import for_terminal
 
 if TYPE_CHECKING:
-    from hermes_cli.terminal.markdown_stream import MarkdownStream
-    from hermes_cli.terminal.markdown_writer import MarkdownWriter, Styling
+    from hermes_cli.terminal.markdown.stream import MarkdownStream
+    from hermes_cli.terminal.markdown.writer import MarkdownWriter, Styling
 
-_RENDERING = "hermes_cli.terminal.markdown_writer"
+_RENDERING = "hermes_cli.terminal.markdown.writer"
 _FRAME_S = 1 / 12
 _SLOWEST_FRAME_S = 2.0
 _COST_SHARE = 10  # a frame is followed by ten times its own duration without one
@@ -66,13 +66,13 @@ class MarkdownOutput:
 
     @cached_property
     def _stream(self) -> "MarkdownStream":
-        from hermes_cli.terminal.markdown_stream import MarkdownStream
+        from hermes_cli.terminal.markdown.stream import MarkdownStream
 
         return MarkdownStream()
 
     @cached_property
     def _writer(self) -> "MarkdownWriter":
-        from hermes_cli.terminal.markdown_writer import MarkdownWriter
+        from hermes_cli.terminal.markdown.writer import MarkdownWriter
 
         return MarkdownWriter(self._styling)
 

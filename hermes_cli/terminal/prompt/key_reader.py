@@ -17,7 +17,7 @@ from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.key_binding import KeyPress
 from prompt_toolkit.keys import Keys
 
-from hermes_cli.terminal.folded_text import has_fold
+from hermes_cli.terminal.prompt.folded_text import has_fold
 from hermes_cli.terminal.sanitize import for_terminal
 
 # Shift-Enter in the two spellings of terminals that tell it from Enter.

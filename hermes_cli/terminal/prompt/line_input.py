@@ -7,10 +7,10 @@ import sys
 from collections import deque
 
 from hermes_cli.terminal import console
-from hermes_cli.terminal.folded_text import harmless
 from hermes_cli.terminal.interrupts import ended_by_signals
-from hermes_cli.terminal.multi_line import goes_on, unquoted, with_line_break
-from hermes_cli.terminal.prompt_input import PROMPT
+from hermes_cli.terminal.prompt.folded_text import harmless
+from hermes_cli.terminal.prompt.multi_line import goes_on, unquoted, with_line_break
+from hermes_cli.terminal.prompt.prompt_input import PROMPT
 
 _GOES_ON = "... "
 _READ_BYTES = 1 << 16

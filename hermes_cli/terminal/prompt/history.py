@@ -11,7 +11,7 @@ from pathlib import Path
 
 from prompt_toolkit.history import History
 
-from hermes_cli.terminal.folded_text import harmless, has_fold
+from hermes_cli.terminal.prompt.folded_text import harmless, has_fold
 
 _MOST_FILE_BYTES = 1 << 20
 _KEPT_FILE_BYTES = 1 << 19

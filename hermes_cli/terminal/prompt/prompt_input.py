@@ -46,10 +46,10 @@ def open_prompt(
 ) -> PromptInput:
     """The prompt for this terminal. `complete` gets the text before the cursor; `status` gives (style, text) pairs."""
     if not _editable():
-        from hermes_cli.terminal.line_input import LineInput
+        from hermes_cli.terminal.prompt.line_input import LineInput
 
         return LineInput()
-    from hermes_cli.terminal.line_editor import LineEditor
+    from hermes_cli.terminal.prompt.line_editor import LineEditor
 
     return LineEditor(complete=complete, status=status, history_file=history_file, vi_mode=vi_mode)
 

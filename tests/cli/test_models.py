@@ -1,0 +1,131 @@
+"""`hermes models`: lists for people and programs, one model's facts, removal of what was downloaded and nothing else."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hermes_cli import paths
+from hermes_cli.models.downloaded import Record, write_record
+from tests.cli.conftest import HOSTILE, OnTerminal, assert_failed, exit_code
+from tests.conftest import Hermes
+from tests.gguf_copy import changed_copy
+from tests.hub_server import Hub, running
+
+EIGHT = "Hermes-3-Llama-3.1-8B.Q4_K_M"
+
+
+@pytest.fixture
+def folder(demo_path: Path) -> Iterator[Path]:
+    """A models folder with one downloaded model and one of the user's own."""
+    root = paths.models_folder()
+    assert not root.exists()
+    pulled = root / "nous" / "Tiny-GGUF" / "Tiny.Q8_0.gguf"
+    pulled.parent.mkdir(parents=True)
+    shutil.copy(demo_path, pulled)
+    write_record(pulled, Record("hf:nous/Tiny-GGUF:Q8_0", "https://x/y", 8299744, "0" * 64, True))
+    (root / f"{EIGHT}.gguf").write_bytes(b"GGUF" + bytes(96))
+    yield root
+    shutil.rmtree(root)
+
+
+def test_the_list_for_programs(folder: Path, hermes: Hermes, demo_path: Path) -> None:
+    lines = [line.split("\t") for line in hermes("models").out.decode().splitlines()]
+    assert lines == [
+        [EIGHT, "100", "own", str(folder / f"{EIGHT}.gguf")],
+        ["Tiny.Q8_0", str(demo_path.stat().st_size), "pulled", str(folder / "nous/Tiny-GGUF/Tiny.Q8_0.gguf")],
+        ["demo", str(demo_path.stat().st_size), "bundled", str(demo_path)],
+    ]
+
+
+def test_the_list_as_json_and_with_what_could_be(folder: Path, hermes: Hermes) -> None:
+    listed = json.loads(hermes("models", "list", "--all", "--json").out)
+    names = [entry["name"] for entry in listed]
+    assert [entry["name"] for entry in listed if entry["default"]] == [EIGHT]
+    assert "hermes-3-8b:Q4_K_M" not in names and "hermes-3-8b:Q8_0" in names and "hermes-3-405b:Q4_K_M" in names
+    assert all(entry["path"] is None for entry in listed if entry["name"].startswith("hermes-"))
+
+
+def test_the_list_on_a_terminal(folder: Path, on_terminal: OnTerminal) -> None:
+    (folder / "nous/Tiny-GGUF/Other.Q4_0.gguf.part").write_bytes(bytes(2000))
+    child = on_terminal("models", "list", "--all")
+    child.expect(rf"\* {EIGHT} +100 B +own +{folder}/{EIGHT}.gguf\r\n")
+    child.expect(r"  demo +8\.3 MB +bundled")
+    child.expect(r"hermes-3-8b:Q6_K +~6\.6 GB +hermes pull hermes-3-8b:Q6_K\r\n")
+    child.expect(r"not finished: Other\.Q4_0\.gguf, 2\.0 kB so far")
+    assert exit_code(child) == 0
+
+
+def test_names_from_files_are_harmless_on_a_terminal(folder: Path, on_terminal: OnTerminal) -> None:
+    (folder / f"evil{HOSTILE}.gguf").write_bytes(b"GGUF")
+    child = on_terminal("models")
+    child.expect("evil")
+    child.expect("demo")
+    assert "\x1b[31m" not in child.before and "\x1b[2J" not in child.before
+    assert exit_code(child) == 0
+
+
+def test_one_models_facts(folder: Path, hermes: Hermes) -> None:
+    shown = hermes("models", "show", "tiny").out.decode()
+    assert "source      hf:nous/Tiny-GGUF:Q8_0\n" in shown and "verified    yes\n" in shown
+    facts = json.loads(hermes("models", "show", EIGHT, "--json").out)
+    assert (facts["kept_by"], facts["size_bytes"], facts["sha256"]) == ("own", 100, None)
+    assert "hermes pull 3b" in hermes("models", "show", "3b").out.decode()
+    assert_failed(hermes("models", "show", "nonsense"), 3, "there is no model nonsense here")
+
+
+def test_the_path_of_one_and_of_all(folder: Path, hermes: Hermes) -> None:
+    assert hermes("models", "path").out.decode() == f"{folder}\n"
+    assert hermes("models", "path", "8b").out.decode() == f"{folder / EIGHT}.gguf\n"
+
+
+def test_only_what_was_downloaded_is_removed(folder: Path, hermes: Hermes, demo_path: Path) -> None:
+    assert_failed(hermes("models", "rm", "tiny"), 2, "nobody is here to confirm")
+    for name, why in ((EIGHT, "is a file of yours"), ("demo", "comes with the program")):
+        assert_failed(hermes("models", "rm", "--yes", name), 2, why, "is not removed")
+    assert_failed(hermes("models", "rm", "--yes", str(demo_path)), 2, "is not removed")
+    assert_failed(hermes("models", "rm", "--yes"), 2, "name a model")
+    assert hermes("models", "rm", "--yes", "tiny").code == 0
+    assert [path.name for path in folder.iterdir()] == [f"{EIGHT}.gguf"]
+    assert demo_path.exists()
+
+
+def test_removal_asks(folder: Path, on_terminal: OnTerminal) -> None:
+    child = on_terminal("models", "rm", "tiny")
+    child.expect(r"Tiny\.Q8_0\.gguf 8\.3 MB")
+    child.expect("Remove for good")
+    child.sendline("n")
+    assert exit_code(child) == 1
+    assert (folder / "nous/Tiny-GGUF/Tiny.Q8_0.gguf").exists()
+
+
+def test_a_header_is_told_without_loading(hermes: Hermes, demo_path: Path) -> None:
+    shown = hermes("models", "inspect", demo_path).out.decode()
+    assert "architecture         llama\n" in shown and "quantisation         Q8_0\n" in shown
+    facts = json.loads(hermes("models", "inspect", "demo", "--json").out)
+    assert facts["parameters"] > 7e6 and facts["chat_templates"] == ["tool_use", "default"]
+    small, large = (plan["total_bytes"] for plan in sorted(facts["memory"], key=lambda plan: -len(plan["kv_type"])))
+    assert small < large
+
+
+def test_a_header_on_the_hub_is_told_without_downloading(
+    hermes: Hermes, demo_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = changed_copy(demo_path, tmp_path / "a.gguf", metadata={"general.name": f"evil{HOSTILE}"}).read_bytes()
+    with running(Hub()) as hub:
+        hub.put("nous/Tiny-GGUF", "Tiny.Q8_0.gguf", data + bytes(20_000_000))
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        facts = json.loads(hermes("models", "inspect", "hf:nous/Tiny-GGUF", "--json").out)
+        (_, headers), *more = hub.bodies()
+    assert facts["layers"] == 8 and facts["size_bytes"] == len(data) + 20_000_000
+    assert headers["range"] == "bytes=0-1048575" and not more
+    assert not paths.models_folder().exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"GGUF", b"GGUF\x03\0\0\0" + b"\xff" * 64, b"x" * 100])
+def test_what_is_no_model_is_told(hermes: Hermes, tmp_path: Path, content: bytes) -> None:
+    bad = tmp_path / "bad.gguf"
+    bad.write_bytes(content)
+    assert_failed(hermes("models", "inspect", bad), 3, str(bad))
