@@ -94,7 +94,7 @@ class Context:
         self.batch_size = int(library.llama_n_batch(self._ctx))
         # Of layers that look back only so far, a state holds only so many tokens: no going back from it.
         self.state_is_whole = library.llama_model_n_swa(model.handle) == 0
-        self._has_logits = False
+        self._reads_again, self._has_logits = reads_again, False
         self._one = (ctypes.c_int32 * 1)()
         self._single = library.llama_batch_get_one(self._one, 1)
 
@@ -169,6 +169,8 @@ class Context:
         False after a stop: then the cache is as it was before. Raises EngineError, which leaves it unusable.
         """
         end = start + len(tokens)
+        if not self._reads_again or not 0 <= start < end <= self.position():
+            raise ValueError(f"the tokens {start} to {end} are not there to be read again")
         self._copy(_OWN, _SPARE, start, end)
         before = self._state_of(_SPARE)
         self._remove(_SPARE, 0)

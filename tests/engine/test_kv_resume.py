@@ -2,7 +2,9 @@
 
 import random
 import shutil
+import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -58,11 +60,17 @@ def agree(backend: LocalBackend) -> bool:
 
 
 def go_on(path: Path, messages: list[Message], *, store_bytes: int = DEFAULT_BYTES) -> tuple[Answer, bytearray | None]:
-    """The answer of a new backend, and what its cache holds bit by bit when all is read."""
+    """The answer of a new backend, and what its cache holds of the prompt bit by bit."""
     with opened(path, store_bytes=store_bytes) as backend:
         told = answer(backend, messages, max_tokens=32)
         assert agree(backend)
-        return told, backend._context.state()
+        return told, state_of_prompt(backend, told)
+
+
+def state_of_prompt(backend: LocalBackend, told: Answer) -> bytearray | None:
+    """What the cache holds bit by bit, without the answer."""
+    backend._cache._cut(backend._context.keep(told.finished.usage.prompt_tokens))
+    return backend._context.state()
 
 
 def test_a_conversation_goes_on_where_it_was_left(demo_path: Path, folder: Path) -> None:
@@ -89,12 +97,16 @@ def test_answers_and_cache_are_the_same_bit_by_bit_with_the_store_and_without(de
         assert with_store[1] == without[1] is not None
 
 
-def test_a_used_cache_is_bit_by_bit_that_of_a_fresh_backend(demo_path: Path) -> None:
-    with opened(demo_path, store_bytes=0) as backend:
-        said = talk(backend, [], "My name is Ana.", "Hi!", "What is 2 plus 3?")
+def test_after_pauses_a_cache_is_bit_by_bit_that_of_a_fresh_backend(demo_path: Path) -> None:
+    said = [LONG]
+    with opened(demo_path) as backend:
+        for question in ("My name is Ana.", "Hi!", "What is 2 plus 3?"):
+            said = talk(backend, said, question)
+            pause(backend)
         told = answer(backend, [*said, user("What is my name?")], max_tokens=32)
         pause(backend)
-        state = backend._context.state()
+        state = state_of_prompt(backend, told)
+        assert told.finished.usage.cached_tokens > backend.count_tokens((LONG,))
     fresh = go_on(demo_path, [*said, user("What is my name?")], store_bytes=0)
     assert (told.text, state) == (fresh[0].text, fresh[1])
 
@@ -241,6 +253,76 @@ def test_a_long_conversation_is_kept_in_a_pause_already(
         talk(backend, said, "Hi!")
         pause(backend)
         assert len(list(folder.iterdir())) == 1
+
+
+def read_anew(path: Path, tokens: list[int], kv_type: KvType = "f16") -> bytearray | None:
+    """What a fresh cache holds bit by bit when these tokens are read in batches."""
+    with opened(path, store_bytes=0, kv_type=kv_type) as backend:
+        list(backend._cache.read(tokens))
+        return backend._context.state()
+
+
+@pytest.mark.parametrize("kv_type", ["f16", "q8_0"])
+def test_a_stop_while_an_answer_is_read_again_changes_nothing(
+    endless_path: Path, monkeypatch: pytest.MonkeyPatch, kv_type: KvType
+) -> None:
+    monkeypatch.setattr(local_backend, "PAUSE_S", 60.0)
+    with opened(endless_path, kv_type=kv_type) as backend:
+        answer(backend, [LONG, user("Hi!")], max_tokens=200)
+        backend._interrupt()
+        pause(backend)
+        cache, context = backend._cache, backend._context
+
+        def stopped() -> bool:
+            context.abort()
+            return True
+
+        for _ in range(len(cache.ledger)):
+            settled, state = cache._settled, context.state()
+            cache._settle(stopped)
+            assert (cache._settled, context.state(), context.position()) == (settled, state, len(cache.ledger))
+            cache._settle(partial(next, iter([True]), False))
+            if cache._settled == len(cache.ledger):
+                break
+            assert settled < cache._settled
+        assert context.state() == read_anew(endless_path, cache.ledger, kv_type)
+
+
+def test_a_question_at_any_moment_of_a_pause_finds_all_that_was_said(
+    endless_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_backend, "PAUSE_S", 0.0)
+    chance, found = random.Random(7), set()
+    with opened(endless_path) as backend:
+        cache = backend._cache
+        for _ in range(8):
+            said = [LONG, user("Tell me a story.")]
+            said.append(assistant(answer(backend, said, max_tokens=160).text))
+            for number in range(5):
+                ledger, asked = list(cache.ledger), (*said, user(f"And number {number}? " + FILLER))
+                shared = kv_store.common_prefix(ledger, backend._prompts.write(asked).tokens)
+                time.sleep(chance.random() / 50)
+                usage = answer(backend, asked, max_tokens=1).finished.usage
+                assert usage.cached_tokens == shared > backend.count_tokens((LONG,))
+                assert len(cache.ledger) == cache.context.position() == usage.prompt_tokens
+                found.add(cache._settled)
+        pause(backend)
+        assert cache._settled == len(cache.ledger)
+        assert cache.context.state() == read_anew(endless_path, cache.ledger)
+    assert len(found) > 1  # not every question came before the reading began, or after it ended
+
+
+def test_nothing_is_read_again_where_nothing_is_kept(
+    demo_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [LONG, user("Hi!")]
+    for store_bytes, worth_s in ((0, 0.0), (DEFAULT_BYTES, 60.0)):
+        monkeypatch.setattr(kv_cache, "WORTH_S", worth_s)
+        with opened(demo_path, store_bytes=store_bytes) as backend:
+            prompt_tokens = answer(backend, asked).finished.usage.prompt_tokens
+            pause(backend)
+            assert backend._cache._settled == prompt_tokens < len(backend._ledger)
+    assert not folder.exists()
 
 
 def test_a_model_whose_memory_cannot_be_cut_back_keeps_nothing(demo_path: Path, tmp_path: Path, folder: Path) -> None:

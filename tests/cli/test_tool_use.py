@@ -1,0 +1,182 @@
+"""Function calling and JSON mode through the real program: who is asked, what runs, what the exit code says."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hermes_cli.terminal.consent import answer
+from hermes_cli.tools.approval import Decision
+from tests.cli.conftest import OnScreen, assert_failed
+from tests.conftest import Hermes
+
+QUESTION = "What is the weather in Rome?"
+CALL = 'get_weather(city="Rome")'
+DEMO = ("-m", "demo", "-t", "0")
+
+
+@pytest.fixture
+def tool_file(tmp_path: Path) -> Path:
+    """A tool that leaves a trace when it runs."""
+    file = tmp_path / "weather.py"
+    file.write_text(f'''
+from pathlib import Path
+
+
+def get_weather(city: str) -> dict:
+    """Get the weather of a city.
+
+    Args:
+        city: The name of the city.
+    """
+    with open({str(tmp_path / "ran")!r}, "a") as trace:
+        trace.write(city + "\\n")
+    return {{"city": city, "sky": "clear"}}
+''')
+    return file
+
+
+def runs(tool_file: Path) -> int:
+    """How often the tool has run."""
+    trace = tool_file.with_name("ran")
+    return len(trace.read_text().splitlines()) if trace.exists() else 0
+
+
+def test_with_yes_the_tool_runs_and_the_trace_goes_to_stderr(hermes: Hermes, tool_file: Path) -> None:
+    result = hermes("ask", *DEMO, "--tools", tool_file, "--yes", QUESTION)
+    assert (result.code, runs(tool_file)) == (0, 1)
+    assert result.out == b"The result: city is Rome, sky is clear.\n"
+    assert result.err == f'{CALL} → {{"city": "Rome", "sky": "clear"}}\n'
+
+
+@pytest.mark.parametrize("options", [(), ("--deny",)])
+def test_without_anybody_to_ask_nothing_runs_and_the_code_says_so(
+    hermes: Hermes, tool_file: Path, options: tuple[str, ...]
+) -> None:
+    result = hermes("ask", *DEMO, "--tools", tool_file, *options, QUESTION)
+    assert (result.code, runs(tool_file)) == (6, 0)
+    assert "declined" in result.out.decode() and "The user declined this call: " in result.err
+
+
+def test_json_tells_the_calls(hermes: Hermes, tool_file: Path) -> None:
+    result = hermes("ask", *DEMO, "--tools", tool_file, "--yes", "--json", QUESTION)
+    assert result.err.startswith(CALL)
+    told = json.loads(result.out)
+    call = {"name": "get_weather", "arguments": {"city": "Rome"}, "approved": True}
+    assert told["tool_calls"] == [{**call, "result": {"city": "Rome", "sky": "clear"}}]
+    assert told["answer"] == "The result: city is Rome, sky is clear." and told["session"]
+
+
+def test_the_user_is_asked_on_a_terminal_and_may_say_no_with_a_reason(on_screen: OnScreen, tool_file: Path) -> None:
+    screen = on_screen("chat", *DEMO, "--tools", tool_file)
+    screen.say(QUESTION)
+    screen.shows("the model wants to run get_weather")
+    screen.shows('  city: "Rome"')
+    screen.shows("run it? ")
+    screen.type("not today\r")
+    screen.shows("The user declined this call: not today")
+    screen.shows("because you declined it")
+    assert runs(tool_file) == 0
+    screen.say(QUESTION)
+    screen.shows("run it? ", times=2)
+    screen.type("s\r")
+    screen.shows("sky is clear")
+    screen.say("What is the weather in Oslo?")
+    screen.shows("city is Oslo")
+    assert (runs(tool_file), screen.text.count("run it? ")) == (2, 2)
+
+
+def test_ctrl_c_at_the_question_is_a_no_and_the_chat_goes_on(on_screen: OnScreen, tool_file: Path) -> None:
+    screen = on_screen("chat", *DEMO, "--tools", tool_file)
+    screen.say(QUESTION)
+    screen.shows("run it? ")
+    screen.type("\x03")
+    screen.say("/undo")
+    screen.shows("taken back: 1 turn")
+    assert runs(tool_file) == 0
+
+
+def test_keys_typed_before_the_question_do_not_answer_it(on_screen: OnScreen, tool_file: Path) -> None:
+    screen = on_screen("chat", *DEMO, "--tools", tool_file)
+    screen.prompt()
+    screen.type(f"{QUESTION}\r")
+    screen.type("y\ry\r")
+    screen.shows("run it? ")
+    screen.type("n\r")
+    screen.shows("because you declined it")
+    assert runs(tool_file) == 0
+
+
+def test_what_is_allowed_for_always_is_not_asked_again_until_the_file_changes(
+    on_screen: OnScreen, hermes: Hermes, tool_file: Path
+) -> None:
+    screen = on_screen("chat", *DEMO, "--tools", tool_file)
+    screen.say(QUESTION)
+    screen.shows("run it? ")
+    screen.type("a\r")
+    screen.shows("sky is clear")
+    assert hermes("ask", *DEMO, "--tools", tool_file, QUESTION).err.startswith(f"{CALL} → {{")
+    tool_file.write_text(tool_file.read_text().replace("clear", "grey"))
+    refused = hermes("ask", *DEMO, "--tools", tool_file, QUESTION)
+    assert refused.code == 6 and "declined" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("line", "decision"),
+    [
+        ("y\n", Decision(True)),
+        (" YES \n", Decision(True)),
+        ("s\n", Decision(True, "session")),
+        ("a\n", Decision(True, "always")),
+        ("\n", Decision(False)),
+        ("n\n", Decision(False)),
+        ("", Decision(False)),
+        ("yes please\n", Decision(False, reason="yes please")),
+    ],
+)
+def test_only_a_clear_yes_is_a_yes(line: str, decision: Decision) -> None:
+    assert answer(line) == decision
+
+
+def test_the_tools_of_a_chat_are_shown_changed_and_taken_away(hermes: Hermes, tool_file: Path) -> None:
+    lines = f"/tools\n/tools {tool_file}\n/json name\n/tools -\n"
+    result = hermes("chat", *DEMO, stdin=lines)
+    shown = result.err.splitlines()
+    assert result.code == 2 and shown[0].startswith("no tools") and shown[1].startswith("get_weather ")
+    assert "asks first" in shown[1] and shown[2] == "error: tools and JSON mode do not go together"
+
+
+def test_json_mode_prints_only_data_that_satisfies_the_schema(hermes: Hermes) -> None:
+    result = hermes("ask", *DEMO, "--schema", "name, age int", "Mira is 31 years old.")
+    assert (result.code, json.loads(result.out)) == (0, {"name": "Mira", "age": 31})
+    told = json.loads(hermes("ask", *DEMO, "--json", "--schema", "name, age int", "Mira is 31 years old.").out)
+    assert told["data"] == {"name": "Mira", "age": 31} and json.loads(told["answer"]) == told["data"]
+
+
+def test_json_that_is_cut_is_printed_and_the_code_is_5(hermes: Hermes) -> None:
+    result = hermes("ask", *DEMO, "--schema", "name, age int", "-n", "3", "Mira is 31 years old.")
+    assert result.code == 5 and result.out.startswith(b'{"name') and b"}" not in result.out
+    error, hint = result.err.splitlines()
+    assert error.startswith("error: the answer does not satisfy the schema: not JSON") and "--max-tokens" in hint
+
+
+def test_the_chat_answers_in_json_until_told_otherwise(hermes: Hermes) -> None:
+    result = hermes("chat", *DEMO, stdin="/json name, age int\nMira is 31 years old.\n/json -\nMy name is Alice.\n")
+    data, text = result.out.decode().splitlines()
+    assert json.loads(data) == {"name": "Mira", "age": 31} and text == "Nice to meet you, Alice!"
+    assert result.err.endswith("no schema\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--tools", "no_such_tool"), "there is no built-in tool no_such_tool"),
+        (("--tools", "calculate", "--yes", "--deny"), "--yes and --deny do not go together"),
+        (("--tools", "calculate", "--schema", "name"), "--tools and --schema do not go together"),
+        (("--tools", "calculate", "--tool-choice", "calculat"), "--tool-choice calculat names no tool"),
+        (("--tool-choice", "required"), "--tool-choice needs tools"),
+        (("--schema", "{"), "the schema is not JSON"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(hermes: Hermes, options: tuple[str, ...], message: str) -> None:
+    assert_failed(hermes("ask", *DEMO, *options, "Hi"), 2, message)
