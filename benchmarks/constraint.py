@@ -62,6 +62,7 @@ def answer(backend: LocalBackend, request: GenerationRequest) -> tuple[str, Fini
 
 def speed(path: Path) -> None:
     """Free and constrained answers of one length after one prompt, interleaved."""
+
     def rate(name: str, schema: Schema | None) -> float:
         asked = GenerationRequest(QUESTION, Sampling(seed=1), TOKENS, schema=schema)
         finished = answer(backend, asked)[1]
@@ -73,7 +74,9 @@ def speed(path: Path) -> None:
         measures = {"free": lambda: rate("free", None), "constrained": lambda: rate("constrained", LONG)}
         print(table(interleaved(measures, ROUNDS), "free", "tok/s"))
     pairs = list(zip(first_ms["constrained"], first_ms["free"], strict=True))
-    print(f"first constrained token after the free one: {pairs[0][0] - pairs[0][1]:.1f} ms with the tables to be built,")
+    print(
+        f"first constrained token after the free one: {pairs[0][0] - pairs[0][1]:.1f} ms with the tables to be built,"
+    )
     print(f"then {statistics.median(late - early for late, early in pairs[1:]):.1f} ms (median)")
 
 
@@ -106,7 +109,8 @@ def cost(path: Path) -> None:
     medians = {name: statistics.median(values) for name, values in spent.items()}
     print(f"choosing a token: free {medians['free']:.0f} µs, held {medians['held']:.0f} µs (medians)")
     extra = sorted(held - medians["free"] for held in spent["held"])
-    print(f"mask and bookkeeping: median {statistics.median(extra):.0f} µs, 9 in 10 below {extra[len(extra) * 9 // 10]:.0f} µs")
+    most = extra[len(extra) * 9 // 10]
+    print(f"mask and bookkeeping: median {statistics.median(extra):.0f} µs, 9 in 10 below {most:.0f} µs")
 
 
 def validity(count: int) -> None:
@@ -175,7 +179,9 @@ def walk(tables: Tables, schema: Schema, source: random.Random) -> tuple[str, st
             return "stuck", matcher.get_error().partition("\n")[0]
         closing = [token for token in allowed if tables.tokens[token] in (b'"', b"}", b"]", b'"}')]
         ends = [token for token in allowed if token in tables.special_token_ids]
-        token = source.choice(ends or closing) if (ends or closing) and source.random() < 0.4 else source.choice(allowed)
+        token = (
+            source.choice(ends or closing) if (ends or closing) and source.random() < 0.4 else source.choice(allowed)
+        )
         if token in tables.special_token_ids:
             return "complete", text.decode("utf-8", "replace")
         matcher.consume_token(token)

@@ -11,6 +11,11 @@ WHOLE: Schema = {"type": "integer"}
 
 def record(*, required: list[str] | None = None, **properties: Schema) -> Schema:
     """An object with these properties, all required unless told otherwise, and no others."""
+    return closed(properties, required)
+
+
+def closed(properties: dict[str, Schema], required: list[str] | None = None) -> Schema:
+    """The same for properties whose names are no Python names."""
     wanted = list(properties) if required is None else required
     return {"type": "object", "properties": properties, "required": wanted, "additionalProperties": False}
 
@@ -54,7 +59,7 @@ EVERYDAY: dict[str, Schema] = {
     "map": {"type": "object", "additionalProperties": WHOLE, "maxProperties": 2},
     "pattern properties": {"type": "object", "patternProperties": {"^x[0-9]$": WHOLE}, "required": ["x1"]}
     | {"additionalProperties": False},
-    "keys with odd letters": record(**{"größe": WHOLE, "a b": TEXT, 'quote"': {"type": "boolean"}}),
+    "keys with odd letters": closed({"größe": WHOLE, "a b": TEXT, 'quote"': {"type": "boolean"}}),
     "title and description": {"title": "Planet", "description": "A planet.", **record(name=TEXT, moons=WHOLE)},
     "deep": record(a=record(b=record(c=record(d=record(e=listing({"type": "boolean"}, 1, 2)))))),
 }
@@ -62,8 +67,7 @@ EVERYDAY: dict[str, Schema] = {
 
 def collection() -> dict[str, Schema]:
     """Some hundreds of schemas by name: every keyword alone, in pairs, inside objects and arrays, and hostile ones."""
-    bases = {**_atoms(), **EVERYDAY}
-    schemas = dict(bases)
+    schemas = {**_atoms(), **EVERYDAY}
     for name, schema in _atoms().items():
         if "$ref" in str(schema):
             continue
@@ -77,24 +81,26 @@ def collection() -> dict[str, Schema]:
     return {**schemas, **_hostile()}
 
 
+_LIMITS: dict[str, Schema] = {
+    "any": {},
+    "from": {"minimum": -3.5},
+    "to": {"maximum": 7},
+    "between": {"minimum": 2, "maximum": 11},
+    "above": {"exclusiveMinimum": 0},
+    "inside": {"exclusiveMinimum": 0, "exclusiveMaximum": 3},
+    "multiple": {"multipleOf": 3},
+    "half": {"multipleOf": 0.5},
+    "negative": {"minimum": -100, "maximum": -90},
+}
+
+
 def _atoms() -> dict[str, Schema]:
-    numbers = {
-        f"{kind} {name}": {"type": kind, **limits}
-        for kind in ("integer", "number")
-        for name, limits in {
-            "any": {},
-            "from": {"minimum": -3.5},
-            "to": {"maximum": 7},
-            "between": {"minimum": 2, "maximum": 11},
-            "above": {"exclusiveMinimum": 0},
-            "inside": {"exclusiveMinimum": 0, "exclusiveMaximum": 3},
-            "multiple": {"multipleOf": 3},
-            "half": {"multipleOf": 0.5},
-            "negative": {"minimum": -100, "maximum": -90},
-        }.items()
+    """Single keywords."""
+    numbers: dict[str, Schema] = {
+        f"{kind} {name}": {"type": kind, **limits} for kind in ("integer", "number") for name, limits in _LIMITS.items()
     }
     formats = ("date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri", "regex")
-    texts = {f"format {name}": {"type": "string", "format": name} for name in formats}
+    texts: dict[str, Schema] = {f"format {name}": {"type": "string", "format": name} for name in formats}
     patterns = ("^a+$", "b", "^[^x]{2,4}$", r"^\d{3}\w*$", "^(ab|cd)*$", r"^\S+ \S+$", "^é[ü-ý]$", "^.{3}$", "$^", "^$")
     texts |= {f"pattern {pattern}": {"type": "string", "pattern": pattern} for pattern in patterns}
     texts |= {
@@ -134,7 +140,7 @@ def _objects() -> dict[str, Schema]:
         "open": {"type": "object", "properties": {"a": WHOLE}, "additionalProperties": {"type": "string"}},
         "forbidden property": {"type": "object", "properties": {"a": False, "b": WHOLE}, "required": ["b"]},
         "unevaluated": {"properties": {"a": WHOLE}, "unevaluatedProperties": False, "type": "object"},
-        "property names like keywords": record(**{"$ref": WHOLE, "type": TEXT, "uniqueItems": {"type": "boolean"}}),
+        "property names like keywords": closed({"$ref": WHOLE, "type": TEXT, "uniqueItems": {"type": "boolean"}}),
     }
 
 

@@ -23,7 +23,7 @@ class BrokenCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a call led to: a `value` that JSON can hold, or an `error`; `approved` is False where the user declined it."""
+    """What a call led to: a `value` that JSON can hold, or an `error`; not `approved` where the user declined it."""
 
     call: ToolCall
     approved: bool

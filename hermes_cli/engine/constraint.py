@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from llguidance import LLMatcher
 
 _TAG = CALL_START.encode()
+_MOST_DIGITS = 64
 
 
 class Constraint:
@@ -39,33 +40,64 @@ class Constraint:
         self._keep_on = keep_on
         self._matcher: LLMatcher | None = None
         self._tag_begun = b""  # the end of the text so far, as far as it may begin the tag
+        self._digits = 0  # how many the text ends with
         self.finished = False
-        beginning = plan.whole or plan.opening
-        if beginning:
-            self._matcher = self._start(beginning)
+        self._resume(plan.begun)
         self._masked = sampling.masked_sampler(values, context)
 
     def close(self) -> None:
         """Free the sampler."""
         self._masked.close()
 
+    def _resume(self, begun: str) -> None:
+        """Stand where an answer stands that has begun with this text. Raises UsageError if none can."""
+        beginning = self._plan.whole or self._plan.opening
+        if beginning:
+            matcher = self._start(beginning)
+            if self._reads(matcher, begun.encode()):
+                self._matcher = None if self._plan.opening and matcher.is_accepting() else matcher
+                self.finished = matcher.is_stopped()
+                return
+            if self._plan.whole:
+                raise UsageError("the answer so far does not fit the schema", "ask for a new one")
+        at = begun.find(CALL_START) if self._plan.call else -1
+        while at >= 0:
+            matcher = self._start(self._plan.call or "")
+            if self._reads(matcher, begun[at + len(CALL_START) :].encode()) and not matcher.is_accepting():
+                self._matcher = matcher
+                return
+            at = begun.find(CALL_START, at + 1)
+        self._tag_begun = _tag_prefix(begun.encode())
+
     def choose(self, free: Sampler) -> int:
         """Sample the next token, from `free` where text is free. Raises DecodeAborted, EngineError, UsageError."""
+        if self.finished:
+            return self._tables().eos_token_id
         return self._choose_text(free) if self._matcher is None else self._choose_held(self._matcher)
 
     def _choose_held(self, matcher: "LLMatcher") -> int:
         mask = matcher.compute_bitmask()
         self._check(matcher)
+        if self._digits >= _MOST_DIGITS:
+            mask = self._without_digits(mask)
         token = self._masked.choose(mask)
         if self._model.is_end(token):
             return token
         matcher.consume_token(token)
         self._check(matcher)
+        piece = self._model.piece(token)
+        number = len(piece) - len(piece.rstrip(b"0123456789."))
+        self._digits = number + (self._digits if number == len(piece) else 0)
         if self._plan.whole:
             self.finished = matcher.is_stopped()
         elif matcher.is_accepting():
             self._matcher = None
         return token
+
+    def _without_digits(self, mask: bytes) -> bytes:
+        """`mask` without a further digit, unless there must be one: small models write some numbers for ever."""
+        left = int.from_bytes(mask, "little") & self._tables().no_digits
+        return left.to_bytes(len(mask), "little") if left else mask
 
     def _check(self, matcher: "LLMatcher") -> None:
         if matcher.is_error():

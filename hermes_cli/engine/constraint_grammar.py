@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from hermes_cli.chat.request import GenerationRequest, ToolSchema
 from hermes_cli.engine import constraint_trial
@@ -30,12 +31,13 @@ class Plan:
     """Grammars of one request. `whole` holds for all of the answer; else text is free until a call opens.
 
     `call` is what follows `<tool_call>`, None where no call may open; `opening` is what the answer must begin with.
-    `notes` say in plain words what is not held.
+    `begun` is the part of the answer that is there already. `notes` say in plain words what is not held.
     """
 
     whole: str | None = None
     call: str | None = None
     opening: str | None = None
+    begun: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -51,14 +53,18 @@ def plan(request: GenerationRequest, keep_on: KeepOn = lambda: True) -> Plan | N
     held = [_arguments(tool, keep_on) for tool in tools]
     rules = _call_rules(tools, [schema for schema, _ in held])
     notes = tuple(note for _, said in held for note in said)
+    begun = request.messages[-1].content if request.messages and request.messages[-1].role == "assistant" else ""
     if request.schema is not None and not must_call:
         text, said = held_schema(request.schema, keep_on)
-        return Plan(whole=_whole(text, rules), notes=(*notes, *said))
+        return Plan(whole=_whole(text, rules), begun=begun, notes=(*notes, *said))
     if not tools:
-        return Plan()
+        return Plan(begun=begun)
+    call = f"start: call_body AFTER?\n{rules}"
+    if reason := _call_fault(call):
+        raise UsageError(f"the tools cannot be held to their schemas: {reason}", "offer fewer, or use --no-constrain")
     system = "".join(message.content for message in request.messages if message.role == "system")
     opening = _opening(rules, pad=PAD_START in system) if must_call else None
-    return Plan(call=f"start: call_body AFTER?\n{rules}", opening=opening, notes=notes)
+    return Plan(call=call, opening=opening, begun=begun, notes=notes)
 
 
 def check_schema(schema: Schema, keep_on: KeepOn = lambda: True) -> tuple[str, ...]:
@@ -97,7 +103,10 @@ def _usable(strict: ReadySchema, keep_on: KeepOn) -> tuple[str | None, tuple[str
     if texts not in _tried:
         grammars = [_start(text) for text in texts]
         trial = constraint_trial.first_usable_in_child if strict.risky else constraint_trial.first_usable
-        _tried[texts] = tuple(trial(grammars, keep_on))
+        reasons = tuple(trial(grammars, keep_on))
+        if not keep_on():
+            return None, reasons
+        _tried[texts] = reasons
         if len(_tried) > _MOST_TRIED:
             del _tried[next(iter(_tried))]
     reasons = _tried[texts]
@@ -118,8 +127,16 @@ def _chosen(tools: Sequence[ToolSchema], choice: str) -> list[ToolSchema]:
         return []
     named = [tool for tool in tools if choice in ("auto", "required", tool.name)]
     if not named and choice != "auto":
-        raise UsageError(f"no tool is named {choice}", did_you_mean(choice, [tool.name for tool in tools], "see --tools"))
+        raise UsageError(
+            f"no tool is named {choice}", did_you_mean(choice, [tool.name for tool in tools], "see --tools")
+        )
     return named
+
+
+@lru_cache(maxsize=8)
+def _call_fault(grammar: str) -> str | None:
+    """Why the tools together are too much, where each alone is not."""
+    return constraint_trial.fault(grammar)
 
 
 def _call_rules(tools: Sequence[ToolSchema], schemas: Sequence[ReadySchema]) -> str:

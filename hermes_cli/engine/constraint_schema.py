@@ -12,8 +12,10 @@ Schema = Mapping[str, Any] | bool
 # Where a schema holds further ones: by name, in a list, or alone.
 _NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 _LISTED = ("anyOf", "oneOf", "allOf", "prefixItems")
-_ALONE = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames", "additionalItems")
-_ALONE += ("unevaluatedProperties", "unevaluatedItems")
+_ALONE = (
+    *("items", "additionalItems", "unevaluatedItems", "contains", "not", "if", "then", "else"),
+    *("additionalProperties", "unevaluatedProperties", "propertyNames"),
+)
 _COMBINING = ("$ref", "anyOf", "oneOf", "allOf", "if", "dependentSchemas", "patternProperties")
 
 # Below these nothing was ever seen to crash, or to take long; above them a child process tries first.

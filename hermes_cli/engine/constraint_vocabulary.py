@@ -11,7 +11,7 @@ from hermes_cli.engine.native_model import Model
 from hermes_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from llguidance import LLMatcher, LLTokenizer
+    from llguidance import LLMatcher
 
 _MOST_MATCHERS = 8
 _WAKE_S = 0.05
@@ -36,7 +36,7 @@ class Tables:
         self._tags = {tag: controls[tag] for tag in TAGS if tag in controls}
         self.special_token_ids = sorted(ends | set(controls.values()) - set(self._tags.values()))
         self.eos_token_id = min(ends, default=0)
-        self.tokenizer: LLTokenizer = LLTokenizer(self, eos_token=sorted(ends) or None)  # type: ignore[arg-type]
+        self.tokenizer = LLTokenizer(self, eos_token=sorted(ends) or None)  # type: ignore[arg-type]
 
     def __call__(self, text: bytes | str) -> list[int]:
         """The tokens of `text` as the model writes it."""
@@ -50,6 +50,12 @@ class Tables:
     @cached_property
     def _tag_pattern(self) -> re.Pattern[str]:
         return re.compile(f"({'|'.join(map(re.escape, self._tags))})")
+
+    @cached_property
+    def no_digits(self) -> int:
+        """A mask, as a number, of the tokens that do not begin with a digit."""
+        starts = (piece[:1].isdigit() for piece in self.tokens)
+        return int("".join("0" if digit else "1" for digit in starts)[::-1], 2)
 
     @cached_property
     def tag_ends(self) -> list[int]:

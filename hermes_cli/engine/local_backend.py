@@ -182,7 +182,7 @@ class LocalBackend:
         values = sampling.decide(request.sampling)
         limit = window - len(tokens) if request.max_tokens is None else min(request.max_tokens, window - len(tokens))
         events: SimpleQueue[QueuedEvent] = SimpleQueue()
-        plan = self._thread.run(lambda: constraint_grammar.plan(request, lambda: not cancel.cancelled))
+        plan = self._thread.run(lambda: self._plan(request, cancel))
         if plan:
             self._vocabulary.prepare()
         job = Job(tokens, values, limit, request.stop, plan)
@@ -193,6 +193,15 @@ class LocalBackend:
         with cancel.calling(self._context.abort):
             self._thread.submit(lambda: self._run(work))
             yield from _forwarded(events, self._context.abort)
+
+    def _plan(self, request: GenerationRequest, cancel: CancelToken) -> constraint_grammar.Plan | None:
+        """What the answer is held to; nothing where a cancel came first."""
+        try:
+            return constraint_grammar.plan(request, lambda: not cancel.cancelled)
+        except UsageError:
+            if cancel.cancelled:
+                return None
+            raise
 
     def _run(self, work: Generation) -> None:
         self._worth_keeping = False

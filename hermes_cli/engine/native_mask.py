@@ -21,7 +21,7 @@ _NONZERO = re.compile(rb"[^\0]", re.DOTALL)
 
 
 class MaskedSampler(Sampler):
-    """A chain that begins with the likeliest `candidates` and keeps those whose bits are set in a mask, low bits first."""
+    """A chain that begins with the likeliest `candidates` and keeps those that a mask allows, low bits first."""
 
     def __init__(self, context: Context, candidates: int, steps: Sequence[tuple[str, tuple[float, ...]]]) -> None:
         super().__init__([("top_k", (candidates,))])

@@ -161,7 +161,7 @@ def _plain(value: Any, depth: int = 0) -> Any:
 
 
 def _call(value: Any, block: str) -> ToolCall | BrokenCall:
-    """The call that an object stands for. Arguments may come as a JSON text, may be called parameters, or be left out."""
+    """The call that an object stands for. Arguments may be a JSON text, may be called parameters, or be left out."""
     if not isinstance(value, dict):
         return BrokenCall(block, f"the call is not an object; {_FORM}")
     name = value.get("name")
