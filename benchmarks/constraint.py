@@ -109,8 +109,8 @@ def cost(path: Path) -> None:
     medians = {name: statistics.median(values) for name, values in spent.items()}
     print(f"choosing a token: free {medians['free']:.0f} µs, held {medians['held']:.0f} µs (medians)")
     extra = sorted(held - medians["free"] for held in spent["held"])
-    most = extra[len(extra) * 9 // 10]
-    print(f"mask and bookkeeping: median {statistics.median(extra):.0f} µs, 9 in 10 below {most:.0f} µs")
+    tenth, most = extra[len(extra) // 10], extra[len(extra) * 9 // 10]
+    print(f"mask and bookkeeping: median {statistics.median(extra):.0f} µs, 8 in 10 from {tenth:.0f} to {most:.0f} µs")
 
 
 def validity(count: int) -> None:

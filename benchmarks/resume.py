@@ -1,8 +1,8 @@
 """Going on with a conversation of about 2,000 tokens in a new process: with the KV store, and reading it again.
 
-A first process makes the conversation, turn by turn, and closes; then new processes ask the next question, in turns
-with the store and without it. Tells the time to the first token, whether the texts are equal, and what saving, loading
-and restoring cost by themselves.
+A first process makes the conversation, turn by turn with pauses, and closes right after the last answer; then new
+processes ask the next question, in turns with the store and without it. Tells the time to the first token, whether the
+texts are equal, and what saving, loading and restoring cost by themselves.
 Usage: python -m benchmarks.resume [--model GGUF] [--kv-type f16] [--tokens 2000] [--rounds 5]
 """
 
@@ -87,11 +87,12 @@ def ask(backend: LocalBackend, messages: Sequence[Message]) -> tuple[str, Finish
 
 
 def make(given: argparse.Namespace) -> dict[str, object]:
-    """A conversation of as many tokens as wanted, kept by closing."""
+    """A conversation of as many tokens as wanted, with a pause before each question, kept by closing."""
     backend = opened(given, DEFAULT_BYTES)
     messages: list[Message] = []
     while (tokens := backend.count_tokens(tuple(messages))) < given.tokens - 150:
         number = len(messages)
+        backend._thread.run(lambda: None)  # all that is done in a pause
         messages.append(
             Message("user", f"Number {number}. " + f"Tell me of the sea, bread and {number} old houses. " * 6)
         )

@@ -124,8 +124,8 @@ class _Handler(BaseHTTPRequestHandler):
             )
             self._body(data, f'"{parts[1]}"')
         elif path.startswith("/plain/"):
-            data = self.hub.plain.get(parts[1])
-            self._body(data, f'"{self.hub.key(data)}"') if data is not None else self._refuse(404)
+            plain = self.hub.plain.get(parts[1])
+            self._body(plain, f'"{self.hub.key(plain)}"') if plain is not None else self._refuse(404)
         elif len(parts) > 4 and parts[2] == "resolve":
             self._resolve("/".join(parts[:2]), "/".join(parts[4:]))
         else:

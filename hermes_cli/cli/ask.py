@@ -111,12 +111,11 @@ def _answer(text: str, settings: "ChatSettings", target: AnswerOutput, wanted: _
                 _make_room(session, text, wanted.overflow)
                 tell_control_text(session.control_text(text))
                 shown = show_answer(session.send(text, cancel), target if wanted.form == "text" else Collected())
-                rest = late_text(shown, wanted.form, session)
-            if shown.empty:
-                target.discard()
-            else:
-                target.write(rest)
-                target.finish()
+                if shown.empty:
+                    target.discard()
+                else:
+                    target.write(late_text(shown, wanted.form, session))
+                    target.finish()
     except LoadCancelled:
         target.discard()
         return EXIT_CODES[cancel.reason or "interrupt"]

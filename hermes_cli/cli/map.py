@@ -135,6 +135,7 @@ class _Run:
         self._output, self._tally, self._cancel = output, tally, cancel
         self._told_control_text = False
         self._status = StatusLine()
+        self._shares_terminal = is_terminal(sys.stdout)
         self._of_all = ""
 
     def go(self) -> None:
@@ -144,8 +145,12 @@ class _Run:
         with closing(map_inputs(self._cancel)) as inputs:
             waiting = self._output.begin(inputs, self._form)
             first = next(waiting, None)
-            if first is not None and not self._cancel.cancelled:
+            if first is None or self._cancel.cancelled:
+                return
+            try:
                 self._answer_all(first, waiting)
+            finally:
+                self._status.erase()
 
     def _answer_all(self, first: MapInput, others: Iterator[MapInput]) -> None:
         from hermes_cli.cli.opening import open_session
@@ -155,12 +160,11 @@ class _Run:
             self._tally.start()
             given: MapInput | None = first
             while given is not None and not self._cancel.cancelled:
-                try:
-                    outcome = self._outcome(session, given)
-                finally:
-                    self._status.erase()
+                outcome = self._outcome(session, given)
                 if outcome is None:
                     return
+                if self._shares_terminal:
+                    self._status.erase()
                 self._output.write(self._form.record(given, outcome))
                 self._tally.add(given, outcome)
                 given = next(others, None)

@@ -128,11 +128,13 @@ class RecordFile:
                     raise UsageError(message, self._hint())
                 self.kept_failed += form.failed(text)
             except (ValueError, RecursionError) as error:
-                message = f"what {self._path} holds as record {self.kept + 1} is none: {error}"
-                raise UsageError(message, self._hint()) from error
+                raise self._no_record(str(error)) from error
             self.kept += 1
             end += len(row)
-        if self._file.seek(0, os.SEEK_END) > end:
+        self._file.seek(end)
+        if torn := self._file.read(len(form.beginning) or 1):
+            if form.beginning and not form.beginning.startswith(torn):
+                raise self._no_record("it is something else")
             console.notice(f"the last record in {self._path} was incomplete; it is written anew")
         self._file.seek(end)
         self._file.truncate()
@@ -161,6 +163,9 @@ class RecordFile:
             self._file.close()
         except OSError as error:
             raise _failed(self._path, error) from error
+
+    def _no_record(self, why: str) -> HermesError:
+        return UsageError(f"what {self._path} holds as record {self.kept + 1} is none: {why}", self._hint())
 
     def _surplus(self) -> HermesError:
         return UsageError(f"{self._path} has more records than there are inputs", self._hint())

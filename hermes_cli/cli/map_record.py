@@ -37,9 +37,13 @@ class Outcome:
 
 
 class Form(Protocol):
-    """How records are written, each on lines of its own. `quoted` says whether a record may hold line ends."""
+    """How records are written, each on lines of its own, all with the same `beginning`.
+
+    `quoted` says whether a record may hold line ends, between quotes.
+    """
 
     quoted: bool
+    beginning: bytes
 
     def header(self, first: MapInput) -> str:
         """What stands before the record of the first input; comes before all other calls."""
@@ -60,6 +64,7 @@ class JsonLines:
     """One object a line: everything that is known."""
 
     quoted = False
+    beginning = b'{"index": '
 
     def header(self, first: MapInput) -> str:
         """Nothing."""
@@ -90,6 +95,7 @@ class Csv:
     """A table: the input, what was carried along, the fields of the data or the answer, and an error."""
 
     quoted = True
+    beginning = b""
 
     def __init__(self, schema: Schema | None) -> None:
         self._fields = () if schema is None else _field_names(schema)

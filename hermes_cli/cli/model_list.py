@@ -11,6 +11,7 @@ from hermes_cli.cli.session_list import size_text
 from hermes_cli.terminal.sanitize import one_line
 
 if TYPE_CHECKING:
+    from hermes_cli.models.catalog import CatalogModel
     from hermes_cli.models.found_models import FoundModel
     from hermes_cli.models.inspect import Inspected
 
@@ -156,7 +157,9 @@ def inspection(inspected: "Inspected") -> str:
     window = inspected.plans[0].context_length
     text += f"\nmemory with a window of {window:,} tokens, on the CPU (estimated)\n"
     heads = ("KV cache", "weights", "cache", "computing", "program", "together")
-    keys = ("weights_bytes", "kv_bytes", "compute_bytes", "other_bytes", "total_bytes")
+    keys = ("weights_bytes", "kv_bytes", "computing_bytes", "other_bytes", "total_bytes")
+    for plan in plans:
+        plan["computing_bytes"] = plan["compute_bytes"] + plan["work_bytes"]
     cells = [heads, *((plan["kv_type"], *(size_text(plan[key]) for key in keys)) for plan in plans)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
     return text + "".join(
@@ -172,16 +175,31 @@ def _row(model: "FoundModel", default: bool) -> Row:
 def _offers(models: Sequence["FoundModel"]) -> list[Row]:
     from hermes_cli.models.catalog import QUANTS, catalog
     from hermes_cli.models.find import models_of
+    from hermes_cli.models.recommend import memory_bytes, needed_bytes
+
+    memory = memory_bytes()
+
+    def too_large(model: "CatalogModel", quant: str) -> str | None:
+        needed = needed_bytes(model, quant)
+        return f"needs about {size_text(needed)} of memory" if needed > memory else None
 
     return [
-        Row(f"{model.name}:{quant}", model.size_bytes(quant), "", None, False, quant, _is_known(model, quant))
+        Row(
+            f"{model.name}:{quant}",
+            model.size_bytes(quant),
+            "",
+            None,
+            quant=quant,
+            exact_size=_is_known(model, quant),
+            problem=too_large(model, quant),
+        )
         for model in catalog()
         for quant in QUANTS
         if not models_of((model, quant), list(models))
     ]
 
 
-def _is_known(model: Any, quant: str) -> bool:
+def _is_known(model: "CatalogModel", quant: str) -> bool:
     return model.file(quant).bytes is not None
 
 
@@ -197,7 +215,7 @@ def _told(problem: str | None) -> str:
     return f" ({one_line(problem)})" if problem else ""
 
 
-def _size(model: Any, quant: str) -> str:
+def _size(model: "CatalogModel", quant: str) -> str:
     size = size_text(model.size_bytes(quant))
     return size if _is_known(model, quant) else f"about {size}"
 

@@ -72,7 +72,7 @@ def inspect(
 
 @app.command("rm")
 def remove(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A model that hermes pull downloaded.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A model that hermes pull downloaded.")] = None,
     unfinished: Annotated[bool, typer.Option("--unfinished", help="The parts of stopped downloads.")] = False,
     yes: Yes = False,
 ) -> int:
@@ -100,7 +100,7 @@ def remove(
 
 
 @app.command("path")
-def path(name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A model.")] = None) -> None:
+def path(name: Annotated[str | None, typer.Argument(metavar="NAME", help="A model.")] = None) -> None:
     """Print a model's file; without a name the folder of the models."""
     from hermes_cli.models.find import find_model
 

@@ -20,7 +20,7 @@ _HELP = "hermes-3-8b, 3b, 8b:Q6_K; hf:OWNER/REPOSITORY:QUANT or /FILE.gguf; a UR
 
 
 def pull(
-    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help=_HELP)] = None,
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help=_HELP)] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> int:
     """Download a model, with its checksum verified; prints where it is. Stopped, it goes on where it was.
@@ -32,6 +32,7 @@ def pull(
     wanted = reference(model) if model else _recommended()
     path = here(wanted)
     if path is None:
+        _warn_of_size(wanted)
         if not model and not yes and not _agreed():
             return 1
         path = download(wanted)
@@ -71,6 +72,17 @@ def download(wanted: "Reference") -> "Path":
     verified = ", checksum verified" if all(file.sha256 for file in pulled.files) else ""
     console.notice(f"{wanted} is here, in {duration(time.monotonic() - started)}{verified}")
     return path
+
+
+def _warn_of_size(wanted: "Reference") -> None:
+    """Say so where the model is too large for this machine's memory, as far as that is known."""
+    from hermes_cli.models.recommend import memory_bytes, needed_bytes
+    from hermes_cli.models.reference import CatalogReference
+
+    if isinstance(wanted, CatalogReference):
+        needed, memory = needed_bytes(wanted.model, wanted.quant), memory_bytes()
+        if needed > memory:
+            console.notice(f"{wanted} needs about {size_text(needed)} of memory; this machine has {size_text(memory)}")
 
 
 def _recommended() -> "Reference":

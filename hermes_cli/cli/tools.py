@@ -1,4 +1,4 @@
-"""`hermes tools`: list tools, show them as the model sees them, and run one by hand. What a tool is: tools.tool."""
+"""`hermes tools`: list tools, show them as the model sees them, run one, test a model. What a tool is: tools.tool."""
 
 import json
 import sys
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hermes_cli.chat.tool_call import ToolCall
+from hermes_cli.cli import tool_trial
 from hermes_cli.errors import ToolFailed, UsageError, did_you_mean
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer_output import StandardOutput
@@ -87,6 +88,9 @@ def run(
     if result.error is not None:
         raise ToolFailed(f"{name}: {result.error}", f"see what it takes: hermes tools show {(tools or [name])[0]}")
     _write(_json(result.value))
+
+
+app.command("test")(tool_trial.try_cases)
 
 
 def _arguments(parameters: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hermes_cli.engine import sampling
 from hermes_cli.engine.constraint_grammar import CALL_START, Plan
+from hermes_cli.engine.constraint_trial import in_words
 from hermes_cli.engine.constraint_vocabulary import Tables, Vocabulary
 from hermes_cli.engine.native_context import Context, DecodeAborted, Sampler
 from hermes_cli.engine.native_model import Model
@@ -83,13 +84,13 @@ class Constraint:
         token = self._masked.choose(mask)
         if self._model.is_end(token):
             return token
-        matcher.consume_token(token)
-        self._check(matcher)
+        if not matcher.consume_token(token):
+            self._check(matcher)
         piece = self._model.piece(token)
         number = len(piece) - len(piece.rstrip(b"0123456789."))
         self._digits = number + (self._digits if number == len(piece) else 0)
         if self._plan.whole:
-            self.finished = matcher.is_stopped()
+            self.finished = matcher.is_stopped() and not matcher.is_error()
         elif matcher.is_accepting():
             self._matcher = None
         return token
@@ -101,7 +102,7 @@ class Constraint:
 
     def _check(self, matcher: "LLMatcher") -> None:
         if matcher.is_error():
-            reason = matcher.get_error().strip().partition("\n")[0] or "nothing may follow"
+            reason = in_words(matcher.get_error())
             raise UsageError(
                 f"the schema could not be followed to its end: {reason}", "make it simpler, or use --no-constrain"
             )

@@ -63,10 +63,11 @@ def fault(grammar: str) -> str | None:
         allowed = matcher.compute_bitmask()
         if not matcher.is_error() and any(allowed):
             return None
-    return _in_words(matcher.get_error())
+    return in_words(matcher.get_error())
 
 
-def _in_words(error: str) -> str:
+def in_words(error: str) -> str:
+    """What llguidance says is wrong with a grammar, for the one who wrote the schema."""
     error = _PLACE.sub("", error.strip())
     first = error.splitlines()[0].strip() if error else ""
     if unknown := _UNKNOWN.match(first):

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from hermes_cli.engine.constraint_grammar import TAGS
+from hermes_cli.engine.constraint_trial import in_words
 from hermes_cli.engine.native_model import Model
 from hermes_cli.errors import UsageError
 
@@ -106,8 +107,8 @@ class Vocabulary:
             limits = LLParserLimits(verbose_errors=False)
             matcher = LLMatcher(tables.tokenizer, grammar, log_level=0, limits=limits)
         if matcher.is_error():
-            reason = matcher.get_error().partition("\n")[0]
-            raise UsageError(f"the schema is too complex: {reason}", "make it simpler, or use --no-constrain")
+            reason = in_words(matcher.get_error())
+            raise UsageError(f"the schema cannot be used: {reason}", "make it simpler, or use --no-constrain")
         self._matchers[grammar] = matcher
         while len(self._matchers) > _MOST_MATCHERS:
             del self._matchers[next(iter(self._matchers))]

@@ -121,9 +121,10 @@ class KvCache:
         """Keep what took long to read, at the end; `opening` gives the tokens of a system prompt and what follows."""
         if not self._store or not self._read_tokens:
             return
-        if self._reading_s(self._settled) > WORTH_S:
-            if self._reading_s(len(self.ledger) - self._settled) < _READ_AT_CLOSE_S:
-                self._settle(keep_on)
+        if self._reading_s(len(self.ledger)) > WORTH_S:
+            last_s = self._reading_s(min(_REST_BATCH, len(self.ledger) - self._settled))
+            until = time.monotonic() + _READ_AT_CLOSE_S - last_s
+            self._settle(lambda: keep_on() and time.monotonic() < until)
             self._cut(self.context.keep(self._settled))
             self._save("conversation", keep_on)
         shared = min(common_prefix(opening(), self.ledger), self._settled)

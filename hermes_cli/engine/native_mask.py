@@ -47,7 +47,7 @@ class MaskedSampler(Sampler):
         """Called by llama.cpp with the candidates; nothing may be raised through it."""
         try:
             candidates = array.contents
-            address, size = ctypes.cast(candidates.data, ctypes.c_void_p).value or 0, candidates.size
+            address, size = ctypes.c_size_t.from_buffer(candidates.data).value, candidates.size
             allowed = self._allowed(ctypes.string_at(address, size * _ENTRY.size))
             ctypes.memmove(address, allowed, len(allowed))
             candidates.size = len(allowed) // _ENTRY.size

@@ -143,7 +143,7 @@ def _unreachable(problem: Exception) -> Exception:
         return DownloadError(f"the hub cannot prove who it is: {why}", web.TLS_HINT)
     if "Timeout" in type(problem).__name__:
         return web.Unreachable("the hub does not answer")
-    return web.Unreachable(f"cannot reach the hub: {problem}")
+    return web.Unreachable(f"cannot reach the hub: {re.sub(r'^.Errno -?[0-9]+. ', '', str(problem))}")
 
 
 def _causes(problem: BaseException) -> Iterator[BaseException]:

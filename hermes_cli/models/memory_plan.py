@@ -1,7 +1,8 @@
 """What memory a model takes, by arithmetic on its header: weights, KV cache, the buffers to compute in.
 
 The buffers follow what llama.cpp reserves for graphs of the llama family (measured: docs/models.md): for one batch, the
-larger of what attention and what the feed-forward network hold at once.
+larger of what attention and what the feed-forward network hold at once. Without flash attention the CPU also turns all
+scores of a batch into 16-bit numbers, in a buffer of its own.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from hermes_cli.models.gguf_header import Header
 
 _FLOAT_BYTES, _HALF_BYTES = 4, 2
 _TABLE_ENTRY_BYTES = 133  # a token or a merge in llama.cpp's vocabulary tables, measured with Llama 3's
-_PROGRAM_BYTES = 50_000_000  # Python, this program and the libraries
+_PROGRAM_BYTES = 42_000_000  # Python, this program and the libraries
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +25,14 @@ class MemoryPlan:
     flash_attention: bool
     weights_bytes: int
     kv_bytes: int
-    compute_bytes: int
+    compute_bytes: int  # what llama.cpp logs as its compute buffer
+    work_bytes: int  # what its CPU threads share beside that, which it does not log
     other_bytes: int  # vocabulary tables and the program itself
 
     @property
     def total_bytes(self) -> int:
         """All of it."""
-        return self.weights_bytes + self.kv_bytes + self.compute_bytes + self.other_bytes
+        return self.weights_bytes + self.kv_bytes + self.compute_bytes + self.work_bytes + self.other_bytes
 
 
 def plan(
@@ -56,6 +58,7 @@ def plan(
         header.weights_bytes if weights_bytes is None else weights_bytes,
         cells * kv_bytes_per_token(header, kv_type),
         _compute_bytes(header, cells, min(batch_tokens, cells), flash),
+        0 if flash else cells * min(batch_tokens, cells) * (header.own("attention.head_count") or 0) * _HALF_BYTES,
         _PROGRAM_BYTES + _TABLE_ENTRY_BYTES * _table_entries(header),
     )
 

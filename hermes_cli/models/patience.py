@@ -42,7 +42,7 @@ class Patience:
     def wait(self, problem: Unreachable, failures: int, watcher: Watcher) -> None:
         """Wait as becomes the `failures`-th failure in a row. Raises DownloadError after the last."""
         if failures >= self.tries:
-            hint = "run the command again later; a download goes on where it stopped"
+            hint = "check the network and run the command again; a download goes on where it stopped"
             raise DownloadError(f"{problem}, after {failures} tries", hint)
         wait_s = problem.wait_s
         if wait_s is not None and wait_s > self.longest_wait_s:

@@ -44,16 +44,16 @@ class Pull:
 
 
 def prepare(wanted: Reference, watcher: Watcher, patience: Patience | None = None) -> Pull:
-    """Find out what the model consists of. Raises DownloadError."""
+    """Find out what the model consists of; who has no network is told within seconds. Raises DownloadError."""
     check_online(str(wanted))
-    patience = patience or Patience()
+    asking, patience = patience or Patience(tries=4), patience or Patience()
     if isinstance(wanted, UrlReference):
         return Pull(wanted, wanted, (RemoteFile(wanted.file_name, wanted.url, None, None),), patience)
     if isinstance(wanted, HubReference):
-        return Pull(wanted, wanted, files_of(wanted, patience, watcher), patience)
+        return Pull(wanted, wanted, files_of(wanted, asking, watcher), patience)
     known = wanted.model.file(wanted.quant)
     source = HubReference(wanted.model.repository, None if known.path else wanted.quant, known.path)
-    files = files_of(source, patience, watcher)
+    files = files_of(source, asking, watcher)
     if known.sha256:
         _check_unchanged(wanted, known.sha256, files[0])
     return Pull(wanted, source, files, patience)
@@ -72,7 +72,8 @@ def check_room(pull: Pull) -> None:
         raise write_error(pull.path, problem) from problem
     if missing and missing + _SPARE_BYTES > free:
         raise DownloadError(
-            f"{pull.wanted} needs {missing / 1e9:.2f} GB more, and the disk of {paths.models_folder()} has {free / 1e9:.2f} GB free",
+            f"{pull.wanted} needs {missing / 1e9:.2f} GB more, and there are {free / 1e9:.2f} GB free in "
+            f"{paths.models_folder()}",
             "free some space, take a smaller quant, or set HERMES_CLI_DATA_DIR to another disk",
         )
 

@@ -40,8 +40,8 @@ def memory_bytes() -> int:
 
 
 def needed_bytes(model: CatalogModel, quant: str) -> int:
-    """The memory it takes with the usual window, an f16 cache, on the CPU."""
-    per_token = model.kv_bytes_per_token + CPU_BATCH_TOKENS * model.heads * 4
+    """The memory it takes with the usual window, an f16 cache, on the CPU; see memory_plan for the scores."""
+    per_token = model.kv_bytes_per_token + CPU_BATCH_TOKENS * model.heads * 6
     return model.size_bytes(quant) + DEFAULT_TOKENS * per_token + _BEYOND_BYTES
 
 

@@ -14,7 +14,7 @@ class Fault(ValueError):
     """What is wrong with the text: half a sentence that follows the name of the file."""
 
 
-class _Loader(yaml.BaseLoader):
+class TextLoader(yaml.BaseLoader):
     """Every scalar stays text as written (`no`, `1.10`, `2024-01-01`), except null; a key may stand once."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
@@ -25,8 +25,8 @@ class _Loader(yaml.BaseLoader):
 
 
 _NULL = "tag:yaml.org,2002:null"
-_Loader.add_implicit_resolver(_NULL, re.compile(r"(?:~|null|)$"), ["~", "n", ""])
-_Loader.add_constructor(_NULL, lambda loader, node: None)
+TextLoader.add_implicit_resolver(_NULL, re.compile(r"(?:~|null|)$"), ["~", "n", ""])
+TextLoader.add_constructor(_NULL, lambda loader, node: None)
 
 
 def read(source: str) -> tuple[dict[object, object], str]:
@@ -35,7 +35,7 @@ def read(source: str) -> tuple[dict[object, object], str]:
     if not found:
         raise Fault("has no front matter: description and settings between two `---` lines at the top")
     try:
-        fields = yaml.load(found["yaml"], _Loader)
+        fields = yaml.load(found["yaml"], TextLoader)
     except yaml.YAMLError as error:
         raise Fault(_in_words(error)) from error
     except RecursionError as error:

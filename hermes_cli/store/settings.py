@@ -19,7 +19,7 @@ Value = str | int | float | bool
 DEFAULT = "default"
 _PREFIX = "HERMES_CLI_"
 # Variables that are no settings: folders, tracebacks, and what tests are told.
-_OTHER_VARIABLES = re.compile(_PREFIX + "(CACHE_DIR|CONFIG_DIR|DATA_DIR|DEBUG|TEST_.*)")
+_OTHER_VARIABLES = re.compile(_PREFIX + "(CACHE_DIR|CONFIG_DIR|DATA_DIR|DEBUG|TEST_.*|TOOL_.*)")
 _TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _LARGEST = 2**31 - 1
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

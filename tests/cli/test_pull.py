@@ -18,7 +18,7 @@ import pytest
 from hermes_cli import paths
 from tests.cli.conftest import OnTerminal, Start, assert_failed, exit_code
 from tests.conftest import Hermes, Result, child_environment
-from tests.hub_server import COMMIT, Fault, Hub, running
+from tests.hub_server import COMMIT, Hub, running
 
 REPOSITORY = "nous/Tiny-GGUF"
 WANTED = f"hf:{REPOSITORY}:Q4_K_M"
@@ -71,25 +71,6 @@ def test_a_model_is_downloaded_found_and_used_without_network(hub: Hub, hermes: 
     assert hermes("ask", "-m", "tiny", "-t", "0", "Hello, who are you?").code == 0
     assert hermes("models", "path", WANTED).out == first.out
     assert hub.requests == []
-
-
-def test_a_name_of_the_catalog_gets_the_right_file(hub: Hub, hermes: Hermes) -> None:
-    hub.put("bartowski/Hermes-3-Llama-3.1-405B-GGUF", "big/Hermes-405B-Q5_K_M-00001-of-00002.gguf", DATA)
-    hub.put("bartowski/Hermes-3-Llama-3.1-405B-GGUF", "big/Hermes-405B-Q5_K_M-00002-of-00002.gguf", DATA + b"2")
-    hub.put("bartowski/Hermes-3-Llama-3.1-405B-GGUF", "Hermes-405B-Q4_K_M.gguf", DATA)
-    result = hermes("pull", "405B:q5_k_m")
-    assert result.code == 0 and "checksum verified" in result.err
-    folder = Path(result.out.decode().strip()).parent
-    assert [path.stat().st_size for path in sorted(folder.glob("*.gguf"))] == [len(DATA), len(DATA) + 1]
-    hub.requests.clear()
-    assert "is here already" in hermes("pull", "405b:Q5_K_M").err
-    assert hub.requests == []
-
-
-def test_a_file_that_is_not_the_one_the_catalog_knows_is_refused(hub: Hub, hermes: Hermes) -> None:
-    hub.put("NousResearch/Hermes-3-Llama-3.1-8B-GGUF", "Hermes-3-Llama-3.1-8B.Q4_K_M.gguf", DATA)
-    assert_failed(hermes("pull", "8b"), 3, "has another Hermes-3-Llama-3.1-8B.Q4_K_M.gguf now")
-    assert not paths.models_folder().exists()
 
 
 def test_a_url_without_a_checksum(hub: Hub, hermes: Hermes, demo_path: Path) -> None:
@@ -165,12 +146,6 @@ def test_after_a_killed_one_the_waiting_one_goes_on(hub: Hub, start: Start) -> N
     assert hub.bodies()[-1][1]["range"].startswith("bytes=")
 
 
-def test_no_room_is_told_before_the_first_byte(hub: Hub, hermes: Hermes) -> None:
-    hub.claimed_sizes[FILE] = 10**15
-    assert_failed_download(hermes("pull", WANTED), "needs 1000000.00 GB more", "GB free")
-    assert hub.bodies() == []
-
-
 def test_a_full_disk_keeps_the_part(hub: Hub, hermes: Hermes, shell: Callable[[str], Result]) -> None:
     full = shell(f"ulimit -f 300; hermes pull {WANTED}")
     assert_failed_download(full, "no room for Tiny.Q4_K_M.gguf", "File too large")
@@ -180,58 +155,12 @@ def test_a_full_disk_keeps_the_part(hub: Hub, hermes: Hermes, shell: Callable[[s
     assert hub.bodies()[-1][1]["range"] == f"bytes={300 * 1024}-"
 
 
-def test_a_folder_that_cannot_be_written_to(hub: Hub, hermes: Hermes) -> None:
-    assert_failed_download(hermes("pull", WANTED, env={"HERMES_CLI_DATA_DIR": "/sys/hermes"}), "cannot write /sys")
-
-
-def test_a_wrong_byte_leaves_nothing(hub: Hub, hermes: Hermes) -> None:
-    hub.faults[:] = [Fault("flip", at=1234)]
-    assert_failed_download(hermes("pull", WANTED), "has the checksum")
-    assert files() == []
-
-
 def assert_failed_download(result: Result, *parts: str) -> None:
     """Exit code 3, nothing on stdout, one error line with all parts and a hint as the last lines."""
     error, hint = result.err.splitlines()[-2:]
     assert (result.code, result.out) == (3, b""), result
     assert error.startswith("error: ") and hint.startswith("hint: ") and not error.endswith(".")
     assert all(part in error for part in parts), error
-
-
-def test_access_that_is_refused_names_the_way_in(hub: Hub, hermes: Hermes) -> None:
-    hub.token = "hf_right"
-    hub.gated.add(REPOSITORY)
-    gated = hermes("pull", WANTED)
-    assert_failed_download(gated, f"{hub.url}/{REPOSITORY} is gated")
-    assert "accept its licence" in gated.err and "HF_TOKEN" in gated.err
-    assert_failed_download(hermes("pull", WANTED, env={"HF_TOKEN": "hf_wrong"}), "refuses access")
-    assert hermes("pull", WANTED, env={"HF_TOKEN": "hf_right"}).err
-    assert target().read_bytes() == DATA
-    sent = [headers.get("authorization") for path, headers in hub.requests if path.startswith("/cdn/")]
-    assert sent == [None]
-
-
-@pytest.mark.parametrize(
-    ("wanted", "words"),
-    [
-        ("hf:nous/Nothing-GGUF", "there is no repository nous/Nothing-GGUF on the hub"),
-        (f"hf:{REPOSITORY}:Q6_K", "has no quant Q6_K"),
-        (f"hf:{REPOSITORY}/Tiny.Q4_K_S.gguf", "has no file Tiny.Q4_K_S.gguf"),
-    ],
-)
-def test_what_is_not_there_is_told(hub: Hub, hermes: Hermes, wanted: str, words: str) -> None:
-    assert_failed(hermes("pull", wanted), 3, words)
-
-
-def test_a_hub_that_is_busy_is_asked_again(hub: Hub, hermes: Hermes) -> None:
-    hub.api_faults[:] = [Fault("status", status=429, headers={"Retry-After": "0"}), Fault("reset")]
-    result = hermes("pull", WANTED)
-    assert result.code == 0 and "busy (429); trying again in 0 s" in result.err
-
-
-def test_without_network_and_file_it_says_so_at_once(hub: Hub, hermes: Hermes) -> None:
-    assert_failed(hermes("pull", WANTED, env={"HF_HUB_OFFLINE": "1"}), 3, "HF_HUB_OFFLINE forbids the network")
-    assert hub.requests == []
 
 
 def test_a_proxy_is_used(hub: Hub, hermes: Hermes) -> None:
@@ -284,7 +213,7 @@ def test_without_a_name_it_recommends_and_asks(hub: Hub, hermes: Hermes, on_term
 def test_on_a_terminal_a_bar_shows_how_it_goes_on(hub: Hub, on_terminal: OnTerminal) -> None:
     hub.bytes_a_second = 400_000
     child = on_terminal("pull", WANTED)
-    child.expect(rf"Tiny\.Q4_K_M\.gguf \[#+\.*\] \d+% 0\.\d\d of 0\.60 MB · \d\.\d MB/s · 0:0\d left")
+    child.expect(r"Tiny\.Q4_K_M\.gguf \[#+\.*\] \d+% 0\.\d\d of 0\.60 MB · \d\.\d MB/s · 0:0\d left")
     child.expect("checksum verified")
     child.expect_exact(str(target()))
     assert exit_code(child) == 0
@@ -299,12 +228,12 @@ def test_the_question_of_the_first_chat(hub: Hub, tmp_path: Path) -> None:
         return pexpect.spawn(sys.executable, ["-c", code], env=env, encoding="utf-8", timeout=20, dimensions=(24, 200))
 
     asked = begin()
-    asked.expect("No Hermes 3 here yet. Download Hermes 3 .* now")
-    asked.sendcontrol("c")
+    asked.expect("No Hermes 3 here yet. Download Hermes 3 .* now .*: ")
+    asked.sendeof()
     asked.expect("the chat begins")
     again = begin()
     again.expect("the chat begins")
-    assert "Download" not in again.before
+    assert "Download" not in str(again.before)
     os.utime(cache / "offer-declined", (0, 0))
     taken = begin()
     taken.expect("No Hermes 3 here yet")
@@ -315,10 +244,10 @@ def test_the_question_of_the_first_chat(hub: Hub, tmp_path: Path) -> None:
     for quiet in ({"CI": "true"}, {"HF_HUB_OFFLINE": "1"}):
         silent = begin(**quiet)
         silent.expect("the chat begins")
-        assert "Download" not in silent.before
+        assert "Download" not in str(silent.before)
     target_file = paths.models_folder() / "Hermes-3-8B.Q4_K_M.gguf"
     target_file.parent.mkdir(parents=True, exist_ok=True)
     target_file.write_bytes(b"GGUF")
     silent = begin()
     silent.expect("the chat begins")
-    assert "Download" not in silent.before
+    assert "Download" not in str(silent.before)

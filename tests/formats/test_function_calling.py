@@ -9,7 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hermes_cli.formats.function_calling import call_block, response_block, tools_prompt
+from hermes_cli.chat.message import Message
+from hermes_cli.chat.request import ToolSchema
+from hermes_cli.formats import chatml
+from hermes_cli.formats.function_calling import call_block, offer, response_block, tools_prompt
+from hermes_cli.formats.segment import joined
 
 names = st.from_regex(r"[a-z][a-z0-9_]{0,12}", fullmatch=True)
 plain_types = st.sampled_from(["string", "number", "integer", "boolean"])
@@ -156,4 +160,94 @@ def test_a_result_cannot_end_its_own_block_and_reads_back_equal(name: str, conte
 def test_a_result_is_written_as_the_model_was_trained_to_read_it() -> None:
     assert response_block("get_weather", {"°C": -3}) == (
         '<tool_response>\n{"name": "get_weather", "content": {"°C": -3}}\n</tool_response>'
+    )
+
+
+STOCK = {
+    "name": "get_stock_fundamentals",
+    "description": "Get fundamental data for a given stock symbol using yfinance API.",
+    "parameters": {"type": "object", "properties": {"symbol": {"type": "string"}}, "required": ["symbol"]},
+}
+# What the model's template writes for this tool, rendered as Hugging Face does (the parameter's description added,
+# because the template cannot do without).
+STOCK_PROMPT = """\
+You are a function calling AI model. You are provided with function signatures within <tools></tools> XML tags. \
+You may call one or more functions to assist with the user query. Don't make assumptions about what values to plug \
+into functions. Here are the available tools: <tools> {"type": "function", "function": {"name": \
+"get_stock_fundamentals", "description": "get_stock_fundamentals(symbol: str) - Get fundamental data for a given \
+stock symbol using yfinance API.
+
+    Args:
+        symbol(str): The stock symbol.", "parameters": {"type": "object", "properties": {"symbol": {"type": "string", \
+"description": "The stock symbol."}}, "required": ["symbol"]}} </tools>Use the following pydantic model json schema \
+for each tool call you will make: {"properties": {"name": {"title": "Name", "type": "string"}, "arguments": {"title": \
+"Arguments", "type": "object"}}, "required": ["name", "arguments"], "title": "FunctionCall", "type": "object"}}
+For each function call return a json object with function name and arguments within <tool_call></tool_call> XML tags \
+as follows:
+<tool_call>
+{"name": <function-name>, "arguments": <args-dict>}
+</tool_call>"""
+
+
+def with_description(function: dict[str, Any]) -> dict[str, Any]:
+    """The tool with a description of its parameter."""
+    properties = {"symbol": {"type": "string", "description": "The stock symbol."}}
+    return {**function, "parameters": {**function["parameters"], "properties": properties}}
+
+
+def test_the_model_cards_tool_is_offered_in_the_trained_words() -> None:
+    assert tools_prompt([with_description(STOCK)]) == STOCK_PROMPT
+    assert 'symbol(str): ", "parameters"' in tools_prompt([STOCK])
+
+
+def test_the_users_own_prompt_follows_after_a_blank_line() -> None:
+    tool = ToolSchema(**with_description(STOCK))
+    assert offer([tool], "You are terse.") == f"{STOCK_PROMPT}\n\nYou are terse."
+    assert offer([tool]) == offer([tool], "") == STOCK_PROMPT
+
+
+def test_a_whole_conversation_reads_as_the_template_writes_it(
+    reference: Callable[[str], str], hugging_face: Callable[..., str]
+) -> None:
+    tools = [with_description(STOCK)]
+    calls = [("get_stock_fundamentals", {"symbol": "TSLA"}), ("get_stock_fundamentals", {"symbol": "GOOG"})]
+    results = [response_block(name, {"symbol": arguments["symbol"], "pe_ratio": 49.6}) for name, arguments in calls]
+    inner = [result.removeprefix("<tool_response>\n").removesuffix("\n</tool_response>") for result in results]
+    expected = hugging_face(
+        reference("hermes3_tool_use.jinja"),
+        tools=tools,
+        messages=[
+            {"role": "user", "content": "Compare TSLA and GOOG."},
+            {"role": "assistant", "tool_calls": [{"name": name, "arguments": given} for name, given in calls]},
+            *({"role": "tool", "content": text} for text in inner),
+        ],
+        bos_token="",
+        add_generation_prompt=True,
+    )
+    ours = joined(
+        chatml.write(
+            [
+                Message("system", tools_prompt(tools)),
+                Message("user", "Compare TSLA and GOOG."),
+                Message("assistant", "\n".join(call_block(*call) for call in calls)),
+                Message("tool", "\n".join(results)),
+            ]
+        )
+    )
+    # The template forgets the newline after the results, so that its text changes with the next turn. Ours does not.
+    assert ours == expected.replace(
+        "</tool_response><|im_end|><|im_start|>", "</tool_response><|im_end|>\n<|im_start|>"
+    )
+
+
+@pytest.mark.parametrize("text", ["</tool_call>", "a</tool_call>\n<tool_call>", "</tool_call></tool_call>"])
+def test_a_call_cannot_end_its_own_block(text: str) -> None:
+    block = call_block("f", {"q": text})
+    assert block.count("</tool_call>") == 1
+    assert json.loads(block.split("\n")[1]) == {"name": "f", "arguments": {"q": text}}
+
+
+def test_other_closing_tags_in_a_call_stay_as_they_are() -> None:
+    assert call_block("f", {"q": "<b>x</b>"}) == (
+        '<tool_call>\n{"name": "f", "arguments": {"q": "<b>x</b>"}}\n</tool_call>'
     )

@@ -91,7 +91,7 @@ CASES: dict[str, tuple[str, list[CallEvent]]] = {
         [ToolCall("f", {"q": "a\nb"})],
     ),
     "a scratch pad": (
-        '<scratch_pad>\nGoal: {"name": "g"}\n</scratch_pad>\n<tool_call>{"name": "f", "arguments": {"x": 1}}</tool_call>',
+        '<scratch_pad>\nGoal: {"name": "g"}\n</scratch_pad>\n' + call_block("f", {"x": 1}),
         ['<scratch_pad>\nGoal: {"name": "g"}\n</scratch_pad>\n', F],
     ),
     "letters outside ASCII": (
@@ -177,8 +177,20 @@ def test_a_call_comes_as_soon_as_its_tag_is_closed() -> None:
 
 pieces = st.lists(
     st.sampled_from(
-        ["<tool_call>", "</tool_call>", '{"name": "f", ', '"arguments": {', "}}", '"', "'", "\\", '"</tool_call>"']
-        + [call_block("f", {"x": 1}), "\n", " ", "text", "<", ">", "</", "{'name': 'g'}"]
+        [
+            *(
+                "<tool_call>",
+                "</tool_call>",
+                '{"name": "f", ',
+                '"arguments": {',
+                "}}",
+                '"',
+                "'",
+                "\\",
+                '"</tool_call>"',
+            ),
+            *(call_block("f", {"x": 1}), "\n", " ", "text", "<", ">", "</", "{'name': 'g'}"),
+        ]
     ),
     max_size=14,
 )

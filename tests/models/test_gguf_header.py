@@ -129,7 +129,7 @@ def test_hostile_headers_are_refused_without_much_reading(data: bytes) -> None:
 
 def test_a_header_that_never_ends_is_given_up() -> None:
     class Endless:
-        size_bytes = None
+        size_bytes: int | None = None
 
         def read(self, offset: int, count: int) -> bytes:
             start = header(text("a") + struct.pack("<IIQ", 9, 8, HUGE))
