@@ -1,18 +1,18 @@
 """One chat in progress: `Session.send` is the turn loop."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 
 from hermes_cli.chat.context_window import reserved_tokens, turns_to_leave_out
 from hermes_cli.chat.conversation import Conversation, Standing, Turn
 from hermes_cli.chat.events import Finished, TurnEvent
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling, ToolSchema
 from hermes_cli.engine.backend import Backend
 from hermes_cli.errors import HermesError, UsageError
-from hermes_cli.formats.function_calling import tools_prompt
+from hermes_cli.formats.function_calling import offer
 from hermes_cli.formats.json_mode import schema_prompt
 from hermes_cli.formats.json_schema import Schema
 from hermes_cli.store.transcript_format import SessionSettings
@@ -164,15 +164,7 @@ class Session:
         return self.backend.prompt_text(self._read(self.conversation).messages)
 
     def _read(self, conversation: Conversation) -> Conversation:
-        """The conversation as the model reads it: tools or a schema come before the system prompt."""
-        given = conversation.system_prompt
-        if self.tools:
-            first = tools_prompt(asdict(schema) for schema in self.tools.toolbox.schemas)
-        elif self.schema is not None:
-            first = schema_prompt(self.schema)
-        else:
-            return conversation
-        return replace(conversation, system_prompt=f"{first}\n\n{given}" if given else first)
+        return as_read(conversation, self.tools.toolbox.schemas if self.tools else (), self.schema)
 
     def _last_turn(self) -> Turn:
         if not self.conversation.turns:
@@ -225,6 +217,17 @@ class Session:
             self.saving_problem = None
         except HermesError as problem:
             self.saving_problem = problem
+
+
+def as_read(conversation: Conversation, tools: Sequence[ToolSchema], schema: Schema | None) -> Conversation:
+    """The conversation as the model reads it: tools or a schema come before the system prompt."""
+    given = conversation.system_prompt
+    if tools:
+        return replace(conversation, system_prompt=offer(tools, given))
+    if schema is None:
+        return conversation
+    first = schema_prompt(schema)
+    return replace(conversation, system_prompt=f"{first}\n\n{given}" if given else first)
 
 
 def _last_id(conversation: Conversation) -> int | None:

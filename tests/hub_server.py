@@ -233,15 +233,15 @@ class _Handler(BaseHTTPRequestHandler):
             threading.Event().wait(fault.seconds)
 
     def _write(self, data: bytes) -> None:
-        rate = self.hub.bytes_a_second
-        if rate is None:
-            self.wfile.write(data)
-            return
-        step = max(rate // 50, 1)
-        for begin in range(0, len(data), step):
-            self.wfile.write(data[begin : begin + step])
+        """At the rate that is wanted at the moment."""
+        while data:
+            rate = self.hub.bytes_a_second
+            step = len(data) if rate is None else max(rate // 50, 1)
+            self.wfile.write(data[:step])
             self.wfile.flush()
-            threading.Event().wait(step / rate)
+            data = data[step:]
+            if rate is not None:
+                threading.Event().wait(step / rate)
 
     def _reset(self) -> None:
         """Drop the connection the hard way."""

@@ -106,16 +106,18 @@ def _answer(text: str, settings: "ChatSettings", target: AnswerOutput, wanted: _
 
     cancel = CancelToken()
     try:
-        with stopping(cancel, wanted.timeout_s, leave=target.discard):
-            with closing(open_session(settings, cancel)) as session:
-                _make_room(session, text, wanted.overflow)
-                tell_control_text(session.control_text(text))
-                shown = show_answer(session.send(text, cancel), target if wanted.form == "text" else Collected())
-                if shown.empty:
-                    target.discard()
-                else:
-                    target.write(late_text(shown, wanted.form, session))
-                    target.finish()
+        with (
+            stopping(cancel, wanted.timeout_s, leave=target.discard),
+            closing(open_session(settings, cancel)) as session,
+        ):
+            _make_room(session, text, wanted.overflow)
+            tell_control_text(session.control_text(text))
+            shown = show_answer(session.send(text, cancel), target if wanted.form == "text" else Collected())
+            if shown.empty:
+                target.discard()
+            else:
+                target.write(late_text(shown, wanted.form, session))
+                target.finish()
     except LoadCancelled:
         target.discard()
         return EXIT_CODES[cancel.reason or "interrupt"]

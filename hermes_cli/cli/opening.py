@@ -1,6 +1,8 @@
 """From options to a session that can be asked: the model found and loaded, with what the user should know said."""
 
 import os
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from hermes_cli.engine.native_model import Model
 from hermes_cli.engine.prompt import Prompt, PromptWriter
 from hermes_cli.errors import ModelNotFound, UsageError
 from hermes_cli.models.find import DEMO_NAME, ModelSpec, find_model
-from hermes_cli.session import Session
+from hermes_cli.session import Session, as_read
 from hermes_cli.store.saved_session import SavedSession, read_session
 from hermes_cli.store.session_files import find_session, latest_session
 from hermes_cli.store.transcript_format import SessionSettings
@@ -31,19 +33,23 @@ from hermes_cli.turn_loop import ToolUse
 def open_session(settings: ChatSettings, cancel: CancelToken) -> Session:
     """A session on the model the settings ask for; closing it is the caller's. Raises LoadCancelled."""
     settings, saved = resumed(settings)
-    spec = _chosen_model(settings)
-    status = StatusLine()
-    try:
-        backend = open_backend(
-            spec.path,
-            settings.load,
-            cancel=cancel,
-            on_progress=lambda fraction: status.show(f"loading {spec.name} {fraction:.0%}"),
-        )
-    finally:
-        status.erase()
-    tell_loaded(backend.info, verbose=settings.verbose)
-    return _session(backend, settings, saved)
+
+    def load() -> Backend:
+        spec = _chosen_model(settings)
+        status = StatusLine()
+        try:
+            backend = open_backend(
+                spec.path,
+                settings.load,
+                cancel=cancel,
+                on_progress=lambda fraction: status.show(f"loading {spec.name} {fraction:.0%}"),
+            )
+        finally:
+            status.erase()
+        tell_loaded(backend.info, verbose=settings.verbose)
+        return backend
+
+    return _session(load, settings, saved)
 
 
 def open_chat(settings: ChatSettings, *, interactive: bool) -> Chat:
@@ -58,11 +64,11 @@ def open_chat(settings: ChatSettings, *, interactive: bool) -> Chat:
         )
 
     attached = tuple(wrapped(path) for path in settings.files)
-    backend = open_model(settings.model)
-    session = _session(backend, settings, saved)
+    session = _session(lambda: open_model(settings.model), settings, saved)
+    assert isinstance(session.backend, BackgroundBackend)
     return Chat(
         session,
-        backend,
+        session.backend,
         open_model,
         interactive=interactive,
         saving=settings.save,
@@ -88,23 +94,31 @@ def resumed(settings: ChatSettings) -> tuple[ChatSettings, SavedSession | None]:
     return with_defaults(settings), saved
 
 
-def _session(backend: Backend, settings: ChatSettings, saved: SavedSession | None) -> Session:
-    """The session: a new one, or what was saved with what the options change."""
+def _session(load: Callable[[], Backend], settings: ChatSettings, saved: SavedSession | None) -> Session:
+    """The session: a new one, or what was saved with what the options change. The model is loaded last but one."""
+    _tell_not_held(settings)
     led = SessionSettings(_lasting(settings.model), settings.preset, settings.sampling)
     conversation = replace(saved.conversation if saved else Conversation(), system_prompt=settings.system_prompt)
-    session = Session(
-        backend,
-        conversation,
-        tools=_tools(settings.tools),
-        schema=settings.schema,
-        most_repairs=settings.most_repairs,
-        constrained=settings.constrained,
-        settings=led,
-        max_tokens=settings.max_tokens,
-        stop=settings.stop,
-        transcript=_transcript(settings, saved, led),
-        last_turn_id=saved.last_turn_id if saved else 0,
-    )
+    with ExitStack() as undo:
+        tools = _tools(settings.tools)
+        if tools:
+            undo.callback(tools.toolbox.close)
+        backend = load()
+        undo.callback(backend.close)
+        session = Session(
+            backend,
+            conversation,
+            tools=tools,
+            schema=settings.schema,
+            most_repairs=settings.most_repairs,
+            constrained=settings.constrained,
+            settings=led,
+            max_tokens=settings.max_tokens,
+            stop=settings.stop,
+            transcript=_transcript(settings, saved, led),
+            last_turn_id=saved.last_turn_id if saved else 0,
+        )
+        undo.pop_all()
     if saved and (saved.settings, saved.conversation.system_prompt) != (led, settings.system_prompt):
         session.change_settings(led)
     return session
@@ -116,6 +130,16 @@ def _tools(wanted: ToolSettings) -> ToolUse | None:
     from hermes_cli.terminal.consent import tool_use
 
     return tool_use(wanted.sources, policy=wanted.policy, choice=wanted.choice, most_rounds=wanted.most_rounds)
+
+
+def _tell_not_held(settings: ChatSettings) -> None:
+    """Say what of a schema is only checked afterwards. Raises UsageError for one that cannot be used."""
+    if settings.schema is None or not settings.constrained:
+        return
+    from hermes_cli.engine.constraint_grammar import check_schema
+
+    for note in check_schema(settings.schema):
+        notice(note)
 
 
 def _transcript(settings: ChatSettings, saved: SavedSession | None, led: SessionSettings) -> Transcript | None:
@@ -139,7 +163,11 @@ def written_prompt(text: str, settings: ChatSettings) -> Prompt:
     model = Model(_chosen_model(settings).path, vocab_only=True)
     try:
         conversation = replace(saved.conversation if saved else Conversation(), system_prompt=settings.system_prompt)
-        messages = (*conversation.messages, Message("user", text))
+        tools = _tools(settings.tools)
+        schemas = tools.toolbox.schemas if tools else ()
+        if tools:
+            tools.toolbox.close()
+        messages = (*as_read(conversation, schemas, settings.schema).messages, Message("user", text))
         writer = PromptWriter(model, settings.load.template)
         tell_control_text(writer.control_text(messages))
         return writer.write(messages)

@@ -157,7 +157,7 @@ class Screen:
         """Wait for an empty prompt with the cursor in it."""
         empty = ("> ", "> Send a message (/help)")
         row = lambda: self._screen.display[self._screen.cursor.y]  # noqa: E731
-        self.wait(lambda: self._screen.cursor.x == 2 and row().rstrip().ljust(2) in empty, "a prompt")
+        self.wait(lambda: self._screen.cursor.x == 2 and row().rstrip().ljust(2) in empty, "a prompt")  # type: ignore[no-untyped-call]
 
     def say(self, message: str) -> None:
         """Type a message at an empty prompt, and send it."""

@@ -151,7 +151,7 @@ def test_a_later_run_goes_on_where_the_file_ends(hermes: Hermes, tmp_path: Path)
     assert file.read_bytes() == whole
 
 
-INPUTS = (MapInput(1, 'a "b",\nc'), MapInput(3, "=d", {"id": "é", "answer": [1]}), MapInput(4, "\r", {"id": None}))
+INPUTS = (MapInput(1, 'a "b",\nc'), MapInput(3, "=d", {"id": "é", "answer": [1]}), MapInput(4, "\r"))
 
 
 def written(path: Path, kind: str, inputs: Iterable[MapInput]) -> list[int]:
