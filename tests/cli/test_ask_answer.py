@@ -34,7 +34,15 @@ def test_json_is_one_object_with_these_keys_and_types(hermes: Hermes) -> None:
     result = hermes("ask", *GREEDY, "--json", "--seed", "7", "Repeat after me: naïve “quotes”")
     assert (result.out.count(b"\n"), result.out.isascii()) == (1, True)
     told = json.loads(result.out)
-    kinds = {"answer": str, "finish_reason": str, "model": str, "session": str, "seed": int, "usage": dict, "timings": dict}
+    kinds = {
+        "answer": str,
+        "finish_reason": str,
+        "model": str,
+        "session": str,
+        "seed": int,
+        "usage": dict,
+        "timings": dict,
+    }
     assert {key: type(value) for key, value in told.items()} == kinds
     assert {key: type(value) for key, value in told["usage"].items()} == dict.fromkeys(
         ("prompt_tokens", "cached_tokens", "completion_tokens"), int
