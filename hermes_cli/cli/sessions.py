@@ -277,6 +277,7 @@ def _need_somebody(yes: bool, without_asking: str) -> None:
 
 def _remove(files: Sequence[Path], yes: bool) -> int:
     """Ask and remove; 1 if the user does not want to."""
+    from hermes_cli.engine.kv_store import trim
     from hermes_cli.store.session_files import remove_session
     from hermes_cli.store.session_index import all_sessions
 
@@ -285,6 +286,8 @@ def _remove(files: Sequence[Path], yes: bool) -> int:
         return 1
     for path in files:
         remove_session(path)
+    # What was read of them may lie there too; it is only a cache.
+    trim(paths.kv_folder(), 0)
     all_sessions()  # the index forgets what was said in them
     return 0
 

@@ -66,7 +66,7 @@ def test_list_is_one_line_each_in_a_pipe(hermes: Hermes, mine: Path) -> None:
 def test_list_is_a_table_on_a_terminal(on_terminal: OnTerminal, mine: Path) -> None:
     mine.write_text('---\ndescription: "red \\e[31m"\n---\n')
     child = on_terminal("presets", "list")
-    child.expect("mine         own      red \u241b\\[31m\r\n")
+    child.expect("mine +own      red \u241b\\[31m\r\n")
     assert exit_code(child) == 0
 
 

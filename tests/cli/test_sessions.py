@@ -113,9 +113,13 @@ def test_sessions_are_removed_after_asking(run: Run, on_terminal: OnTerminal) ->
     child.sendline("y")
     assert exit_code(child) == 0
     assert [path.exists() for path in (first, second, third)] == [False, False, True]
+    read = paths.kv_folder() / "of-three.kv"
+    read.parent.mkdir(parents=True, exist_ok=True)
+    read.write_bytes(b"three")
     assert_failed(run("rm", "--yes", "three", "absent"), 2, "there is no session absent")
+    assert third.exists() and read.exists()
     assert run("rm", "-y", "three").code == 0
-    assert not third.exists()
+    assert not third.exists() and not read.exists()
     assert b"three" not in paths.session_index_file().read_bytes()
 
 
