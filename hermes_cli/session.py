@@ -38,7 +38,6 @@ class Session:
         conversation: Conversation | None = None,
         *,
         settings: SessionSettings | None = None,
-        max_tokens: int | None = None,
         stop: tuple[str, ...] = (),
         transcript: Transcript | None = None,
         last_turn_id: int = 0,
@@ -54,7 +53,6 @@ class Session:
         self.backend = backend
         self.conversation = conversation or Conversation()
         self.settings = settings or SessionSettings()
-        self.max_tokens = max_tokens
         self.stop = stop
         self.transcript = transcript
         self.saving_problem: HermesError | None = None
@@ -75,21 +73,27 @@ class Session:
         last = self._last_turn()
         if last.answer.finish_reason not in ("cancelled", "length"):
             raise UsageError("the last answer is complete", "ask for more in your own words")
-        return self._answer(self.conversation.without_last(), last, cancel, part=last.answer.content)
+        return self._answer(self.conversation.without_last(), last, cancel, go_on=True)
 
     def compact(self, cancel: CancelToken, keep: int = 0) -> Generator[TurnEvent]:
-        """Have the model sum up, pin the summary and leave out all earlier turns but the last `keep`."""
+        """Have the model sum up, pin the summary and leave out all earlier turns but the last `keep`.
+
+        A summary that is not complete changes nothing. The user's own pins stay, summaries made before do not.
+        """
         self._last_turn()
         before = self.conversation
-        yield from self.send(SUMMARY_REQUEST, cancel)
-        summary = self.conversation.turns[-1] if len(self.conversation.turns) > len(before.turns) else None
-        if summary is None or summary.answer.finish_reason != "stop":
-            self.conversation = before
-            self._save(lambda transcript: transcript.move_head(_last_id(before)))
-            return
-        older = before.turns[: max(len(before.turns) - keep, 0)]
-        self.set_standing([turn.id for turn in older if turn.standing == "kept"], "left_out")
-        self.set_standing([summary.id], "pinned")
+        try:
+            yield from self._answer(before, Turn(0, (Message("user", SUMMARY_REQUEST),)), cancel, plain=True)
+        finally:
+            new = self.conversation.turns[len(before.turns) :]
+            if new and new[0].answer.finish_reason == "stop":
+                older = before.turns[: max(len(before.turns) - keep, 0)]
+                going = [turn.id for turn in older if turn.standing == "kept" or turn.question == SUMMARY_REQUEST]
+                self.set_standing(going, "left_out")
+                self.set_standing([new[0].id], "pinned")
+            elif new:
+                self.conversation = before
+                self._save(lambda transcript: transcript.move_head(_last_id(before)))
 
     def undo(self, count: int = 1) -> tuple[Turn, ...]:
         """Take the last turns back and return them; they stay in the file. Raises UsageError."""
@@ -122,9 +126,11 @@ class Session:
         last_turn_id: int = 0,
         settings: SessionSettings | None = None,
     ) -> None:
-        """Go on with another conversation, kept in another file."""
+        """Go on with another conversation, kept in another file. Raises OutputError where this one cannot be saved."""
         if self.transcript:
+            self.transcript.save()
             self.transcript.close()
+        self.saving_problem = None
         self.conversation, self.transcript, self._last_id = conversation, transcript, last_turn_id
         self.settings = settings or self.settings
         self.last_finished = None
@@ -151,12 +157,22 @@ class Session:
         opening = () if self.conversation.turns else self._read(self.conversation).opening
         return self.backend.control_text((*opening, Message("user", text)))
 
+    @property
+    def max_tokens(self) -> int | None:
+        """The limit of an answer."""
+        return self.settings.max_tokens
+
+    def save(self) -> None:
+        """Write what could not be written before; `saving_problem` says whether that failed again."""
+        self._save(Transcript.save)
+
     def close(self) -> None:
         """Close the backend and the file."""
         self.backend.close()
         if self.tools:
             self.tools.toolbox.close()
         if self.transcript:
+            self.save()
             self.transcript.close()
 
     def prompt_text(self) -> str:
@@ -172,21 +188,29 @@ class Session:
         return self.conversation.turns[-1]
 
     def _answer(
-        self, base: Conversation, asked: Turn, cancel: CancelToken, *, part: str = "", sampling: Sampling | None = None
+        self,
+        base: Conversation,
+        asked: Turn,
+        cancel: CancelToken,
+        *,
+        go_on: bool = False,
+        sampling: Sampling | None = None,
+        plain: bool = False,
     ) -> Generator[TurnEvent]:
-        """One generation after `base`: the answer to what was asked, or what follows the `part` that is there."""
-        question = asked.messages[0]
-        earlier = asked.messages[1:-1] if part else ()
-        given = (Message("assistant", part),) if part else ()
+        """The answer to what was asked after `base`, or what follows what the turn holds; `plain` is without tools,
+        schema and limit."""
+        question, *earlier = asked.messages if go_on else asked.messages[:1]
         request = GenerationRequest(
-            (*self._read(base).messages, question, *earlier, *given),
+            (*self._read(base).messages, question, *earlier),
             sampling or self.settings.sampling,
-            self.max_tokens,
-            self.stop,
-            schema=self.schema,
+            None if plain else self.max_tokens,
+            () if plain else self.stop,
+            schema=None if plain else self.schema,
             constrained=self.constrained,
         )
-        loop = TurnLoop(self.backend, request, cancel, self.tools, self.most_repairs)
+        loop = TurnLoop(self.backend, request, cancel, None if plain else self.tools, self.most_repairs)
+        if earlier and earlier[-1].role == "assistant":
+            earlier.pop()  # the loop goes on with it
         finished: Finished | None = None
         try:
             with closing(loop.run()) as events:

@@ -76,7 +76,18 @@ class TurnLoop:
             if self._cancel.cancelled:
                 self.finished[-1] = replace(self.finished[-1], reason="cancelled")
                 break
+        if self.finished[-1].reason == "cancelled":
+            self._mark_stopped()
         yield combined(self.finished)
+
+    def _mark_stopped(self) -> None:
+        """Mark what the model said last as a part: its call may not have run, or its results not be answered."""
+        if self.messages and self.messages[-1].role == "user":
+            self.messages.pop()
+        for index in reversed(range(len(self.messages))):
+            if self.messages[index].role == "assistant":
+                self.messages[index] = replace(self.messages[index], finish_reason="cancelled")
+                break
 
     def _speak(self, number: int) -> Generator[TurnEvent, None, list[ToolCall | BrokenCall]]:
         """One generation: its text outside of calls is passed on; the calls, where the answer ended well."""

@@ -31,7 +31,7 @@ def endless(endless_path: Path) -> Iterator[LocalBackend]:
 
 def greedy_session(backend: LocalBackend, max_tokens: int | None = None, stop: tuple[str, ...] = ()) -> Session:
     """A session whose answers are the same every time."""
-    return Session(backend, settings=SessionSettings(sampling=GREEDY), max_tokens=max_tokens, stop=stop)
+    return Session(backend, settings=SessionSettings(sampling=GREEDY, max_tokens=max_tokens), stop=stop)
 
 
 def say(session: Session, text: str) -> str:
@@ -165,7 +165,7 @@ def test_an_answer_that_was_cut_is_gone_on_with_where_it_stopped(backend: LocalB
     session = greedy_session(backend, max_tokens=3)
     begun = say(session, SUM)
     assert session.conversation.turns[-1].answer.finish_reason == "length"
-    session.max_tokens = None
+    session.change_settings(SessionSettings(sampling=GREEDY))
     assert begun + drained(session.continue_answer(CancelToken())) == whole
     assert session.conversation.messages == (Message("user", SUM), Message("assistant", whole, "stop"))
     with pytest.raises(UsageError, match="complete"):

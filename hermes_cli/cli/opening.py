@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 
 from hermes_cli.chat.conversation import Conversation
 from hermes_cli.chat.message import Message
@@ -33,9 +32,9 @@ from hermes_cli.turn_loop import ToolUse
 def open_session(settings: ChatSettings, cancel: CancelToken) -> Session:
     """A session on the model the settings ask for; closing it is the caller's. Raises LoadCancelled."""
     settings, saved = resumed(settings)
+    spec = _chosen_model(settings)
 
     def load() -> Backend:
-        spec = _chosen_model(settings)
         status = StatusLine()
         try:
             backend = open_backend(
@@ -49,27 +48,30 @@ def open_session(settings: ChatSettings, cancel: CancelToken) -> Session:
         tell_loaded(backend.info, verbose=settings.verbose)
         return backend
 
-    return _session(load, settings, saved)
+    return _session(load, spec, settings, saved)
 
 
 def open_chat(settings: ChatSettings, *, interactive: bool) -> Chat:
     """A chat whose model loads in the background; closing its session is the caller's."""
     settings, saved = resumed(settings)
 
-    def open_model(name: str | None) -> BackgroundBackend:
-        spec = _chosen_model(replace(settings, model=name))
-        return BackgroundBackend(
-            spec.name,
-            lambda cancel, progress: open_backend(spec.path, settings.load, cancel=cancel, on_progress=progress),
-        )
+    def find(name: str | None) -> Callable[[], BackgroundBackend]:
+        return in_background(_chosen_model(replace(settings, model=name)))
+
+    def in_background(spec: ModelSpec) -> Callable[[], BackgroundBackend]:
+        def load(cancel: CancelToken, progress: Callable[[float], None]) -> Backend:
+            return open_backend(spec.path, settings.load, cancel=cancel, on_progress=progress)
+
+        return lambda: BackgroundBackend(spec.name, load)
 
     attached = tuple(wrapped(path) for path in settings.files)
-    session = _session(lambda: open_model(settings.model), settings, saved)
+    spec = _chosen_model(settings)
+    session = _session(in_background(spec), spec, settings, saved)
     assert isinstance(session.backend, BackgroundBackend)
     return Chat(
         session,
         session.backend,
-        open_model,
+        find,
         interactive=interactive,
         saving=settings.save,
         attached=attached,
@@ -88,16 +90,21 @@ def resumed(settings: ChatSettings) -> tuple[ChatSettings, SavedSession | None]:
     saved = read_session(path)
     for problem in saved.notices:
         notice(problem)
-    settings = where_open(settings, saved.settings.model, saved.settings.sampling)
+    led = saved.settings
+    settings = where_open(settings, led.model, led.sampling, led.max_tokens)
     if settings.system_prompt is None and settings.preset is None:
         settings = replace(settings, system_prompt=saved.conversation.system_prompt, preset=saved.settings.preset)
     return with_defaults(settings), saved
 
 
-def _session(load: Callable[[], Backend], settings: ChatSettings, saved: SavedSession | None) -> Session:
+def _session(
+    load: Callable[[], Backend], spec: ModelSpec, settings: ChatSettings, saved: SavedSession | None
+) -> Session:
     """The session: a new one, or what was saved with what the options change. The model is loaded last but one."""
     _tell_not_held(settings)
-    led = SessionSettings(_lasting(settings.model), settings.preset, settings.sampling)
+    # The demo model is only kept where it was asked for: a real one may come.
+    name = settings.model or (None if spec.name == DEMO_NAME else spec.name)
+    led = SessionSettings(_lasting(name), settings.preset, settings.sampling, settings.max_tokens)
     conversation = replace(saved.conversation if saved else Conversation(), system_prompt=settings.system_prompt)
     with ExitStack() as undo:
         tools = _tools(settings.tools)
@@ -113,13 +120,13 @@ def _session(load: Callable[[], Backend], settings: ChatSettings, saved: SavedSe
             most_repairs=settings.most_repairs,
             constrained=settings.constrained,
             settings=led,
-            max_tokens=settings.max_tokens,
             stop=settings.stop,
             transcript=_transcript(settings, saved, led),
             last_turn_id=saved.last_turn_id if saved else 0,
         )
         undo.pop_all()
-    if saved and (saved.settings, saved.conversation.system_prompt) != (led, settings.system_prompt):
+    lasting = replace(led, sampling=replace(led.sampling, seed=None))
+    if saved and (saved.settings, saved.conversation.system_prompt) != (lasting, settings.system_prompt):
         session.change_settings(led)
     return session
 
@@ -153,7 +160,8 @@ def _transcript(settings: ChatSettings, saved: SavedSession | None, led: Session
 
 def _lasting(model: str | None) -> str | None:
     """A model's name, or its path so that it is found from any folder."""
-    return os.path.realpath(Path(model).expanduser()) if model and Path(model).expanduser().is_file() else model
+    path = os.path.expanduser(model or "")  # noqa: PTH111 - pathlib raises for unknown users
+    return os.path.realpath(path) if os.path.isfile(path) else model  # noqa: PTH113 - nor for long names
 
 
 def written_prompt(text: str, settings: ChatSettings) -> Prompt:

@@ -16,6 +16,7 @@ VERSION = 1
 NO_PARENT_KNOWN = -1
 _MARK = "hermes_session"
 _LARGEST_ID = 2**53
+_SETTINGS = ("model", "preset", "sampling", "max_tokens")
 
 
 class Malformed(ValueError):
@@ -29,6 +30,7 @@ class SessionSettings:
     model: str | None = None
     preset: str | None = None
     sampling: Sampling = field(default_factory=Sampling)
+    max_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,13 +174,15 @@ def _results(entries: Any) -> tuple[ToolResult, ...]:
 
 
 def settings_fields(settings: SessionSettings, system_prompt: str | None) -> dict[str, Any]:
-    """The settings as JSON holds them."""
+    """The settings as JSON holds them. A seed belongs to one run, and each turn tells its own."""
     sampling = {name: value for name, value in asdict(settings.sampling).items() if value is not None}
+    sampling.pop("seed", None)
     return {
         "model": settings.model,
         "preset": settings.preset,
         "system_prompt": system_prompt,
         "sampling": sampling,
+        "max_tokens": settings.max_tokens,
     }
 
 
@@ -187,9 +191,7 @@ def with_changes(
 ) -> tuple[SessionSettings, str | None]:
     """Settings and system prompt after a change. Raises Malformed."""
     changed = _settings(fields)
-    new = SessionSettings(
-        **{name: changed.get(name, getattr(settings, name)) for name in ("model", "preset", "sampling")}
-    )
+    new = SessionSettings(**{name: changed.get(name, getattr(settings, name)) for name in _SETTINGS})
     return new, changed.get("system_prompt", system_prompt)
 
 
@@ -250,6 +252,11 @@ def _settings(fields: Any) -> dict[str, Any]:
             found[name] = None if fields[name] is None else _text(fields[name])
     if "sampling" in fields:
         found["sampling"] = _sampling(fields["sampling"])
+    if "max_tokens" in fields:
+        limit = fields["max_tokens"]
+        if limit is not None and (type(limit) is not int or not 0 < limit < 2**31):
+            raise Malformed("has a wrong max_tokens")
+        found["max_tokens"] = limit
     return found
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from hermes_cli.chat.conversation import Conversation, Turn
 from hermes_cli.chat.events import TurnEvent
@@ -11,6 +12,7 @@ from hermes_cli.engine.background_backend import BackgroundBackend
 from hermes_cli.errors import ContextOverflow, HermesError, LoadCancelled, SessionBusy, UsageError
 from hermes_cli.session import Session
 from hermes_cli.store.saved_session import SavedSession
+from hermes_cli.store.transcript_format import SessionSettings
 from hermes_cli.store.transcripts import Transcript
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer_output import standard_output
@@ -43,7 +45,7 @@ class Chat:
         self,
         session: Session,
         backend: BackgroundBackend,
-        open_model: Callable[[str | None], BackgroundBackend],
+        find_model: Callable[[str | None], Callable[[], BackgroundBackend]],
         *,
         interactive: bool,
         saving: bool,
@@ -58,7 +60,9 @@ class Chat:
         self.attached = attached
         self._verbose = verbose
         self._tool_policy = tool_policy
-        self._open_model = open_model
+        self.own_settings = session.settings if session.settings.preset is None else SessionSettings()
+        self.written: set[Path] = set()
+        self._find_model = find_model
         self.draft = ""
         self.last_text = ""
         self.leaving: int | None = None
@@ -116,7 +120,7 @@ class Chat:
         """Which turns: `turns 2-5 (1.9k tok, "csv parser...")`."""
         ids = {turn.id for turn in turns}
         numbers = [number for number, turn in enumerate(self.session.conversation.turns, 1) if turn.id in ids]
-        span = f"turn {numbers[0]}" if len(numbers) == 1 else f"turns {numbers[0]}-{numbers[-1]}"
+        span = f"turn {numbers[0]}" if len(numbers) == 1 else f"turns {_runs(numbers)}"
         tokens = sum(self.session.turn_tokens(turn) for turn in turns)
         return f'{span} ({thousands(tokens)} tok, "{excerpt(turns[0].question)}")'
 
@@ -141,7 +145,7 @@ class Chat:
             tell_loaded(self.backend.info, verbose=self._verbose)
         return True
 
-    def answer(self, start: Start, asking: str = "") -> None:
+    def answer(self, start: Start, asking: str = "", *, resumable: bool = True) -> None:
         """Show the answer that `start` begins, for which the text `asking` is added to what the model reads."""
         cancel = CancelToken()
         tell_control_text(self.session.control_text(asking))
@@ -155,7 +159,7 @@ class Chat:
                 raise
             if shown.text or not (self.interactive or shown.empty):
                 output.finish()
-        self._tell(shown)
+        self._tell(shown, resumable)
         self._heed(cancel)
 
     def begin_anew(self) -> None:
@@ -163,7 +167,18 @@ class Chat:
         session = self.session
         system_prompt = session.conversation.system_prompt
         transcript = Transcript.new(session.settings, system_prompt) if self.saving else None
-        session.restart(Conversation(system_prompt), transcript)
+        self.restart(Conversation(system_prompt), transcript)
+
+    def restart(
+        self,
+        conversation: Conversation,
+        transcript: Transcript | None,
+        last_turn_id: int = 0,
+        settings: SessionSettings | None = None,
+    ) -> None:
+        """Go on with another conversation. Raises OutputError where this one cannot be saved."""
+        self.session.restart(conversation, transcript, last_turn_id, settings)
+        self._announced = frozenset()
 
     def transcript(self) -> Transcript:
         """The file that keeps this session. Raises UsageError where there is none."""
@@ -179,36 +194,39 @@ class Chat:
 
     def change_model(self, name: str) -> None:
         """Close the model and load another; where that fails the old one is loaded again. Raises HermesError."""
-        old = self.session.settings.model
-        replacement = self._open_model(name)
+        old = self._find_model(self.session.settings.model or self.backend.name)
+        new = self._find_model(name)
         try:
-            self._use(replacement)
+            self._use(new)
             if not self.ready():
-                raise LoadCancelled("loading was stopped", "the next message loads the old model again")
+                raise LoadCancelled("loading was stopped", "the model before is loaded again")
         except HermesError:
-            self._use(self._open_model(old))
+            self._use(old)
             raise
         finally:
             self.watch_loading()
         self.session.change_settings(replace(self.session.settings, model=name))
 
-    def _use(self, backend: BackgroundBackend) -> None:
+    def _use(self, open_model: Callable[[], BackgroundBackend]) -> None:
+        """Close the model before the next one takes up memory."""
         self.session.backend.close()
-        self.session.backend = self.backend = backend
+        self.session.backend = self.backend = open_model()
         self.session.last_finished = None
         self._greeted = False
 
-    def _tell(self, shown: ShownAnswer) -> None:
+    def _tell(self, shown: ShownAnswer, resumable: bool) -> None:
         """What there is to say after an answer."""
         if self.interactive:
             if shown.cancelled:
-                console.notice("stopped: /continue goes on, /regen answers anew" if shown.text else "stopped")
+                console.notice(
+                    "stopped: /continue goes on, /regen answers anew" if shown.text and resumable else "stopped"
+                )
             elif not shown.text:
                 console.notice("the model had nothing to say")
             if shown.text:
                 console.notice(stats_line(shown.finished, self.session.backend.info.context_length))
                 console.put("\n")
-        tell_cut(shown.finished, self.session, "/continue" if self.interactive else "")
+        tell_cut(shown.finished, self.session, "/continue" if self.interactive and resumable else "")
         tell_saving_problem(self.session)
 
     def _heed(self, cancel: CancelToken) -> None:
@@ -226,6 +244,17 @@ class Chat:
         return (
             f"{info.model_name} · {window_use(finished, info.context_length)} · {tokens_per_second(finished):.1f} tok/s"
         )
+
+
+def _runs(numbers: Sequence[int]) -> str:
+    """1, 2, 3, 5 as `1-3, 5`."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1][1:] = [number]
+        else:
+            runs.append([number])
+    return ", ".join("-".join(map(str, run)) for run in runs)
 
 
 def open_transcript(saved: SavedSession) -> Transcript:

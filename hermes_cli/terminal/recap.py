@@ -3,6 +3,7 @@
 from hermes_cli.chat.conversation import Turn
 from hermes_cli.terminal import console
 from hermes_cli.terminal.chat import Chat
+from hermes_cli.terminal.turn_view import tell_saving_problem
 
 _RECALLED_TURNS = 2
 _RECALLED_CHARACTERS = 200
@@ -29,9 +30,11 @@ def tell_recap(turns: tuple[Turn, ...]) -> None:
 
 def part(chat: Chat) -> None:
     """Say how the chat can be gone on with, if it was saved."""
-    transcript = chat.session.transcript
-    if transcript and chat.session.conversation.turns:
-        console.notice(f"Saved. Resume: hermes chat --session {transcript.id}")
+    session = chat.session
+    session.save()
+    tell_saving_problem(session)
+    if session.transcript and session.conversation.turns and not session.saving_problem:
+        console.notice(f"Saved. Resume: hermes chat --session {session.transcript.id}")
 
 
 def _cut(text: str) -> str:

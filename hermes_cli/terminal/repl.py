@@ -31,7 +31,7 @@ def run(chat: Chat, prompt: PromptInput) -> int:
             if not chat.interactive:
                 return EXIT_INTERRUPTED
         except HermesError as problem:
-            if not chat.interactive or not chat.backend.ready:
+            if not chat.interactive or chat.backend.failure is not None:
                 raise
             console.error(problem)
     if chat.interactive:

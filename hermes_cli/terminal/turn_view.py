@@ -98,7 +98,7 @@ def tell_cut(finished: Finished, session: "Session", limit_hint: str = "", windo
     """Say so where the answer ended because the window is full, or at a limit if there is a hint on how to go on."""
     if finished.reason != "length":
         return
-    if finished.usage.completion_tokens != session.max_tokens:
+    if finished.window_tokens >= session.backend.info.context_length:
         notice(f"cut: the window of {session.backend.info.context_length:,} tokens is full{window_hint}")
     elif limit_hint:
         notice(f"cut at max tokens: {limit_hint}")

@@ -54,7 +54,7 @@ def test_ctrl_c_stops_the_answer_keeps_its_part_and_the_chat_goes_on(on_screen: 
     screen = on_screen("chat", "-m", endless_path, "-t", "0")
     for times in (1, 2):
         screen.say("Tell me something.")
-        time.sleep(0.3)
+        screen.wait(lambda: bool(screen.text.rpartition("Tell me something.")[2].strip()), "the answer")
         screen.type(CTRL_C)
         screen.shows("stopped: /continue goes on, /regen answers anew", times)
     leave(screen)
@@ -138,7 +138,7 @@ def test_what_is_typed_during_an_answer_is_not_in_it_and_waits_for_the_prompt(
 ) -> None:
     screen = on_screen("chat", "-m", endless_path, "-t", "0")
     screen.say("Go")
-    time.sleep(0.3)
+    screen.wait(lambda: bool(screen.text.rpartition("> Go")[2].strip()), "the answer")
     screen.type("typed ahead")
     time.sleep(0.2)
     screen.type(CTRL_C)
@@ -154,6 +154,27 @@ def test_a_model_that_cannot_be_loaded_ends_the_chat_with_its_error(on_screen: O
     assert screen.ended() == 1
     assert screen.text.count("error: ") == 1 and screen.text.count("hint: ") == 1
     assert "Traceback" not in screen.text
+
+
+def test_an_error_while_the_model_loads_costs_only_its_line(on_screen: OnScreen, tmp_path: Path) -> None:
+    screen = on_screen(*GREEDY_CHAT, HERMES_CLI_CACHE_DIR=str(tmp_path / "fresh"))
+    screen.say("/xyzzy")
+    screen.shows("error: there is no command /xyzzy")
+    screen.say(SUM)
+    screen.shows(SUM_ANSWER)
+    leave(screen)
+
+
+def test_a_model_that_cannot_take_over_leaves_the_chat_as_it_was(on_screen: OnScreen, tmp_path: Path) -> None:
+    (tmp_path / "broken.gguf").write_bytes(b"GGUF" + bytes(100))
+    screen = on_screen(*GREEDY_CHAT)
+    screen.say(NAME)
+    screen.shows(NAME_ANSWER)
+    screen.say("/model broken.gguf")
+    screen.shows("error: ")
+    screen.say(RECALL)
+    screen.shows(RECALL_ANSWER)
+    leave(screen)
 
 
 def test_commands_answer_and_unknown_ones_are_not_sent(on_screen: OnScreen) -> None:

@@ -43,7 +43,7 @@ def test_what_was_set_before_the_first_turn_is_saved_with_it(sessions: Path) -> 
     transcript.append_turn(turn(1), None, model="demo", finished=FINISHED)
     saved = read_session(transcript.path)
     assert (saved.title, transcript.title) == ("On llamas", "On llamas")
-    assert saved.settings == SessionSettings("demo", "coder", Sampling(0.5, 3, seed=9))
+    assert saved.settings == SessionSettings("demo", "coder", Sampling(0.5, 3))  # a seed is for one run
     assert saved.conversation == Conversation(None, (turn(1),))
 
 
@@ -69,7 +69,7 @@ def test_a_turn_is_one_line_with_all_there_is_to_know(sessions: Path) -> None:
         "model": "demo",
         "preset": None,
         "system_prompt": None,
-        "sampling": {},
+        "sampling": {}, "max_tokens": None,
     }
     assert json.loads(line) == {
         "turn": 1,

@@ -1,6 +1,6 @@
 """The commands of a chat: what is one and what is text, what each does, what completes them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,7 @@ from hermes_cli import paths
 from hermes_cli.chat.request import Sampling
 from hermes_cli.engine.background_backend import BackgroundBackend
 from hermes_cli.engine.local_backend import LoadOptions, open_backend
-from hermes_cli.errors import HermesError, ModelNotFound, UsageError
+from hermes_cli.errors import HermesError, ModelNotFound, OutputError, UsageError
 from hermes_cli.models.find import find_model
 from hermes_cli.session import Session
 from hermes_cli.store.saved_session import read_session
@@ -23,20 +23,20 @@ NAME, NAME_ANSWER = "My name is Alice.", "Nice to meet you, Alice!"
 GREEDY = SessionSettings("demo", sampling=Sampling(temperature=0, repeat_penalty=1))
 
 
-def open_model(name: str | None) -> BackgroundBackend:
-    path = find_model(name or "demo").path
+def find(name: str | None) -> Callable[[], BackgroundBackend]:
+    spec = find_model(name or "demo")
     options = LoadOptions(context_length=512)
-    return BackgroundBackend(
-        path.stem, lambda cancel, progress: open_backend(path, options, cancel=cancel, on_progress=progress)
+    return lambda: BackgroundBackend(
+        spec.name, lambda cancel, progress: open_backend(spec.path, options, cancel=cancel, on_progress=progress)
     )
 
 
 @pytest.fixture
 def chat() -> Iterator[Chat]:
     """A chat in a pipe on the demo model, saved."""
-    backend = open_model("demo")
+    backend = find("demo")()
     session = Session(backend, settings=GREEDY, transcript=Transcript.new(GREEDY, None))
-    opened = Chat(session, backend, open_model, interactive=False, saving=True)
+    opened = Chat(session, backend, find, interactive=False, saving=True)
     yield opened
     opened.session.close()
 
@@ -338,3 +338,79 @@ def test_files_and_models_complete(chat: Chat, tmp_path: Path) -> None:
     found = [one.text for one in slash_commands.suggestions(chat, f"/read {tmp_path}/f")]
     assert found == [f"{tmp_path}/file.txt", f"{tmp_path}/folder/"]
     assert "demo" in [one.text for one in slash_commands.suggestions(chat, "/model d")]
+
+
+def test_a_preset_leaves_nothing_of_the_one_before(chat: Chat, say: Say) -> None:
+    say("/preset commit")
+    assert chat.session.max_tokens == 400
+    say("/preset default")
+    assert (chat.session.settings.sampling, chat.session.max_tokens) == (GREEDY.sampling, None)
+
+
+def test_what_could_not_be_saved_is_saved_before_the_session_is_left(
+    chat: Chat, say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_the_way = tmp_path / "data"
+    in_the_way.write_text("")
+    monkeypatch.setenv("HERMES_CLI_DATA_DIR", str(in_the_way))
+    paths.data_folder.cache_clear()
+    try:
+        say("/clear")
+        assert "not saved yet: " in say(NAME)[1]
+        for command in ("/clear", "/fork"):
+            with pytest.raises(OutputError):
+                say(command)
+        say(f"/save {tmp_path / 'chat.md'}")
+        assert NAME_ANSWER in (tmp_path / "chat.md").read_text()
+        in_the_way.unlink()
+        path = chat.transcript().path
+        say("/clear")
+        assert [turn.question for turn in read_session(path).conversation.turns] == [NAME]
+    finally:
+        paths.data_folder.cache_clear()
+
+
+def test_a_fork_is_a_file_at_once(chat: Chat, say: Say, tmp_path: Path) -> None:
+    say(NAME)
+    say("/fork")
+    assert read_session(chat.transcript().path).conversation == chat.session.conversation
+    say("/fork")
+    say(f"/save {tmp_path / 'chat.md'}")
+
+
+def test_a_file_that_is_there_is_not_overwritten(chat: Chat, say: Say, tmp_path: Path) -> None:
+    say(SUM)
+    target = tmp_path / "chat.md"
+    target.write_text("mine")
+    with pytest.raises(UsageError, match="is there already"):
+        say(f"/save {target}")
+    target.unlink()
+    say(f"/save {target}")
+    say(f"/save {target}")
+
+
+def test_a_summary_is_plain_text_and_whole_whatever_holds_for_answers(chat: Chat, say: Say) -> None:
+    say(NAME)
+    say("/json name, age int")
+    say("/set max_tokens 2")
+    say("/compact")
+    summary = chat.session.conversation.turns[-1]
+    assert (summary.standing, summary.answer.finish_reason) == ("pinned", "stop")
+    assert not summary.answer.content.startswith("{")
+    say("/compact")
+    assert [turn.standing for turn in chat.session.conversation.turns] == ["left_out", "left_out", "pinned"]
+
+
+@pytest.mark.parametrize(
+    "line", ["/read a\0b", "/save a\0.md", f"/undo {'9' * 5000}", f"/pin {'9' * 5000}", "/set seed -1"]
+)
+def test_odd_arguments_are_errors_of_one_line(chat: Chat, say: Say, line: str) -> None:
+    say(SUM)
+    with pytest.raises(HermesError):
+        say(line)
+
+
+def test_turns_are_named_in_runs(chat: Chat, say: Say) -> None:
+    for _ in range(4):
+        say(SUM)
+    assert "left out: turns 1-2, 4 (" in say("/forget 1-2 4")[1]

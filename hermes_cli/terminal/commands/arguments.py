@@ -1,21 +1,22 @@
 """What is typed after a command, read and checked."""
 
 from dataclasses import fields, replace
+from typing import Any
 
 from hermes_cli.chat.conversation import Turn
 from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
 from hermes_cli.errors import UsageError, did_you_mean
+from hermes_cli.store.settings import KEYS
 from hermes_cli.terminal.chat import Chat
 
 SAMPLING_KEYS = tuple(field.name for field in fields(Sampling))
-_WHOLE = ("top_k", "seed")
 
 
 def count(argument: str, *, otherwise: int) -> int:
     """A whole number above 0, `otherwise` if nothing was typed. Raises UsageError."""
     if not argument:
         return otherwise
-    if not argument.isascii() or not argument.isdigit() or not 0 < int(argument) < 1_000_000:
+    if not _is_number(argument) or int(argument) == 0:
         raise UsageError(f"{argument} is not a number of turns", "type one such as 1 or 2")
     return int(argument)
 
@@ -31,7 +32,7 @@ def turns(chat: Chat, argument: str) -> list[Turn]:
     for word in argument.replace(",", " ").split():
         first, _, last = word.partition("-")
         numbers = (first, last or first)
-        if not all(number.isascii() and number.isdigit() for number in numbers):
+        if not all(map(_is_number, numbers)):
             raise UsageError(f"{word} is not a turn", "type its number, as /context shows it, or a span such as 2-5")
         chosen.update(range(int(numbers[0]), min(int(numbers[1]), len(said) + 1) + 1))
     if not chosen or not chosen <= set(range(1, len(said) + 1)):
@@ -56,11 +57,19 @@ def with_sampling_value(sampling: Sampling, key: str, value: str) -> Sampling:
         raise UsageError(f"there is no setting {key}", did_you_mean(name, SAMPLING_KEYS, ", ".join(SAMPLING_KEYS)))
     if value == "default":
         return replace(sampling, **{name: None})
-    low, high = SAMPLING_RANGES[name]
-    try:
-        number = int(value) if name in _WHOLE else float(value)
-    except ValueError:
-        number = float("nan")
-    if not low <= number <= high:
-        raise UsageError(f"{key} cannot be {value}", f"give a number from {low:g} to {high:g}, or default")
-    return replace(sampling, **{name: number})  # type: ignore[arg-type]
+    return replace(sampling, **{name: setting_value(name, value)})
+
+
+def setting_value(name: str, value: str) -> Any:
+    """What `value` stands for, checked as the setting of that name is. Raises UsageError."""
+    if name != "seed":
+        return KEYS[name].from_text(value, f"/set {name}")
+    low, high = map(int, SAMPLING_RANGES[name])
+    if not value.isascii() or not value.isdigit() or len(value) > len(str(high)) or int(value) > high:
+        raise UsageError(f"the seed cannot be {value}", f"give a whole number from {low} to {high}, or default")
+    return int(value)
+
+
+def _is_number(word: str) -> bool:
+    """Whether `word` can be the number of a turn; Python refuses to read very long ones."""
+    return word.isascii() and word.isdigit() and len(word) < 7

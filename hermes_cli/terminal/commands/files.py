@@ -42,5 +42,5 @@ def copy(chat: Chat, argument: str) -> None:
         if not blocks:
             raise UsageError("that answer holds no code block", "/copy takes all of it")
         text = blocks[-1]
-    clipboard.copy(text)
-    console.notice(f"copied: {len(text):,} characters")
+    taken = "copied" if clipboard.copy(text) else "offered to the terminal's clipboard"
+    console.notice(f"{taken}: {len(text):,} characters")

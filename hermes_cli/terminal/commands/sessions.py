@@ -37,7 +37,7 @@ def load(chat: Chat, argument: str) -> None:
     for problem in saved.notices:
         console.notice(problem)
     settings = replace(saved.settings, model=chat.session.settings.model)
-    chat.session.restart(saved.conversation, transcript, saved.last_turn_id, settings)
+    chat.restart(saved.conversation, transcript, saved.last_turn_id, settings)
     console.notice(f"going on with {saved.id} · {saved.title}")
     tell_recap(saved.conversation.turns)
 
@@ -52,11 +52,16 @@ def save(chat: Chat, argument: str) -> None:
         raise UsageError("/save needs a file that ends in .md, .html or .json", "such as /save chat.md")
     if not chat.session.conversation.turns:
         raise UsageError("nothing was said yet", "send a message first")
+    if path.exists() and path not in chat.written:
+        raise UsageError(f"{path} is there already", "choose another name, or remove it")
     session = chat.session
-    if session.transcript:
+    session.save()
+    if session.transcript and not session.saving_problem:
         saved = read_session(session.transcript.path)
-    else:
+    elif chat.ready():
         saved = unsaved_session(session.settings, session.conversation, session.backend.info.model_name)
+    else:
+        return
     text = FORMATS[kind](saved)
     output = FileOutput(path)
     try:
@@ -65,6 +70,7 @@ def save(chat: Chat, argument: str) -> None:
     except BaseException:
         output.discard()
         raise
+    chat.written.add(path)
     console.notice(f"written: {path}")
 
 
@@ -79,9 +85,11 @@ def fork(chat: Chat, argument: str) -> None:
     old = chat.transcript()
     if not chat.session.conversation.turns:
         raise UsageError("nothing was said yet", "send a message first")
+    old.save()
     saved = read_session(old.path)
     transcript = Transcript.fork(saved)
-    chat.session.restart(saved.conversation, transcript, saved.last_turn_id)
+    transcript.save()
     if argument:
         transcript.set_title(argument)
+    chat.restart(saved.conversation, transcript, saved.last_turn_id)
     console.notice(f"going on in {transcript.id}; {old.id} stays as it is")

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.chat import Chat
-from hermes_cli.terminal.commands.arguments import SAMPLING_KEYS, count, with_sampling_value
+from hermes_cli.terminal.commands.arguments import SAMPLING_KEYS, setting_value, with_sampling_value
 
 NOTHING = "-"
 
@@ -30,15 +30,18 @@ def preset(chat: Chat, argument: str) -> None:
         return
     name, *pairs = argument.split()
     chosen = find_preset(name)
-    values = dict(pair.partition("=")[::2] for pair in pairs)
-    text = fill(chosen, values)
-    chat.session.change_system_prompt(text)
-    chat.session.max_tokens = chosen.max_tokens or chat.session.max_tokens
+    text = fill(chosen, dict(pair.partition("=")[::2] for pair in pairs))
+    own = chat.own_settings
     given = {key: value for key, value in asdict(chosen.sampling).items() if value is not None}
-    settings = chat.session.settings
-    sampling = replace(settings.sampling, **given)
-    chat.session.change_settings(replace(settings, preset=name, sampling=sampling))
-    console.notice(f"preset {name} from the next message on; the conversation stays")
+    settings = replace(
+        chat.session.settings,
+        preset=name,
+        sampling=replace(own.sampling, **given),
+        max_tokens=chosen.max_tokens or own.max_tokens,
+    )
+    chat.session.change_system_prompt(text)
+    chat.session.change_settings(settings)
+    console.notice(f"preset {name} from the next message on; the conversation and the model stay")
 
 
 def set_value(chat: Chat, argument: str) -> None:
@@ -48,11 +51,12 @@ def set_value(chat: Chat, argument: str) -> None:
         raise UsageError("/set needs a key and a value", f"such as /set temperature 0.3; keys: {', '.join(keys())}")
     key, value = words
     session = chat.session
+    settings = session.settings
     if key == "max_tokens":
-        session.max_tokens = None if value == "default" else count(value, otherwise=0)
+        limit = None if value == "default" else setting_value(key, value)
+        session.change_settings(replace(settings, max_tokens=limit))
     else:
-        sampling = with_sampling_value(session.settings.sampling, key, value)
-        session.change_settings(replace(session.settings, sampling=sampling))
+        session.change_settings(replace(settings, sampling=with_sampling_value(settings.sampling, key, value)))
     console.notice(f"{key} is {value} from the next message on")
 
 
@@ -64,7 +68,7 @@ def keys() -> tuple[str, ...]:
 def show(chat: Chat, argument: str) -> None:
     """Show model, preset, system prompt and sampling of this session."""
     session = chat.session
-    facts = {"model": session.settings.model or "", "preset": session.settings.preset or "none"}
+    facts = {"model": chat.backend.name, "preset": session.settings.preset or "none"}
     if chat.backend.ready:
         info = chat.backend.info
         facts["model"] += f" ({info.model_name}, {info.description}, ctx {info.context_length:,})"
@@ -80,7 +84,7 @@ def show(chat: Chat, argument: str) -> None:
 def model(chat: Chat, argument: str) -> None:
     """Go on with another model: a name or the path of a GGUF file."""
     if not argument:
-        console.lines(chat.session.settings.model or "")
+        console.lines(chat.backend.name)
         return
     chat.change_model(argument)
     console.notice(f"{argument} answers from the next message on")

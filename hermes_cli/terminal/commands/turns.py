@@ -16,13 +16,13 @@ def leave(chat: Chat, argument: str) -> None:
 def regenerate(chat: Chat, argument: str) -> None:
     """Answer the last question anew, perhaps with other sampling: /regen temperature=0.3"""
     sampling = sampling_changes(replace(chat.session.settings.sampling, seed=None), argument.split())
-    if chat.ready():
+    if chat.make_room("", f"/regen {argument}".rstrip()):
         chat.answer(lambda cancel: chat.session.regenerate(cancel, sampling))
 
 
 def continue_answer(chat: Chat, argument: str) -> None:
     """Go on with an answer that was stopped or cut."""
-    if chat.ready():
+    if chat.make_room("", "/continue"):
         chat.answer(chat.session.continue_answer)
 
 

@@ -20,8 +20,8 @@ def context(chat: Chat, argument: str) -> None:
     conversation = session.conversation
     rows = []
     used = session.opening_tokens()
-    if conversation.system_prompt is not None:
-        rows.append(_row("system", used, window, excerpt(conversation.system_prompt), ""))
+    if used:
+        rows.append(_row("system", used, window, excerpt(conversation.system_prompt or "tools or schema"), ""))
     for number, turn in enumerate(conversation.turns, 1):
         tokens = session.turn_tokens(turn)
         used += tokens if turn.standing != "left_out" else 0
@@ -42,8 +42,10 @@ def compact(chat: Chat, argument: str) -> None:
     if not chat.session.conversation.turns:
         raise UsageError("nothing was said yet", "send a message first")
     # The turns that do not fit beside the request for a summary cannot be in it: they are named, and left out.
-    if chat.make_room(SUMMARY_REQUEST, "/compact"):
-        chat.answer(lambda cancel: chat.session.compact(cancel, keep))
+    if chat.make_room(SUMMARY_REQUEST, f"/compact {argument}".rstrip()):
+        chat.answer(lambda cancel: chat.session.compact(cancel, keep), resumable=False)
+        if chat.session.conversation.turns[-1].question != SUMMARY_REQUEST:
+            console.notice("not summed up; nothing has changed")
 
 
 def pin(chat: Chat, argument: str) -> None:
@@ -57,6 +59,8 @@ def forget(chat: Chat, argument: str) -> None:
 
 
 def _set_standing(chat: Chat, argument: str, standing: Standing) -> None:
+    if not chat.ready():
+        return
     chosen = arguments.turns(chat, argument)
     chat.session.set_standing([turn.id for turn in chosen], standing)
     console.notice(f"{_STANDINGS[standing]}: {chat.named(tuple(chosen))}")
