@@ -78,6 +78,7 @@ def _chosen(names: Sequence[str]) -> tuple[list["Preset"], list[UsageError]]:
 
 def _run(presets: Sequence["Preset"], model: str | None, as_json: bool, cancel: CancelToken) -> list[list[Outcome]]:
     """Test the presets one after another and print what comes of it; a cancel ends it early."""
+    from hermes_cli.cli.chat_settings import ChatSettings
     from hermes_cli.cli.opening import open_session
 
     defaults = load_settings()

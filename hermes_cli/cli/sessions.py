@@ -90,9 +90,10 @@ def search(
 @app.command("rename")
 def rename(name: Name, title: Annotated[list[str], typer.Argument(metavar="TITLE", help="The new title.")]) -> None:
     """Give a session a title."""
+    from hermes_cli.store.session_files import find_to_change
     from hermes_cli.store.transcripts import Transcript
 
-    saved = _read(name)
+    saved = _read_file(find_to_change(name))
     before = saved.path.stat()
     try:
         transcript = Transcript.reopen(saved)
@@ -110,10 +111,10 @@ def rename(name: Name, title: Annotated[list[str], typer.Argument(metavar="TITLE
 def remove(names: Annotated[list[str], typer.Argument(metavar="ID...", help=_NAME_HELP)], yes: Yes = False) -> int:
     """Remove sessions for good."""
     from hermes_cli.store.saved_session import read_session
-    from hermes_cli.store.session_files import find_session
+    from hermes_cli.store.session_files import find_to_change
     from hermes_cli.store.transcripts import in_use
 
-    files = list(dict.fromkeys(map(find_session, names)))
+    files = list(dict.fromkeys(map(find_to_change, names)))
     for path in files:
         if in_use(path):
             raise SessionBusy(f"the session {path.stem} is open in another program", "close it there first")
@@ -202,13 +203,18 @@ def folder() -> None:
 
 
 def _read(name: str | None) -> "SavedSession":
-    """The session of that name, else the last used; what is wrong with it is told."""
-    from hermes_cli.store.saved_session import read_session
+    """The session of that name, else the last used; what is damaged in it is told."""
     from hermes_cli.store.session_files import find_session, latest_session
 
     path = find_session(name) if name is not None else latest_session()
     if path is None:
         raise UsageError("there are no saved sessions", "start one: hermes chat")
+    return _read_file(path)
+
+
+def _read_file(path: Path) -> "SavedSession":
+    from hermes_cli.store.saved_session import read_session
+
     saved = read_session(path)
     for notice in saved.notices:
         console.notice(notice)
@@ -256,8 +262,9 @@ def _beyond(
     """The sessions that the limits name, the last used first."""
     unwanted = set()
     if older_than:
-        since = datetime.now().astimezone() - session_list.age_from("--older-than", older_than)
-        unwanted |= {session.path for session in sessions if session.used < since}
+        age = session_list.age_from("--older-than", older_than)
+        since_ns = (datetime.now().timestamp() - age.total_seconds()) * 1e9
+        unwanted |= {session.path for session in sessions if session.used_ns < since_ns}
     if larger_than:
         limit = session_list.bytes_from("--larger-than", larger_than)
         unwanted |= {session.path for session in sessions if session.size_bytes > limit}

@@ -5,15 +5,17 @@ import re
 import secrets
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from hermes_cli import paths
-from hermes_cli.errors import OutputError, UsageError, did_you_mean
+from hermes_cli.errors import OutputError, SessionError, UsageError, did_you_mean
 
 ENDING = ".jsonl"
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _SHOWN = 5
+_LARGEST_NS = 2**63 - 1
 
 
 def session_files() -> Iterator[os.DirEntry[str]]:
@@ -31,9 +33,14 @@ def session_files() -> Iterator[os.DirEntry[str]]:
             continue
 
 
+def written_ns(status: os.stat_result) -> int:
+    """When a file was written last, in nanoseconds since 1970; what 64 bits do not hold (after 2262) is cut."""
+    return min(max(status.st_mtime_ns, -_LARGEST_NS), _LARGEST_NS)
+
+
 def latest_session() -> Path | None:
     """The session that was written last, None if there is none."""
-    files = [(entry.stat().st_mtime_ns, entry.name, entry.path) for entry in session_files()]
+    files = [(written_ns(entry.stat()), entry.name, entry.path) for entry in session_files()]
     return Path(max(files)[2]) if files else None
 
 
@@ -64,6 +71,22 @@ def find_session(name: str) -> Path:
     raise UsageError(f"there is no session {name}", hint)
 
 
+def find_to_change(name: str) -> Path:
+    """As `find_session`, but only what may be renamed or removed: what lies in the folder, or begins as a session.
+
+    Raises UsageError, also for a file elsewhere that is none.
+    """
+    path = find_session(name)
+    if _lies_in_the_folder(path):
+        return path
+    from hermes_cli.store.saved_session import read_session
+
+    with suppress(SessionError):
+        if read_session(path).has_header:
+            return path
+    raise UsageError(f"{name} is not a session of hermes", "see what there is: hermes sessions list")
+
+
 def new_id() -> str:
     """An id that sorts by time: date and time in UTC, and four random digits."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
@@ -75,18 +98,21 @@ def session_file(id: str) -> Path:
 
 
 def make_folder() -> None:
-    """The folder of the sessions, for the user's eyes only where it is new. Raises OutputError."""
+    """The folder of the sessions, for the user's eyes only. Raises OutputError."""
     folder = paths.sessions_folder()
     try:
         for needed in (paths.data_folder(), folder):
             needed.mkdir(mode=0o700, parents=True, exist_ok=True)
-        owner = folder.stat().st_uid
+        status = folder.stat()
     except OSError as error:
         raise OutputError(
             f"cannot make the folder {folder}: {error.strerror}", f"look at it: {_look(folder)}"
         ) from error
-    if owner != os.geteuid():
+    if status.st_uid != os.geteuid():
         raise OutputError(f"the folder {folder} belongs to another user", f"look at it: {_look(folder)}")
+    if status.st_mode & 0o077:
+        with suppress(OSError):  # some file systems have no modes; the files are private all the same
+            folder.chmod(stat.S_IMODE(status.st_mode) & ~0o077)
 
 
 def remove_session(path: Path) -> None:
@@ -97,6 +123,16 @@ def remove_session(path: Path) -> None:
         return
     except OSError as error:
         raise OutputError(f"cannot remove {path}: {error.strerror}", f"look at it: {_look(path.parent)}") from error
+
+
+def _lies_in_the_folder(path: Path) -> bool:
+    stem = path.name.removesuffix(ENDING)
+    if stem == path.name or not _ID.fullmatch(stem):
+        return False
+    try:
+        return path.parent.samefile(paths.sessions_folder())
+    except OSError:
+        return False
 
 
 def _existing(name: str) -> Path:

@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hermes_cli.chat.conversation import Conversation, Turn
 from hermes_cli.chat.message import Message, Role
-from hermes_cli.errors import UsageError
+from hermes_cli.errors import OutputError, UsageError
+from hermes_cli.store.session_files import remove_session
 from hermes_cli.store.transcript_format import SessionSettings
 from hermes_cli.store.transcripts import Transcript
 
@@ -25,16 +27,22 @@ class _Fault(ValueError):
 
 
 def import_sessions(path: Path) -> list[Path]:
-    """A new session for each conversation in a file; none at all if something in it cannot be read.
+    """A new session for each conversation in a file; none at all if one cannot be read or saved.
 
     Raises UsageError for what is no such file, OutputError where sessions cannot be saved.
     """
-    files = []
-    for conversation in conversations_in(path):
-        transcript = Transcript.new(SessionSettings(), conversation.system_prompt, conversation.turns)
-        transcript.save()
-        transcript.close()
-        files.append(transcript.path)
+    files: list[Path] = []
+    try:
+        for conversation in conversations_in(path):
+            transcript = Transcript.new(SessionSettings(), conversation.system_prompt, conversation.turns)
+            transcript.save()
+            files.append(transcript.path)
+            transcript.close()
+    except BaseException:
+        for file in files:
+            with suppress(OutputError):
+                remove_session(file)
+        raise
     return files
 
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from hermes_cli import paths
 from hermes_cli.errors import HermesError, SessionError, UsageError
 from hermes_cli.store.saved_session import SavedSession, read_session
-from hermes_cli.store.session_files import ENDING, session_file, session_files
+from hermes_cli.store.session_files import ENDING, session_file, session_files, written_ns
 
 _LAYOUT = 1
 _PATIENCE_S = 5.0
@@ -134,7 +134,7 @@ def _refresh(index: sqlite3.Connection) -> None:
     present = {}
     for entry in session_files():
         status = entry.stat()
-        present[entry.name.removesuffix(ENDING)] = (status.st_size, status.st_mtime_ns)
+        present[entry.name.removesuffix(ENDING)] = (status.st_size, written_ns(status))
     if known == present:
         return
     stale = [(id,) for id in known if present.get(id) != known[id]]

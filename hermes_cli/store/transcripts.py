@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -19,6 +20,7 @@ from hermes_cli.store.saved_session import SavedSession, first_words
 from hermes_cli.store.transcript_format import Record, SessionSettings, TurnAdded
 
 _TITLE_CHARACTERS = 200
+_LOCK_TRIES, _LOCK_PAUSE_S = 10, 0.002
 _BUSY_HINT = "close the other program, or go on in a copy of the session"
 
 
@@ -65,7 +67,7 @@ class Transcript:
         except OSError as error:
             raise SessionBusy(f"the session {saved.id} cannot be written: {error.strerror}", _BUSY_HINT) from error
         try:
-            if not _locked(descriptor):
+            if not _locked_soon(descriptor):
                 raise SessionBusy(f"the session {saved.id} is open in another program", _BUSY_HINT)
             if os.fstat(descriptor).st_size != saved.size_bytes:
                 raise SessionBusy(f"another program has just written the session {saved.id}", _BUSY_HINT)
@@ -149,11 +151,12 @@ class Transcript:
     def _create(self) -> None:
         session_files.make_folder()
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        try:
-            descriptor = os.open(self.path, flags, 0o600)
-        except FileExistsError:  # another chat began in the same second and drew the same number
-            self._take_another_id()
-            descriptor = os.open(self.path, flags, 0o600)
+        descriptor = None
+        while descriptor is None:
+            try:
+                descriptor = os.open(self.path, flags, 0o600)
+            except FileExistsError:  # another session began in the same second and drew the same number
+                self._take_another_id()
         try:
             _locked(descriptor)
             append(descriptor, self._lines())
@@ -205,6 +208,15 @@ def in_use(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def _locked_soon(descriptor: int) -> bool:
+    """As `_locked`, but waits for who only looks: `in_use` holds its lock for a moment."""
+    for _ in range(_LOCK_TRIES):
+        if _locked(descriptor):
+            return True
+        time.sleep(_LOCK_PAUSE_S)
+    return _locked(descriptor)
 
 
 def _locked(descriptor: int) -> bool:

@@ -98,15 +98,17 @@ class FileOutput:
     """A file that gets its name at the end of the answer; devices and pipes are written directly.
 
     A stopped answer ends too: its part takes the place of what the file held, as it would with `> FILE`. An answer
-    without any text, or one that failed, leaves the file as it was.
+    without any text, or one that failed, leaves the file as it was. Behind a descriptor such as /dev/stdout a closed
+    pipe raises BrokenPipeError as there; all else raises OutputError.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._temporary: Path | None = None
+        self._is_descriptor = False
         try:
-            descriptor = _DESCRIPTOR.fullmatch(str(path.absolute()))
-            if descriptor:
+            self._is_descriptor = bool(_DESCRIPTOR.fullmatch(str(path.absolute())))
+            if self._is_descriptor:
                 # Already open here: to open it again would write over what is in the file behind it.
                 self._file: BinaryIO = os.fdopen(os.dup(_STREAMS.get(path.name) or int(path.name)), "wb")
             elif path.exists() and not stat.S_ISREG(path.stat().st_mode):
@@ -119,7 +121,7 @@ class FileOutput:
                 handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=".hermes-")
                 self._temporary, self._file = Path(name), os.fdopen(handle, "wb")
                 self._temporary.chmod(mode)
-        except OSError as error:
+        except (OSError, ValueError, OverflowError) as error:  # a NUL in a name, or a number too large
             raise self._failed(error) from error
 
     def write(self, text: str) -> None:
@@ -157,8 +159,12 @@ class FileOutput:
     def pause(self) -> None:
         """Nothing is shown."""
 
-    def _failed(self, error: OSError) -> OutputError:
-        return OutputError(f"cannot write {self._path}: {error.strerror}", "choose another place with --output")
+    def _failed(self, error: Exception) -> Exception:
+        """What to raise for `error`."""
+        if isinstance(error, BrokenPipeError) and self._is_descriptor:
+            return error
+        why = error.strerror if isinstance(error, OSError) else error
+        return OutputError(f"cannot write {self._path}: {why}", "choose another place with --output")
 
 
 def standard_output() -> AnswerOutput:

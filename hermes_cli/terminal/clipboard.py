@@ -1,19 +1,33 @@
 """The system's clipboard; where there is none, the terminal's own is asked to take a text."""
 
 import base64
+import os
+import sys
 
 from hermes_cli.errors import HermesError
 from hermes_cli.terminal import console
 
 
-def copy(text: str) -> None:
-    """Put `text` on the clipboard: through the system's, else (as over SSH) by the OSC 52 sequence to the terminal."""
+def copy(text: str) -> bool:
+    """Put `text` on the clipboard: True if the system's took it.
+
+    False if (as over SSH) the terminal was asked to by the OSC 52 sequence: it does not tell whether it did. Raises
+    HermesError where neither is there.
+    """
     import pyperclip
 
+    data = text.encode("utf-8", "replace")
     try:
-        pyperclip.copy(text)
-    except (pyperclip.PyperclipException, OSError):
-        console.put(f"\x1b]52;c;{base64.b64encode(text.encode('utf-8', 'replace')).decode()}\x07")
+        pyperclip.copy(data.decode())
+        return True
+    except (pyperclip.PyperclipException, OSError) as error:
+        if not console.is_terminal(sys.stderr) or os.environ.get("TERM", "dumb") == "dumb":
+            raise HermesError(
+                "there is no clipboard here",
+                "install wl-clipboard or xclip, or write the chat to a file: /save chat.md",
+            ) from error
+    console.put(f"\x1b]52;c;{base64.b64encode(data).decode()}\x07")
+    return False
 
 
 def paste() -> str:

@@ -31,10 +31,11 @@ class _Quiet:
         self._terminal, self._resumed = terminal, resumed
         self._before = termios.tcgetattr(terminal)
         self._applied = False
+        self.asking = False
 
     def apply(self) -> None:
-        """Be quiet; a job in the background leaves the terminal to the shell."""
-        if not _in_foreground(self._terminal):
+        """Be quiet, unless a line is being typed; a job in the background leaves the terminal to the shell."""
+        if self.asking or not _in_foreground(self._terminal):
             return
         with contextlib.suppress(termios.error, OSError):
             attributes = termios.tcgetattr(self._terminal)
@@ -107,6 +108,7 @@ def typing() -> Iterator[None]:
     """Within the block, also inside a quiet one, a line can be typed and seen; what was typed before it is dropped."""
     quiet = _quiet
     if quiet is not None:
+        quiet.asking = True
         quiet.restore()
     try:
         with contextlib.suppress(termios.error, OSError):
@@ -114,6 +116,7 @@ def typing() -> Iterator[None]:
         yield
     finally:
         if quiet is not None:
+            quiet.asking = False
             quiet.apply()
 
 

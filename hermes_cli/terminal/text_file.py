@@ -21,8 +21,9 @@ def read_text(path: Path) -> str:
     try:
         with open(os.path.expanduser(path), "rb") as file:  # noqa: PTH111, PTH123 - pathlib raises for unknown users
             data = file.read(LARGEST_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}", "check the name of the file") from error
+    except (OSError, ValueError) as error:  # a name with a NUL, or of no bytes
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"cannot read {path}: {why}", "check the name of the file") from error
     return decoded(data, str(path))
 
 

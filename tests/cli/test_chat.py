@@ -1,5 +1,6 @@
 """`hermes chat` on a screen and in a pipe."""
 
+import base64
 import os
 import re
 import signal
@@ -11,7 +12,7 @@ import pytest
 from hermes_cli import paths
 from hermes_cli.store.saved_session import read_session
 from hermes_cli.store.session_files import latest_session
-from tests.cli.conftest import OnScreen, Screen, assert_failed
+from tests.cli.conftest import OnScreen, OnTerminal, Screen, assert_failed, exit_code
 from tests.conftest import Hermes
 
 NAME, NAME_ANSWER = "My name is Alice.", "Nice to meet you, Alice!"
@@ -48,6 +49,18 @@ def test_the_line_below_the_prompt_tells_the_window_and_the_speed(on_screen: OnS
     screen.say(SUM)
     screen.wait(lambda: bool(re.search(r"^Hermes demo model · ctx \d+/4.1k · [\d.]+ tok/s$", screen.text, re.M)), "it")
     leave(screen)
+
+
+def test_without_the_systems_clipboard_copy_asks_the_terminal_to_take_the_answer(on_terminal: OnTerminal) -> None:
+    chat = on_terminal(*GREEDY_CHAT, PATH="")
+    chat.expect("Send a message")
+    chat.send(f"{SUM}\r")
+    chat.expect("ctx .*/4.1k")
+    chat.send("/copy\r")
+    chat.expect_exact(f"\x1b]52;c;{base64.b64encode(SUM_ANSWER.encode()).decode()}\x07")
+    chat.expect_exact("offered to the terminal's clipboard: 14 characters")
+    chat.send(CTRL_D)
+    assert exit_code(chat) == 0
 
 
 def test_ctrl_c_stops_the_answer_keeps_its_part_and_the_chat_goes_on(on_screen: OnScreen, endless_path: Path) -> None:

@@ -264,7 +264,7 @@ def test_a_status_line_counts_beside_a_file(on_screen: OnScreen, endless_path: P
 
 def test_on_a_terminal_records_are_harmless(on_screen: OnScreen, hostile_path: Path, tmp_path: Path) -> None:
     (tmp_path / "lines").write_text("Hi\n")
-    screen = on_screen("ask", "--map", "--out", "csv", "-m", hostile_path, "-n", "20", script='"$@" < lines')
+    screen = on_screen("ask", "--map", "--out", "csv", "-m", hostile_path, "-t", "0", "-n", "20", script='"$@" < lines')
     assert screen.ended() == 0
     assert "\u241b[2J" in screen.text and "1 answered" in screen.text
 

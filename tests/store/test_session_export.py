@@ -90,7 +90,8 @@ def test_json_holds_all_there_is_to_know_of_the_branch(sessions: Path) -> None:
         "model": "demo",
         "preset": None,
         "system_prompt": "Be brief.",
-        "sampling": {}, "max_tokens": None,
+        "sampling": {},
+        "max_tokens": None,
     }
     assert (first["id"], first["standing"], first["seed"], first["model"]) == (1, "pinned", 7, "demo")
     assert first["usage"] == {"prompt_tokens": 12, "cached_tokens": 3, "completion_tokens": 5}

@@ -69,7 +69,8 @@ def test_a_turn_is_one_line_with_all_there_is_to_know(sessions: Path) -> None:
         "model": "demo",
         "preset": None,
         "system_prompt": None,
-        "sampling": {}, "max_tokens": None,
+        "sampling": {},
+        "max_tokens": None,
     }
     assert json.loads(line) == {
         "turn": 1,
