@@ -6,7 +6,8 @@ HermesError            1    a runtime or model error
 ├── DownloadError      3    a model could not be downloaded
 ├── ContextOverflow    4    the prompt is longer than the model's window
 ├── EngineError        1    llama.cpp refused or failed
-│   └── LoadCancelled  1    the load was stopped on request
+│   ├── LoadCancelled  1    the load was stopped on request
+│   └── OutOfMemory    1    a model, or its window, does not fit into memory
 ├── SessionError       1    a saved session cannot be read
 │   └── SessionBusy    1    it can be read, but not be written on
 ├── SchemaNotSatisfied 5    the answer is not what the schema asks for
@@ -61,6 +62,10 @@ class EngineError(HermesError):
 
 class LoadCancelled(EngineError):
     """Loading the model was stopped on request."""
+
+
+class OutOfMemory(EngineError):
+    """The model or the window that was asked for does not fit into the memory of this machine or its GPUs."""
 
 
 class SessionError(HermesError):

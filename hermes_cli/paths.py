@@ -111,6 +111,11 @@ def probe_file() -> Path:
     return cache_folder() / "library-probe.json"
 
 
+def tuning_file() -> Path:
+    """What `engine.tuning` measured to be best for each model."""
+    return cache_folder() / "tuning.json"
+
+
 def _folder(variable: str, function: str) -> Path:
     override = os.environ.get(variable)
     if override:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hermes_cli import __version__
-from hermes_cli.cli import ask, chat, config, doctor, models, presets, pull, sessions, tools
+from hermes_cli.cli import ask, bench, chat, config, doctor, models, presets, pull, sessions, tools
 from hermes_cli.cli.options import with_settings
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command("ask")(with_settings(ask.ask))
 app.command("chat")(with_settings(chat.chat))
 app.command("doctor")(doctor.doctor)
+app.command("bench")(bench.bench)
 app.command("pull")(pull.pull)
 app.add_typer(models.app, name="models")
 app.add_typer(presets.app, name="presets")

@@ -1,40 +1,29 @@
 """`hermes doctor`: what this machine has, what is used, what is wrong, and the command that mends it."""
 
-import platform
-import shutil
-import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+import json
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
-from hermes_cli import __version__, paths
+from hermes_cli import paths
 from hermes_cli.cli import options
-from hermes_cli.errors import EngineError, HermesError, UsageError
-from hermes_cli.store.settings import KEYS, Settings, read_settings, written
+from hermes_cli.cli.bench import tuned_line
+from hermes_cli.cli.machine_report import Facts, report
+from hermes_cli.cli.session_list import size_text
+from hermes_cli.errors import EngineError
+from hermes_cli.store.settings import KEYS, read_settings
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer_output import StandardOutput
 from hermes_cli.terminal.sanitize import one_line
 
 Finding = tuple[str, str]
-# The names llama.cpp gives to instruction sets, and the system's own for the same; only what its kernels gain from.
-_INSTRUCTIONS = {
-    "AVX2": "avx2",
-    "AVX512": "avx512f",
-    "AVX512_VNNI": "avx512_vnni",
-    "AMX_INT8": "amx_int8",
-    "NEON": "asimd",
-    "DOTPROD": "asimddp",
-    "MATMUL_INT8": "i8mm",
-    "SVE": "sve",
-}
-_MISSED = ("AVX512", "AMX_INT8")
-_WITHOUT_AMX = 'CMAKE_ARGS="-DGGML_AMX_TILE=OFF -DGGML_AMX_INT8=OFF -DGGML_AMX_BF16=OFF"'
 
 
 def doctor(
     again: Annotated[bool, typer.Option("--again", help="Prove llama.cpp anew, as after a new driver.")] = False,
+    builds: Annotated[bool, typer.Option("--builds", help="Also the commands that install other builds.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     color: options.ColorChoice = None,
 ) -> int:
     """Tell what this machine has, what is used, what is wrong and what mends it. Exits 1 if nothing can be answered."""
@@ -44,131 +33,95 @@ def doctor(
         from hermes_cli.engine import probe
 
         probe.forget()
-    healthy = not problems
-    findings = [*_program(), *_machine(), *_settings(settings, problems)]
-    try:
-        findings += _engine()
-    except HermesError as problem:
-        healthy = False
-        findings += [("engine", f"does not run: {problem.message}"), ("mend it", problem.hint)]
-    width = max(len(name) for name, _ in findings)
+    facts = report(settings, problems)
     output = StandardOutput()
-    for name, value in findings:
-        output.write(f"{name:<{width}}  {one_line(value)}\n")
-    return 0 if healthy else EngineError.exit_code
-
-
-def _program() -> Iterator[Finding]:
-    yield "hermes", f"{__version__} in {Path(__file__).parents[1]}"
-    yield "python", f"{platform.python_version()} at {sys.executable}"
-    yield "binding", f"llama-cpp-python {_version('llama-cpp-python')}"
-    ours = Path(sys.argv[0]).resolve()
-    for command in ("hermes", "hermes-cli"):
-        found = shutil.which(command)
-        if found is None:
-            yield f"`{command}`", "not on PATH"
-        elif ours.name.startswith("hermes") and Path(found).resolve().parent != ours.parent:
-            yield f"`{command}`", f"another program wins on PATH: {found}; start this one as {ours}"
-        else:
-            yield f"`{command}`", found
-
-
-def _version(package: str) -> str:
-    import importlib.metadata
-
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
-
-
-def _machine() -> Iterator[Finding]:
-    from hermes_cli.engine import hardware
-
-    yield "system", f"{platform.system()} {platform.release()} {platform.machine()}"
-    yield "cpu", f"{hardware.cpu_name()}, {hardware.physical_cores()} cores to use"
-    yield "memory", f"{hardware.available_bytes() / 1e9:.1f} GB available"
-    yield "models", _folder(paths.models_folder())
-    yield "config", _folder(paths.config_folder())
-    yield "cache", _folder(paths.cache_folder())
-    yield "prompts read before", _kept_states()
-
-
-def _kept_states() -> str:
-    from hermes_cli.engine import kv_store
-
-    count, size = kv_store.size(paths.kv_folder())
-    return f"{paths.kv_folder()}: {count} kept, {size / 1e6:.1f} MB" if count else "none kept yet"
-
-
-def _settings(settings: Settings, problems: Sequence[UsageError]) -> Iterator[Finding]:
-    yield "settings", _file(paths.config_file())
-    for name, origin in settings.origins.items():
-        value = written(getattr(settings, name))
-        yield "", f"{name} = {value}" + (f" ({origin})" if origin == KEYS[name].variable else "")
-    for problem in problems:
-        yield "", f"wrong: {problem.message}; {problem.hint}"
-
-
-def _file(path: Path) -> str:
-    return f"{path}{'' if path.exists() else ' (not there: nothing is set)'}"
-
-
-def _folder(path: Path) -> str:
-    return f"{path}{'' if path.is_dir() else ' (not made yet)'}"
-
-
-def _engine() -> Iterator[Finding]:
-    from hermes_cli.engine import hardware, native, probe
-
-    yield "library", f"{native.library_folder()}"
-    verdict = probe.verdict()
-    built_for = _features(native.system_info())
-    yield "llama.cpp", f"{native.library_version()}: {', '.join(built_for)}"
-    yield from instructions(built_for, hardware.cpu_flags())
-    yield "probe", "the demo model answers right with this build on this CPU"
-    repacked = verdict.extra_buffers and hardware.gains_from_repacking()
-    yield "repacked weights", "used" if repacked else "off"
-    if not verdict.extra_buffers:
-        yield from repacking_advice(verdict.failures.get("extra_buffers", "unknown"), hardware.cpu_flags())
-    if verdict.gpu is None:
-        yield "gpu", "this build has no GPU support; everything runs on the CPU"
-    elif verdict.gpu:
-        yield "gpu", "used for all layers that --gpu-layers allows"
+    if as_json:
+        output.write(json.dumps(facts, indent=2) + "\n")
     else:
-        yield "gpu", f"found, but not used, because it fails: {verdict.failures.get('gpu', 'unknown')}"
+        findings = [*_program(facts["program"]), *_machine(facts["machine"]), *_folders(facts["folders"])]
+        findings += [*_settings(facts), *_engine(facts["engine"])]
+        findings += facts["builds"].items() if builds else ()
+        width = max(len(name) for name, _ in findings)
+        for name, value in findings:
+            output.write(f"{name:<{width}}  {one_line(value)}\n")
+    return 0 if facts["healthy"] else EngineError.exit_code
 
 
-def instructions(built_for: Sequence[str], cpu_flags: str) -> Iterator[Finding]:
-    """What the processor offers of the instruction sets that matter, and what of it the build leaves unused."""
-    offered = [name for name, flag in _INSTRUCTIONS.items() if flag in cpu_flags.split()]
-    if offered:
-        yield "this cpu has", ", ".join(offered)
-    unused = [name for name in _MISSED if name in offered and name not in built_for]
-    if unused:
-        yield "", f"the build does not use {', '.join(unused)}; one made on this machine does: {_rebuild()}"
+def _program(facts: Facts) -> Iterator[Finding]:
+    yield "hermes", f"{facts['version']} in {facts['folder']}"
+    yield "python", f"{facts['python']} at {facts['executable']}"
+    yield "binding", f"llama-cpp-python {facts['binding'] or 'not installed'}"
+    for name, command in facts["commands"].items():
+        if command["path"] is None:
+            yield f"`{name}`", "not on PATH"
+        elif command["ours"]:
+            yield f"`{name}`", command["path"]
+        else:
+            yield (
+                f"`{name}`",
+                f"another program wins on PATH: {command['path']}; start this one as {facts['started_as']}",
+            )
 
 
-def repacking_advice(failure: str, cpu_flags: str) -> Iterator[Finding]:
-    """Why repacked weights are off, and what mends it: a crash on AMX is a known fault of builds by GCC."""
-    yield "", f"the build fails with them: {failure}"
-    if "amx_int8" not in cpu_flags.split() or not failure.startswith("killed by"):
-        yield "", f"it runs without; to try another build: {_rebuild()}"
+def _machine(facts: Facts) -> Iterator[Finding]:
+    yield "system", facts["system"]
+    yield "cpu", f"{facts['cpu']}, {facts['cores']} cores to use"
+    if facts["instructions"]:
+        yield "", f"it has {', '.join(facts['instructions'])}"
+    yield "memory", f"{size_text(facts['available_bytes'])} available of {size_text(facts['memory_bytes'])}"
+
+
+def _folders(facts: dict[str, Facts]) -> Iterator[Finding]:
+    for name, folder in facts.items():
+        if folder["files"] is None:
+            yield name, f"{folder['path']} (not made yet)"
+        else:
+            files = f"{folder['files']:,} file{'s' * (folder['files'] != 1)}"
+            yield name, f"{folder['path']}: {files}, {size_text(folder['bytes'])}"
+
+
+def _settings(facts: Facts) -> Iterator[Finding]:
+    file = paths.config_file()
+    yield "settings", f"{file}{'' if file.exists() else ' (not there: nothing is set)'}"
+    for setting in facts["settings"]:
+        from_variable = setting["origin"] == KEYS[setting["name"]].variable
+        origin = f" ({setting['origin']})" if from_variable else ""
+        yield "", f"{setting['name']} = {setting['value']}{origin}"
+    for problem in facts["problems"]:
+        yield "", f"wrong: {problem['message']}; {problem['hint']}"
+
+
+def _engine(facts: Facts) -> Iterator[Finding]:
+    from hermes_cli.engine import build_advice, hardware
+    from hermes_cli.engine.tuning import Tuned
+
+    yield "library", facts["library"]
+    if facts["problem"] is not None:
+        yield "engine", f"does not run: {facts['problem']}"
+        yield "mend it", facts["hint"]
         return
-    yield "", "it runs without. GCC compiles the AMX kernels wrong, clang does not; they read prompts faster:"
-    yield "", _rebuild("CC=clang CXX=clang++")
-    yield "", "without clang, a build that leaves them out:"
-    yield "", _rebuild(_WITHOUT_AMX)
+    yield "llama.cpp", f"{facts['version']}: {', '.join(facts['features'])}"
+    if facts["unused_instructions"]:
+        unused = ", ".join(facts["unused_instructions"])
+        yield "", f"the build does not use {unused}; one made on this machine does: {build_advice.rebuild()}"
+    yield "probe", "the demo model answers right with this build on this CPU"
+    yield "repacked weights", "used" if facts["repacked_weights"] else "off"
+    if facts["repacking_fault"]:
+        advice = build_advice.repacking_advice(facts["repacking_fault"], hardware.cpu_flags())
+        yield from (("", line) for line in advice)
+    yield from _gpu(facts)
+    for tuned in facts["tuned"]:
+        yield "tuned", f"{tuned_line(Tuned(**tuned))} ({tuned['measured']})"
 
 
-def _rebuild(environment: str = "") -> str:
-    """The command that compiles llama.cpp anew for this Python."""
-    from hermes_cli.engine import native
-
-    return f"{environment} {native.REBUILD}".lstrip()
-
-
-def _features(info: str) -> list[str]:
-    """The features that are on, out of llama.cpp's list of `NAME = 0 or 1`."""
-    entries = (entry.strip() for entry in info.replace(":", "|").split("|"))
-    return [entry.removesuffix(" = 1") for entry in entries if entry.endswith("= 1")]
+def _gpu(facts: Facts) -> Iterator[Finding]:
+    if not facts["offload"]:
+        yield "gpu", "this build has no GPU support; everything runs on the CPU"
+        if facts["unused_gpu"]:
+            yield "", f"{facts['unused_gpu']['why']}; build it so: {facts['unused_gpu']['command']}"
+        return
+    works = "used for all layers that fit, or that --gpu-layers allows"
+    yield "gpu", works if facts["gpu_works"] else f"found, but not used, because it fails: {facts['gpu_fault']}"
+    for device in facts["devices"]:
+        memory = f"{size_text(device['free_bytes'])} free of {size_text(device['total_bytes'])}"
+        yield "", f"{device['name']}: {device['description']}, {memory}{', shared' if device['shared'] else ''}"

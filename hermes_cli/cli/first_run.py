@@ -24,16 +24,16 @@ def offer_model() -> None:
         return
     from hermes_cli.models.find import best_hermes
     from hermes_cli.models.hub import is_offline
-    from hermes_cli.models.recommend import needed_bytes, recommended
+    from hermes_cli.models.recommend import recommended, usable_gpus
     from hermes_cli.models.reference import CatalogReference
 
     if best_hermes() or is_offline():
         return
-    choice = recommended()
-    size, memory = choice.model.size_bytes(choice.quant), needed_bytes(choice.model, choice.quant)
+    choice = recommended(usable_gpus())
+    size, memory = choice.model.size_bytes(choice.quant), choice.memory_bytes
     question = (
         f"No Hermes 3 here yet. Download {choice.model.title} {choice.quant} now "
-        f"({size_text(size)}, about {size_text(memory)} of memory)?"
+        f"({size_text(size)}, about {size_text(memory)} of memory, {choice.expected_speed()})?"
     )
     if not _agreed(question):
         _remember_declined()

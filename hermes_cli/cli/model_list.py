@@ -129,7 +129,7 @@ def inspected_facts(inspected: "Inspected") -> dict[str, Any]:
         "name": inspected.name,
         "place": inspected.place,
         "size_bytes": inspected.size_bytes,
-        "parts": inspected.part_count,
+        "parts": inspected.header.part_count,
         "model": header.text("general.name"),
         "architecture": header.architecture,
         "parameters": header.parameters,
@@ -146,14 +146,37 @@ def inspected_facts(inspected: "Inspected") -> dict[str, Any]:
         "vocabulary": header.count("tokenizer.ggml.tokens"),
         "chat_templates": header.templates,
         "memory": [{**asdict(plan), "total_bytes": plan.total_bytes} for plan in inspected.plans],
+        "here": _plan_here(inspected),
+    }
+
+
+def _plan_here(inspected: "Inspected") -> dict[str, Any] | None:
+    """How the model would be loaded on this machine now."""
+    from hermes_cli.engine.loading import placement
+    from hermes_cli.models.memory_plan import layer_count
+
+    if inspected.here is None:
+        return None
+    first = inspected.here.attempts[0]
+    return {
+        "placement": placement(first, layer_count(inspected.header)),
+        "gpu_layers": first.gpu_layers,
+        "context_length": first.context_length,
+        "kv_type": first.kv_type,
+        "memory_bytes": first.memory_bytes,
+        "notes": list(inspected.here.notes),
     }
 
 
 def inspection(inspected: "Inspected") -> str:
     """The same for people."""
     known = inspected_facts(inspected)
-    plans = known.pop("memory")
+    plans, here = known.pop("memory"), known.pop("here")
     text = lines(known)
+    if here:
+        text += f"\nhere it would run so: {here['placement']} · ctx {here['context_length']:,} · "
+        text += f"cache {here['kv_type']} · {size_text(here['memory_bytes'])}\n"
+        text += "".join(f"{one_line(note)}\n" for note in here["notes"])
     window = inspected.plans[0].context_length
     text += f"\nmemory with a window of {window:,} tokens, on the CPU (estimated)\n"
     heads = ("KV cache", "weights", "cache", "computing", "program", "together")

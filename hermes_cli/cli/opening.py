@@ -17,6 +17,7 @@ from hermes_cli.engine.native_model import Model
 from hermes_cli.engine.prompt import Prompt, PromptWriter
 from hermes_cli.errors import ModelNotFound, UsageError
 from hermes_cli.models.find import DEMO_NAME, ModelSpec, find_model
+from hermes_cli.models.load_plan import plan_load
 from hermes_cli.session import Session, as_read
 from hermes_cli.store.saved_session import SavedSession, read_session
 from hermes_cli.store.session_files import find_session, latest_session
@@ -37,12 +38,7 @@ def open_session(settings: ChatSettings, cancel: CancelToken) -> Session:
     def load() -> Backend:
         status = StatusLine()
         try:
-            backend = open_backend(
-                spec.path,
-                settings.load,
-                cancel=cancel,
-                on_progress=lambda fraction: status.show(f"loading {spec.name} {fraction:.0%}"),
-            )
+            backend = _opened(spec, settings, cancel, lambda part: status.show(f"loading {spec.name} {part:.0%}"))
         finally:
             status.erase()
         tell_loaded(backend.info, verbose=settings.verbose)
@@ -60,7 +56,7 @@ def open_chat(settings: ChatSettings, *, interactive: bool) -> Chat:
 
     def in_background(spec: ModelSpec) -> Callable[[], BackgroundBackend]:
         def load(cancel: CancelToken, progress: Callable[[float], None]) -> Backend:
-            return open_backend(spec.path, settings.load, cancel=cancel, on_progress=progress)
+            return _opened(spec, settings, cancel, progress)
 
         return lambda: BackgroundBackend(spec.name, load)
 
@@ -77,6 +73,16 @@ def open_chat(settings: ChatSettings, *, interactive: bool) -> Chat:
         attached=attached,
         verbose=settings.verbose,
         tool_policy=settings.tools.policy,
+    )
+
+
+def _opened(
+    spec: ModelSpec, settings: ChatSettings, cancel: CancelToken, on_progress: Callable[[float], None]
+) -> Backend:
+    """The model, loaded as this machine allows. Raises LoadCancelled and other HermesErrors."""
+    plan = plan_load(spec.path, settings.load, lambda: not cancel.cancelled)
+    return open_backend(
+        spec.path, *plan.attempts, cancel=cancel, on_progress=on_progress, notes=plan.notes, advice=plan.advice
     )
 
 

@@ -88,14 +88,14 @@ def _warn_of_size(wanted: "Reference") -> None:
 def _recommended() -> "Reference":
     """What suits this machine, told with its size and needs."""
     from hermes_cli.models.catalog import QUANTS
-    from hermes_cli.models.recommend import needed_bytes, recommended
+    from hermes_cli.models.recommend import recommended, usable_gpus
     from hermes_cli.models.reference import CatalogReference
 
-    choice = recommended()
+    choice = recommended(usable_gpus())
     model, quant = choice.model, choice.quant
     console.notice(
         f"for this machine: {model.title} {quant}, {size_text(model.size_bytes(quant))} to download, about "
-        f"{size_text(needed_bytes(model, quant))} of memory to run ({choice.why})"
+        f"{size_text(choice.memory_bytes)} of memory to run, {choice.expected_speed()} ({choice.why})"
     )
     finer = next((other for other in QUANTS[QUANTS.index(quant) + 1 :]), None)
     if finer:

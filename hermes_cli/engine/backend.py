@@ -11,13 +11,20 @@ from hermes_cli.chat.request import CancelToken, GenerationRequest
 
 @dataclass(frozen=True, slots=True)
 class BackendInfo:
-    """What opening found: names for people, the window in tokens, how long it took, what the user should know."""
+    """What opening found: names for people, what computes (`GPU 33/33` are layers), the window, what it all takes.
+
+    `memory_bytes` is an estimate, None where nobody made one. `notes` are what the user should know, `advice` how the
+    model would be faster.
+    """
 
     model_name: str
     description: str
+    placement: str
     context_length: int
+    memory_bytes: int | None
     load_s: float
     notes: tuple[str, ...] = ()
+    advice: str | None = None
 
 
 class Backend(Protocol):

@@ -1,124 +1,163 @@
-"""From a GGUF file to a model and a context that fit this machine, with the settings that are proved to work here."""
+"""From a GGUF file to a model and a context: the settings that are wished for, or the next ones that memory allows."""
 
 import hashlib
 import json
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hermes_cli import paths
-from hermes_cli.engine import context_length, hardware, kv_store, native, probe
+from hermes_cli.engine import hardware, kv_store, native, probe
 from hermes_cli.engine.kv_cache import KvCache
 from hermes_cli.engine.kv_store import KvStore
 from hermes_cli.engine.native_context import Context
 from hermes_cli.engine.native_model import KvType, Model
-from hermes_cli.errors import EngineError
+from hermes_cli.errors import EngineError, OutOfMemory
 
-_GPU_BATCH_TOKENS = 512
+CPU_BATCH_TOKENS = 256  # 512 reads a prompt a little faster, but takes twice the scratch memory and time per step
+GPU_BATCH_TOKENS = 512
+_WINDOW_TOKENS = 4096
 _ONE_THREAD_BYTES = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """How to open a model; None leaves the choice to what this machine can do.
+    """How to open a model. None leaves the choice to a plan; where there is none, to what works on any machine.
 
-    `kv_store_bytes` limits what is kept on disk of prompts that took long to read; 0 keeps and uses nothing.
+    `gpu_layers` counts the output as one, -1 is all of them. `kv_store_bytes` limits what is kept on disk of prompts
+    that took long to read; 0 keeps and uses nothing. `memory_bytes` is what a plan reckons that all of it takes.
     """
 
     context_length: int | None = None
     gpu_layers: int | None = None
-    kv_type: KvType = "f16"
+    kv_type: KvType | None = None
     threads: int | None = None
     template: str = "auto"
     kv_store_bytes: int = kv_store.DEFAULT_BYTES
+    batch_tokens: int | None = None
+    flash_attention: bool | None = None
+    extra_buffers: bool = False
+    memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model ready to answer, and what the user should know about how."""
+    """A model ready to answer, how it was opened, and what the user should know about that."""
 
     model: Model
     cache: KvCache
+    options: LoadOptions
     notes: tuple[str, ...]
 
 
-def load(path: Path, options: LoadOptions, progress: Callable[[float], bool]) -> Loaded:
-    """Load `path`; `progress` gets 0 to 1 and stops it by returning False. Raises HermesError of several kinds."""
-    proved = _proved(progress)
-    notes: list[str] = []
-    if options.gpu_layers and not proved.gpu:
-        notes.append(f"the GPU is not used: {proved.failures.get('gpu', 'this build of llama.cpp finds none')}")
-    gpu_layers = 0 if not proved.gpu else -1 if options.gpu_layers is None else options.gpu_layers
-    free_bytes = None if gpu_layers else hardware.available_bytes()
-    if free_bytes is not None and path.stat().st_size > free_bytes:
-        notes.append(f"{path.name} is larger than the free memory; it will be slow")
-    extra_buffers = proved.extra_buffers and hardware.gains_from_repacking()
-    store = _store(path, options, (gpu_layers, extra_buffers))
-    model = Model(path, gpu_layers=gpu_layers, extra_buffers=extra_buffers, on_progress=progress)
+def load(path: Path, attempts: Sequence[LoadOptions], progress: Callable[[float], bool]) -> Loaded:
+    """Open `path` with the first of `attempts` that memory allows; the later ones are for where it turns out short.
+
+    `progress` gets 0 to 1 and stops it by returning False. Raises HermesError of several kinds.
+    """
+    refused: OutOfMemory | None = None
+    for number, options in enumerate(attempts, 1):
+        try:
+            model, cache, options = _opened(path, options, progress)
+        except OutOfMemory as problem:
+            if number == len(attempts):
+                raise
+            refused = refused or problem
+            continue
+        notes = (f"memory is short ({refused.message}): going on with {_in_words(options)}",) if refused else ()
+        return Loaded(model, cache, options, notes)
+    raise ValueError("there is nothing to attempt")
+
+
+def _opened(path: Path, options: LoadOptions, progress: Callable[[float], bool]) -> tuple[Model, KvCache, LoadOptions]:
+    # Before loading: a file put in its place later has another identity.
+    weights = _identity(path) if options.kv_store_bytes > 0 else None
+    model = make_model(path, options, progress)
     try:
         if not model.can_chat:
             raise EngineError(f"{path} is not a chat model: it cannot write text", "name a chat model with --model")
-        context = _context(model, options, free_bytes, reads_again=store is not None and model.can_go_back)
+        options = decided(options, model.size_bytes, model.trained_context_length)
+        context = make_context(model, options, reads_again=weights is not None and model.can_go_back)
     except BaseException:
         model.close()
         raise
-    if options.context_length is None and context.context_length < context_length.default_for(model):
-        notes.append(f"a window of {context.context_length:,} tokens is all that memory allows")
-    return Loaded(model, KvCache(context, can_go_back=model.can_go_back, store=store), tuple(notes))
+    store = _store(weights, options) if weights else None
+    return model, KvCache(context, can_go_back=model.can_go_back, store=store), options
 
 
-def _store(path: Path, options: LoadOptions, settings: tuple[int, bool]) -> KvStore | None:
-    """Where this model's states are kept, under a fingerprint of all that their bits depend on."""
-    if options.kv_store_bytes <= 0:
-        return None
+def make_model(path: Path, options: LoadOptions, progress: Callable[[float], bool]) -> Model:
+    """The model as the options say."""
+    layers = options.gpu_layers or 0
+    return Model(path, gpu_layers=layers, extra_buffers=options.extra_buffers, on_progress=progress)
+
+
+def make_context(model: Model, options: LoadOptions, *, reads_again: bool = False) -> Context:
+    """A context for `model` by options that were `decided`."""
+    assert options.context_length and options.batch_tokens and options.threads and options.kv_type
+    return Context(
+        model,
+        context_length=options.context_length,
+        batch_size=options.batch_tokens,
+        threads=options.threads,
+        kv_type=options.kv_type,
+        flash_attention=options.flash_attention,
+        reads_again=reads_again,
+    )
+
+
+def decided(options: LoadOptions, weights_bytes: int, trained_length: int) -> LoadOptions:
+    """The options with what they leave open chosen for a model of that size, trained for so long a window."""
+    on_gpu, kv_type = bool(options.gpu_layers), options.kv_type or "f16"
+    # Off on a CPU, where it slowed decoding at every depth measured; a quantised cache cannot do without.
+    flash = options.flash_attention if options.flash_attention is not None or on_gpu else False
+    return replace(
+        options,
+        context_length=options.context_length or min(trained_length, _WINDOW_TOKENS),
+        gpu_layers=options.gpu_layers or 0,
+        kv_type=kv_type,
+        threads=options.threads or default_threads(weights_bytes),
+        batch_tokens=options.batch_tokens or (GPU_BATCH_TOKENS if on_gpu else CPU_BATCH_TOKENS),
+        flash_attention=flash if kv_type == "f16" else None,
+    )
+
+
+def default_threads(weights_bytes: int) -> int:
+    """One for a tiny model: it gains little from more, and where another program takes a core they wait for seconds."""
+    return 1 if weights_bytes < _ONE_THREAD_BYTES else hardware.physical_cores()
+
+
+def placement(options: LoadOptions, layer_count: int) -> str:
+    """What computes, in words: `GPU 33/33` for layers of all, or the CPU's threads."""
+    layers = options.gpu_layers or 0
+    if layers:
+        return f"GPU {layer_count if layers < 0 else min(layers, layer_count)}/{layer_count}"
+    return f"CPU, {options.threads} thread{'s' * (options.threads != 1)}"
+
+
+def _in_words(options: LoadOptions) -> str:
+    layers = options.gpu_layers
+    where = "the CPU alone" if not layers else f"{layers if layers > 0 else 'all'} layers on the GPU"
+    return f"a window of {options.context_length:,} tokens, a cache of {options.kv_type} and {where}"
+
+
+def _identity(path: Path) -> list[object] | None:
     try:
-        weights = kv_store.identity(path)  # before loading: a file put in its place later has another identity
+        return kv_store.identity(path)
     except OSError:
         return None
+
+
+def _store(weights: list[object], options: LoadOptions) -> KvStore:
+    """Where this model's states are kept, under a fingerprint of all that their bits depend on."""
 
     def fingerprint() -> bytes:
         try:
             library = probe.fingerprint()
         except OSError:
             return os.urandom(32)  # its files have gone: no entry is for it
-        facts = [library, native.library_version(), weights, options.kv_type, settings]
+        settings = (options.kv_type, options.gpu_layers, options.extra_buffers, options.flash_attention)
+        facts = [library, native.library_version(), weights, settings]
         return hashlib.sha256(json.dumps(facts).encode()).digest()
 
     return KvStore(paths.kv_folder(), options.kv_store_bytes, fingerprint)
-
-
-def _proved(progress: Callable[[float], bool]) -> probe.Verdict:
-    """The verdict on this library; a new one where a GPU has come or gone since."""
-    proved = probe.verdict(keep_on=lambda: progress(0.0))
-    if native.supports_gpu() != (proved.gpu is not None):
-        probe.forget()
-        proved = probe.verdict(keep_on=lambda: progress(0.0))
-    return proved
-
-
-def _context(model: Model, options: LoadOptions, free_bytes: int | None, *, reads_again: bool) -> Context:
-    """The largest context of those that were not asked for by number, if memory turns out short; else the one asked."""
-    length = context_length.choose(model, options.context_length, options.kv_type, free_bytes)
-    on_gpu = free_bytes is None
-    while True:
-        try:
-            return Context(
-                model,
-                context_length=length,
-                batch_size=_GPU_BATCH_TOKENS if on_gpu else context_length.CPU_BATCH_TOKENS,
-                threads=options.threads or _threads(model),
-                kv_type=options.kv_type,
-                # Measured: on a CPU it slows decoding at every depth; a quantised cache cannot do without.
-                flash_attention=None if on_gpu or options.kv_type != "f16" else False,
-                reads_again=reads_again,
-            )
-        except EngineError:
-            if options.context_length is not None or length <= context_length.MINIMUM_TOKENS:
-                raise
-            length //= 2
-
-
-def _threads(model: Model) -> int:
-    """One for a tiny model: it gains little from more, and where another program takes a core they wait for seconds."""
-    return 1 if model.size_bytes < _ONE_THREAD_BYTES else hardware.physical_cores()

@@ -7,8 +7,9 @@ and at the end the thread looks after the cache, until the next request comes.
 import itertools
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
@@ -21,7 +22,7 @@ from hermes_cli.engine.backend import BackendInfo
 from hermes_cli.engine.constraint_vocabulary import Vocabulary
 from hermes_cli.engine.engine_thread import EngineThread, wait
 from hermes_cli.engine.generation import Generation, Job, QueuedEvent
-from hermes_cli.engine.loading import LoadOptions, load
+from hermes_cli.engine.loading import LoadOptions, load, placement
 from hermes_cli.engine.prompt import PromptWriter
 from hermes_cli.errors import ContextOverflow, EngineError, HermesError, UsageError
 from hermes_cli.formats.segment import joined
@@ -35,20 +36,31 @@ _CLOSING_S = 5.0
 
 def open_backend(
     path: Path,
-    options: LoadOptions | None = None,
-    *,
+    *attempts: LoadOptions,
     cancel: CancelToken | None = None,
     on_progress: Callable[[float], None] | None = None,
+    notes: tuple[str, ...] = (),
+    advice: str | None = None,
 ) -> "LocalBackend":
-    """Load the GGUF at `path`. `on_progress` gets 0 to 1 on the engine thread. Raises EngineError, LoadCancelled."""
-    return LocalBackend(path, options or LoadOptions(), cancel or CancelToken(), on_progress)
+    """Load the GGUF at `path` with the first of `attempts` that memory allows.
+
+    `on_progress` gets 0 to 1 on the engine thread; `notes` and `advice` go into the info. Raises EngineError,
+    LoadCancelled.
+    """
+    backend = LocalBackend(path, attempts or (LoadOptions(),), cancel or CancelToken(), on_progress)
+    backend.info = replace(backend.info, notes=(*notes, *backend.info.notes), advice=advice)
+    return backend
 
 
 class LocalBackend:
     """One model and one KV cache in this process."""
 
     def __init__(
-        self, path: Path, options: LoadOptions, cancel: CancelToken, on_progress: Callable[[float], None] | None
+        self,
+        path: Path,
+        attempts: Sequence[LoadOptions],
+        cancel: CancelToken,
+        on_progress: Callable[[float], None] | None,
     ) -> None:
         started = time.perf_counter()
         self._thread = EngineThread()
@@ -63,23 +75,25 @@ class LocalBackend:
             return not cancel.cancelled
 
         try:
-            loaded = self._thread.run(lambda: load(path, options, progress))
+            loaded = self._thread.run(lambda: load(path, attempts, progress))
         except BaseException:
             self._thread.close()
             raise
         self._closed = False
-        self._model, self._cache = loaded.model, loaded.cache
+        self._model, self._cache, self.options = loaded.model, loaded.cache, loaded.options
         self._vocabulary = Vocabulary(loaded.model)
         self._context, self._ledger = loaded.cache.context, loaded.cache.ledger
         try:
-            self._prompts = PromptWriter(self._model, options.template)
+            self._prompts = PromptWriter(self._model, loaded.options.template)
         except HermesError:
             self.close()
             raise
         self.info = BackendInfo(
             model_name=self._model.metadata("general.name") or path.stem,
             description=self._model.description,
+            placement=placement(loaded.options, self._model.layer_count + 1),
             context_length=self._context.context_length,
+            memory_bytes=loaded.options.memory_bytes,
             load_s=time.perf_counter() - started,
             notes=loaded.notes,
         )

@@ -34,9 +34,7 @@ _FUNCTIONS = {
     1: (
         "llama_free llama_get_memory llama_model_free llama_model_get_vocab llama_model_has_decoder "
         "llama_model_has_encoder llama_model_is_diffusion llama_model_is_hybrid llama_model_is_recurrent "
-        "llama_model_n_ctx_train llama_model_n_embd "
-        "llama_model_n_head llama_model_n_head_kv llama_model_n_layer llama_model_n_swa llama_model_size llama_n_batch "
-        "llama_n_ctx "
+        "llama_model_n_ctx_train llama_model_n_layer llama_model_n_swa llama_model_size llama_n_batch llama_n_ctx "
         "llama_sampler_chain_init llama_sampler_free llama_sampler_init_dist llama_sampler_init_temp "
         "llama_sampler_init_top_k llama_vocab_bos llama_vocab_eos llama_vocab_get_add_bos llama_vocab_n_tokens "
         "llama_vocab_type "
@@ -191,6 +189,11 @@ def failure_reason() -> str:
     """The first native error since the log was cleared; the later ones only say that the earlier failed."""
     errors = [text.strip() for level, text in _log if level == _LOG_ERROR and text.strip()]
     return errors[0].split(": ", 1)[-1] if errors else "no reason given"
+
+
+def is_out_of_memory(reason: str) -> bool:
+    """Whether a native error says that an allocation failed."""
+    return bool(re.search(r"out of memory|insufficient memory|(unable|failed) to allocate", reason))
 
 
 def library_version() -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from hermes_cli.engine import native
 from hermes_cli.engine.native_model import KvType, Model
-from hermes_cli.errors import EngineError
+from hermes_cli.errors import EngineError, OutOfMemory
 
 _KV_TYPES: dict[KvType, int] = {"f16": 1, "q8_0": 8}
 _FLASH_ATTENTION = {None: -1, False: 0, True: 1}
@@ -84,9 +84,10 @@ class Context:
         native.clear_log()
         self._ctx = library.llama_init_from_model(model.handle, params)
         if not self._ctx:
-            raise EngineError(
-                f"cannot make a context of {context_length} tokens: {native.failure_reason()}",
-                "ask for a smaller one with --ctx",
+            reason = native.failure_reason()
+            kind = OutOfMemory if native.is_out_of_memory(reason) else EngineError
+            raise kind(
+                f"cannot make a context of {context_length:,} tokens: {reason}", "ask for a smaller one with --ctx"
             )
         self._memory = library.llama_get_memory(self._ctx)
         # llama.cpp rounds up to a multiple of 256.

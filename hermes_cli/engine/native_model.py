@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hermes_cli.engine import native
-from hermes_cli.errors import EngineError, LoadCancelled
+from hermes_cli.errors import EngineError, LoadCancelled, OutOfMemory
 
 KvType = Literal["f16", "q8_0"]
 _VOCAB_NONE = 0
@@ -51,9 +51,10 @@ class Model:
         if not self.handle:
             if stopped:
                 raise LoadCancelled("loading the model was stopped", "run the command again")
-            raise EngineError(
-                f"cannot load {path}: {native.failure_reason()}", "check the file, or name another with --model"
-            )
+            reason = native.failure_reason()
+            if native.is_out_of_memory(reason):
+                raise OutOfMemory(f"cannot load {path}: {reason}", "close other programs, or name a smaller model")
+            raise EngineError(f"cannot load {path}: {reason}", "check the file, or name another with --model")
         self._vocab = library.llama_model_get_vocab(self.handle)
         self._pieces: dict[int, bytes] = {}
         self.vocab_size = int(library.llama_vocab_n_tokens(self._vocab))
@@ -105,10 +106,6 @@ class Model:
         return int(self._c.llama_model_n_layer(self.handle))
 
     @property
-    def head_count(self) -> int:
-        return int(self._c.llama_model_n_head(self.handle))
-
-    @property
     def can_chat(self) -> bool:
         """Whether it writes text: not an encoder, not a diffusion or embedding model."""
         library, model = self._c, self.handle
@@ -124,16 +121,6 @@ class Model:
     def can_go_back(self) -> bool:
         """Whether its memory can forget the last tokens alone; that of recurrent models cannot."""
         return not (self._c.llama_model_is_recurrent(self.handle) or self._c.llama_model_is_hybrid(self.handle))
-
-    def kv_bytes_per_token(self, kv_type: KvType) -> int:
-        """What one token takes in the KV cache, all layers together."""
-        architecture = self.metadata("general.architecture")
-        kv_heads = self._c.llama_model_n_head_kv(self.handle)
-        head_size = self._c.llama_model_n_embd(self.handle) // max(self.head_count, 1)
-        key = int(self.metadata(f"{architecture}.attention.key_length") or head_size)
-        value = int(self.metadata(f"{architecture}.attention.value_length") or head_size)
-        numbers: int = self.layer_count * kv_heads * (key + value)
-        return numbers * 2 if kv_type == "f16" else numbers * 34 // 32
 
     @property
     def bos(self) -> int | None:

@@ -6,10 +6,11 @@ from types import TracebackType
 
 from hermes_cli.errors import DownloadError, ModelNotFound
 from hermes_cli.models import web
-from hermes_cli.models.gguf_header import Header, read_header
+from hermes_cli.models.gguf_header import Header, read_header, whole
 from hermes_cli.models.gguf_values import BadHeader
 from hermes_cli.models.hub import RemoteFile
 from hermes_cli.models.patience import Patience, Watcher
+from hermes_cli.models.reference import all_parts
 
 
 class _LocalSource:
@@ -79,6 +80,13 @@ def header_of(path: Path) -> Header:
         raise ModelNotFound(f"cannot read {path}: {problem.strerror}", f"look at it: ls -l '{path}'") from problem
     except BadHeader as problem:
         raise ModelNotFound(f"{path} {problem}", "download it again, or name another file") from problem
+
+
+def model_header(path: Path) -> Header:
+    """The header of a model here, with its other parts if `path` is the first of several. Raises ModelNotFound."""
+    names = all_parts(path.name)
+    parts = [path.with_name(name) for name in names] if names[0] == path.name else [path]
+    return whole([header_of(part) for part in parts])
 
 
 def remote_header(

@@ -1,8 +1,8 @@
 """The header of a GGUF file, in plain Python: what the model is, without loading it."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hermes_cli.models.gguf_types import FILE_TYPES, TENSOR_TYPES
@@ -21,6 +21,7 @@ class Header:
     weights_bytes: int
     file_bytes: int  # header, padding and weights: the size the file must have
     types: Mapping[str, int] = field(default_factory=dict)  # how many tensors are of which type
+    group_bytes: Mapping[str, int] = field(default_factory=dict)  # weights by `blk.N`, `output`, `token_embd` and so on
 
     def number(self, key: str) -> int | None:
         """A whole number; of several, one per layer, the largest."""
@@ -95,9 +96,27 @@ def read_header(source: Source) -> Header:
     return _with_tensors(reader, values, tensor_count, alignment)
 
 
+def whole(headers: Sequence[Header]) -> Header:
+    """The header of a model in parts: the first has the values, all together have the tensors."""
+    groups: Counter[str] = Counter()
+    types: Counter[str] = Counter()
+    for header in headers:
+        groups.update(header.group_bytes)
+        types.update(header.types)
+    return replace(
+        headers[0],
+        tensor_count=sum(header.tensor_count for header in headers),
+        parameters=sum(header.parameters for header in headers),
+        weights_bytes=sum(header.weights_bytes for header in headers),
+        types=types,
+        group_bytes=groups,
+    )
+
+
 def _with_tensors(reader: HeaderReader, values: dict[str, Any], tensor_count: int, alignment: int) -> Header:
     types: Counter[str] = Counter()
-    parameters = weights = end = 0
+    groups: Counter[str] = Counter()
+    parameters = end = 0
     for _ in range(tensor_count):
         name = reader.key()
         elements, kind, offset = _elements(reader, name), reader.number("I"), reader.number("Q")
@@ -106,11 +125,18 @@ def _with_tensors(reader: HeaderReader, values: dict[str, Any], tensor_count: in
         type_name, block, block_bytes = TENSOR_TYPES[kind]
         size = -(-elements // block) * block_bytes
         types[type_name] += 1
+        groups[_group(name)] += size
         parameters += elements
-        weights += size
         end = max(end, offset + size)
     start = -(-reader.position // alignment) * alignment
-    return Header(values, tensor_count, parameters, weights, start + end if tensor_count else reader.position, types)
+    file_bytes = start + end if tensor_count else reader.position
+    return Header(values, tensor_count, parameters, groups.total(), file_bytes, types, groups)
+
+
+def _group(tensor: str) -> str:
+    """`blk.7` for all that belongs to that layer, else the name up to its ending."""
+    parts = tensor.split(".")
+    return ".".join(parts[:2]) if parts[0] == "blk" else parts[0]
 
 
 def _elements(reader: HeaderReader, name: str) -> int:

@@ -7,10 +7,11 @@ scores of a batch into 16-bit numbers, in a buffer of its own.
 
 from dataclasses import dataclass
 
-from hermes_cli.engine.context_length import CPU_BATCH_TOKENS
+from hermes_cli.engine.loading import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS
 from hermes_cli.engine.native_model import KvType
 from hermes_cli.models.gguf_header import Header
 
+ALL_LAYERS = -1
 _FLOAT_BYTES, _HALF_BYTES = 4, 2
 _TABLE_ENTRY_BYTES = 133  # a token or a merge in llama.cpp's vocabulary tables, measured with Llama 3's
 _PROGRAM_BYTES = 42_000_000  # Python, this program and the libraries
@@ -18,21 +19,29 @@ _PROGRAM_BYTES = 42_000_000  # Python, this program and the libraries
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
-    """The parts of a model's memory in bytes, for one window and type of cache."""
+    """The parts of a model's memory in bytes, for one window, type of cache and number of layers on GPUs."""
 
     context_length: int
     kv_type: KvType
     flash_attention: bool
+    gpu_layers: int  # the output counts as one
     weights_bytes: int
     kv_bytes: int
-    compute_bytes: int  # what llama.cpp logs as its compute buffer
+    compute_bytes: int  # what llama.cpp logs as its compute buffers
     work_bytes: int  # what its CPU threads share beside that, which it does not log
     other_bytes: int  # vocabulary tables and the program itself
+    gpu_bytes: int  # what of all this lies in the memory of GPUs
+    mapped_bytes: int  # weights that are only mapped from the file, which can be more than memory holds
 
     @property
     def total_bytes(self) -> int:
         """All of it."""
         return self.weights_bytes + self.kv_bytes + self.compute_bytes + self.work_bytes + self.other_bytes
+
+    @property
+    def host_bytes(self) -> int:
+        """What lies in the machine's own memory."""
+        return self.total_bytes - self.gpu_bytes
 
 
 def plan(
@@ -41,26 +50,46 @@ def plan(
     kv_type: KvType = "f16",
     *,
     flash_attention: bool | None = None,
-    batch_tokens: int = CPU_BATCH_TOKENS,
-    weights_bytes: int | None = None,
+    batch_tokens: int | None = None,
+    gpu_layers: int = 0,
+    gpu_count: int = 1,
 ) -> MemoryPlan:
-    """The memory for a window of `context_length` tokens.
+    """The memory for a window of `context_length` tokens, with so many of the last layers on `gpu_count` GPUs.
 
-    `flash_attention` None is what the engine does on a CPU: only for a quantised cache. `weights_bytes` replaces the
-    header's own where a model has several files.
+    None is what the engine chooses: flash attention on GPUs and for a quantised cache, and the batch that suits.
     """
-    flash = kv_type != "f16" if flash_attention is None else flash_attention
+    layers = layer_count(header)
+    offloaded = layers if gpu_layers == ALL_LAYERS else min(gpu_layers, layers)
+    flash = (kv_type != "f16" or offloaded > 0) if flash_attention is None else flash_attention
     cells = -(-context_length // 256) * 256
+    batch = min(batch_tokens or (GPU_BATCH_TOKENS if offloaded else CPU_BATCH_TOKENS), cells)
+    kv_bytes = cells * kv_bytes_per_token(header, kv_type)
+    compute = _compute_bytes(header, cells, batch, flash)
+    weights, gpu_weights = header.weights_bytes, _last_layers_bytes(header, offloaded)
+    if offloaded and "output" not in header.group_bytes:
+        weights += header.group_bytes.get("token_embd", 0)  # the GPU gets a copy of what the input needs too
+    gpu_kv = kv_bytes * max(offloaded - 1, 0) // max(layers - 1, 1)
+    host_compute = compute if offloaded < layers else _input_bytes(header, cells, batch)
+    gpu_compute = compute * gpu_count if offloaded else 0
+    scores = cells * batch * (header.own("attention.head_count") or 0) * _HALF_BYTES
     return MemoryPlan(
         context_length,
         kv_type,
         flash,
-        header.weights_bytes if weights_bytes is None else weights_bytes,
-        cells * kv_bytes_per_token(header, kv_type),
-        _compute_bytes(header, cells, min(batch_tokens, cells), flash),
-        0 if flash else cells * min(batch_tokens, cells) * (header.own("attention.head_count") or 0) * _HALF_BYTES,
+        offloaded,
+        weights,
+        kv_bytes,
+        host_compute + gpu_compute,
+        0 if flash or offloaded == layers else scores,
         _PROGRAM_BYTES + _TABLE_ENTRY_BYTES * _table_entries(header),
+        gpu_weights + gpu_kv + gpu_compute,
+        weights - gpu_weights,
     )
+
+
+def layer_count(header: Header) -> int:
+    """How many layers a GPU can take; the output counts as one."""
+    return (header.own("block_count") or 0) + 1
 
 
 def kv_bytes_per_token(header: Header, kv_type: KvType) -> int:
@@ -75,6 +104,16 @@ def kv_bytes_per_token(header: Header, kv_type: KvType) -> int:
     return numbers * _HALF_BYTES if kv_type == "f16" else numbers * 34 // 32
 
 
+def _last_layers_bytes(header: Header, count: int) -> int:
+    """The weights that go to GPUs: llama.cpp begins with the output and goes on with the last layer."""
+    if not count:
+        return 0
+    groups, first = header.group_bytes, layer_count(header) - count
+    numbers = ((group.removeprefix("blk."), size) for group, size in groups.items() if group.startswith("blk."))
+    last = sum(size for number, size in numbers if number.isdecimal() and int(number) >= first)
+    return last + groups.get("output", groups.get("token_embd", 0))
+
+
 def _compute_bytes(header: Header, cells: int, batch: int, flash: bool) -> int:
     """The scratch memory of one batch; a row of each is held for every token in it."""
     heads = header.own("attention.head_count") or 0
@@ -84,13 +123,16 @@ def _compute_bytes(header: Header, cells: int, batch: int, flash: bool) -> int:
     feed_forward = header.own("feed_forward_length") or 0
     per_token = 3.5 * embedding + 3 * feed_forward
     if flash:
-        scores = 0
         mask = cells * _HALF_BYTES * batch
     else:
-        scores = cells * heads
         mask = cells * _FLOAT_BYTES * batch
-        per_token = max(per_token, scores + 5 * embedding + 2 * kv_width)
+        per_token = max(per_token, cells * heads + 5 * embedding + 2 * kv_width)
     return int(per_token * _FLOAT_BYTES) * batch + mask + _logits_bytes(header)
+
+
+def _input_bytes(header: Header, cells: int, batch: int) -> int:
+    """What the CPU prepares of a batch that GPUs compute: embeddings and the mask."""
+    return batch * (cells * _HALF_BYTES + (header.own("embedding_length") or 0) * _FLOAT_BYTES)
 
 
 def _logits_bytes(header: Header) -> int:

@@ -5,9 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hermes_cli.engine import hardware
-from hermes_cli.engine.context_length import CPU_BATCH_TOKENS, DEFAULT_TOKENS
-from hermes_cli.models.catalog import DEFAULT_QUANT, CatalogModel, catalog, default_model
+from hermes_cli.engine.loading import CPU_BATCH_TOKENS
+from hermes_cli.engine.native_devices import Gpu
+from hermes_cli.errors import EngineError
+from hermes_cli.models.catalog import DEFAULT_QUANT, QUANTS, CatalogModel, catalog, default_model
 from hermes_cli.models.found_models import FoundModel
+from hermes_cli.models.load_plan import COMFORT_TOKENS, GPU_SPARE_BYTES, this_machine
 
 _SHARE = 0.8
 _BEYOND_BYTES = 150_000_000  # the program itself, its tables, and what computing takes beside the scores
@@ -18,11 +21,24 @@ _SMALLER = "hermes-3-3b"
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """A model of the catalog in a quant, and why."""
+    """A model of the catalog in a quant, why, and what to expect of it."""
 
     model: CatalogModel
     quant: str
     why: str
+    on_gpu: bool = False
+
+    @property
+    def memory_bytes(self) -> int:
+        """What it takes with the usual window."""
+        return gpu_bytes(self.model, self.quant) if self.on_gpu else needed_bytes(self.model, self.quant)
+
+    def expected_speed(self) -> str:
+        """How fast it will write, in words; on a CPU guessed from the speed of the memory, which takes 0.1 s."""
+        if self.on_gpu:
+            return "fast, all of it on the GPU"
+        speed = hardware.reading_bytes_per_s() / self.model.size_bytes(self.quant)
+        return f"roughly {speed:.0f} tokens a second" if speed >= 1.5 else "about one token a second, or slower"
 
 
 def memory_bytes() -> int:
@@ -42,16 +58,26 @@ def memory_bytes() -> int:
 def needed_bytes(model: CatalogModel, quant: str) -> int:
     """The memory it takes with the usual window, an f16 cache, on the CPU; see memory_plan for the scores."""
     per_token = model.kv_bytes_per_token + CPU_BATCH_TOKENS * model.heads * 6
-    return model.size_bytes(quant) + DEFAULT_TOKENS * per_token + _BEYOND_BYTES
+    return model.size_bytes(quant) + COMFORT_TOKENS * per_token + _BEYOND_BYTES
 
 
-def recommended() -> Recommendation:
+def gpu_bytes(model: CatalogModel, quant: str) -> int:
+    """What of a GPU's memory it takes with the usual window and an f16 cache, spare room included."""
+    return model.size_bytes(quant) + COMFORT_TOKENS * model.kv_bytes_per_token + GPU_SPARE_BYTES + _BEYOND_BYTES
+
+
+def recommended(gpus: Sequence[Gpu] = ()) -> Recommendation:
     """What to download here without further wishes.
 
-    On a CPU the speed falls as the file grows, so a finer quant than Q4_K_M is for machines with plenty of both.
+    On GPUs the finest quant that they hold; on a CPU the speed falls as the file grows, so a finer one than Q4_K_M is
+    for machines with plenty of memory and cores.
     """
     memory, model = memory_bytes(), default_model()
     room = f"this machine has {memory / 1e9:.0f} GB of memory"
+    video = sum(gpu.free_bytes for gpu in gpus)
+    for quant in reversed(QUANTS):
+        if gpu_bytes(model, quant) <= video:
+            return Recommendation(model, quant, f"the GPU has {video / 1e9:.0f} GB free", on_gpu=True)
     if hardware.physical_cores() >= _MANY_CORES:
         for quant in ("Q8_0", "Q6_K", "Q5_K_M"):
             if needed_bytes(model, quant) * _QUARTER <= memory:
@@ -60,6 +86,14 @@ def recommended() -> Recommendation:
         return Recommendation(model, DEFAULT_QUANT, room)
     smaller = next(model for model in catalog() if model.name == _SMALLER)
     return Recommendation(smaller, DEFAULT_QUANT, f"{room}, too little for the 8B model")
+
+
+def usable_gpus() -> tuple[Gpu, ...]:
+    """The GPUs that llama.cpp computes on here; none where it does not run at all."""
+    try:
+        return this_machine().gpus
+    except EngineError:
+        return ()
 
 
 def best(models: Sequence[FoundModel]) -> FoundModel | None:

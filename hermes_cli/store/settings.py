@@ -137,11 +137,13 @@ class Settings:
     min_p: float | None = _sampling("min_p", 0.0, "Drop tokens below this share of the best.")
     repeat_penalty: float | None = _sampling("repeat_penalty", 1.1, "Above 1: avoid the answer's last 64 tokens.")
     max_tokens: int | None = _count("Stop the answer after N tokens.", "what the window holds", 500, low=1)
-    ctx: int | None = _count("Window in tokens.", "up to 8192, what fits", 8192, low=64)
+    ctx: int | None = _count("Window in tokens.", "8192, on a GPU 16384, if it fits", 8192, low=64)
     gpu_layers: str | int = _key(
         Key(int, "How many layers the GPU computes.", "auto", low=0, high=10_000, choices=("auto", "all"))
     )
-    kv_type: Literal["f16", "q8_0"] = _text("Precision of the KV cache.", "f16", "f16", "q8_0")
+    kv_type: Literal["f16", "q8_0"] | None = _key(
+        Key(str, "Precision of the KV cache.", otherwise="f16, if it fits", choices=("f16", "q8_0"), example="q8_0")
+    )
     threads: int | None = _count(
         "Threads to compute with.", "the physical cores; 1 for a tiny model", 4, low=1, high=512
     )

@@ -142,7 +142,7 @@ class Chat:
             status.erase()
         if not self._greeted:
             self._greeted = True
-            tell_loaded(self.backend.info, verbose=self._verbose)
+            tell_loaded(self.backend.info, verbose=self._verbose, in_chat=self.interactive)
         return True
 
     def answer(self, start: Start, asking: str = "", *, resumable: bool = True) -> None:

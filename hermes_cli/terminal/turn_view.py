@@ -80,12 +80,22 @@ def _short(value: object) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
 
 
-def tell_loaded(info: "BackendInfo", *, verbose: bool) -> None:
-    """What the user should know of a model that was loaded; with `verbose` all about it."""
+def tell_loaded(info: "BackendInfo", *, verbose: bool, in_chat: bool = False) -> None:
+    """What the user should know of a model that was loaded: in a chat also how, with `verbose` all about it."""
     for note in info.notes:
         notice(note)
     if verbose:
-        notice(f"{info.model_name} · {info.description} · ctx {info.context_length:,} · loaded in {info.load_s:.2f} s")
+        notice(f"{info.model_name} · {info.description} · {plan_line(info)} · loaded in {info.load_s:.2f} s")
+    elif in_chat:
+        notice(plan_line(info))
+    if info.advice and (verbose or in_chat):
+        notice(info.advice)
+
+
+def plan_line(info: "BackendInfo") -> str:
+    """How a model was loaded: `GPU 33/33 · ctx 16.4k · 7.5 GB`."""
+    memory = f" · {info.memory_bytes / 1e9:.2g} GB" if info.memory_bytes else ""
+    return f"{info.placement} · ctx {thousands(info.context_length)}{memory}"
 
 
 def tell_control_text(found: Iterable[str]) -> None:

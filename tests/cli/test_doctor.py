@@ -1,6 +1,7 @@
 """`hermes doctor`: what is here, what is wrong, and which program a typed `hermes` starts."""
 
 import importlib.metadata
+import json
 import os
 import subprocess
 import sys
@@ -9,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from hermes_cli import __version__
-from hermes_cli.cli.doctor import instructions, repacking_advice
 from hermes_cli.engine import hardware
+from hermes_cli.engine.build_advice import offered, repacking_advice, unused_instructions
 from tests.conftest import BrokenLibrary, Hermes, child_environment
 from tests.installed_script import install_script
 
@@ -71,7 +72,7 @@ def test_a_build_whose_fast_setting_crashes_gets_a_command_to_copy(
     ],
 )
 def test_amx_is_blamed_only_for_a_crash_on_a_processor_that_has_it(failure: str, flags: str, blamed: bool) -> None:
-    told = [line for _, line in repacking_advice(failure, flags)]
+    told = list(repacking_advice(failure, flags))
     assert any("AMX" in line for line in told) == blamed
     commands = [line for line in told if line.startswith(("CC=clang", "CMAKE_ARGS="))]
     assert len(commands) == (2 if blamed else 0)
@@ -80,8 +81,29 @@ def test_amx_is_blamed_only_for_a_crash_on_a_processor_that_has_it(failure: str,
 
 def test_it_names_what_the_processor_has_and_the_build_does_not_use() -> None:
     flags = "sse2 avx2 avx512f avx512_vnni amx_int8"
-    found = list(instructions(["AVX", "AVX2", "AVX512"], flags))
-    assert found[0] == ("this cpu has", "AVX2, AVX512, AVX512_VNNI, AMX_INT8")
-    assert len(found) == 2 and found[1][1].startswith("the build does not use AMX_INT8; ")
-    assert len(list(instructions(["AVX2", "AVX512", "AMX_INT8"], flags))) == 1
-    assert list(instructions(["AVX2"], "")) == []
+    assert offered(flags) == ["AVX2", "AVX512", "AVX512_VNNI", "AMX_INT8"]
+    assert unused_instructions(["AVX", "AVX2", "AVX512"], flags) == ["AMX_INT8"]
+    assert unused_instructions(["AVX2", "AVX512", "AMX_INT8"], flags) == []
+    assert unused_instructions(["AVX2"], "") == []
+
+
+def test_json_holds_all_of_it(hermes: Hermes) -> None:
+    facts = json.loads(hermes("doctor", "--json", env={"HERMES_CLI_THREADS": "1"}).out)
+    assert facts["healthy"] and facts["program"]["version"] == __version__
+    assert facts["machine"]["memory_bytes"] >= facts["machine"]["available_bytes"] > 0
+    assert facts["settings"] == [{"name": "threads", "value": "1", "origin": "HERMES_CLI_THREADS"}]
+    assert facts["engine"]["problem"] is None
+    assert bool(facts["engine"]["devices"]) == facts["engine"]["offload"]
+    assert facts["folders"]["cache"]["files"] > 0
+    for kind, switch in (
+        ("CUDA", "-DGGML_CUDA=on"),
+        ("ROCm", "-DGGML_HIP=on"),
+        ("Vulkan", "-DGGML_VULKAN=on"),
+        ("Metal", "-DGGML_METAL=on"),
+    ):
+        assert facts["builds"][kind].startswith(f"CMAKE_ARGS={switch} {sys.executable} -m pip install ")
+
+
+def test_the_other_builds_are_told_on_request(hermes: Hermes) -> None:
+    assert b"GGML_CUDA" not in hermes("doctor").out
+    assert b"GGML_CUDA" in hermes("doctor", "--builds").out

@@ -8,7 +8,6 @@ import pytest
 
 from hermes_cli.chat.events import Finished, GenerationEvent, PromptProgress, TextDelta
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
-from hermes_cli.engine import probe
 from hermes_cli.engine.kv_cache import LEAST_BATCH
 from hermes_cli.engine.local_backend import LoadOptions, LocalBackend, open_backend
 from hermes_cli.errors import ContextOverflow, EngineError, LoadCancelled, UsageError
@@ -293,12 +292,3 @@ def test_a_template_that_writes_nothing_is_an_error(demo_path: Path, tmp_path: P
     silent = changed_copy(demo_path, tmp_path / "silent.gguf", metadata={"tokenizer.ggml.add_bos_token": False})
     with open_backend(silent, LoadOptions(template=str(nothing))) as opened, pytest.raises(UsageError, match="nothing"):
         next(opened.generate(GenerationRequest((user("Hello"),)), CancelToken()))
-
-
-def test_a_gpu_that_is_asked_for_but_not_there_is_told(demo_path: Path) -> None:
-    if probe.verdict().gpu:
-        pytest.skip("this build has a working GPU")
-    with open_backend(demo_path, LoadOptions(gpu_layers=-1)) as opened:
-        assert any("GPU is not used" in note for note in opened.info.notes)
-    with open_backend(demo_path, LoadOptions(gpu_layers=0)) as opened:
-        assert opened.info.notes == ()

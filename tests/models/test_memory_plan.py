@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from hermes_cli.engine import native
-from hermes_cli.engine.context_length import CPU_BATCH_TOKENS
+from hermes_cli.engine.loading import CPU_BATCH_TOKENS
 from hermes_cli.engine.native_context import Context
 from hermes_cli.engine.native_model import KvType, Model
 from hermes_cli.models.gguf_file import header_of
-from hermes_cli.models.memory_plan import kv_bytes_per_token, plan
+from hermes_cli.models.memory_plan import plan
 
 MIB = 1024 * 1024
 
@@ -44,11 +44,8 @@ def test_estimates_are_within_a_tenth_of_what_llama_cpp_reserves(
     assert planned.compute_bytes == pytest.approx(compute, rel=0.1)
 
 
-def test_the_cache_of_a_token_is_what_the_engine_reckons(model: Model, demo_path: Path) -> None:
-    header = header_of(demo_path)
-    for kv_type in ("f16", "q8_0"):
-        assert kv_bytes_per_token(header, kv_type) == model.kv_bytes_per_token(kv_type)
-    assert plan(header, 512).weights_bytes == model.size_bytes
+def test_the_weights_are_those_of_the_model(model: Model, demo_path: Path) -> None:
+    assert plan(header_of(demo_path), 512).weights_bytes == model.size_bytes
 
 
 def test_the_engine_uses_flash_attention_for_a_quantised_cache_alone(demo_path: Path) -> None:

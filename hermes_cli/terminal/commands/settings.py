@@ -6,6 +6,7 @@ from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.chat import Chat
 from hermes_cli.terminal.commands.arguments import SAMPLING_KEYS, setting_value, with_sampling_value
+from hermes_cli.terminal.turn_view import plan_line
 
 NOTHING = "-"
 
@@ -71,7 +72,7 @@ def show(chat: Chat, argument: str) -> None:
     facts = {"model": chat.backend.name, "preset": session.settings.preset or "none"}
     if chat.backend.ready:
         info = chat.backend.info
-        facts["model"] += f" ({info.model_name}, {info.description}, ctx {info.context_length:,})"
+        facts["model"] += f" ({info.model_name}, {info.description}, {plan_line(info)})"
     if session.transcript:
         facts["session"] = session.transcript.id
     values = {**asdict(session.settings.sampling), "max_tokens": session.max_tokens}

@@ -1,0 +1,186 @@
+"""What is attempted on machines of all sizes, and that the engine goes on with the next attempt for real."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hermes_cli.engine import probe
+from hermes_cli.engine.loading import LoadOptions
+from hermes_cli.engine.native_devices import Gpu
+from hermes_cli.engine.native_model import KvType
+from hermes_cli.errors import EngineError, OutOfMemory, UsageError
+from hermes_cli.models.gguf_file import model_header
+from hermes_cli.models.gguf_header import Header
+from hermes_cli.models.load_plan import Machine, plan_for, plan_load
+from tests.conftest import Script
+
+GB = 1_000_000_000
+LAYER_BYTES = 136_000_000
+# The shape of Hermes 3 8B in Q4_K_M, as its header tells it.
+EIGHT_B = Header(
+    {
+        "general.architecture": "llama",
+        "llama.context_length": 131_072,
+        "llama.block_count": 32,
+        "llama.embedding_length": 4096,
+        "llama.feed_forward_length": 14_336,
+        "llama.attention.head_count": 32,
+        "llama.attention.head_count_kv": 8,
+        "llama.vocab_size": 128_256,
+    },
+    tensor_count=291,
+    parameters=8_030_261_312,
+    weights_bytes=32 * LAYER_BYTES + 431_000_000 + 296_000_000,
+    file_bytes=5 * GB,
+    group_bytes={
+        **{f"blk.{index}": LAYER_BYTES for index in range(32)},
+        "output": 431_000_000,
+        "token_embd": 296_000_000,
+    },
+)
+
+
+def gpu(free: float, *, shared: bool = False) -> Gpu:
+    """A GPU with so many GB free."""
+    return Gpu("CUDA0", "a GPU", int(free * GB), int(free * GB), shared)
+
+
+def machine(memory: float, *gpus: Gpu) -> Machine:
+    """A machine with so many GB of free memory."""
+    return Machine(int(memory * GB), gpus, gpu_fault="" if gpus else "this build of llama.cpp finds none")
+
+
+def first(wishes: LoadOptions, here: Machine, header: Header = EIGHT_B) -> LoadOptions:
+    """What is attempted first."""
+    return plan_for(header, wishes, here).attempts[0]
+
+
+@pytest.mark.parametrize(
+    ("here", "layers", "window", "kv_type"),
+    [
+        (machine(64, gpu(80)), -1, 16384, "f16"),
+        (machine(64, gpu(12)), -1, 16384, "f16"),
+        (machine(64, gpu(8)), -1, 8192, "f16"),
+        (machine(64, gpu(6.3)), -1, 8192, "q8_0"),
+        (machine(64, gpu(5.8)), -1, 4096, "q8_0"),
+        (machine(64, gpu(4)), 20, 4096, "f16"),
+        (machine(64, gpu(4), gpu(4)), -1, 8192, "f16"),
+        (machine(64, gpu(0.5)), 0, 8192, "f16"),
+        (machine(16, gpu(11, shared=True)), -1, 16384, "f16"),
+        (machine(8, gpu(11, shared=True)), -1, 8192, "f16"),
+        (machine(64), 0, 8192, "f16"),
+        (machine(8), 0, 4096, "f16"),
+        (machine(7), 0, 4096, "q8_0"),
+        (machine(5), 0, 512, "q8_0"),
+    ],
+)
+def test_the_window_shrinks_to_4096_before_layers_leave_the_gpu(
+    here: Machine, layers: int, window: int, kv_type: KvType
+) -> None:
+    chosen = first(LoadOptions(), here)
+    assert (chosen.gpu_layers, chosen.context_length, chosen.kv_type) == (layers, window, kv_type)
+
+
+def test_the_attempts_after_the_first_ask_for_less_and_less() -> None:
+    attempts = plan_for(EIGHT_B, LoadOptions(), machine(64, gpu(80))).attempts
+    assert len(attempts) < 30
+    assert attempts[-1].gpu_layers == 0
+    layers = [33 if each.gpu_layers == -1 else each.gpu_layers or 0 for each in attempts]
+    assert layers == sorted(layers, reverse=True)
+    windows = [each.context_length or 0 for each in attempts if each.gpu_layers == -1]
+    assert windows == sorted(windows, reverse=True) and set(windows) == {16384, 8192, 4096}
+
+
+def test_what_is_asked_for_by_number_is_not_changed() -> None:
+    for wishes in (
+        LoadOptions(context_length=32768),
+        LoadOptions(gpu_layers=-1),
+        LoadOptions(gpu_layers=10),
+        LoadOptions(kv_type="q8_0"),
+    ):
+        for here in (machine(64, gpu(80)), machine(64, gpu(5))):
+            for attempt in plan_for(EIGHT_B, wishes, here).attempts:
+                for name in ("context_length", "gpu_layers", "kv_type"):
+                    assert getattr(wishes, name) in (None, getattr(attempt, name))
+
+
+def test_a_gpu_that_is_asked_for_but_not_there_is_told() -> None:
+    found = plan_for(EIGHT_B, LoadOptions(gpu_layers=-1), machine(64))
+    assert found.notes == ("the GPU is not used: this build of llama.cpp finds none",)
+    assert found.attempts[0].gpu_layers == 0
+    assert plan_for(EIGHT_B, LoadOptions(gpu_layers=0), machine(64)).notes == ()
+
+
+def test_too_little_memory_is_told() -> None:
+    assert plan_for(EIGHT_B, LoadOptions(), machine(4.5)).notes == (
+        "the model is larger than the free memory; it will be slow",
+        "a window of 512 tokens is all that memory allows",
+    )
+
+
+def test_a_model_that_is_trained_for_less_gets_all_of_it(demo_path: Path) -> None:
+    header = model_header(demo_path)
+    assert first(LoadOptions(), machine(64), header).context_length == 4096
+    assert first(LoadOptions(context_length=4096), machine(64), header).context_length == 4096
+    with pytest.raises(UsageError, match="--ctx 4097"):
+        plan_for(header, LoadOptions(context_length=4097), machine(64))
+
+
+@pytest.mark.parametrize("trained", [0, 2**31])
+def test_an_impossible_window_in_the_header_is_an_error(trained: int) -> None:
+    header = replace(EIGHT_B, values={**EIGHT_B.values, "llama.context_length": trained})
+    with pytest.raises(EngineError, match=f"a window of {trained:,} tokens"):
+        plan_for(header, LoadOptions(), machine(64))
+
+
+@pytest.mark.parametrize("kv_type", ["f16", "q8_0"])
+def test_a_window_that_memory_cannot_hold_is_refused_with_one_that_it_can(kv_type: KvType) -> None:
+    wishes, here = LoadOptions(context_length=131_072, kv_type=kv_type), machine(12)
+    with pytest.raises(OutOfMemory, match="more than is free here") as refused:
+        plan_for(EIGHT_B, wishes, here)
+    possible = int(refused.value.hint.split("--ctx ")[1].split()[0])
+    assert first(replace(wishes, context_length=possible), here).context_length == possible
+    with pytest.raises(OutOfMemory):
+        plan_for(EIGHT_B, replace(wishes, context_length=possible * 6 // 5), here)
+
+
+def test_where_no_window_fits_the_hint_names_none() -> None:
+    with pytest.raises(OutOfMemory) as refused:
+        plan_for(EIGHT_B, LoadOptions(context_length=4096), machine(1))
+    assert "--ctx" not in refused.value.hint
+
+
+def test_the_real_machine_has_a_plan_for_the_demo_model(demo_path: Path) -> None:
+    found = plan_load(demo_path, LoadOptions())
+    chosen = found.attempts[0]
+    assert (chosen.context_length, chosen.threads, chosen.kv_type) == (4096, 1, "f16")
+    assert bool(chosen.gpu_layers) == bool(probe.verdict().gpu)
+    assert chosen.memory_bytes and chosen.memory_bytes < 200_000_000
+
+
+def test_where_memory_is_shorter_than_it_seemed_the_next_attempt_is_made_and_told(
+    script: Script, demo_path: Path
+) -> None:
+    code = """
+    import resource, sys
+    from pathlib import Path
+    from hermes_cli.engine.local_backend import LoadOptions, open_backend
+    from hermes_cli.errors import OutOfMemory
+    long, short = LoadOptions(context_length=1 << 20), LoadOptions(context_length=512)
+    with open_backend(Path(sys.argv[1]), short):
+        pass
+    resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+    with open_backend(Path(sys.argv[1]), long, short) as backend:
+        print(backend.info.context_length, *backend.info.notes)
+    try:
+        open_backend(Path(sys.argv[1]), long)
+    except OutOfMemory as problem:
+        print(problem.message)
+    """
+    result = script(code, demo_path)
+    told, refused = result.out.decode().splitlines()
+    assert told.startswith("512 memory is short (cannot make a context of 1,048,576 tokens: ")
+    assert told.endswith("): going on with a window of 512 tokens, a cache of f16 and the CPU alone")
+    assert refused.startswith("cannot make a context of 1,048,576 tokens: ")
+    assert (result.code, result.err) == (0, "")
