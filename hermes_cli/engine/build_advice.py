@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from hermes_cli.engine import native
@@ -81,21 +82,17 @@ def repacking_advice(failure: str, cpu_flags: str) -> Iterator[str]:
     yield rebuild(_WITHOUT_AMX)
 
 
-def gpu_makers() -> tuple[str, ...]:
-    """Who made the GPUs that the system sees, whether llama.cpp can use them or not."""
+def gpu_makers(root: Path = Path("/")) -> tuple[str, ...]:
+    """Who made the GPUs that the system below `root` sees, whether llama.cpp can use them or not."""
     if platform.system() == "Darwin":
         return ("Apple",) if platform.machine() == "arm64" else ()
-    found: dict[str, None] = {}
-    for vendor in sorted(Path("/sys/class/drm").glob("card*/device/vendor")):
-        try:
-            maker = _PCI_MAKERS.get(vendor.read_text().strip())
-        except OSError:
-            continue
-        if maker:
-            found[maker] = None
-    if Path("/proc/driver/nvidia/version").exists() or Path("/dev/nvidia0").exists():
-        found["NVIDIA"] = None
-    return tuple(sorted(found, key=list(_SWITCHES).index))
+    found: set[str] = set()
+    for vendor in root.glob("sys/class/drm/card*/device/vendor"):
+        with suppress(OSError):
+            found.add(_PCI_MAKERS.get(vendor.read_text().strip(), ""))
+    if (root / "proc/driver/nvidia/version").exists() or (root / "dev/nvidia0").exists():
+        found.add("NVIDIA")
+    return tuple(maker for maker in _SWITCHES if maker in found)
 
 
 def unused_gpu() -> tuple[str, str] | None:

@@ -11,7 +11,7 @@ import pytest
 
 from hermes_cli import __version__
 from hermes_cli.engine import hardware
-from hermes_cli.engine.build_advice import offered, repacking_advice, unused_instructions
+from hermes_cli.engine.build_advice import gpu_makers, offered, repacking_advice, unused_instructions
 from tests.conftest import BrokenLibrary, Hermes, child_environment
 from tests.installed_script import install_script
 
@@ -85,6 +85,18 @@ def test_it_names_what_the_processor_has_and_the_build_does_not_use() -> None:
     assert unused_instructions(["AVX", "AVX2", "AVX512"], flags) == ["AMX_INT8"]
     assert unused_instructions(["AVX2", "AVX512", "AMX_INT8"], flags) == []
     assert unused_instructions(["AVX2"], "") == []
+
+
+def test_gpus_are_seen_without_llama_cpp(tmp_path: Path) -> None:
+    assert gpu_makers(tmp_path) == () or sys.platform == "darwin"
+    for card, vendor in (("card0", "0x8086"), ("card1", "0x1002"), ("card2", "0x1234")):
+        folder = tmp_path / "sys/class/drm" / card / "device"
+        folder.mkdir(parents=True)
+        (folder / "vendor").write_text(f"{vendor}\n")
+    assert gpu_makers(tmp_path) == ("AMD", "Intel") or sys.platform == "darwin"
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/nvidia0").touch()
+    assert gpu_makers(tmp_path) == ("NVIDIA", "AMD", "Intel") or sys.platform == "darwin"
 
 
 def test_json_holds_all_of_it(hermes: Hermes) -> None:

@@ -1,6 +1,7 @@
 """Which file a model's name means, and what is said where it means none."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from hermes_cli import paths
+from hermes_cli.engine.native_devices import Gpu
 from hermes_cli.errors import ModelNotFound
 from hermes_cli.models.find import ModelSpec, find_model
+from hermes_cli.models.recommend import recommended
 
 Install = Callable[..., None]
 
@@ -144,3 +147,16 @@ def test_a_folder_with_a_models_name_does_not_take_its_place(
     monkeypatch.chdir(tmp_path)
     assert find_model("hermes-3-8b").name == "Hermes-3-8B"
     assert refused("apple").message == "there is no model apple here"
+
+
+@pytest.mark.parametrize(
+    ("free", "quant"),
+    [((80,), "Q8_0"), ((9.5,), "Q6_K"), ((7,), "Q4_K_M"), ((4, 4), "Q5_K_M"), ((2,), None), ((), None)],
+)
+def test_on_a_gpu_the_finest_quant_it_holds_is_recommended(free: tuple[float, ...], quant: str | None) -> None:
+    found = recommended([Gpu("CUDA", "a GPU", int(each * 1e9), int(each * 1e9)) for each in free])
+    assert found.on_gpu == (quant is not None)
+    if quant:
+        assert (found.model.name, found.quant) == ("hermes-3-8b", quant) and "GPU" in found.expected_speed()
+    else:
+        assert re.search(r"roughly \d+ tokens a second|slower", found.expected_speed())

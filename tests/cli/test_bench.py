@@ -1,0 +1,63 @@
+"""`hermes bench`: figures of the real program, settings that are remembered, and calm ends."""
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Start, assert_failed
+from tests.conftest import Hermes, child_environment
+
+DEMO = ("bench", "-m", "demo")
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> dict[str, str]:
+    """A cache folder that remembers nothing yet."""
+    return {"HERMES_CLI_CACHE_DIR": str(tmp_path / "cache")}
+
+
+def test_a_table_tells_how_it_reads_and_writes_and_llama_cpp_alone(hermes: Hermes) -> None:
+    lines = hermes(*DEMO, "--prompt", "128", "--prompt", "400").out.decode().splitlines()
+    assert lines[0].startswith("Hermes demo model · ") and " · ctx 4.1k · " in lines[0]
+    assert lines[1].startswith("loaded in ") and "first token after" in lines[1]
+    assert lines[2].split("  ")[0].strip() == "prompt" and "llama.cpp alone" in lines[2]
+    rows = [[float(cell.replace(",", "")) for cell in line.split()] for line in lines[3:]]
+    assert [len(row) for row in rows] == [5, 5] and all(speed > 0 for row in rows for speed in row)
+    assert 100 <= rows[0][0] <= 200 and 350 <= rows[1][0] <= 450
+
+
+def test_json_has_the_settings_too(hermes: Hermes) -> None:
+    facts = json.loads(hermes(*DEMO, "--prompt", "128", "--json", "--threads", "1", "--kv-type", "q8_0").out)
+    assert (facts["settings"]["threads"], facts["settings"]["kv_type"]) == (1, "q8_0")
+    assert facts["context_length"] == 4096 and facts["first_token_s"] > 0
+    assert set(facts["prompts"][0]) == {"prompt_tokens", "read", "write", "bare_read", "bare_write"}
+
+
+def test_what_tuning_finds_is_told_used_and_forgotten(hermes: Hermes, cache: dict[str, str]) -> None:
+    tuned = json.loads(hermes(*DEMO, "--tune", "--json", env=cache).out)
+    assert len(tuned["trials"]) > 3 and tuned["tuned"]["model"] == "hermes-demo"
+    settings = json.loads(hermes(*DEMO, "--prompt", "128", "--json", env=cache).out)["settings"]
+    for name in ("threads", "kv_type", "batch_tokens", "extra_buffers"):
+        assert settings[name] == tuned["tuned"][name]
+    told = hermes("doctor", env=cache).out.decode()
+    assert f"hermes-demo: {tuned['tuned']['threads']} thread" in told and tuned["tuned"]["measured"] in told
+    assert hermes(*DEMO, "--reset", env=cache).err == "hermes-demo: forgotten\n"
+    assert hermes(*DEMO, "--reset", env=cache).err == "hermes-demo: nothing was remembered\n"
+    assert "hermes-demo" not in hermes("doctor", env=cache).out.decode()
+
+
+def test_a_prompt_that_does_not_fit_is_an_error(hermes: Hermes) -> None:
+    assert_failed(hermes(*DEMO, "--prompt", "4090"), 2, "--prompt 4090 does not fit into the window")
+    assert_failed(hermes(*DEMO, "--tune", "--reset"), 2, "--tune goes with neither")
+
+
+@pytest.mark.parametrize("options", [(), ("--tune",)])
+def test_ctrl_c_ends_it(start: Start, cache: dict[str, str], options: tuple[str, ...]) -> None:
+    child = start(*DEMO, *options, env=child_environment(cache))
+    with pytest.raises(subprocess.TimeoutExpired):
+        child.wait(timeout=2)
+    child.send_signal(signal.SIGINT)
+    assert child.wait(timeout=10) == 130
