@@ -153,6 +153,8 @@ def _say_terminate() -> None:
 
 def _leave(problem: str) -> None:
     hint = "a damaged model file or too little memory can cause this: see whether `--model demo` works"
+    if is_out_of_memory(problem):
+        hint = "ask for a shorter window with --ctx, or for fewer --gpu-layers"
     os.write(2, f"error: {problem}\nhint: {hint}\n".encode())
     os._exit(EngineError.exit_code)
 

@@ -87,7 +87,8 @@ class Context:
             reason = native.failure_reason()
             kind = OutOfMemory if native.is_out_of_memory(reason) else EngineError
             raise kind(
-                f"cannot make a context of {context_length:,} tokens: {reason}", "ask for a smaller one with --ctx"
+                f"cannot make a context of {context_length:,} tokens: {reason}",
+                "ask for a smaller one with --ctx, or for fewer --gpu-layers",
             )
         self._memory = library.llama_get_memory(self._ctx)
         # llama.cpp rounds up to a multiple of 256.

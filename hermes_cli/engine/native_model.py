@@ -53,7 +53,10 @@ class Model:
                 raise LoadCancelled("loading the model was stopped", "run the command again")
             reason = native.failure_reason()
             if native.is_out_of_memory(reason):
-                raise OutOfMemory(f"cannot load {path}: {reason}", "close other programs, or name a smaller model")
+                fewer = "give fewer --gpu-layers, " if gpu_layers else ""
+                raise OutOfMemory(
+                    f"cannot load {path}: {reason}", f"close other programs, {fewer}or name a smaller model"
+                )
             raise EngineError(f"cannot load {path}: {reason}", "check the file, or name another with --model")
         self._vocab = library.llama_model_get_vocab(self.handle)
         self._pieces: dict[int, bytes] = {}

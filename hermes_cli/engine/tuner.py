@@ -124,7 +124,7 @@ class Tuner:
         for batch in _BATCHES:
             if batch != self._best.batch_tokens and batch <= self._read:
                 yield f"batches of {batch}", replace(self._best, batch_tokens=batch), _LEAST_GAIN
-        if may_repack:
+        if may_repack and self._base.gpu_layers != -1:
             other = not self._best.extra_buffers
             name = f"weights {'' if other else 'not '}repacked"
             yield name, replace(self._best, extra_buffers=other), _LEAST_GAIN

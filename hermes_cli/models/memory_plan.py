@@ -15,6 +15,7 @@ ALL_LAYERS = -1
 _FLOAT_BYTES, _HALF_BYTES = 4, 2
 _TABLE_ENTRY_BYTES = 133  # a token or a merge in llama.cpp's vocabulary tables, measured with Llama 3's
 _PROGRAM_BYTES = 42_000_000  # Python, this program and the libraries
+_GPU_PROGRAM_BYTES = 340_000_000  # what CUDA's libraries take of the machine's own memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def plan(
         kv_bytes,
         host_compute + gpu_compute,
         0 if flash or offloaded == layers else scores,
-        _PROGRAM_BYTES + _TABLE_ENTRY_BYTES * _table_entries(header),
+        _PROGRAM_BYTES + _TABLE_ENTRY_BYTES * _table_entries(header) + _GPU_PROGRAM_BYTES * bool(offloaded),
         gpu_weights + gpu_kv + gpu_compute,
         weights - gpu_weights,
     )

@@ -68,7 +68,7 @@ def first(wishes: LoadOptions, here: Machine, header: Header = EIGHT_B) -> LoadO
         (machine(64, gpu(4), gpu(4)), -1, 8192, "f16"),
         (machine(64, gpu(0.5)), 0, 8192, "f16"),
         (machine(16, gpu(11, shared=True)), -1, 16384, "f16"),
-        (machine(8, gpu(11, shared=True)), -1, 8192, "f16"),
+        (machine(8, gpu(11, shared=True)), -1, 8192, "q8_0"),
         (machine(64), 0, 8192, "f16"),
         (machine(8), 0, 4096, "f16"),
         (machine(7), 0, 4096, "q8_0"),
