@@ -6,7 +6,7 @@ from pathlib import Path
 from hermes_cli.engine.loading import LoadOptions
 from hermes_cli.errors import EngineError
 from hermes_cli.models.found_models import FoundModel
-from hermes_cli.models.gguf_file import model_header, remote_header
+from hermes_cli.models.gguf_file import model_header
 from hermes_cli.models.gguf_header import Header, whole
 from hermes_cli.models.hub import credentials
 from hermes_cli.models.load_plan import COMFORT_TOKENS, LoadPlan, plan_for, this_machine
@@ -14,6 +14,7 @@ from hermes_cli.models.memory_plan import MemoryPlan, plan
 from hermes_cli.models.patience import Watcher
 from hermes_cli.models.pull import prepare
 from hermes_cli.models.reference import HubReference, Reference, all_parts
+from hermes_cli.models.remote_header import remote_header
 
 
 @dataclass(frozen=True, slots=True)

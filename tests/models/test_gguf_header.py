@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from hermes_cli import paths
 from hermes_cli.errors import DownloadError, ModelNotFound
-from hermes_cli.models.gguf_file import check_complete, header_of, remote_header
+from hermes_cli.models.gguf_file import check_complete, header_of
 from hermes_cli.models.gguf_header import read_header
 from hermes_cli.models.gguf_values import BadHeader
 from hermes_cli.models.hub import RemoteFile
 from hermes_cli.models.patience import Patience
+from hermes_cli.models.remote_header import remote_header
 from tests.gguf_copy import changed_copy
 from tests.hub_server import Fault, Hub, running
 from tests.models.test_download import Heard
