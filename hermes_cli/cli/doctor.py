@@ -2,14 +2,12 @@
 
 import json
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from hermes_cli import paths
 from hermes_cli.cli import options
-from hermes_cli.cli.bench import tuned_line
-from hermes_cli.cli.machine_report import Facts, report
 from hermes_cli.cli.session_list import size_text
 from hermes_cli.errors import EngineError
 from hermes_cli.store.settings import KEYS, read_settings
@@ -18,6 +16,7 @@ from hermes_cli.terminal.answer_output import StandardOutput
 from hermes_cli.terminal.sanitize import one_line
 
 Finding = tuple[str, str]
+Facts = dict[str, Any]
 
 
 def doctor(
@@ -27,6 +26,8 @@ def doctor(
     color: options.ColorChoice = None,
 ) -> int:
     """Tell what this machine has, what is used, what is wrong and what mends it. Exits 1 if nothing can be answered."""
+    from hermes_cli.cli.machine_report import report
+
     settings, problems = read_settings()
     console.use_color(color or settings.color)
     if again:
@@ -92,6 +93,7 @@ def _settings(facts: Facts) -> Iterator[Finding]:
 
 
 def _engine(facts: Facts) -> Iterator[Finding]:
+    from hermes_cli.cli.bench_run import tuned_line
     from hermes_cli.engine import build_advice, hardware
     from hermes_cli.engine.tuning import Tuned
 
