@@ -23,7 +23,14 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallReady:
-    """The model has written a call; it runs next, if the user allows it."""
+    """The model has written a call; the user may be asked about it now."""
+
+    call: ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStarted:
+    """A call that is allowed runs from now on."""
 
     call: ToolCall
 
@@ -68,4 +75,4 @@ class Finished:
 
 
 GenerationEvent = PromptProgress | TextDelta | Finished
-TurnEvent = GenerationEvent | ToolCallReady | ToolFinished
+TurnEvent = GenerationEvent | ToolCallReady | ToolStarted | ToolFinished

@@ -1,7 +1,6 @@
 """The forms of an answer that are only known at its end: the JSON envelope, the code in it, the data of a schema."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -74,10 +73,20 @@ def problem_with_data(shown: ShownAnswer, session: "Session") -> SchemaNotSatisf
     return SchemaNotSatisfied(f"the answer does not satisfy the schema: {'; '.join(found)}", hint)
 
 
-def tools_failed(shown: ShownAnswer) -> bool:
-    """Whether the last word about a tool was that it failed, or was not allowed to run."""
-    last: Mapping[str, bool] = {result.call.name: result.error is not None for result in shown.tool_results}
-    return any(last.values())
+def tools_failed(shown: ShownAnswer, session: "Session") -> bool:
+    """Whether a call failed or was not allowed to run, and no later round of calls put that right."""
+    if not session.tools or not shown.tool_results:
+        return False
+    if shown.finished.reason == "length" and shown.tool_results[-1].error is not None:
+        return True  # a call that was cut off is in no message
+    tools, failed = session.tools.toolbox.tools, set[str]()
+    for message in session.conversation.turns[-1].messages:
+        done = {result.call.name for result in message.tool_results if result.error is None}
+        if done:
+            # Whatever worked makes up for a call that could not be read, or was of no tool.
+            failed = {name for name in failed - done if name in tools}
+        failed |= {result.call.name for result in message.tool_results if result.error is not None}
+    return bool(failed)
 
 
 def code_block(answer: str) -> str:

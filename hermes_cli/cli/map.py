@@ -224,7 +224,7 @@ def _outcome_of(shown: ShownAnswer, session: "Session") -> Outcome:
             problem = SchemaNotSatisfied(f"the answer does not satisfy the schema: {error}", "")
     if session.tools:
         facts["tool_calls"] = [result_fields(result) for result in shown.tool_results]
-        if tools_failed(shown):
+        if tools_failed(shown, session):
             last = next(result for result in reversed(shown.tool_results) if result.error is not None)
             problem = ToolFailed(f"{last.call.name}: {last.error}", "")
     finished = shown.finished

@@ -76,7 +76,7 @@ def open_chat(settings: ChatSettings, *, interactive: bool) -> Chat:
         saving=settings.save,
         attached=attached,
         verbose=settings.verbose,
-        tool_policy=settings.tools.policy,
+        load_tools=lambda sources: load_tools(replace(settings.tools, sources=tuple(sources), choice="auto")),
     )
 
 
@@ -107,7 +107,7 @@ def _session(
     led = SessionSettings(_lasting(name), settings.preset, settings.sampling, settings.max_tokens)
     conversation = replace(saved.conversation if saved else Conversation(), system_prompt=settings.system_prompt)
     with ExitStack() as undo:
-        tools = _tools(settings.tools)
+        tools = load_tools(settings.tools) if settings.tools.sources else None
         if tools:
             undo.callback(tools.toolbox.close)
         backend = load()
@@ -131,12 +131,17 @@ def _session(
     return session
 
 
-def _tools(wanted: ToolSettings) -> ToolUse | None:
-    if not wanted.sources:
-        return None
+def load_tools(wanted: ToolSettings) -> ToolUse:
+    """The tools, with the user to be asked before they run. Raises UsageError."""
     from hermes_cli.terminal.consent import tool_use
 
-    return tool_use(wanted.sources, policy=wanted.policy, choice=wanted.choice, most_rounds=wanted.most_rounds)
+    return tool_use(
+        wanted.sources,
+        wanted.variables,
+        policy=wanted.policy,
+        choice=wanted.choice,
+        most_rounds=wanted.most_rounds,
+    )
 
 
 def _tell_not_held(settings: ChatSettings) -> None:
@@ -171,7 +176,7 @@ def written_prompt(text: str, settings: ChatSettings) -> Prompt:
     model = Model(_chosen_model(settings).path, vocab_only=True)
     try:
         conversation = replace(saved.conversation if saved else Conversation(), system_prompt=settings.system_prompt)
-        tools = _tools(settings.tools)
+        tools = load_tools(settings.tools) if settings.tools.sources else None
         schemas = tools.toolbox.schemas if tools else ()
         if tools:
             tools.toolbox.close()

@@ -58,10 +58,7 @@ def try_cases(
     tools: Annotated[
         list[str] | None, typer.Option("--tools", metavar="FILE|NAME", help="Offer these instead (repeatable).")
     ] = None,
-    tool_env: Annotated[
-        list[str] | None,
-        typer.Option("--tool-env", metavar="NAME", help="Let tools see this variable (repeatable)."),
-    ] = None,
+    tool_env: options.ToolVariables = None,
     model: options.Model = None,
     no_constrain: options.Unconstrained = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with every call.")] = False,

@@ -6,7 +6,15 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hermes_cli.chat.events import Finished, PromptProgress, TextDelta, ToolCallReady, ToolFinished, TurnEvent
+from hermes_cli.chat.events import (
+    Finished,
+    PromptProgress,
+    TextDelta,
+    ToolCallReady,
+    ToolFinished,
+    ToolStarted,
+    TurnEvent,
+)
 from hermes_cli.chat.tool_call import ToolResult
 from hermes_cli.terminal.answer_output import AnswerOutput
 from hermes_cli.terminal.console import StatusLine, notice
@@ -53,9 +61,11 @@ def show_answer(events: Generator[TurnEvent], output: AnswerOutput) -> ShownAnsw
                         status.erase()
                         pieces.append(piece)
                         output.write(piece)
-                    case ToolCallReady(call):
+                    case ToolCallReady():
                         output.pause()
-                        status.show(f"running {call.name}")
+                        status.erase()
+                    case ToolStarted(call):
+                        status.show(f"running {call.name}", at_once=True)
                     case ToolFinished(result):
                         status.erase()
                         results.append(result)

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import json
+import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -80,6 +81,9 @@ def load_toolbox(sources: Sequence[str], pass_variables: Collection[str] = ()) -
     Their children see little of the environment, and of the rest only `pass_variables`. Raises UsageError.
     """
     found: list[tuple[Tool, Runner]] = []
+    for name in pass_variables:
+        if name not in os.environ:
+            raise UsageError(f"there is no variable {name} to pass to the tools", f"set it first: export {name}=...")
     variables = environment(pass_variables)
     with ExitStack() as on_failure:
         opened = []
