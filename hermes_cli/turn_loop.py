@@ -11,6 +11,7 @@ from hermes_cli.chat.request import MOST_ROUNDS, CancelToken, GenerationRequest
 from hermes_cli.chat.tool_call import BrokenCall, ToolCall, ToolResult
 from hermes_cli.engine.backend import Backend
 from hermes_cli.formats.function_calling import response_block
+from hermes_cli.formats.json_mode import json_part, parsed
 from hermes_cli.formats.json_schema import Schema
 
 if TYPE_CHECKING:
@@ -173,7 +174,8 @@ class TurnLoop:
                 else:
                     yield ToolCallReady(call)
                     results.append((yield from self._result(call)))
-                    yield ToolFinished(results[-1])
+                    markers = self._backend.control_text((response_message(results[-1:]),))
+                    yield ToolFinished(results[-1], markers)
         finally:
             missing = [call for call in calls[len(results) :] if isinstance(call, ToolCall)]
             results += [ToolResult(call, approved=False, error=_STOPPED) for call in missing]
@@ -236,12 +238,10 @@ def _named(call: ToolCall | BrokenCall) -> ToolCall:
 
 def schema_faults(schema: Schema, text: str) -> list[str]:
     """What is wrong with an answer in JSON; empty if it satisfies the schema."""
-    import json
-
     from hermes_cli.formats.schema_check import faults
 
     try:
-        return faults(schema, json.loads(text))
+        return faults(schema, parsed(json_part(text)))
     except (ValueError, RecursionError) as error:
         return [f"not JSON: {error}"]
 

@@ -37,9 +37,10 @@ class ToolStarted:
 
 @dataclass(frozen=True, slots=True)
 class ToolFinished:
-    """What came of a call."""
+    """What came of a call. `control_text` are markers of the model that the result spells out: only text there."""
 
     result: ToolResult
+    control_text: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

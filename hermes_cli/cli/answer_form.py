@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hermes_cli.errors import SchemaNotSatisfied
 from hermes_cli.formats.code_block import code_blocks
+from hermes_cli.formats.json_mode import json_part, parsed
 from hermes_cli.terminal import console
 from hermes_cli.terminal.turn_view import ShownAnswer, tokens_per_second
 
@@ -49,14 +50,14 @@ def envelope(shown: ShownAnswer, session: "Session") -> dict[str, Any]:
     if session.tools:
         facts["tool_calls"] = [result_fields(result) for result in shown.tool_results]
     if session.schema is not None:
-        facts["data"] = None if problem_with_data(shown, session) else json.loads(final_text(shown, session))
+        facts["data"] = None if problem_with_data(shown, session) else parsed(final_text(shown, session))
     return facts
 
 
 def final_text(shown: ShownAnswer, session: "Session") -> str:
-    """The answer; of JSON that had to be put right only the last one."""
+    """The answer; with a schema the JSON in it, and of JSON that had to be put right only the last one."""
     turns = session.conversation.turns
-    return turns[-1].answer.content if session.schema is not None and turns and shown.text else shown.text
+    return json_part(turns[-1].answer.content) if session.schema is not None and turns and shown.text else shown.text
 
 
 def problem_with_data(shown: ShownAnswer, session: "Session") -> SchemaNotSatisfied | None:
@@ -68,8 +69,10 @@ def problem_with_data(shown: ShownAnswer, session: "Session") -> SchemaNotSatisf
     found = schema_faults(session.schema, final_text(shown, session))
     if not found:
         return None
-    cut = shown.finished.reason == "length"
-    hint = "allow more of it: --max-tokens" if cut else "try once more, a larger model or a simpler schema"
+    hint = "try once more, a larger model or a simpler schema"
+    if shown.finished.reason == "length":
+        full = shown.finished.window_tokens >= session.backend.info.context_length
+        hint = f"allow more of it: {'--ctx' if full else '--max-tokens'}"
     return SchemaNotSatisfied(f"the answer does not satisfy the schema: {'; '.join(found)}", hint)
 
 

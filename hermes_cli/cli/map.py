@@ -1,6 +1,5 @@
 """`hermes ask --map`: every line of stdin answered in a conversation of its own, one record each, in order."""
 
-import json
 import sys
 import time
 from collections import Counter
@@ -14,7 +13,7 @@ from hermes_cli.chat.conversation import Conversation
 from hermes_cli.chat.events import TextDelta, ToolFinished, TurnEvent
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.cli.answer_form import final_text, problem_with_data, tools_failed
-from hermes_cli.cli.map_input import MapInput, count_lines, map_inputs, no_constant
+from hermes_cli.cli.map_input import MapInput, count_lines, map_inputs
 from hermes_cli.cli.map_output import RecordOutput, record_output
 from hermes_cli.cli.map_record import Csv, Form, JsonLines, Kind, Outcome
 from hermes_cli.cli.prompt_text import STDIN, stdin_is_data
@@ -26,6 +25,7 @@ from hermes_cli.errors import (
     ToolFailed,
     UsageError,
 )
+from hermes_cli.formats.json_mode import parsed
 from hermes_cli.terminal.answer_output import Collected
 from hermes_cli.terminal.console import StatusLine, is_terminal, notice
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
@@ -217,11 +217,7 @@ def _outcome_of(shown: ShownAnswer, session: "Session") -> Outcome:
     text, facts = final_text(shown, session), dict[str, Any]()
     problem: HermesError | None = problem_with_data(shown, session)
     if session.schema is not None:
-        facts["data"] = None
-        try:
-            facts["data"] = None if problem else json.loads(text, parse_constant=no_constant)
-        except ValueError as error:
-            problem = SchemaNotSatisfied(f"the answer does not satisfy the schema: {error}", "")
+        facts["data"] = None if problem else parsed(text)
     if session.tools:
         facts["tool_calls"] = [result_fields(result) for result in shown.tool_results]
         if tools_failed(shown, session):

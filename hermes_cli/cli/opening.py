@@ -15,7 +15,7 @@ from hermes_cli.engine.background_backend import BackgroundBackend
 from hermes_cli.engine.local_backend import open_backend
 from hermes_cli.engine.native_model import Model
 from hermes_cli.engine.prompt import Prompt, PromptWriter
-from hermes_cli.errors import ModelNotFound, UsageError
+from hermes_cli.errors import LoadCancelled, ModelNotFound, UsageError
 from hermes_cli.models.find import DEMO_NAME, ModelSpec, find_model
 from hermes_cli.session import Session, as_read
 from hermes_cli.store.saved_session import SavedSession, read_session
@@ -48,7 +48,7 @@ def open_session(settings: ChatSettings, cancel: CancelToken) -> Session:
         tell_loaded(backend.info, verbose=settings.verbose)
         return backend
 
-    return _session(load, spec, settings, saved)
+    return _session(load, spec, settings, saved, cancel)
 
 
 def open_chat(settings: ChatSettings, *, interactive: bool) -> Chat:
@@ -98,16 +98,20 @@ def resumed(settings: ChatSettings) -> tuple[ChatSettings, SavedSession | None]:
 
 
 def _session(
-    load: Callable[[], Backend], spec: ModelSpec, settings: ChatSettings, saved: SavedSession | None
+    load: Callable[[], Backend],
+    spec: ModelSpec,
+    settings: ChatSettings,
+    saved: SavedSession | None,
+    cancel: CancelToken | None = None,
 ) -> Session:
     """The session: a new one, or what was saved with what the options change. The model is loaded last but one."""
-    _tell_not_held(settings)
+    _tell_not_held(settings, cancel)
     # The demo model is only kept where it was asked for: a real one may come.
     name = settings.model or (None if spec.name == DEMO_NAME else spec.name)
     led = SessionSettings(_lasting(name), settings.preset, settings.sampling, settings.max_tokens)
     conversation = replace(saved.conversation if saved else Conversation(), system_prompt=settings.system_prompt)
     with ExitStack() as undo:
-        tools = load_tools(settings.tools) if settings.tools.sources else None
+        tools = load_tools(settings.tools, cancel) if settings.tools.sources else None
         if tools:
             undo.callback(tools.toolbox.close)
         backend = load()
@@ -131,7 +135,7 @@ def _session(
     return session
 
 
-def load_tools(wanted: ToolSettings) -> ToolUse:
+def load_tools(wanted: ToolSettings, cancel: CancelToken | None = None) -> ToolUse:
     """The tools, with the user to be asked before they run. Raises UsageError."""
     from hermes_cli.terminal.consent import tool_use
 
@@ -141,16 +145,23 @@ def load_tools(wanted: ToolSettings) -> ToolUse:
         policy=wanted.policy,
         choice=wanted.choice,
         most_rounds=wanted.most_rounds,
+        cancel=cancel,
     )
 
 
-def _tell_not_held(settings: ChatSettings) -> None:
-    """Say what of a schema is only checked afterwards. Raises UsageError for one that cannot be used."""
+def _tell_not_held(settings: ChatSettings, cancel: CancelToken | None) -> None:
+    """Say what of a schema is only checked afterwards. Raises UsageError for one that cannot be used, LoadCancelled."""
     if settings.schema is None or not settings.constrained:
         return
     from hermes_cli.engine.constraint_grammar import check_schema
 
-    for note in check_schema(settings.schema):
+    try:
+        notes = check_schema(settings.schema, lambda: not (cancel and cancel.cancelled))
+    except UsageError as problem:
+        if cancel and cancel.cancelled:
+            raise LoadCancelled("loading was stopped", "run the command again") from problem
+        raise
+    for note in notes:
         notice(note)
 
 

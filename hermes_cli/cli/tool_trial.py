@@ -72,11 +72,14 @@ def try_cases(
     cases, sources = _chosen(file, tools or ())
     cancel = CancelToken()
     outcomes: list[Outcome] = []
-    with stopping(cancel, leave=lambda: None), load_toolbox(sources, tool_env or ()) as toolbox:
+    with (
+        stopping(cancel, leave=lambda: None),
+        suppress(LoadCancelled),
+        load_toolbox(sources, tool_env or (), cancel) as toolbox,
+    ):
         cases = _checked(cases, toolbox, fitting=file is None and bool(tools))
         report = _JsonReport(not no_constrain) if as_json else _TextReport()
-        with suppress(LoadCancelled):
-            outcomes = _run(cases, toolbox, model, report, cancel, constrained=not no_constrain)
+        outcomes = _run(cases, toolbox, model, report, cancel, constrained=not no_constrain)
     if cancel.reason:
         return EXIT_CODES[cancel.reason]
     return 0 if all(not outcome.faults for outcome in outcomes) else HermesError.exit_code

@@ -117,12 +117,13 @@ def tool_use(
     policy: Policy,
     choice: str = "auto",
     most_rounds: int = MOST_ROUNDS,
+    cancel: CancelToken | None = None,
 ) -> ToolUse:
     """The tools of these files and names, loaded, with the user to be asked before they run. Raises UsageError.
 
-    They see these further `variables` of the environment.
+    They see these further `variables` of the environment. A cancel ends their import.
     """
-    toolbox = load_toolbox(sources, variables)
+    toolbox = load_toolbox(sources, variables, cancel)
     known = ("auto", "none", "required", *toolbox.tools)
     if choice not in known:
         toolbox.close()

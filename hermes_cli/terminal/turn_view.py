@@ -66,10 +66,11 @@ def show_answer(events: Generator[TurnEvent], output: AnswerOutput) -> ShownAnsw
                         status.erase()
                     case ToolStarted(call):
                         status.show(f"running {call.name}", at_once=True)
-                    case ToolFinished(result):
+                    case ToolFinished(result, markers):
                         status.erase()
                         results.append(result)
                         notice(tool_line(result))
+                        tell_control_text(markers, f"the result of {result.call.name}")
                     case Finished():
                         finished = event
     finally:
@@ -98,10 +99,10 @@ def tell_loaded(info: "BackendInfo", *, verbose: bool) -> None:
         notice(f"{info.model_name} · {info.description} · ctx {info.context_length:,} · loaded in {info.load_s:.2f} s")
 
 
-def tell_control_text(found: Iterable[str]) -> None:
-    """Say which of the model's markers the prompt spells out: they are only text there."""
+def tell_control_text(found: Iterable[str], place: str = "the prompt") -> None:
+    """Say which of the model's markers are spelled out in `place`: they are only text there."""
     if markers := ", ".join(found):
-        notice(f"{markers} in the prompt: read as plain text, not as a marker")
+        notice(f"{markers} in {place}: read as plain text, not as a marker")
 
 
 def tell_cut(finished: Finished, session: "Session", limit_hint: str = "", window_hint: str = "") -> None:
