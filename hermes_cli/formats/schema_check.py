@@ -216,6 +216,8 @@ def _in_words(error: "ValidationError | SchemaError") -> str:
             return f"must have at least {value} {_unit(rule)}, not {len(instance)}"
         case "maxLength" | "maxItems" | "maxProperties":
             return f"must have at most {value} {_unit(rule)}, not {len(instance)}"
+        case "not":
+            return f"must not satisfy {_shown(value)}, and {_shown(instance)} does"
         case "None":
             return f"must not be there at all, and is {_shown(instance)}"
     return error.message if len(error.message) <= 500 else error.message[:500] + "..."
