@@ -98,7 +98,8 @@ def _arguments(tool: ToolSchema, keep_on: KeepOn) -> tuple[ReadySchema, tuple[st
 
 def _usable(strict: ReadySchema, keep_on: KeepOn) -> tuple[str | None, tuple[str, ...]]:
     """The strict form of a schema, else the lenient one, else None; and why each one before it was refused."""
-    lenient = json.dumps({**json.loads(strict.text), "x-guidance": {**_STYLE, "lenient": True}})
+    whole = json.loads(strict.text)
+    lenient = json.dumps({**whole, "x-guidance": {**whole["x-guidance"], "lenient": True}})
     texts = (strict.text, lenient)
     if texts not in _tried:
         grammars = [_start(text) for text in texts]

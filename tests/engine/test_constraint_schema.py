@@ -60,6 +60,19 @@ def test_keywords_that_say_nothing_do_no_harm() -> None:
 
 
 @pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        ({"const": "a\0b"}, r'"a\u0000b"'),
+        ({"enum": ["a\x7fb"]}, r'"a\u007fb"'),
+        ({"type": "string", "pattern": r"^a\x01b$"}, r'"a\u0001b"'),
+    ],
+)
+def test_characters_that_only_an_escape_can_spell_are_not_lost(schema: dict[str, Any], text: str) -> None:
+    held = planned(schema=schema).whole
+    assert fits(held, text) and not fits(held, '"ab"')
+
+
+@pytest.mark.parametrize(
     ("name", "reason"),
     [
         ("contradictory", "nothing can satisfy it: minimum (5) is greater than maximum (3)"),
