@@ -26,7 +26,7 @@ _FEW_PATTERNS = 3
 _SMALL_MULTIPLE = 1_000
 
 # Characters that only \\u can spell, and escapes in patterns that may mean such; elsewhere it has no use.
-_CONTROL = re.compile(r"\\u00[01]|\x7f|\\\\[xuc0]")
+_CONTROL = re.compile(r"\\u00(?:[01]|7f)|\\\\[xuc0]")
 _ALL_ESCAPES = 'nrbtfu\\"'
 
 
