@@ -155,7 +155,6 @@ class _Run:
     def _answer_all(self, first: MapInput, others: Iterator[MapInput]) -> None:
         from hermes_cli.cli.opening import open_session
 
-        self._check_schema()
         with closing(open_session(self._settings, self._cancel)) as session:
             self._tally.start()
             given: MapInput | None = first
@@ -168,13 +167,6 @@ class _Run:
                 self._output.write(self._form.record(given, outcome))
                 self._tally.add(given, outcome)
                 given = next(others, None)
-
-    def _check_schema(self) -> None:
-        """Raise UsageError for a schema that would fail with every input."""
-        if self._settings.schema is not None and self._settings.constrained:
-            from hermes_cli.engine.constraint_grammar import check_schema
-
-            check_schema(self._settings.schema, lambda: not self._cancel.cancelled)
 
     def _outcome(self, session: "Session", given: MapInput) -> Outcome | None:
         """What comes of an input; None where it was stopped half-way."""

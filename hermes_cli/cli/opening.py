@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from hermes_cli.chat.conversation import Conversation
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import CancelToken
+from hermes_cli.chat.request import CancelToken, GenerationRequest, ToolSchema
 from hermes_cli.cli.chat_settings import LAST_SESSION, ChatSettings, ToolSettings, where_open, with_defaults
 from hermes_cli.engine import probe
 from hermes_cli.engine.backend import Backend
@@ -16,6 +16,7 @@ from hermes_cli.engine.local_backend import open_backend
 from hermes_cli.engine.native_model import Model
 from hermes_cli.engine.prompt import Prompt, PromptWriter
 from hermes_cli.errors import LoadCancelled, ModelNotFound, UsageError
+from hermes_cli.formats.json_schema import Schema
 from hermes_cli.models.find import DEMO_NAME, ModelSpec, find_model
 from hermes_cli.session import Session, as_read
 from hermes_cli.store.saved_session import SavedSession, read_session
@@ -105,7 +106,6 @@ def _session(
     cancel: CancelToken | None = None,
 ) -> Session:
     """The session: a new one, or what was saved with what the options change. The model is loaded last but one."""
-    _tell_not_held(settings, cancel)
     # The demo model is only kept where it was asked for: a real one may come.
     name = settings.model or (None if spec.name == DEMO_NAME else spec.name)
     led = SessionSettings(_lasting(name), settings.preset, settings.sampling, settings.max_tokens)
@@ -114,6 +114,8 @@ def _session(
         tools = load_tools(settings.tools, cancel) if settings.tools.sources else None
         if tools:
             undo.callback(tools.toolbox.close)
+        if settings.constrained and (tools or settings.schema is not None):
+            _tell_not_held(settings.schema, tools.toolbox.schemas if tools else (), cancel)
         backend = load()
         undo.callback(backend.close)
         session = Session(
@@ -149,19 +151,17 @@ def load_tools(wanted: ToolSettings, cancel: CancelToken | None = None) -> ToolU
     )
 
 
-def _tell_not_held(settings: ChatSettings, cancel: CancelToken | None) -> None:
-    """Say what of a schema is only checked afterwards. Raises UsageError for one that cannot be used, LoadCancelled."""
-    if settings.schema is None or not settings.constrained:
-        return
-    from hermes_cli.engine.constraint_grammar import check_schema
+def _tell_not_held(schema: Schema | None, tools: tuple[ToolSchema, ...], cancel: CancelToken | None) -> None:
+    """Say what of the schemas is only checked afterwards. Raises UsageError for what cannot be used, LoadCancelled."""
+    from hermes_cli.engine.constraint_grammar import plan
 
     try:
-        notes = check_schema(settings.schema, lambda: not (cancel and cancel.cancelled))
+        planned = plan(GenerationRequest((), tools=tools, schema=schema), lambda: not (cancel and cancel.cancelled))
     except UsageError as problem:
         if cancel and cancel.cancelled:
             raise LoadCancelled("loading was stopped", "run the command again") from problem
         raise
-    for note in notes:
+    for note in planned.notes if planned else ():
         notice(note)
 
 

@@ -9,7 +9,7 @@ from benchmarks.schemas import EVERYDAY, collection
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import GenerationRequest, ToolSchema
 from hermes_cli.engine import constraint_trial
-from hermes_cli.engine.constraint_grammar import Plan, check_schema, plan
+from hermes_cli.engine.constraint_grammar import KeepOn, Plan, plan
 from hermes_cli.errors import UsageError
 
 WEATHER = ToolSchema("get_weather", "d", {"type": "object", "properties": {"city": {"type": "string"}}})
@@ -21,6 +21,13 @@ def planned(**wanted: Any) -> Plan:
     result = plan(GenerationRequest((Message("user", "x"),), **wanted))
     assert result is not None
     return result
+
+
+def check_schema(schema: Any, keep_on: KeepOn = lambda: True) -> tuple[str, ...]:
+    """What of a schema is not held, in words. Raises UsageError."""
+    result = plan(GenerationRequest((), schema=schema), keep_on)
+    assert result is not None
+    return result.notes
 
 
 def fits(grammar: str | None, text: str) -> bool:
