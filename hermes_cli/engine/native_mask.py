@@ -5,9 +5,9 @@ at the others, so that it costs microseconds however large the vocabulary is.
 """
 
 import ctypes
-import heapq
 import re
 import struct
+from array import array
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from itertools import compress
@@ -17,7 +17,7 @@ from hermes_cli.engine import native
 from hermes_cli.engine.native_context import Context, Sampler
 
 Steps = Sequence[tuple[str, tuple[float, ...]]]
-_ENTRY = struct.Struct("iff")  # llama_token_data: token, logit, probability
+_ENTRY_BYTES = 12  # llama_token_data: token, logit, probability
 _SET_BITS = tuple(tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256))
 _NONZERO = re.compile(rb"[^\0]", re.DOTALL)
 
@@ -34,43 +34,47 @@ class MaskedSampler(Sampler):
         self._interface.apply = library.llama_sampler_i_apply(self._remember)
         library.llama_sampler_chain_add(self.handle, library.llama_sampler_init(ctypes.byref(self._interface), None))
         self.add(steps)
-        self._again = Sampler(steps_again)
+        self._again = Sampler([("top_k", (most,)), *steps_again])
 
     def close(self) -> None:
         """Free both chains."""
         super().close()
         self._again.close()
 
-    def _remember(self, _: Any, array: Any) -> None:
+    def _remember(self, _: Any, data: Any) -> None:
         """Called by llama.cpp with the likeliest tokens, best first; nothing may be raised through it."""
-        found = array.contents
-        self._likeliest = ctypes.string_at(found.data, found.size * _ENTRY.size)
+        found = data.contents
+        self._likeliest = ctypes.string_at(found.data, found.size * _ENTRY_BYTES)
 
     def choose_again(self, mask: bytes) -> int:
         """Another token in place of the one just sampled: one that `mask` allows, low bits first; it must allow one."""
-        entries = self._allowed(self._likeliest, mask)
-        count = len(entries) // _ENTRY.size
+        likeliest = self._allowed(mask)
+        entries = likeliest or self._others(mask)
+        count = len(entries) // _ENTRY_BYTES
         data = (self._c.llama_token_data * count).from_buffer_copy(entries)
-        array = self._c.llama_token_data_array(data, count, -1, True)
-        self._c.llama_sampler_apply(self._again.handle, ctypes.byref(array))
-        return int(array.data[array.selected].id)
+        found = self._c.llama_token_data_array(data, count, -1, bool(likeliest))
+        self._c.llama_sampler_apply(self._again.handle, ctypes.byref(found))
+        return int(found.data[found.selected].id)
 
-    def _allowed(self, entries: bytes, mask: bytes) -> bytes:
-        """Those of the entries that are allowed; if none is, the likeliest allowed ones of the whole vocabulary."""
-        size = _ENTRY.size
-        tokens = memoryview(entries).cast("i")[:: size // 4].tolist()
+    def _allowed(self, mask: bytes) -> bytes:
+        """Those of the likeliest tokens that are allowed."""
+        tokens = memoryview(self._likeliest).cast("i")[:: _ENTRY_BYTES // 4].tolist()
         flags = [mask[token >> 3] >> (token & 7) & 1 for token in tokens]
-        if any(flags):
-            return b"".join(compress(_splitter(len(tokens)).unpack(entries), flags))
-        others = tokens_in(mask)
-        likeliest = heapq.nlargest(len(tokens), zip(self._context.logits(others), others, strict=True))
-        return b"".join([_ENTRY.pack(token, logit, 0.0) for logit, token in likeliest])
+        return b"".join(compress(_splitter(len(tokens)).unpack(self._likeliest), flags))
+
+    def _others(self, mask: bytes) -> bytearray:
+        """All allowed tokens of the vocabulary."""
+        tokens = tokens_in(mask)
+        entries = bytearray(len(tokens) * _ENTRY_BYTES)
+        memoryview(entries).cast("i")[:: _ENTRY_BYTES // 4] = array("i", tokens)
+        memoryview(entries).cast("f")[1 :: _ENTRY_BYTES // 4] = array("f", self._context.logits(tokens))
+        return entries
 
 
 @cache
 def _splitter(count: int) -> struct.Struct:
     """Cuts so many entries apart."""
-    return struct.Struct(f"{_ENTRY.size}s" * count)
+    return struct.Struct(f"{_ENTRY_BYTES}s" * count)
 
 
 @lru_cache(maxsize=16)
