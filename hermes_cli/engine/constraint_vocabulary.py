@@ -36,6 +36,7 @@ class Tables:
         self._tags = {tag: controls[tag] for tag in TAGS if tag in controls}
         self.special_token_ids = sorted(ends | set(controls.values()) - set(self._tags.values()))
         self.eos_token_id = min(ends, default=0)
+        self.no_digits = self._no_digits()  # a mask, as a number, of the tokens that do not begin with a digit
         self.tokenizer = LLTokenizer(self, eos_token=sorted(ends) or None)  # type: ignore[arg-type]
 
     def __call__(self, text: bytes | str) -> list[int]:
@@ -51,9 +52,7 @@ class Tables:
     def _tag_pattern(self) -> re.Pattern[str]:
         return re.compile(f"({'|'.join(map(re.escape, self._tags))})")
 
-    @cached_property
-    def no_digits(self) -> int:
-        """A mask, as a number, of the tokens that do not begin with a digit."""
+    def _no_digits(self) -> int:
         mask = bytearray(b"\xff" * (len(self.tokens) // 8 + 1))
         for token, piece in enumerate(self.tokens):
             if piece[:1].isdigit():
