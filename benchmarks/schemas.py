@@ -1,6 +1,8 @@
 """JSON Schemas to constrain answers with: thirty of everyday shapes, and some hundreds that cover the keywords."""
 
 import itertools
+import json
+from pathlib import Path
 from typing import Any
 
 Schema = dict[str, Any]
@@ -79,6 +81,18 @@ def collection() -> dict[str, Schema]:
     for (one, first), (other, second) in itertools.combinations(_parts().items(), 2):
         schemas[f"{one} and {other}"] = {"allOf": [first, second]}
     return {**schemas, **_hostile()}
+
+
+def schemas_below(folder: Path) -> dict[str, Schema]:
+    """The schemas in the JSON files below a folder: one a file, or a list of those in the JSON Schema Test Suite."""
+    found: dict[str, Schema] = {}
+    for path in sorted(folder.rglob("*.json")):
+        content, name = json.loads(path.read_text(encoding="utf-8")), str(path.relative_to(folder))
+        if isinstance(content, list):
+            found |= {f"{name}: {one['description']}": one["schema"] for one in content}
+        else:
+            found[name] = content
+    return found
 
 
 _LIMITS: dict[str, Schema] = {

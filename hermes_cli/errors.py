@@ -61,7 +61,7 @@ class EngineError(HermesError):
 
 
 class LoadCancelled(EngineError):
-    """Loading the model was stopped on request."""
+    """Loading a model or tools was stopped on request."""
 
 
 class OutOfMemory(EngineError):

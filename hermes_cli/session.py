@@ -244,14 +244,11 @@ class Session:
 
 
 def as_read(conversation: Conversation, tools: Sequence[ToolSchema], schema: Schema | None) -> Conversation:
-    """The conversation as the model reads it: tools or a schema come before the system prompt."""
-    given = conversation.system_prompt
-    if tools:
-        return replace(conversation, system_prompt=offer(tools, given))
-    if schema is None:
-        return conversation
-    first = schema_prompt(schema)
-    return replace(conversation, system_prompt=f"{first}\n\n{given}" if given else first)
+    """The conversation as the model reads it: a schema, then the tools come before the system prompt."""
+    given = offer(tools, conversation.system_prompt or "") or conversation.system_prompt
+    if schema is not None:
+        given = f"{schema_prompt(schema)}\n\n{given}" if given else schema_prompt(schema)
+    return replace(conversation, system_prompt=given)
 
 
 def _last_id(conversation: Conversation) -> int | None:

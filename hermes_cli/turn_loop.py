@@ -5,12 +5,13 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hermes_cli.chat.events import Finished, TextDelta, Timings, ToolCallReady, ToolFinished, TurnEvent
+from hermes_cli.chat.events import Finished, TextDelta, Timings, ToolCallReady, ToolFinished, ToolStarted, TurnEvent
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import MOST_ROUNDS, CancelToken, GenerationRequest
 from hermes_cli.chat.tool_call import BrokenCall, ToolCall, ToolResult
 from hermes_cli.engine.backend import Backend
 from hermes_cli.formats.function_calling import response_block
+from hermes_cli.formats.json_mode import json_part, parsed
 from hermes_cli.formats.json_schema import Schema
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ TIMEOUT_S = 30.0
 _NO_NAME = "unknown"
 _GAP = "\n\n"
 _STOPPED = "not run: the user stopped the answer"
+_CUT = "not run: the answer was cut off before its end"
+_TOO_MANY = "not run: no further call is allowed in this answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,8 @@ class TurnLoop:
     ) -> None:
         self._backend, self._request, self._cancel = backend, request, cancel
         self._tools = tools
-        self._most = tools.most_rounds if tools else most_repairs if request.schema is not None else 0
+        self._rounds_left = tools.most_rounds if tools and tools.choice != "none" else 0
+        self._repairs_left = 0 if request.schema is None else most_repairs
         self._part = request.messages[-1].content if request.messages[-1].role == "assistant" else ""
         self._before = request.messages[:-1] if self._part else request.messages
         self._spoke = False
@@ -63,13 +67,19 @@ class TurnLoop:
 
     def run(self) -> Generator[TurnEvent]:
         """The events of all rounds, with one `Finished` for them together."""
-        for number in range(self._most + 1):
-            calls = yield from self._speak(number)
-            if self.finished[-1].reason != "stop" or number == self._most:
+        while True:
+            calls = yield from self._speak()
+            if self.finished[-1].reason == "length":
+                yield from (ToolFinished(ToolResult(_named(call), approved=False, error=_CUT)) for call in calls)
+            if self.finished[-1].reason != "stop":
                 break
             if calls:
                 yield from self._run_calls(calls)
-            elif complaint := self._complaint():
+                if not self._rounds_left:
+                    break
+                self._rounds_left -= 1
+            elif self._repairs_left and (complaint := self._complaint()):
+                self._repairs_left -= 1
                 self.messages.append(Message("user", complaint))
             else:
                 break
@@ -89,22 +99,23 @@ class TurnLoop:
                 self.messages[index] = replace(self.messages[index], finish_reason="cancelled")
                 break
 
-    def _speak(self, number: int) -> Generator[TurnEvent, None, list[ToolCall | BrokenCall]]:
+    def _speak(self) -> Generator[TurnEvent, None, list[ToolCall | BrokenCall]]:
         """One generation: its text outside of calls is passed on; the calls, where the answer ended well."""
         parser = self._parser()
         calls: list[ToolCall | BrokenCall] = []
         pieces: list[str] = [self._part]
         finished: Finished | None = None
-        outside = _Outside(later=number > 0, after_text=self._spoke)
+        later = bool(self.finished)
+        outside = _Outside(later=later, after_text=self._spoke)
 
         def passed_on(found: Sequence[str | ToolCall | BrokenCall]) -> Iterator[TextDelta]:
             calls.extend(one for one in found if not isinstance(one, str))
             return outside.deltas(found)
 
         try:
-            if number and not parser:
+            if later and not parser:
                 yield TextDelta(_GAP)
-            with closing(self._backend.generate(self._asked(number), self._cancel)) as events:
+            with closing(self._backend.generate(self._asked(), self._cancel)) as events:
                 for event in events:
                     match event:
                         case TextDelta(piece):
@@ -138,18 +149,14 @@ class TurnLoop:
         parser.feed(self._part)
         return parser
 
-    def _asked(self, number: int) -> GenerationRequest:
+    def _asked(self) -> GenerationRequest:
         """The request of a round: one that had to bring a call is followed by free ones, the last one must answer."""
         part = (Message("assistant", self._part),) if self._part else ()
         request = replace(self._request, messages=(*self._before, *self.messages, *part))
         if not self._tools:
             return request
-        choice = self._tools.choice if number == 0 else "auto"
-        return replace(
-            request,
-            tools=self._tools.toolbox.schemas,
-            tool_choice="none" if number == self._most else "auto" if choice == "none" and number else choice,
-        )
+        choice = "none" if not self._rounds_left else "auto" if self.finished else self._tools.choice
+        return replace(request, tools=self._tools.toolbox.schemas, tool_choice=choice)
 
     def _run_calls(self, calls: Sequence[ToolCall | BrokenCall]) -> Generator[TurnEvent]:
         """Run the calls in their order; all results go back in one message, as the model was trained."""
@@ -157,20 +164,24 @@ class TurnLoop:
         try:
             for call in calls:
                 if isinstance(call, BrokenCall):
-                    results.append(ToolResult(ToolCall(_NO_NAME, {}), approved=True, error=call.problem))
+                    results.append(ToolResult(_named(call), approved=True, error=call.problem))
                     yield ToolFinished(results[-1])
                 elif self._cancel.cancelled:
                     results.append(ToolResult(call, approved=False, error=_STOPPED))
+                elif not self._rounds_left:
+                    results.append(ToolResult(call, approved=False, error=_TOO_MANY))
+                    yield ToolFinished(results[-1])
                 else:
                     yield ToolCallReady(call)
-                    results.append(self._result(call))
-                    yield ToolFinished(results[-1])
+                    results.append((yield from self._result(call)))
+                    markers = self._backend.control_text((response_message(results[-1:]),))
+                    yield ToolFinished(results[-1], markers)
         finally:
             missing = [call for call in calls[len(results) :] if isinstance(call, ToolCall)]
             results += [ToolResult(call, approved=False, error=_STOPPED) for call in missing]
             self.messages.append(response_message(results))
 
-    def _result(self, call: ToolCall) -> ToolResult:
+    def _result(self, call: ToolCall) -> Generator[TurnEvent, None, ToolResult]:
         """What a call leads to. A wrong one is told to the model, and nobody is asked about it."""
         assert self._tools is not None
         toolbox = self._tools.toolbox
@@ -180,6 +191,7 @@ class TurnLoop:
         if not decision.approved:
             reason = f": {decision.reason}" if decision.reason else "."
             return ToolResult(call, approved=False, error=f"The user declined this call{reason}")
+        yield ToolStarted(call)
         return toolbox.call(call, timeout_s=self._tools.timeout_s, cancel=self._cancel)
 
     def _complaint(self) -> str | None:
@@ -219,14 +231,17 @@ class _Outside:
             yield TextDelta(self._space)
 
 
+def _named(call: ToolCall | BrokenCall) -> ToolCall:
+    """A call to tell of; one that could not be read has no name."""
+    return call if isinstance(call, ToolCall) else ToolCall(_NO_NAME, {})
+
+
 def schema_faults(schema: Schema, text: str) -> list[str]:
     """What is wrong with an answer in JSON; empty if it satisfies the schema."""
-    import json
-
     from hermes_cli.formats.schema_check import faults
 
     try:
-        return faults(schema, json.loads(text))
+        return faults(schema, parsed(json_part(text)))
     except (ValueError, RecursionError) as error:
         return [f"not JSON: {error}"]
 

@@ -23,16 +23,24 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallReady:
-    """The model has written a call; it runs next, if the user allows it."""
+    """The model has written a call; the user may be asked about it now."""
+
+    call: ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStarted:
+    """A call that is allowed runs from now on."""
 
     call: ToolCall
 
 
 @dataclass(frozen=True, slots=True)
 class ToolFinished:
-    """What came of a call."""
+    """What came of a call. `control_text` are markers of the model that the result spells out: only text there."""
 
     result: ToolResult
+    control_text: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,4 +76,4 @@ class Finished:
 
 
 GenerationEvent = PromptProgress | TextDelta | Finished
-TurnEvent = GenerationEvent | ToolCallReady | ToolFinished
+TurnEvent = GenerationEvent | ToolCallReady | ToolStarted | ToolFinished

@@ -1,12 +1,12 @@
 """The forms of an answer that are only known at its end: the JSON envelope, the code in it, the data of a schema."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
 from hermes_cli.errors import SchemaNotSatisfied
 from hermes_cli.formats.code_block import code_blocks
+from hermes_cli.formats.json_mode import json_part, parsed
 from hermes_cli.terminal import console
 from hermes_cli.terminal.turn_view import ShownAnswer, tokens_per_second
 
@@ -50,14 +50,14 @@ def envelope(shown: ShownAnswer, session: "Session") -> dict[str, Any]:
     if session.tools:
         facts["tool_calls"] = [result_fields(result) for result in shown.tool_results]
     if session.schema is not None:
-        facts["data"] = None if problem_with_data(shown, session) else json.loads(final_text(shown, session))
+        facts["data"] = None if problem_with_data(shown, session) else parsed(final_text(shown, session))
     return facts
 
 
 def final_text(shown: ShownAnswer, session: "Session") -> str:
-    """The answer; of JSON that had to be put right only the last one."""
+    """The answer; with a schema the JSON in it, and of JSON that had to be put right only the last one."""
     turns = session.conversation.turns
-    return turns[-1].answer.content if session.schema is not None and turns and shown.text else shown.text
+    return json_part(turns[-1].answer.content) if session.schema is not None and turns and shown.text else shown.text
 
 
 def problem_with_data(shown: ShownAnswer, session: "Session") -> SchemaNotSatisfied | None:
@@ -69,15 +69,27 @@ def problem_with_data(shown: ShownAnswer, session: "Session") -> SchemaNotSatisf
     found = schema_faults(session.schema, final_text(shown, session))
     if not found:
         return None
-    cut = shown.finished.reason == "length"
-    hint = "allow more of it: --max-tokens" if cut else "try once more, a larger model or a simpler schema"
+    hint = "try once more, a larger model or a simpler schema"
+    if shown.finished.reason == "length":
+        full = shown.finished.window_tokens >= session.backend.info.context_length
+        hint = f"allow more of it: {'--ctx' if full else '--max-tokens'}"
     return SchemaNotSatisfied(f"the answer does not satisfy the schema: {'; '.join(found)}", hint)
 
 
-def tools_failed(shown: ShownAnswer) -> bool:
-    """Whether the last word about a tool was that it failed, or was not allowed to run."""
-    last: Mapping[str, bool] = {result.call.name: result.error is not None for result in shown.tool_results}
-    return any(last.values())
+def tools_failed(shown: ShownAnswer, session: "Session") -> bool:
+    """Whether a call failed or was not allowed to run, and no later round of calls put that right."""
+    if not session.tools or not shown.tool_results:
+        return False
+    if shown.finished.reason == "length" and shown.tool_results[-1].error is not None:
+        return True  # a call that was cut off is in no message
+    tools, failed = session.tools.toolbox.tools, set[str]()
+    for message in session.conversation.turns[-1].messages:
+        done = {result.call.name for result in message.tool_results if result.error is None}
+        if done:
+            # Whatever worked makes up for a call that could not be read, or was of no tool.
+            failed = {name for name in failed - done if name in tools}
+        failed |= {result.call.name for result in message.tool_results if result.error is not None}
+    return bool(failed)
 
 
 def code_block(answer: str) -> str:

@@ -132,7 +132,7 @@ def _answer(text: str, settings: "ChatSettings", target: AnswerOutput, wanted: _
         return EXIT_CODES[cancel.reason or "interrupt"]
     if problem := problem_with_data(shown, session):
         raise problem
-    return ToolFailed.exit_code if tools_failed(shown) else 0
+    return ToolFailed.exit_code if tools_failed(shown, session) else 0
 
 
 def _make_room(session: "Session", text: str, overflow: Overflow) -> None:

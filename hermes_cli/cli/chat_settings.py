@@ -16,9 +16,13 @@ LAST_SESSION = ""
 
 @dataclass(frozen=True, slots=True)
 class ToolSettings:
-    """Which tools the model may call, and how far it may go. `sources` are files and names of built-in tools."""
+    """Which tools the model may call, and how far it may go.
+
+    `sources` are files and names of built-in tools; of the environment these see what is harmless, and `variables`.
+    """
 
     sources: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
     choice: str = "auto"
     most_rounds: int = MOST_ROUNDS
     policy: Policy = "ask"

@@ -1,6 +1,5 @@
 """`hermes ask --map`: every line of stdin answered in a conversation of its own, one record each, in order."""
 
-import json
 import sys
 import time
 from collections import Counter
@@ -14,7 +13,7 @@ from hermes_cli.chat.conversation import Conversation
 from hermes_cli.chat.events import TextDelta, ToolFinished, TurnEvent
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.cli.answer_form import final_text, problem_with_data, tools_failed
-from hermes_cli.cli.map_input import MapInput, count_lines, map_inputs, no_constant
+from hermes_cli.cli.map_input import MapInput, count_lines, map_inputs
 from hermes_cli.cli.map_output import RecordOutput, record_output
 from hermes_cli.cli.map_record import Csv, Form, JsonLines, Kind, Outcome
 from hermes_cli.cli.prompt_text import STDIN, stdin_is_data
@@ -26,6 +25,7 @@ from hermes_cli.errors import (
     ToolFailed,
     UsageError,
 )
+from hermes_cli.formats.json_mode import parsed
 from hermes_cli.terminal.answer_output import Collected
 from hermes_cli.terminal.console import StatusLine, is_terminal, notice
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
@@ -155,7 +155,6 @@ class _Run:
     def _answer_all(self, first: MapInput, others: Iterator[MapInput]) -> None:
         from hermes_cli.cli.opening import open_session
 
-        self._check_schema()
         with closing(open_session(self._settings, self._cancel)) as session:
             self._tally.start()
             given: MapInput | None = first
@@ -168,13 +167,6 @@ class _Run:
                 self._output.write(self._form.record(given, outcome))
                 self._tally.add(given, outcome)
                 given = next(others, None)
-
-    def _check_schema(self) -> None:
-        """Raise UsageError for a schema that would fail with every input."""
-        if self._settings.schema is not None and self._settings.constrained:
-            from hermes_cli.engine.constraint_grammar import check_schema
-
-            check_schema(self._settings.schema, lambda: not self._cancel.cancelled)
 
     def _outcome(self, session: "Session", given: MapInput) -> Outcome | None:
         """What comes of an input; None where it was stopped half-way."""
@@ -217,14 +209,10 @@ def _outcome_of(shown: ShownAnswer, session: "Session") -> Outcome:
     text, facts = final_text(shown, session), dict[str, Any]()
     problem: HermesError | None = problem_with_data(shown, session)
     if session.schema is not None:
-        facts["data"] = None
-        try:
-            facts["data"] = None if problem else json.loads(text, parse_constant=no_constant)
-        except ValueError as error:
-            problem = SchemaNotSatisfied(f"the answer does not satisfy the schema: {error}", "")
+        facts["data"] = None if problem else parsed(text)
     if session.tools:
         facts["tool_calls"] = [result_fields(result) for result in shown.tool_results]
-        if tools_failed(shown):
+        if tools_failed(shown, session):
             last = next(result for result in reversed(shown.tool_results) if result.error is not None)
             problem = ToolFailed(f"{last.call.name}: {last.error}", "")
     finished = shown.finished

@@ -1,6 +1,5 @@
 """The inputs of `hermes ask --map`: one on each line of stdin, read as they come."""
 
-import json
 import os
 import select
 import stat
@@ -10,6 +9,7 @@ from typing import Any
 
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.errors import UsageError
+from hermes_cli.formats.json_mode import parsed
 from hermes_cli.terminal import console
 
 LONGEST_LINE_BYTES = 8 << 20  # more than fits into any window
@@ -113,11 +113,6 @@ def _json(line: str) -> Any:
     if not line.lstrip().startswith(('"', "{")):
         return None
     try:
-        return json.loads(line, parse_constant=no_constant)
+        return parsed(line)
     except (ValueError, RecursionError):
         return None
-
-
-def no_constant(name: str) -> None:
-    """Raise ValueError for NaN and Infinity, which Python would read."""
-    raise ValueError(f"{name} is not JSON")

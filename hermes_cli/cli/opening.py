@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from hermes_cli.chat.conversation import Conversation
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import CancelToken
+from hermes_cli.chat.request import CancelToken, GenerationRequest, ToolSchema
 from hermes_cli.cli.chat_settings import LAST_SESSION, ChatSettings, ToolSettings, where_open, with_defaults
 from hermes_cli.engine import probe
 from hermes_cli.engine.backend import Backend
@@ -15,7 +15,8 @@ from hermes_cli.engine.background_backend import BackgroundBackend
 from hermes_cli.engine.local_backend import open_backend
 from hermes_cli.engine.native_model import Model
 from hermes_cli.engine.prompt import Prompt, PromptWriter
-from hermes_cli.errors import ModelNotFound, UsageError
+from hermes_cli.errors import LoadCancelled, ModelNotFound, UsageError
+from hermes_cli.formats.json_schema import Schema
 from hermes_cli.models.find import DEMO_NAME, ModelSpec, find_model
 from hermes_cli.models.load_plan import plan_load
 from hermes_cli.session import Session, as_read
@@ -44,7 +45,7 @@ def open_session(settings: ChatSettings, cancel: CancelToken) -> Session:
         tell_loaded(backend.info, verbose=settings.verbose)
         return backend
 
-    return _session(load, spec, settings, saved)
+    return _session(load, spec, settings, saved, cancel)
 
 
 def open_chat(settings: ChatSettings, *, interactive: bool) -> Chat:
@@ -72,7 +73,7 @@ def open_chat(settings: ChatSettings, *, interactive: bool) -> Chat:
         saving=settings.save,
         attached=attached,
         verbose=settings.verbose,
-        tool_policy=settings.tools.policy,
+        load_tools=lambda sources: load_tools(replace(settings.tools, sources=tuple(sources), choice="auto")),
     )
 
 
@@ -104,18 +105,23 @@ def resumed(settings: ChatSettings) -> tuple[ChatSettings, SavedSession | None]:
 
 
 def _session(
-    load: Callable[[], Backend], spec: ModelSpec, settings: ChatSettings, saved: SavedSession | None
+    load: Callable[[], Backend],
+    spec: ModelSpec,
+    settings: ChatSettings,
+    saved: SavedSession | None,
+    cancel: CancelToken | None = None,
 ) -> Session:
     """The session: a new one, or what was saved with what the options change. The model is loaded last but one."""
-    _tell_not_held(settings)
     # The demo model is only kept where it was asked for: a real one may come.
     name = settings.model or (None if spec.name == DEMO_NAME else spec.name)
     led = SessionSettings(_lasting(name), settings.preset, settings.sampling, settings.max_tokens)
     conversation = replace(saved.conversation if saved else Conversation(), system_prompt=settings.system_prompt)
     with ExitStack() as undo:
-        tools = _tools(settings.tools)
+        tools = load_tools(settings.tools, cancel) if settings.tools.sources else None
         if tools:
             undo.callback(tools.toolbox.close)
+        if settings.constrained and (tools or settings.schema is not None):
+            _tell_not_held(settings.schema, tools.toolbox.schemas if tools else (), cancel)
         backend = load()
         undo.callback(backend.close)
         session = Session(
@@ -137,21 +143,31 @@ def _session(
     return session
 
 
-def _tools(wanted: ToolSettings) -> ToolUse | None:
-    if not wanted.sources:
-        return None
+def load_tools(wanted: ToolSettings, cancel: CancelToken | None = None) -> ToolUse:
+    """The tools, with the user to be asked before they run. Raises UsageError."""
     from hermes_cli.terminal.consent import tool_use
 
-    return tool_use(wanted.sources, policy=wanted.policy, choice=wanted.choice, most_rounds=wanted.most_rounds)
+    return tool_use(
+        wanted.sources,
+        wanted.variables,
+        policy=wanted.policy,
+        choice=wanted.choice,
+        most_rounds=wanted.most_rounds,
+        cancel=cancel,
+    )
 
 
-def _tell_not_held(settings: ChatSettings) -> None:
-    """Say what of a schema is only checked afterwards. Raises UsageError for one that cannot be used."""
-    if settings.schema is None or not settings.constrained:
-        return
-    from hermes_cli.engine.constraint_grammar import check_schema
+def _tell_not_held(schema: Schema | None, tools: tuple[ToolSchema, ...], cancel: CancelToken | None) -> None:
+    """Say what of the schemas is only checked afterwards. Raises UsageError for what cannot be used, LoadCancelled."""
+    from hermes_cli.engine.constraint_grammar import plan
 
-    for note in check_schema(settings.schema):
+    try:
+        planned = plan(GenerationRequest((), tools=tools, schema=schema), lambda: not (cancel and cancel.cancelled))
+    except UsageError as problem:
+        if cancel and cancel.cancelled:
+            raise LoadCancelled("loading was stopped", "run the command again") from problem
+        raise
+    for note in planned.notes if planned else ():
         notice(note)
 
 
@@ -177,7 +193,7 @@ def written_prompt(text: str, settings: ChatSettings) -> Prompt:
     model = Model(_chosen_model(settings).path, vocab_only=True)
     try:
         conversation = replace(saved.conversation if saved else Conversation(), system_prompt=settings.system_prompt)
-        tools = _tools(settings.tools)
+        tools = load_tools(settings.tools) if settings.tools.sources else None
         schemas = tools.toolbox.schemas if tools else ()
         if tools:
             tools.toolbox.close()

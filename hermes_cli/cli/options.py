@@ -67,6 +67,9 @@ Tools = Annotated[
     list[str] | None,
     typer.Option("--tools", metavar="FILE|NAME", help="Tools the model may call: FILE.py, .json, a name (repeatable)."),
 ]
+ToolVariables = Annotated[
+    list[str] | None, typer.Option("--tool-env", metavar="NAME", help="Let tools see this variable (repeatable).")
+]
 ToolChoice = Annotated[
     str, typer.Option("--tool-choice", metavar="auto|none|required|NAME", help="Whether the model must call a tool.")
 ]
@@ -124,6 +127,7 @@ def _settings(
     threads: Threads = None,
     template: Template = None,
     tools: Tools = None,
+    tool_env: ToolVariables = None,
     tool_choice: ToolChoice = "auto",
     max_rounds: MostRounds = MOST_ROUNDS,
     yes: AllowAll = False,
@@ -158,7 +162,7 @@ def _settings(
         resume=_resumed(continue_last, session),
         save=save,
         defaults=defaults,
-        tools=_tool_settings(tools or (), tool_choice, max_rounds, yes, deny, schema),
+        tools=_tool_settings(tools or (), tool_env or (), tool_choice, max_rounds, yes, deny),
         schema=_schema(schema),
         constrained=not no_constrain,
     )
@@ -189,18 +193,18 @@ def load_options(
 
 
 def _tool_settings(
-    sources: Sequence[str], choice: str, most_rounds: int, yes: bool, deny: bool, schema: str | None
+    sources: Sequence[str], variables: Sequence[str], choice: str, most_rounds: int, yes: bool, deny: bool
 ) -> "ToolSettings":
     """What the options say about tools. Raises UsageError."""
     from hermes_cli.cli.chat_settings import ToolSettings
 
     if yes and deny:
         raise UsageError("--yes and --deny do not go together", "leave one of them out")
-    if sources and schema is not None:
-        raise UsageError("--tools and --schema do not go together", "leave one of them out")
     if choice != "auto" and not sources:
         raise UsageError("--tool-choice needs tools", "name some with --tools; hermes tools list shows those built in")
-    return ToolSettings(tuple(sources), choice, most_rounds, "yes" if yes else "deny" if deny else "ask")
+    return ToolSettings(
+        tuple(sources), tuple(variables), choice, most_rounds, "yes" if yes else "deny" if deny else "ask"
+    )
 
 
 def _schema(text: str | None) -> "Schema | None":

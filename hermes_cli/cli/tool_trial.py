@@ -58,10 +58,7 @@ def try_cases(
     tools: Annotated[
         list[str] | None, typer.Option("--tools", metavar="FILE|NAME", help="Offer these instead (repeatable).")
     ] = None,
-    tool_env: Annotated[
-        list[str] | None,
-        typer.Option("--tool-env", metavar="NAME", help="Let tools see this variable (repeatable)."),
-    ] = None,
+    tool_env: options.ToolVariables = None,
     model: options.Model = None,
     no_constrain: options.Unconstrained = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with every call.")] = False,
@@ -75,11 +72,14 @@ def try_cases(
     cases, sources = _chosen(file, tools or ())
     cancel = CancelToken()
     outcomes: list[Outcome] = []
-    with stopping(cancel, leave=lambda: None), load_toolbox(sources, tool_env or ()) as toolbox:
+    with (
+        stopping(cancel, leave=lambda: None),
+        suppress(LoadCancelled),
+        load_toolbox(sources, tool_env or (), cancel) as toolbox,
+    ):
         cases = _checked(cases, toolbox, fitting=file is None and bool(tools))
         report = _JsonReport(not no_constrain) if as_json else _TextReport()
-        with suppress(LoadCancelled):
-            outcomes = _run(cases, toolbox, model, report, cancel, constrained=not no_constrain)
+        outcomes = _run(cases, toolbox, model, report, cancel, constrained=not no_constrain)
     if cancel.reason:
         return EXIT_CODES[cancel.reason]
     return 0 if all(not outcome.faults for outcome in outcomes) else HermesError.exit_code

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hermes_cli.chat.tool_call import ToolCall
-from hermes_cli.cli import tool_trial
+from hermes_cli.cli import options, tool_trial
 from hermes_cli.errors import ToolFailed, UsageError, did_you_mean
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer_output import StandardOutput
@@ -24,9 +24,6 @@ app = typer.Typer(
 Sources = Annotated[
     list[str] | None, typer.Option("--tools", metavar="FILE|NAME", help="A tool file or a built-in tool (repeatable).")
 ]
-Variables = Annotated[
-    list[str] | None, typer.Option("--tool-env", metavar="NAME", help="Let tools see this variable (repeatable).")
-]
 
 
 @app.callback()
@@ -36,7 +33,7 @@ def _alone(context: typer.Context) -> None:
 
 
 @app.command("list")
-def list_tools(tools: Sources = None, tool_env: Variables = None) -> None:
+def list_tools(tools: Sources = None, tool_env: options.ToolVariables = None) -> None:
     """List the built-in tools and those of the files given: name, where it is from, consent, what it does."""
     from hermes_cli.tools.toolbox import built_in_names, load_toolbox
 
@@ -51,7 +48,7 @@ def list_tools(tools: Sources = None, tool_env: Variables = None) -> None:
 def show(
     source: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A built-in tool, or a file of tools.")],
     prompt: Annotated[bool, typer.Option("--prompt", help="Print the system text that offers them instead.")] = False,
-    tool_env: Variables = None,
+    tool_env: options.ToolVariables = None,
 ) -> None:
     """Print tools as the model is told of them."""
     from hermes_cli.formats.function_calling import tools_prompt
@@ -72,7 +69,7 @@ def run(
         list[str] | None, typer.Argument(metavar="KEY=VALUE|JSON", help="Its arguments, as pairs or as an object.")
     ] = None,
     tools: Sources = None,
-    tool_env: Variables = None,
+    tool_env: options.ToolVariables = None,
     timeout: Annotated[float, typer.Option("--timeout", metavar="S", min=0.1, help="Seconds it may take.")] = 30,
 ) -> None:
     """Call a tool by hand, as a call of the model would; without --tools a built-in one. Prints its result as JSON."""

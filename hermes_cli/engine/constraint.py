@@ -44,11 +44,11 @@ class Constraint:
         self._digits = 0  # how many the text ends with
         self.finished = False
         self._resume(plan.begun)
-        self._masked = sampling.masked_sampler(values, context)
+        self._sampler = sampling.masked_sampler(values, context)
 
     def close(self) -> None:
         """Free the sampler."""
-        self._masked.close()
+        self._sampler.close()
 
     def _resume(self, begun: str) -> None:
         """Stand where an answer stands that has begun with this text. Raises UsageError if none can."""
@@ -77,16 +77,17 @@ class Constraint:
         return self._choose_text(free) if self._matcher is None else self._choose_held(self._matcher)
 
     def _choose_held(self, matcher: "LLMatcher") -> int:
-        mask = matcher.compute_bitmask()
-        self._check(matcher)
-        if self._digits >= _MOST_DIGITS:
-            mask = self._without_digits(mask)
-        token = self._masked.choose(mask)
-        if self._model.is_end(token):
-            return token
-        if not matcher.consume_token(token):
-            self._check(matcher)
-        piece = self._model.piece(token)
+        """A free choice where that fits, else one among what does: together as if only that had been there."""
+        tables = self._tables()
+        token = self._context.sample(self._sampler)
+        fits = self._digits < _MOST_DIGITS and token not in tables.ends and matcher.try_consume_tokens([token])
+        if not fits:
+            token = self._sampler.choose_again(self._mask(matcher))
+            if token in tables.ends:
+                return token
+            if not matcher.consume_token(token):
+                self._check(matcher)
+        piece = tables.tokens[token]
         number = len(piece) - len(piece.rstrip(b"0123456789."))
         self._digits = number + (self._digits if number == len(piece) else 0)
         if self._plan.whole:
@@ -94,6 +95,12 @@ class Constraint:
         elif matcher.is_accepting():
             self._matcher = None
         return token
+
+    def _mask(self, matcher: "LLMatcher") -> bytes:
+        """What may follow. Raises UsageError where the grammar has become too much."""
+        mask = matcher.compute_bitmask()
+        self._check(matcher)
+        return self._without_digits(mask) if self._digits >= _MOST_DIGITS else mask
 
     def _without_digits(self, mask: bytes) -> bytes:
         """`mask` without a further digit, unless there must be one: small models write some numbers for ever."""
@@ -113,7 +120,8 @@ class Constraint:
             return token
         after = _after_tag(self._tag_begun, self._model.piece(token))
         if after is not None and not self._opens(after):
-            token = self._masked.choose(self._text_mask(self._tables()))
+            self._context.sample(self._sampler)
+            token = self._sampler.choose_again(self._text_mask(self._tables()))
             after = _after_tag(self._tag_begun, self._model.piece(token))
             if after is not None:
                 self._opens(after)

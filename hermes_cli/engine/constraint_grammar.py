@@ -42,7 +42,10 @@ class Plan:
 
 
 def plan(request: GenerationRequest, keep_on: KeepOn = lambda: True) -> Plan | None:
-    """What `request` may be answered with; None where everything may. Raises UsageError, EngineError."""
+    """What `request` may be answered with; None where everything may. Raises UsageError, EngineError.
+
+    Needs no model. A schema that might take the compiler long or down is tried in a child process, for seconds at most.
+    """
     if not request.constrained or (request.schema is None and not request.tools):
         if request.tool_choice not in ("auto", "none") and not request.tools:
             raise UsageError(f"--tool-choice {request.tool_choice} needs tools", "give some with --tools")
@@ -55,7 +58,7 @@ def plan(request: GenerationRequest, keep_on: KeepOn = lambda: True) -> Plan | N
     notes = tuple(note for _, said in held for note in said)
     begun = request.messages[-1].content if request.messages and request.messages[-1].role == "assistant" else ""
     if request.schema is not None and not must_call:
-        text, said = held_schema(request.schema, keep_on)
+        text, said = _held_schema(request.schema, keep_on)
         return Plan(whole=_whole(text, rules), begun=begun, notes=(*notes, *said))
     if not tools:
         return Plan(begun=begun)
@@ -67,16 +70,7 @@ def plan(request: GenerationRequest, keep_on: KeepOn = lambda: True) -> Plan | N
     return Plan(call=call, opening=opening, begun=begun, notes=notes)
 
 
-def check_schema(schema: Schema, keep_on: KeepOn = lambda: True) -> tuple[str, ...]:
-    """What of `schema` cannot be held while the model writes, in plain words. Raises UsageError where it is refused.
-
-    Needs no model. A schema that might take the compiler long or down is tried in a child process, for seconds at most.
-    """
-    constraint_trial.check_library()
-    return held_schema(schema, keep_on)[1]
-
-
-def held_schema(schema: Schema, keep_on: KeepOn) -> tuple[str, tuple[str, ...]]:
+def _held_schema(schema: Schema, keep_on: KeepOn) -> tuple[str, tuple[str, ...]]:
     """`schema` as the compiler takes it, and notes on what it leaves out. Raises UsageError."""
     strict = ready(schema, separators=_STYLE)
     text, reasons = _usable(strict, keep_on)
@@ -98,7 +92,8 @@ def _arguments(tool: ToolSchema, keep_on: KeepOn) -> tuple[ReadySchema, tuple[st
 
 def _usable(strict: ReadySchema, keep_on: KeepOn) -> tuple[str | None, tuple[str, ...]]:
     """The strict form of a schema, else the lenient one, else None; and why each one before it was refused."""
-    lenient = json.dumps({**json.loads(strict.text), "x-guidance": {**_STYLE, "lenient": True}})
+    whole = json.loads(strict.text)
+    lenient = json.dumps({**whole, "x-guidance": {**whole["x-guidance"], "lenient": True}})
     texts = (strict.text, lenient)
     if texts not in _tried:
         grammars = [_start(text) for text in texts]

@@ -1,6 +1,7 @@
 """JSON Schemas made ready for llguidance: read once, stripped of what says nothing, weighed, named in plain words."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,10 @@ _FEW_REFERENCES = 30
 _FEW_PATTERNS = 3
 _SMALL_MULTIPLE = 1_000
 
+# Characters that only \\u can spell, and escapes in patterns that may mean such; elsewhere it has no use.
+_CONTROL = re.compile(r"\\u00(?:[01]|7f)|\\\\[xuc0]")
+_ALL_ESCAPES = 'nrbtfu\\"'
+
 
 @dataclass(frozen=True, slots=True)
 class ReadySchema:
@@ -46,8 +51,9 @@ def ready(schema: Schema, *, separators: Mapping[str, Any], closed: bool = False
         cleaned = _cleaned({} if schema is True else schema)
         if closed and "additionalProperties" not in cleaned and not any(key in cleaned for key in _COMBINING):
             cleaned["additionalProperties"] = False
-        cleaned["x-guidance"] = separators
         text = json.dumps(cleaned, allow_nan=False)
+        escapes = {"json_allowed_escapes": _ALL_ESCAPES} if _CONTROL.search(text) else {}
+        text = json.dumps({**cleaned, "x-guidance": {**separators, **escapes}})
     except RecursionError as error:
         raise UsageError("the schema is nested too deeply", "make it flatter") from error
     except (TypeError, ValueError) as error:

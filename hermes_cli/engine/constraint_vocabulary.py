@@ -31,12 +31,12 @@ class Tables:
         self.tokens = model.all_pieces()
         controls = model.control_tokens
         ends = {token for token in controls.values() if model.is_end(token)}
-        if model.eos is not None:
-            ends.add(model.eos)
+        self.ends = ends = ends if model.eos is None else ends | {model.eos}
         # Where the tags of a call are tokens of their own they still are text: the grammar spells them out.
         self._tags = {tag: controls[tag] for tag in TAGS if tag in controls}
         self.special_token_ids = sorted(ends | set(controls.values()) - set(self._tags.values()))
         self.eos_token_id = min(ends, default=0)
+        self.no_digits = self._no_digits()  # a mask, as a number, of the tokens that do not begin with a digit
         self.tokenizer = LLTokenizer(self, eos_token=sorted(ends) or None)  # type: ignore[arg-type]
 
     def __call__(self, text: bytes | str) -> list[int]:
@@ -52,11 +52,12 @@ class Tables:
     def _tag_pattern(self) -> re.Pattern[str]:
         return re.compile(f"({'|'.join(map(re.escape, self._tags))})")
 
-    @cached_property
-    def no_digits(self) -> int:
-        """A mask, as a number, of the tokens that do not begin with a digit."""
-        starts = (piece[:1].isdigit() for piece in self.tokens)
-        return int("".join("0" if digit else "1" for digit in starts)[::-1], 2)
+    def _no_digits(self) -> int:
+        mask = bytearray(b"\xff" * (len(self.tokens) // 8 + 1))
+        for token, piece in enumerate(self.tokens):
+            if piece[:1].isdigit():
+                mask[token >> 3] &= ~(1 << (token & 7))
+        return int.from_bytes(mask, "little")
 
     @cached_property
     def tag_ends(self) -> list[int]:

@@ -42,7 +42,8 @@ _FUNCTIONS = {
     2: (
         "llama_batch_get_one llama_decode llama_get_logits_ith llama_init_from_model llama_log_set llama_memory_clear "
         "llama_memory_seq_pos_max llama_model_chat_template llama_model_load_from_file llama_sampler_chain_add "
-        "llama_sampler_init llama_sampler_init_min_p llama_sampler_init_top_p llama_state_seq_get_size "
+        "llama_sampler_apply llama_sampler_init llama_sampler_init_min_p llama_sampler_init_top_p "
+        "llama_state_seq_get_size "
         "llama_vocab_get_attr llama_vocab_get_text llama_vocab_is_eog "
     ),
     3: "llama_model_desc llama_sampler_sample",
@@ -53,7 +54,8 @@ _FUNCTIONS = {
 }
 _FIELDS = {
     "llama_sampler_i": ("apply",),
-    "llama_token_data_array": ("data", "size"),
+    "llama_token_data": ("id", "logit", "p"),
+    "llama_token_data_array": ("data", "size", "selected", "sorted"),
     "llama_model_params": ("devices", "n_gpu_layers", "progress_callback", "vocab_only", "use_extra_bufts"),
     "llama_context_params": (
         *("n_ctx", "n_batch", "n_ubatch", "n_outputs_max", "n_threads", "n_threads_batch"),

@@ -230,7 +230,8 @@ class Context:
         """How likely the model finds each of `tokens` after the last one decoded."""
         if not self._has_logits:
             raise ValueError("nothing was decoded since the cache last changed")
-        logits = self._c.llama_get_logits_ith(self._ctx, -1)
+        address = ctypes.addressof(self._c.llama_get_logits_ith(self._ctx, -1).contents)
+        logits = memoryview((ctypes.c_float * (max(tokens) + 1)).from_address(address)).cast("B").cast("f")
         return [logits[token] for token in tokens]
 
 

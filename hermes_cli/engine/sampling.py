@@ -1,7 +1,7 @@
 """How the next token is chosen: the defaults of the Hermes 3 model card, and the sampler chain built from a request."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
 from hermes_cli.engine.native_context import Context, Sampler
@@ -10,6 +10,7 @@ from hermes_cli.errors import UsageError
 
 REPEAT_WINDOW_TOKENS = 64
 _CANDIDATES = 64  # without a top-k: rarer tokens count only where none of these may follow
+_OTHER_SEED = 0x9E3779B9
 _COLDEST = 1e-3  # below it only the likeliest token is left, and 1/temperature overflows
 
 
@@ -58,7 +59,9 @@ def sampler(values: SamplingValues, vocab_size: int) -> Sampler:
 
 def masked_sampler(values: SamplingValues, context: Context) -> MaskedSampler:
     """The same for constrained text. Without the repeat penalty: JSON repeats its quotes and keys."""
-    return MaskedSampler(context, values.top_k or _CANDIDATES, _choice(values))
+    # The second choice has dice of its own: those of the first have just shown what is not allowed.
+    again = replace(values, seed=values.seed ^ _OTHER_SEED)
+    return MaskedSampler(context, values.top_k or _CANDIDATES, _choice(values), _choice(again))
 
 
 def _choice(values: SamplingValues) -> list[tuple[str, tuple[float, ...]]]:

@@ -5,13 +5,14 @@ Where it is not (several types, arrays, `anyOf`, missing descriptions or paramet
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hermes_cli.chat.request import ToolSchema
 
 _PYTHON_TYPES = {"string": "str", "number": "float", "integer": "int", "boolean": "bool", "null": "None"}
 
+TOOLS_PLACE = "{{tools}}"
 _INTRODUCTION = (
     "You are a function calling AI model. You are provided with function signatures within <tools></tools> XML tags. "
     "You may call one or more functions to assist with the user query. "
@@ -33,12 +34,16 @@ def tools_prompt(tools: Iterable[Mapping[str, Any]]) -> str:
     return _INTRODUCTION + "\n".join(_signature(tool.get("function", tool)) for tool in tools) + _INSTRUCTIONS
 
 
-def offer(tools: Iterable[ToolSchema], system_prompt: str | None = None) -> str:
-    """The system text of a chat with tools: what offers them, then the user's own prompt after a blank line."""
-    offered = tools_prompt(
-        {"name": tool.name, "description": tool.description, "parameters": tool.parameters} for tool in tools
-    )
-    return f"{offered}\n\n{system_prompt}" if system_prompt else offered
+def offer(tools: Sequence[ToolSchema], system_prompt: str = "") -> str:
+    """The system text of a chat with tools: what offers them, then the user's own prompt after a blank line.
+
+    A prompt with `{{tools}}` in it offers them itself: there they are listed as Python writes them, the trained way.
+    """
+    functions = [{"name": tool.name, "description": tool.description, "parameters": tool.parameters} for tool in tools]
+    if TOOLS_PLACE in system_prompt:
+        listed = [{"type": "function", "function": function} for function in functions]
+        return system_prompt.replace(TOOLS_PLACE, repr(listed))
+    return "\n\n".join(filter(None, (tools_prompt(functions) if tools else "", system_prompt)))
 
 
 def call_block(name: str, arguments: Mapping[str, Any]) -> str:

@@ -1,7 +1,9 @@
-"""JSON mode: the system prompt of the Hermes 3 model card that asks for an answer matching a JSON Schema."""
+"""JSON mode: the system prompt of the Hermes 3 model card that asks for JSON by a schema, and the JSON in an answer."""
 
 import json
+from typing import Any
 
+from hermes_cli.formats.code_block import code_blocks
 from hermes_cli.formats.json_schema import Schema
 
 
@@ -12,3 +14,28 @@ def schema_prompt(schema: Schema) -> str:
         "You are a helpful assistant that answers in JSON. "
         f"Here's the json schema you must adhere to:\n<schema>\n{text}\n</schema>"
     )
+
+
+def json_part(answer: str) -> str:
+    """The JSON in an answer: all of it, or its first code block, where a model that writes freely may have put it."""
+    if _is_json(answer):
+        return answer
+    blocks = code_blocks(answer)
+    return blocks[0] if blocks and _is_json(blocks[0]) else answer
+
+
+def parsed(text: str) -> Any:
+    """The value of a JSON text, which has no NaN and Infinity. Raises ValueError, RecursionError."""
+    return json.loads(text, parse_constant=_refuse)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        parsed(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

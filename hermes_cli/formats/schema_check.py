@@ -75,7 +75,7 @@ def _validator(schema: Schema) -> Any:
 
     found = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     # A registry of its own: without one jsonschema would fetch what a reference names.
-    return _patient(found)(schema, registry=Registry())
+    return _patient(found)(schema, registry=Registry(), format_checker=found.FORMAT_CHECKER)
 
 
 @cache
@@ -216,6 +216,10 @@ def _in_words(error: "ValidationError | SchemaError") -> str:
             return f"must have at least {value} {_unit(rule)}, not {len(instance)}"
         case "maxLength" | "maxItems" | "maxProperties":
             return f"must have at most {value} {_unit(rule)}, not {len(instance)}"
+        case "format":
+            return f"must have the form {value}, and {_shown(instance)} has not"
+        case "not":
+            return f"must not satisfy {_shown(value)}, and {_shown(instance)} does"
         case "None":
             return f"must not be there at all, and is {_shown(instance)}"
     return error.message if len(error.message) <= 500 else error.message[:500] + "..."

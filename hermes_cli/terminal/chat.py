@@ -31,7 +31,6 @@ from hermes_cli.terminal.turn_view import (
     tokens_per_second,
     window_use,
 )
-from hermes_cli.tools.approval import Policy
 from hermes_cli.turn_loop import ToolUse
 
 Start = Callable[[CancelToken], Generator[TurnEvent]]
@@ -39,7 +38,10 @@ _EXCERPT_CHARACTERS = 40
 
 
 class Chat:
-    """One chat. `leaving` is the exit code once the chat is to end, `draft` what the next prompt begins with."""
+    """One chat. `leaving` is the exit code once the chat is to end, `draft` what the next prompt begins with.
+
+    `load_tools` takes files and names, and asks whom the options of the program said. Raises UsageError.
+    """
 
     def __init__(
         self,
@@ -51,7 +53,7 @@ class Chat:
         saving: bool,
         attached: tuple[str, ...] = (),
         verbose: bool = False,
-        tool_policy: Policy = "ask",
+        load_tools: Callable[[Sequence[str]], ToolUse],
     ) -> None:
         self.session = session
         self.backend = backend
@@ -59,7 +61,7 @@ class Chat:
         self.saving = saving
         self.attached = attached
         self._verbose = verbose
-        self._tool_policy = tool_policy
+        self.load_tools = load_tools
         self.own_settings = session.settings if session.settings.preset is None else SessionSettings()
         self.written: set[Path] = set()
         self._find_model = find_model
@@ -185,12 +187,6 @@ class Chat:
         if self.session.transcript is None:
             raise UsageError("this session is not saved", "start with saving on, or keep a copy: /save chat.md")
         return self.session.transcript
-
-    def load_tools(self, sources: Sequence[str]) -> ToolUse:
-        """Tools for this session; who is asked before one runs was decided when the chat began. Raises UsageError."""
-        from hermes_cli.terminal.consent import tool_use
-
-        return tool_use(sources, policy=self._tool_policy)
 
     def change_model(self, name: str) -> None:
         """Close the model and load another; where that fails the old one is loaded again. Raises HermesError."""

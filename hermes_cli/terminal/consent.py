@@ -4,29 +4,35 @@ import json
 import os
 import select
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from hermes_cli.chat.request import MOST_ROUNDS, CancelToken
 from hermes_cli.chat.tool_call import ToolCall
-from hermes_cli.errors import UsageError, did_you_mean
+from hermes_cli.errors import OutputError, UsageError, did_you_mean
 from hermes_cli.terminal import console
 from hermes_cli.terminal.keyboard import typing
 from hermes_cli.terminal.sanitize import for_terminal
-from hermes_cli.tools.approval import Approvals, Decision, Policy, Scope
+from hermes_cli.tools.approval import NOBODY_TO_ASK, Approvals, Decision, Policy, Scope
+from hermes_cli.tools.tool import Tool
 from hermes_cli.tools.toolbox import load_toolbox
 from hermes_cli.turn_loop import ToolUse
 
-_SHOWN_CHARACTERS = 4000
 _WAKE_S = 0.1
-_SCOPES: dict[str, Scope] = {"y": "once", "yes": "once", "s": "session", "a": "always"}
+_SCOPES: dict[str, Scope] = {
+    **dict.fromkeys(("y", "yes", "once"), "once"),
+    **dict.fromkeys(("s", "session"), "session"),
+    **dict.fromkeys(("a", "always"), "always"),
+}
 _QUESTION = "run it? y: once, s: for this session, a: always, n or a reason: no > "
 
 
 class Consent:
     """Decides about calls: as it was decided before, else as the user says now."""
 
-    def __init__(self, approvals: Approvals) -> None:
-        self._approvals = approvals
+    def __init__(self, tools: Mapping[str, Tool], policy: Policy) -> None:
+        with _terminal() as terminal:
+            self._approvals = Approvals(tools, policy=policy, interactive=terminal is not None)
 
     def __call__(self, call: ToolCall, cancel: CancelToken) -> Decision:
         """The decision about `call`; a cancel ends the question with no."""
@@ -34,24 +40,51 @@ class Consent:
         if decided is not None:
             return decided
         console.lines(described(call))
-        with typing():
-            decision = _asked(cancel)
-        self._approvals.remember(call, decision)
+        with _terminal() as terminal:
+            decision = _asked(terminal, cancel)
+        try:
+            self._approvals.remember(call, decision)
+        except OutputError as problem:
+            console.notice(f"{problem.message}; it holds for this session")
         return decision
 
 
-def _asked(cancel: CancelToken) -> Decision:
+@contextmanager
+def _terminal() -> Iterator[int | None]:
+    """Where the user answers: stdin, or the terminal behind a pipe; None where nobody sees the question."""
+    if not console.is_terminal(sys.stderr):
+        yield None
+    elif console.is_terminal(sys.stdin):
+        yield sys.stdin.fileno()
+    else:
+        try:
+            descriptor = os.open("/dev/tty", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            yield None
+            return
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+
+def _asked(terminal: int | None, cancel: CancelToken) -> Decision:
     """One line from the user."""
-    console.put(_QUESTION)
+    if terminal is None:
+        return Decision(False, reason=NOBODY_TO_ASK)
     line = b""
-    while not cancel.cancelled:
-        if not select.select([sys.stdin], [], [], _WAKE_S)[0]:
-            continue
-        piece = os.read(sys.stdin.fileno(), 4096)
-        line += piece
-        if not piece or line.endswith(b"\n"):
-            return answer(line.decode("utf-8", "replace"))
-    console.put("\n")
+    with typing(terminal):
+        console.put(_QUESTION)
+        while not cancel.cancelled:
+            if not select.select([terminal], [], [], _WAKE_S)[0]:
+                continue
+            piece = os.read(terminal, 4096)
+            line += piece
+            if not piece:
+                console.put("\n")
+            if not piece or line.endswith(b"\n"):
+                return answer(line.decode("utf-8", "replace"))
+        console.put("\n")
     return Decision(False, reason="the user stopped the answer")
 
 
@@ -64,26 +97,36 @@ def answer(line: str) -> Decision:
 
 
 def described(call: ToolCall) -> str:
-    """The call with every argument, one a line."""
-    rows = [f"the model wants to run {call.name}"]
+    """The call with every argument whole, one a line; what would not be seen as it is, is spelled out."""
+    rows = [f"the model wants to run {_visible(call.name)}"]
     for name, value in call.arguments.items():
-        text = for_terminal(json.dumps(value, ensure_ascii=False))
-        more = len(text) - _SHOWN_CHARACTERS
-        rows.append(f"  {name}: {text[:_SHOWN_CHARACTERS]}" + (f" … and {more:,} more characters" if more > 0 else ""))
+        shown = name if name.isidentifier() else json.dumps(name, ensure_ascii=False)
+        rows.append(f"  {_visible(shown)}: {_visible(json.dumps(value, ensure_ascii=False))}")
     return "\n".join(rows)
 
 
+def _visible(text: str) -> str:
+    """`text` with the escapes of JSON for characters that are invisible, reorder others or control a terminal."""
+    return "".join(one if one.isprintable() and for_terminal(one) == one else json.dumps(one)[1:-1] for one in text)
+
+
 def tool_use(
-    sources: Sequence[str], *, policy: Policy, choice: str = "auto", most_rounds: int = MOST_ROUNDS
+    sources: Sequence[str],
+    variables: Sequence[str] = (),
+    *,
+    policy: Policy,
+    choice: str = "auto",
+    most_rounds: int = MOST_ROUNDS,
+    cancel: CancelToken | None = None,
 ) -> ToolUse:
-    """The tools of these files and names, loaded, with the user to be asked before they run. Raises UsageError."""
-    toolbox = load_toolbox(sources)
+    """The tools of these files and names, loaded, with the user to be asked before they run. Raises UsageError.
+
+    They see these further `variables` of the environment. A cancel ends their import.
+    """
+    toolbox = load_toolbox(sources, variables, cancel)
     known = ("auto", "none", "required", *toolbox.tools)
     if choice not in known:
         toolbox.close()
         hint = did_you_mean(choice, known, f"one of {', '.join(known)}")
         raise UsageError(f"--tool-choice {choice} names no tool", hint)
-    interactive = console.is_terminal(sys.stdin) and console.is_terminal(sys.stderr)
-    return ToolUse(
-        toolbox, Consent(Approvals(toolbox.tools, policy=policy, interactive=interactive)), choice, most_rounds
-    )
+    return ToolUse(toolbox, Consent(toolbox.tools, policy), choice, most_rounds)

@@ -81,10 +81,10 @@ class StatusLine:
         self._next = time.monotonic() + _STATUS_DELAY_S
         self._shown = False
 
-    def show(self, text: str) -> None:
-        """Replace the line by `text`, at most ten times a second."""
+    def show(self, text: str, *, at_once: bool = False) -> None:
+        """Replace the line by `text`, at most ten times a second; `at_once` what will not be shown again."""
         now = time.monotonic()
-        if self._active and now >= self._next:
+        if self._active and (at_once or now >= self._next):
             self._next, self._shown = now + _STATUS_EVERY_S, True
             put(f"\r\x1b[2K\x1b[2m{one_line(text)}\x1b[0m")
 

@@ -104,15 +104,15 @@ def quiet_keyboard(resumed: Callable[[], None] = lambda: None) -> Iterator[None]
 
 
 @contextlib.contextmanager
-def typing() -> Iterator[None]:
-    """Within the block, also inside a quiet one, a line can be typed and seen; what was typed before it is dropped."""
+def typing(terminal: int) -> Iterator[None]:
+    """Within the block, also inside a quiet one, a line can be typed and seen; what waits in `terminal` is dropped."""
     quiet = _quiet
     if quiet is not None:
         quiet.asking = True
         quiet.restore()
     try:
         with contextlib.suppress(termios.error, OSError):
-            termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+            termios.tcflush(terminal, termios.TCIFLUSH)
         yield
     finally:
         if quiet is not None:

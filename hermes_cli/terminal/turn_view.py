@@ -6,7 +6,15 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hermes_cli.chat.events import Finished, PromptProgress, TextDelta, ToolCallReady, ToolFinished, TurnEvent
+from hermes_cli.chat.events import (
+    Finished,
+    PromptProgress,
+    TextDelta,
+    ToolCallReady,
+    ToolFinished,
+    ToolStarted,
+    TurnEvent,
+)
 from hermes_cli.chat.tool_call import ToolResult
 from hermes_cli.terminal.answer_output import AnswerOutput
 from hermes_cli.terminal.console import StatusLine, notice
@@ -53,13 +61,16 @@ def show_answer(events: Generator[TurnEvent], output: AnswerOutput) -> ShownAnsw
                         status.erase()
                         pieces.append(piece)
                         output.write(piece)
-                    case ToolCallReady(call):
+                    case ToolCallReady():
                         output.pause()
-                        status.show(f"running {call.name}")
-                    case ToolFinished(result):
+                        status.erase()
+                    case ToolStarted(call):
+                        status.show(f"running {call.name}", at_once=True)
+                    case ToolFinished(result, markers):
                         status.erase()
                         results.append(result)
                         notice(tool_line(result))
+                        tell_control_text(markers, f"the result of {result.call.name}")
                     case Finished():
                         finished = event
     finally:
@@ -98,10 +109,10 @@ def plan_line(info: "BackendInfo") -> str:
     return f"{info.placement} · ctx {thousands(info.context_length)}{memory}"
 
 
-def tell_control_text(found: Iterable[str]) -> None:
-    """Say which of the model's markers the prompt spells out: they are only text there."""
+def tell_control_text(found: Iterable[str], place: str = "the prompt") -> None:
+    """Say which of the model's markers are spelled out in `place`: they are only text there."""
     if markers := ", ".join(found):
-        notice(f"{markers} in the prompt: read as plain text, not as a marker")
+        notice(f"{markers} in {place}: read as plain text, not as a marker")
 
 
 def tell_cut(finished: Finished, session: "Session", limit_hint: str = "", window_hint: str = "") -> None:

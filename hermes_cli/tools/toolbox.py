@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import json
+import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any, Self
 
 from hermes_cli.chat.request import CancelToken, ToolSchema
 from hermes_cli.chat.tool_call import ToolCall, ToolResult
-from hermes_cli.errors import UsageError, did_you_mean
+from hermes_cli.errors import LoadCancelled, UsageError, did_you_mean
 from hermes_cli.tools.child_process import CallFailed, Limits, environment
 from hermes_cli.tools.command_file import CommandRunner, read_commands
 from hermes_cli.tools.tool import Runner, Tool
@@ -74,12 +75,18 @@ class Toolbox:
         self.close()
 
 
-def load_toolbox(sources: Sequence[str], pass_variables: Collection[str] = ()) -> Toolbox:
+def load_toolbox(
+    sources: Sequence[str], pass_variables: Collection[str] = (), cancel: CancelToken | None = None
+) -> Toolbox:
     """The tools of FILE.py, FILE.json and built-in names (`read_file:FOLDER` with a setting), one after another.
 
-    Their children see little of the environment, and of the rest only `pass_variables`. Raises UsageError.
+    Their children see little of the environment, and of the rest only `pass_variables`. Raises UsageError, and
+    LoadCancelled where a cancel ends the import.
     """
     found: list[tuple[Tool, Runner]] = []
+    for name in pass_variables:
+        if name not in os.environ:
+            raise UsageError(f"there is no variable {name} to pass to the tools", f"set it first: export {name}=...")
     variables = environment(pass_variables)
     with ExitStack() as on_failure:
         opened = []
@@ -89,7 +96,7 @@ def load_toolbox(sources: Sequence[str], pass_variables: Collection[str] = ()) -
             on_failure.callback(runner.close)
             opened.append((one, runner))
         for one, runner in opened:
-            found += [(tool, runner) for tool in one.tools(runner)]
+            found += [(tool, runner) for tool in one.tools(runner, cancel)]
         _check_names([tool for tool, _ in found])
         on_failure.pop_all()
     return Toolbox(found)
@@ -140,11 +147,16 @@ class _Source:
         worker.start()
         return worker
 
-    def tools(self, runner: Runner) -> list[Tool]:
+    def tools(self, runner: Runner, cancel: CancelToken | None) -> list[Tool]:
         """The tools as they are described. Raises UsageError."""
         if not isinstance(runner, Worker):
             return read_commands(self.path, self.content, self._sha256())[0]
-        described = runner.describe()
+        try:
+            described = runner.describe(cancel)
+        except UsageError as problem:
+            if cancel and cancel.cancelled:
+                raise LoadCancelled("loading the tools was stopped", "run the command again") from problem
+            raise
         if not described:
             raise UsageError(
                 f"{self.path.name} defines no public function", "define one whose name begins with a letter"

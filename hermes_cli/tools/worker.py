@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from hermes_cli.chat.request import CancelToken
 from hermes_cli.errors import UsageError
 from hermes_cli.tools.child_process import POLL_S, CallFailed, Limits, environment, how_it_ended, start
 from hermes_cli.tools.output import LIMIT_CHARACTERS
@@ -39,9 +40,9 @@ class Worker:
         if self._child is None:
             self._child = _Channel(self._variables)
 
-    def describe(self) -> list[dict[str, Any]]:
-        """Name, description, parameters, `read_only` and line of every tool. Raises UsageError."""
-        described: list[dict[str, Any]] = self._answer({"describe": True}, Limits(_IMPORT_S))
+    def describe(self, cancel: CancelToken | None = None) -> list[dict[str, Any]]:
+        """Name, description, parameters, `read_only` and line of every tool. Raises UsageError, also after a cancel."""
+        described: list[dict[str, Any]] = self._answer({"describe": True}, Limits(_IMPORT_S, cancel))
         return described
 
     def run(self, name: str, arguments: Mapping[str, Any], limits: Limits) -> Any:

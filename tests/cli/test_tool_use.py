@@ -1,15 +1,21 @@
 """Function calling and JSON mode through the real program: who is asked, what runs, what the exit code says."""
 
 import json
+import re
+import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from hermes_cli.terminal.consent import answer
+from hermes_cli.chat.tool_call import ToolCall
+from hermes_cli.terminal.consent import answer, described
 from hermes_cli.tools.approval import Decision
-from tests.cli.conftest import OnScreen, assert_failed
-from tests.conftest import Hermes
+from tests.cli.conftest import OnScreen, Start, assert_failed
+from tests.conftest import PACKAGE_PARENT, Hermes, Result
 
+PAGE = PACKAGE_PARENT / "docs" / "function-calling.md"
 QUESTION = "What is the weather in Rome?"
 CALL = 'get_weather(city="Rome")'
 DEMO = ("-m", "demo", "-t", "0")
@@ -49,6 +55,34 @@ def test_with_yes_the_tool_runs_and_the_trace_goes_to_stderr(hermes: Hermes, too
     assert result.err == f'{CALL} → {{"city": "Rome", "sky": "clear"}}\n'
 
 
+def test_a_variable_is_passed_by_its_name(hermes: Hermes, tmp_path: Path) -> None:
+    file = tmp_path / "look.py"
+    file.write_text("""import os
+def get_weather(city: str) -> bool:
+    "Get the weather of a city."
+    return "WEATHER_KEY" in os.environ
+""")
+    result = hermes(
+        *("ask", *DEMO, "--tools", file, "--yes", "--tool-env", "WEATHER_KEY", QUESTION), env={"WEATHER_KEY": "k"}
+    )
+    assert result.err == f"{CALL} → true\n"
+
+
+def test_the_example_of_the_page_runs_as_it_stands(tmp_path: Path, shell: Callable[[str], Result]) -> None:
+    file, session = re.findall(r"```(?:python)?\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[:2]
+    (tmp_path / "stocks.py").write_text(file)
+    command, *shown = session.splitlines()
+    result = shell(f"cd '{tmp_path}' && {command.removeprefix('$ ')} 2>&1")
+    assert (result.code, result.out.decode().splitlines()) == (0, shown)
+
+
+def test_a_call_is_planned_in_the_scratch_pad_first(hermes: Hermes, tool_file: Path) -> None:
+    result = hermes("ask", *DEMO, "-p", "scratch-pad", "--tools", tool_file, "--yes", QUESTION)
+    assert result.err.startswith(CALL) and runs(tool_file) == 1
+    pad = result.out.decode().partition("</scratch_pad>")[0]
+    assert pad.startswith("<scratch_pad>\nGoal: ") and "- result = functions.get_weather(" in pad
+
+
 @pytest.mark.parametrize("options", [(), ("--deny",)])
 def test_without_anybody_to_ask_nothing_runs_and_the_code_says_so(
     hermes: Hermes, tool_file: Path, options: tuple[str, ...]
@@ -84,6 +118,34 @@ def test_the_user_is_asked_on_a_terminal_and_may_say_no_with_a_reason(on_screen:
     screen.say("What is the weather in Oslo?")
     screen.shows("city is Oslo")
     assert (runs(tool_file), screen.text.count("run it? ")) == (2, 2)
+
+
+def test_with_a_pipe_for_stdin_the_terminal_behind_it_is_asked(on_screen: OnScreen, tool_file: Path) -> None:
+    screen = on_screen("ask", *DEMO, "--tools", tool_file, script=f'echo "{QUESTION}" | "$@"')
+    screen.shows("run it? ")
+    assert "running" not in screen.text
+    screen.type("y\r")
+    assert screen.ended() == 0
+    assert "sky is clear" in screen.text and runs(tool_file) == 1
+
+
+def test_the_question_hides_nothing_of_a_call() -> None:
+    hostile = {"city": "Ro\u200bme\n  city: \u202e\x1b[2J\u2028\U000e0041", "x\n  city": "a" * 9000}
+    first, city, other = described(ToolCall("get_weather", hostile)).splitlines()
+    assert first == "the model wants to run get_weather"
+    assert city == '  city: "Ro\\u200bme\\n  city: \\u202e\\u001b[2J\\u2028\\udb40\\udc41"'
+    assert other == f'  "x\\n  city": "{"a" * 9000}"'
+
+
+def test_ctrl_c_ends_the_import_of_a_tool_file(start: Start, tmp_path: Path) -> None:
+    file, begun = tmp_path / "slow.py", tmp_path / "begun"
+    file.write_text(f"import pathlib, time\npathlib.Path({str(begun)!r}).touch()\ntime.sleep(1000)\n")
+    child = start("ask", *DEMO, "--tools", file, "Hi")
+    while not begun.exists():
+        time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    assert child.communicate() == (b"", b"")
+    assert child.returncode == 130
 
 
 def test_ctrl_c_at_the_question_is_a_no_and_the_chat_goes_on(on_screen: OnScreen, tool_file: Path) -> None:
@@ -128,6 +190,7 @@ def test_what_is_allowed_for_always_is_not_asked_again_until_the_file_changes(
         (" YES \n", Decision(True)),
         ("s\n", Decision(True, "session")),
         ("a\n", Decision(True, "always")),
+        ("always\n", Decision(True, "always")),
         ("\n", Decision(False)),
         ("n\n", Decision(False)),
         ("", Decision(False)),
@@ -139,11 +202,11 @@ def test_only_a_clear_yes_is_a_yes(line: str, decision: Decision) -> None:
 
 
 def test_the_tools_of_a_chat_are_shown_changed_and_taken_away(hermes: Hermes, tool_file: Path) -> None:
-    lines = f"/tools\n/tools {tool_file}\n/json name\n/tools -\n"
+    lines = f"/tools\n/tools {tool_file}\n/tools no_such\n/tools\n/tools -\n"
     result = hermes("chat", *DEMO, stdin=lines)
     shown = result.err.splitlines()
     assert result.code == 2 and shown[0].startswith("no tools") and shown[1].startswith("get_weather ")
-    assert "asks first" in shown[1] and shown[2] == "error: tools and JSON mode do not go together"
+    assert "asks first" in shown[1] and shown[2] == "error: there is no built-in tool no_such"
 
 
 def test_json_mode_prints_only_data_that_satisfies_the_schema(hermes: Hermes) -> None:
@@ -172,7 +235,7 @@ def test_the_chat_answers_in_json_until_told_otherwise(hermes: Hermes) -> None:
     [
         (("--tools", "no_such_tool"), "there is no built-in tool no_such_tool"),
         (("--tools", "calculate", "--yes", "--deny"), "--yes and --deny do not go together"),
-        (("--tools", "calculate", "--schema", "name"), "--tools and --schema do not go together"),
+        (("--tools", "calculate", "--tool-env", "NO_SUCH"), "there is no variable NO_SUCH to pass to the tools"),
         (("--tools", "calculate", "--tool-choice", "calculat"), "--tool-choice calculat names no tool"),
         (("--tool-choice", "required"), "--tool-choice needs tools"),
         (("--schema", "{"), "the schema is not JSON"),

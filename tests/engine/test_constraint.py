@@ -1,6 +1,8 @@
 """Constrained answers of the demo model: calls, tool choices, JSON, and every way in which they can end."""
 
+import collections
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,13 @@ from hermes_cli.chat.events import TextDelta
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling, ToolSchema
 from hermes_cli.chat.tool_call import ToolCall
+from hermes_cli.engine import native, sampling
 from hermes_cli.engine.constraint import Constraint
 from hermes_cli.engine.constraint_grammar import plan
 from hermes_cli.engine.constraint_vocabulary import Tables
 from hermes_cli.engine.local_backend import LoadOptions, LocalBackend, open_backend
-from hermes_cli.engine.native_mask import MaskedSampler, tokens_in
+from hermes_cli.engine.native_context import Sampler
+from hermes_cli.engine.native_mask import tokens_in
 from hermes_cli.engine.native_model import Model
 from hermes_cli.engine.sampling import SamplingValues
 from hermes_cli.errors import UsageError
@@ -267,15 +271,16 @@ class Driven:
         planned = plan(GenerationRequest((user("x"),), tools=TOOLS, tool_choice=choice))
         assert planned
         self.constraint = Constraint(planned, vocabulary, self.model, self.context, values, lambda: True)
-        self._free = MaskedSampler(self.context, 1, [("greedy", ())])
         self.text = b""
         self.context.keep(0)
         self.context.decode(self.model.tokenize("Some text."))
 
     def step(self, wanted: int = 0) -> int:
         """The next token, `wanted` where text is free."""
-        self._free._mask = bytes(wanted // 8) + bytes([1 << wanted % 8]) + bytes(self.model.vocab_size // 8)
-        token = self.constraint.choose(self._free)
+        bias = native.library().llama_logit_bias(wanted, 1e9)
+        free = Sampler([("logit_bias", (self.model.vocab_size, 1, bias)), ("greedy", ())])
+        token = self.constraint.choose(free)
+        free.close()
         self.text += self.model.piece(token)
         self.context.decode([token])
         return token
@@ -323,3 +328,23 @@ def test_no_call_opens_however_its_tag_is_cut(demo_path: Path, tmp_path: Path, t
 
 def test_a_mask_is_read_as_the_tokens_it_allows() -> None:
     assert tokens_in(b"\x00\x05\x00\x80\x00") == [8, 10, 31]
+
+
+def test_a_second_choice_leaves_the_odds_of_the_allowed_tokens_as_they_are(backend: LocalBackend) -> None:
+    context, size = backend._context, backend._model.vocab_size
+    context.keep(0)
+    context.decode(backend._model.tokenize("Some text."))
+    logits = context.logits(range(size))
+    ranked = sorted(range(size), key=lambda token: -logits[token])
+    allowed = {token: math.exp(logits[token] - logits[ranked[0]]) for token in (ranked[1], ranked[3], ranked[4])}
+    mask = bytearray(size // 8 + 1)
+    for token in allowed:
+        mask[token >> 3] |= 1 << (token & 7)
+    sampler = sampling.masked_sampler(SamplingValues(temperature=1), context)
+    drawn = collections.Counter[int]()
+    for _ in range(4000):
+        token = context.sample(sampler)
+        drawn[token if token in allowed else sampler.choose_again(bytes(mask))] += 1
+    sampler.close()
+    for token, weight in allowed.items():
+        assert drawn[token] / 4000 == pytest.approx(weight / sum(allowed.values()), abs=0.03)

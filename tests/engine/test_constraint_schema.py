@@ -9,7 +9,7 @@ from benchmarks.schemas import EVERYDAY, collection
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import GenerationRequest, ToolSchema
 from hermes_cli.engine import constraint_trial
-from hermes_cli.engine.constraint_grammar import Plan, check_schema, plan
+from hermes_cli.engine.constraint_grammar import KeepOn, Plan, plan
 from hermes_cli.errors import UsageError
 
 WEATHER = ToolSchema("get_weather", "d", {"type": "object", "properties": {"city": {"type": "string"}}})
@@ -21,6 +21,13 @@ def planned(**wanted: Any) -> Plan:
     result = plan(GenerationRequest((Message("user", "x"),), **wanted))
     assert result is not None
     return result
+
+
+def check_schema(schema: Any, keep_on: KeepOn = lambda: True) -> tuple[str, ...]:
+    """What of a schema is not held, in words. Raises UsageError."""
+    result = plan(GenerationRequest((), schema=schema), keep_on)
+    assert result is not None
+    return result.notes
 
 
 def fits(grammar: str | None, text: str) -> bool:
@@ -57,6 +64,19 @@ def test_what_cannot_be_held_is_named(schema: dict[str, Any], named: str) -> Non
 def test_keywords_that_say_nothing_do_no_harm() -> None:
     schema = {"type": "array", "uniqueItems": False, "items": {"properties": {"uniqueItems": False}}}
     assert check_schema(schema) == check_schema(True) == ()
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        ({"const": "a\0b"}, r'"a\u0000b"'),
+        ({"enum": ["a\x7fb"]}, r'"a\u007fb"'),
+        ({"type": "string", "pattern": r"^a\x01b$"}, r'"a\u0001b"'),
+    ],
+)
+def test_characters_that_only_an_escape_can_spell_are_not_lost(schema: dict[str, Any], text: str) -> None:
+    held = planned(schema=schema).whole
+    assert fits(held, text) and not fits(held, '"ab"')
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,7 @@ def test_every_native_function_in_use_is_checked_at_the_start() -> None:
     modules = Path(native.__file__).parent.glob("native*.py")
     text = "\n".join(module.read_text() for module in modules)
     used = set(re.findall(r"(?:_c|library|library\(\)|bindings)\.(llama_[a-z_]+)", text))
-    used -= {"llama_log_callback", "llama_progress_callback", "llama_sampler_i", "llama_sampler_i_apply"}
+    used -= {"llama_log_callback", "llama_progress_callback", "llama_sampler_i_apply", *native._FIELDS}
     used |= {
         f"llama_sampler_init_{name}" for name in ("top_k", "penalties", "greedy", "top_p", "min_p", "temp", "dist")
     }

@@ -14,6 +14,7 @@ from hermes_cli.chat.request import ToolSchema
 from hermes_cli.formats import chatml
 from hermes_cli.formats.function_calling import call_block, offer, response_block, tools_prompt
 from hermes_cli.formats.segment import joined
+from hermes_cli.store.presets import find_preset
 
 names = st.from_regex(r"[a-z][a-z0-9_]{0,12}", fullmatch=True)
 plain_types = st.sampled_from(["string", "number", "integer", "boolean"])
@@ -163,7 +164,7 @@ def test_a_result_is_written_as_the_model_was_trained_to_read_it() -> None:
     )
 
 
-STOCK = {
+STOCK: dict[str, Any] = {
     "name": "get_stock_fundamentals",
     "description": "Get fundamental data for a given stock symbol using yfinance API.",
     "parameters": {"type": "object", "properties": {"symbol": {"type": "string"}}, "required": ["symbol"]},
@@ -204,6 +205,14 @@ def test_the_users_own_prompt_follows_after_a_blank_line() -> None:
     tool = ToolSchema(**with_description(STOCK))
     assert offer([tool], "You are terse.") == f"{STOCK_PROMPT}\n\nYou are terse."
     assert offer([tool]) == offer([tool], "") == STOCK_PROMPT
+    assert (offer([]), offer([], "You are terse.")) == ("", "You are terse.")
+
+
+def test_a_prompt_may_offer_the_tools_itself_as_the_scratch_pad_does(reference: Callable[[str], str]) -> None:
+    prompt = find_preset("scratch-pad").system_prompt
+    assert prompt is not None
+    assert offer([ToolSchema(**STOCK)], prompt) == reference("scratch_pad_prompt.txt").rstrip("\n")
+    assert "<tools>\n[]\n</tools>" in offer([], prompt)
 
 
 def test_a_whole_conversation_reads_as_the_template_writes_it(

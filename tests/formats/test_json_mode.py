@@ -1,11 +1,12 @@
-"""JSON mode: the prompt of the model card."""
+"""JSON mode: the prompt of the model card, and the JSON in an answer."""
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hermes_cli.formats.json_mode import schema_prompt
+from hermes_cli.formats.json_mode import json_part, schema_prompt
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -33,3 +34,19 @@ def test_any_schema_is_one_line_between_the_tags_and_reads_back_equal(schema: di
     assert head.endswith("\n<schema>")
     assert foot == "</schema>"
     assert json.loads(text) == schema
+
+
+@pytest.mark.parametrize(
+    ("answer", "part"),
+    [
+        ('{"a": 1}', '{"a": 1}'),
+        ('Here:\n```json\n{"a": 1}\n```\nIs that right?', '{"a": 1}'),
+        ("```\n[NaN]\n```", "```\n[NaN]\n```"),
+        ("NaN", "NaN"),
+        ('{"a": "```\\n1\\n```"}', '{"a": "```\\n1\\n```"}'),
+        ("1 and 2", "1 and 2"),
+        ("", ""),
+    ],
+)
+def test_the_json_of_an_answer_is_all_of_it_or_its_first_code_block(answer: str, part: str) -> None:
+    assert json_part(answer) == part

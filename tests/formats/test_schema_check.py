@@ -19,6 +19,7 @@ PERSON = {
         "home": {"anyOf": [{"type": "object", "required": ["city"]}, {"type": "null"}]},
         "id": {"type": ["integer", "string"]},
         "tags": {"type": "array", "items": {"type": "string"}, "maxItems": 2},
+        "born": {"type": "string", "format": "date"},
     },
     "required": ["name", "it's"],
     "additionalProperties": False,
@@ -30,7 +31,7 @@ PERSON = {
     [
         (
             {"name": "", "it's": 1},
-            ["there is no it's; there is name, age, mood, code, home, id, tags", "name must have"],
+            ["there is no it's; there is name, age, mood, code, home, id, tags, born", "name must have"],
         ),
         ({"name": "a"}, ["it's is missing"]),
         ({"nmae": "a", "it's": 1}, ["name is missing", "there is no nmae; did you mean name?"]),
@@ -44,6 +45,7 @@ PERSON = {
         ({"id": []}, ["id must be a whole number or a text, not []"]),
         ({"tags": ["a", 3]}, ["tags[1] must be a text, not 3"]),
         ({"tags": ["a", "b", "c"]}, ["tags must have at most 2 entries, not 3"]),
+        ({"born": "1815-13-10"}, ['born must have the form date, and "1815-13-10" has not']),
         ([], ["must be an object, not []"]),
         ({"name": "x" * 1000, "it's": "y" * 1000}, ["there is no it's"]),
     ],

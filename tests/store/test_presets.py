@@ -61,8 +61,9 @@ def test_every_bundled_preset_loads_and_fills(own: Path, name: str) -> None:
     prompt = fill(found, required)
     assert found.bundled and found.description and found.model is None
     assert (prompt is None) == (name == "default")
-    assert "{{" not in (prompt or "").replace("a {{thing}}", "")
-    assert len(prompt or "") < 900
+    assert "{{" not in (prompt or "").replace("a {{thing}}", "").replace("{{tools}}", "")
+    # What offers tools in its own words has those the model was trained on, however long.
+    assert len(prompt or "") < 900 or "{{tools}}" in (prompt or "")
 
 
 def test_every_key_of_a_preset_is_read(own: Path, write: Callable[..., None]) -> None:

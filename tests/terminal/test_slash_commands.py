@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from hermes_cli.store.transcript_format import SessionSettings
 from hermes_cli.store.transcripts import Transcript
 from hermes_cli.terminal import slash_commands
 from hermes_cli.terminal.chat import Chat
+from hermes_cli.terminal.consent import tool_use
 
 SUM, SUM_ANSWER = "What is 2 plus 3?", "2 plus 3 is 5."
 NAME, NAME_ANSWER = "My name is Alice.", "Nice to meet you, Alice!"
@@ -37,7 +39,8 @@ def chat() -> Iterator[Chat]:
     """A chat in a pipe on the demo model, saved."""
     backend = find("demo")()
     session = Session(backend, settings=GREEDY, transcript=Transcript.new(GREEDY, None))
-    opened = Chat(session, backend, find, interactive=False, saving=True)
+    load_tools = partial(tool_use, policy="ask")
+    opened = Chat(session, backend, find, interactive=False, saving=True, load_tools=load_tools)
     yield opened
     opened.session.close()
 

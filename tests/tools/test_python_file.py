@@ -154,6 +154,10 @@ def test_functions_get_their_own_types_and_keep_their_defaults(tool_file: ToolFi
         class Place:
             lat: float
 
+            def __post_init__(self) -> None:
+                if abs(self.lat) > 90:
+                    raise ValueError("no such place")
+
         def kinds(place: Place, /, day: datetime.date, size: Size = Size.S, *, price: Decimal | None = None) -> str:
             """Name the types."""
             return " ".join(type(value).__name__ for value in (place, day, size, price))
@@ -163,8 +167,9 @@ def test_functions_get_their_own_types_and_keep_their_defaults(tool_file: ToolFi
     assert (
         call(toolbox, "kinds", place={"lat": 1}, day="2026-01-02", size=2, price=1.5).value == "Place date Size Decimal"
     )
-    wrong = call(toolbox, "kinds", place={"lat": 1}, day="tomorrow").error
-    assert wrong is not None and wrong.startswith("the arguments do not fit: day: ")
+    wrong = call(toolbox, "kinds", place={"lat": 91}, day="2026-01-02").error
+    assert wrong is not None and wrong.startswith("the arguments do not fit: place: ")
+    assert "day must have the form date" in str(call(toolbox, "kinds", place={"lat": 1}, day="tomorrow").error)
 
 
 def test_results_become_json(tool_file: ToolFile) -> None:

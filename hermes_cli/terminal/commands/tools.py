@@ -2,7 +2,6 @@
 
 import json
 
-from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.chat import Chat
 from hermes_cli.terminal.commands.settings import NOTHING
@@ -16,7 +15,6 @@ def tools(chat: Chat, argument: str) -> None:
         if session.tools:
             session.tools.toolbox.close()
         session.tools = loaded
-        session.schema = None if loaded else session.schema
     if not session.tools:
         console.lines("no tools; load some: /tools calculate, or /tools FILE.py")
         return
@@ -32,8 +30,6 @@ def json_mode(chat: Chat, argument: str) -> None:
     from hermes_cli.store.schemas import load_schema
 
     session = chat.session
-    if argument and argument != NOTHING and session.tools:
-        raise UsageError("tools and JSON mode do not go together", "take the tools away first: /tools -")
     if argument:
         session.schema = None if argument == NOTHING else load_schema(argument)
     console.lines("no schema" if session.schema is None else json.dumps(session.schema, ensure_ascii=False, indent=2))
