@@ -80,6 +80,9 @@ def ask(
     _refuse_together({"--dry-run": dry_run, "--extract": extract})
     _refuse_together({"--json": as_json, "--extract": extract})
     text = prompt_text(prompt or (), settings.files)
+    from hermes_cli.cli.opening import resumed
+
+    settings = resumed(settings)  # only now, when the prompt is complete; the preset of a session may have a schema
     if dry_run:
         return _show_prompt(text, settings, as_json)
     form: Form = "json" if as_json else "data" if settings.schema is not None else "code" if extract else "text"

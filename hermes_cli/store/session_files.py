@@ -136,7 +136,7 @@ def _lies_in_the_folder(path: Path) -> bool:
 
 
 def _existing(name: str) -> Path:
-    path = Path(name)
+    path = paths.expanded(name)
     try:
         if stat.S_ISREG(path.stat().st_mode):
             return path
