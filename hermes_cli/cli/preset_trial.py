@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hermes_cli.session import Session
     from hermes_cli.store.preset_examples import Example
     from hermes_cli.store.presets import Preset
+    from hermes_cli.tools.approval import Policy
     from hermes_cli.turn_loop import ToolUse
 
 SEED = 1
@@ -43,11 +44,13 @@ class Outcome:
 def try_examples(
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Only these presets.")] = None,
     model: options.Model = None,
+    yes: options.AllowAll = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with every answer.")] = False,
 ) -> int:
     """Ask a model the examples of presets and check the answers. Exits 0 only if all are right.
 
     The model is loaded once, the seed is always the same; a preset's own sampling counts, its own model does not.
+    Its tools run where they only read, and others where that is allowed.
     """
     presets, problems = _chosen(names or ())
     for problem in problems:
@@ -55,7 +58,7 @@ def try_examples(
     cancel = CancelToken()
     try:
         with stopping(cancel, leave=lambda: None):
-            results = _run(presets, model, as_json, cancel)
+            results = _run(presets, model, as_json, "yes" if yes else "ask", cancel)
     except LoadCancelled:
         results = []
     if cancel.reason:
@@ -77,14 +80,22 @@ def _chosen(names: Sequence[str]) -> tuple[list["Preset"], list[UsageError]]:
     return [preset for preset in presets if preset.examples], problems
 
 
-def _run(presets: Sequence["Preset"], model: str | None, as_json: bool, cancel: CancelToken) -> list[list[Outcome]]:
+def _run(
+    presets: Sequence["Preset"], model: str | None, as_json: bool, policy: "Policy", cancel: CancelToken
+) -> list[list[Outcome]]:
     """Test the presets one after another and print what comes of it; a cancel ends it early."""
-    from hermes_cli.cli.chat_settings import ChatSettings
+    from hermes_cli.cli.chat_settings import ChatSettings, ToolSettings
     from hermes_cli.cli.opening import open_session
 
     defaults = load_settings()
     load = replace(options.load_options(defaults), kv_store_bytes=0)
-    settings = ChatSettings(model=model or defaults.model, load=load, save=False, defaults=defaults)
+    settings = ChatSettings(
+        model=model or defaults.model,
+        load=load,
+        save=False,
+        defaults=defaults,
+        tools=ToolSettings(policy=policy),
+    )
     report = _JsonReport() if as_json else _TextReport(max(len(preset.name) for preset in presets))
     results: list[list[Outcome]] = []
     with closing(open_session(settings, cancel)) as session:
@@ -103,7 +114,7 @@ def _outcomes(backend: "Backend", settings: "ChatSettings", preset: "Preset", ca
 
     status = console.StatusLine()
     with ExitStack() as on_leaving:
-        tools = tool_use(preset.tools, policy="ask") if preset.tools else None
+        tools = tool_use(preset.tools, policy=settings.tools.policy) if preset.tools else None
         if tools:
             on_leaving.callback(tools.toolbox.close)
         for number, example in enumerate(preset.examples, 1):
