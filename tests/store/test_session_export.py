@@ -214,7 +214,7 @@ def test_no_text_makes_a_page_of_its_own(sessions: Path, said: str) -> None:
 
 
 def test_markdown_is_rendered_on_the_page(sessions: Path) -> None:
-    page = as_html(saved(Conversation(None, (turn(1, "a < b\nc", "# Head\n\n*x* `y`\n\n```py\n1 < 2\n```"),))))
+    page = as_html(saved(Conversation(None, (turn(1, "a", "a < b\nc\n\n# Head\n\n*x* `y`\n\n```py\n1 < 2\n```"),))))
     for part in (
         "<p>a &lt; b<br />\nc</p>",
         "<h1>Head</h1>",
@@ -225,18 +225,40 @@ def test_markdown_is_rendered_on_the_page(sessions: Path) -> None:
         assert part in page
 
 
+def test_what_a_user_pastes_and_a_tool_gives_stays_as_it_is_on_the_page(sessions: Path) -> None:
+    pasted = "# a comment\n  if a < b:\n    *p = 1\n\n\n- no list"
+    said = Turn(1, (Message("user", pasted), Message("tool", pasted)))
+    page = as_html(saved(Conversation(pasted, (said,))))
+    assert page.count('<div dir="auto"># a comment\n  if a &lt; b:\n    *p = 1\n\n\n- no list</div>') == 3
+
+
+def test_an_answer_that_did_not_end_says_so(sessions: Path) -> None:
+    cut = Turn(
+        1, (Message("user", "q"), Message("assistant", "half", "length"), Message("assistant", "a", "cancelled"))
+    )
+    session = saved(Conversation(None, (cut,)))
+    for export in (as_markdown, as_html):
+        assert "Assistant (cut)" in export(session) and "Assistant (stopped)" in export(session)
+
+
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 def test_a_browser_shows_the_page_and_runs_nothing_of_it(sessions: Path, tmp_path: Path) -> None:
+    """Without a browser the tests above look at every tag and attribute of the same page."""
     assert CHROMIUM
     page = tmp_path / "page.html"
     page.write_text(as_html(hostile_session()))
     browser = subprocess.run(
         [
             *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
-            *(f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()),
+            *(
+                "--disable-background-networking",
+                f"--user-data-dir={tmp_path / 'profile'}",
+                "--dump-dom",
+                page.as_uri(),
+            ),
         ],
         capture_output=True,
         timeout=60,
