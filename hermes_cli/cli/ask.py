@@ -11,7 +11,7 @@ import typer
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.cli.answer_form import Form, late_text, problem_with_data, tools_failed
 from hermes_cli.cli.prompt_text import prompt_text
-from hermes_cli.errors import LoadCancelled, ToolFailed, UsageError
+from hermes_cli.errors import ContextOverflow, LoadCancelled, ToolFailed, UsageError
 from hermes_cli.formats.segment import joined
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer_output import AnswerOutput, Collected, FileOutput, StandardOutput, standard_output
@@ -115,7 +115,12 @@ def _answer(text: str, settings: "ChatSettings", target: AnswerOutput, wanted: _
         ):
             _make_room(session, text, wanted.overflow)
             tell_control_text(session.control_text(text))
-            shown = show_answer(session.send(text, cancel), target if wanted.form == "text" else Collected())
+            try:
+                shown = show_answer(session.send(text, cancel), target if wanted.form == "text" else Collected())
+            except ContextOverflow as too_long:
+                if session.conversation.turns and wanted.overflow == "error":
+                    too_long.hint = f"leave out the oldest turns: --overflow drop, or {too_long.hint}"
+                raise
             if shown.empty:
                 target.discard()
             else:

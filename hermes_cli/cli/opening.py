@@ -102,9 +102,11 @@ def _with_saved(settings: ChatSettings, name: str) -> ChatSettings:
     for problem in saved.notices:
         notice(problem)
     led = saved.settings
+    if settings.preset is not None and led.preset not in (None, settings.preset):
+        led = SessionSettings(led.model)  # the sampling was that of the preset before
     settings = where_open(settings, led.model, led.sampling, led.max_tokens)
     if settings.system_prompt is None and settings.preset is None:
-        settings = replace(settings, system_prompt=saved.conversation.system_prompt, preset=led.preset)
+        settings = replace(settings, system_prompt=saved.conversation.system_prompt, preset=saved.settings.preset)
         if preset := saved_preset(saved):
             settings = with_offer(settings, preset)
     return replace(with_defaults(settings), saved=saved)
