@@ -1,4 +1,4 @@
-"""How sessions are listed: columns for people, tabs for programs, JSON; how sizes and ages are written, and which are beyond them."""
+"""Sessions as lists: columns for people, tabs for programs, JSON; sizes and ages, and which sessions are beyond them."""
 
 import itertools
 import json
