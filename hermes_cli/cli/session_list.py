@@ -1,4 +1,4 @@
-"""Sessions as lists: columns for people, tabs for programs, JSON; sizes and ages, and which sessions are beyond them."""
+"""Sessions as lists: columns for people, tabs for programs, JSON; sizes and ages, and what is beyond them."""
 
 import itertools
 import json
