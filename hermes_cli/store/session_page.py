@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
 
 # XML and HTML have no place for these; tab and line feed stay.
-_NOT_IN_PAGES = {code: 0xFFFD for code in (*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), *range(0x7F, 0xA0))} | {
+NOT_IN_PAGES = {code: 0xFFFD for code in (*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), *range(0x7F, 0xA0))} | {
     code: 0xFFFD for code in range(0xD800, 0xE000)
 }
 
@@ -56,4 +56,4 @@ def _link(renderer: Any, tokens: Any, index: int, options: Any, env: Any) -> str
 
 
 def _clean(text: str) -> str:
-    return text.translate(_NOT_IN_PAGES)
+    return text.translate(NOT_IN_PAGES)

@@ -20,6 +20,7 @@ from hermes_cli.errors import UsageError
 from hermes_cli.store.saved_session import SavedSession, read_session
 from hermes_cli.store.session_export import FORMATS, as_html, as_json, as_markdown, as_openai, as_sharegpt
 from hermes_cli.store.session_import import conversations_in, import_sessions
+from hermes_cli.store.session_page import NOT_IN_PAGES
 from hermes_cli.store.transcript_format import SessionSettings
 from hermes_cli.store.transcripts import Transcript
 from tests.saved import begun, kept, message, turn
@@ -74,6 +75,11 @@ def test_every_word_is_in_every_export(sessions: Path, conversation: Conversatio
     ]
     markdown = as_markdown(session)
     assert all(content in markdown for content in contents)
+    shown = unescape(as_html(session))
+    plain = [
+        message.content for message in (*conversation.opening, *conversation.messages) if message.role != "assistant"
+    ]
+    assert all(f'<div dir="auto">{one.content.translate(NOT_IN_PAGES)}</div>' in shown for one in said_plainly)
 
 
 def test_json_holds_all_there_is_to_know_of_the_branch(sessions: Path) -> None:
@@ -244,27 +250,25 @@ def test_an_answer_that_did_not_end_says_so(sessions: Path) -> None:
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-def test_a_browser_shows_the_page_and_runs_nothing_of_it(sessions: Path, tmp_path: Path) -> None:
-    """Without a browser the tests above look at every tag and attribute of the same page."""
-    assert CHROMIUM
-    page = tmp_path / "page.html"
-    page.write_text(as_html(hostile_session()))
-    browser = subprocess.run(
-        [
-            *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
-            *(
-                "--disable-background-networking",
-                f"--user-data-dir={tmp_path / 'profile'}",
-                "--dump-dom",
-                page.as_uri(),
-            ),
-        ],
-        capture_output=True,
-        timeout=60,
-        check=True,
+def as_a_browser_has_it(page: str, folder: Path) -> str:
+    """The page after Chromium has opened it and run what there is to run; where there is no Chromium, as it is."""
+    if CHROMIUM is None:
+        return page
+    (folder / "page.html").write_text(page)
+    quiet = (
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--disable-background-networking",
     )
-    seen = browser.stdout.decode()
+    profile, address = f"--user-data-dir={folder / 'profile'}", (folder / "page.html").as_uri()
+    command = [CHROMIUM, *quiet, profile, "--dump-dom", address]
+    return subprocess.run(command, capture_output=True, timeout=60, check=True).stdout.decode()
+
+
+def test_a_browser_shows_the_page_and_runs_nothing_of_it(sessions: Path, tmp_path: Path) -> None:
+    seen = as_a_browser_has_it(as_html(hostile_session()), tmp_path)
     assert seen.count("<article") == 5
     assert re.findall(r"<(?:script|img|iframe|svg|base|object|link)\b", seen) == []
     assert "<script>alert(1)</script>" in unescape(seen)
