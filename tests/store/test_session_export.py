@@ -76,9 +76,7 @@ def test_every_word_is_in_every_export(sessions: Path, conversation: Conversatio
     markdown = as_markdown(session)
     assert all(content in markdown for content in contents)
     shown = unescape(as_html(session))
-    plain = [
-        message.content for message in (*conversation.opening, *conversation.messages) if message.role != "assistant"
-    ]
+    said_plainly = [one for one in (*conversation.opening, *conversation.messages) if one.role != "assistant"]
     assert all(f'<div dir="auto">{one.content.translate(NOT_IN_PAGES)}</div>' in shown for one in said_plainly)
 
 
@@ -262,8 +260,7 @@ def as_a_browser_has_it(page: str, folder: Path) -> str:
         "--disable-dev-shm-usage",
         "--disable-background-networking",
     )
-    profile, address = f"--user-data-dir={folder / 'profile'}", (folder / "page.html").as_uri()
-    command = [CHROMIUM, *quiet, profile, "--dump-dom", address]
+    command = [CHROMIUM, *quiet, f"--user-data-dir={folder / 'profile'}", "--dump-dom", (folder / "page.html").as_uri()]
     return subprocess.run(command, capture_output=True, timeout=60, check=True).stdout.decode()
 
 
