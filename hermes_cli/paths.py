@@ -63,22 +63,22 @@ def hugging_face_folder() -> Path:
     """Where Hugging Face's own programs keep what they downloaded; it is only read."""
     own = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
     if own:
-        return _expanded(own)
+        return expanded(own)
     home = os.environ.get("HF_HOME")
     if home:
-        return _expanded(home) / "hub"
-    return _expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface" / "hub"
+        return expanded(home) / "hub"
+    return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface" / "hub"
 
 
 def lm_studio_folders() -> tuple[Path, ...]:
     """Where LM Studio keeps its models, now and before; they are only read."""
-    return _expanded("~/.lmstudio/models"), _expanded("~/.cache/lm-studio/models")
+    return expanded("~/.lmstudio/models"), expanded("~/.cache/lm-studio/models")
 
 
 def ollama_folders() -> tuple[Path, ...]:
     """Where Ollama keeps its models, of this user and of its service; they are only read."""
     own = os.environ.get("OLLAMA_MODELS")
-    return (_expanded(own),) if own else (_expanded("~/.ollama/models"), Path("/usr/share/ollama/.ollama/models"))
+    return (expanded(own),) if own else (expanded("~/.ollama/models"), Path("/usr/share/ollama/.ollama/models"))
 
 
 def sessions_folder() -> Path:
@@ -119,12 +119,16 @@ def tuning_file() -> Path:
 def _folder(variable: str, function: str) -> Path:
     override = os.environ.get(variable)
     if override:
-        return _expanded(override)
+        return expanded(override)
     import platformdirs
 
     path: Path = getattr(platformdirs, function)(_NAME, appauthor=False)
     return path
 
 
-def _expanded(folder: str) -> Path:
-    return Path(os.path.expanduser(folder))  # noqa: PTH111 - pathlib raises for a user who is not there
+def expanded(path: str) -> Path:
+    """The path with the home folder for `~`; as it is where there is no such user."""
+    try:
+        return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib raises for a user who is not there
+    except ValueError:  # a zero character in the user's name
+        return Path(path)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
 
 from hermes_cli.chat.context_window import reserved_tokens, turns_to_leave_out
 from hermes_cli.chat.conversation import Conversation, Standing, Turn
@@ -106,8 +105,7 @@ class Session:
     def set_standing(self, ids: list[int], standing: Standing) -> None:
         """Pin turns, leave them out of the window or keep them again."""
         self.conversation = self.conversation.with_standing(frozenset(ids), standing)
-        for turn_id in ids:
-            self._save(partial(Transcript.set_standing, turn_id=turn_id, standing=standing))
+        self._save(lambda transcript: transcript.set_standing(ids, standing))
 
     def change_system_prompt(self, text: str | None) -> None:
         """From the next turn on the model reads this one."""

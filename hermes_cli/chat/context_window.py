@@ -18,18 +18,19 @@ def turns_to_leave_out(
 ) -> tuple[Turn, ...]:
     """The oldest turns that must go so that `question` still fits in; none if it fits, or could not fit at all.
 
-    Pinned turns stay. `count` tells how many tokens a request takes up.
+    Pinned turns stay. `count` tells how many tokens a request takes up; it is never asked about much more than fits in.
     """
     droppable = [turn for turn in conversation.turns if turn.standing == "kept"]
+    total = len(droppable)
 
-    def fits(left_out: int) -> bool:
-        ids = frozenset(turn.id for turn in droppable[:left_out])
+    def fits(kept: int) -> bool:
+        ids = frozenset(turn.id for turn in droppable[: total - kept])
         return count((*conversation.with_standing(ids, "left_out").messages, question)) <= room_tokens
 
-    if not droppable or fits(0) or not fits(len(droppable)):
+    if not droppable or not fits(0):
         return ()
-    too_few, enough = 0, len(droppable)
-    while enough - too_few > 1:
-        middle = (too_few + enough) // 2
-        too_few, enough = (too_few, middle) if fits(middle) else (middle, enough)
-    return tuple(droppable[:enough])
+    most, too_many = 0, total + 1  # of the last turns so many fit in, and so many do not
+    while too_many - most > 1:
+        tried = min(most * 4 or 1, total) if too_many > total else (most + too_many) // 2
+        most, too_many = (tried, too_many) if fits(tried) else (most, tried)
+    return tuple(droppable[: total - most])

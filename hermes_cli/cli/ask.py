@@ -11,7 +11,7 @@ import typer
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.cli.answer_form import Form, late_text, problem_with_data, tools_failed
 from hermes_cli.cli.prompt_text import prompt_text
-from hermes_cli.errors import LoadCancelled, ToolFailed, UsageError
+from hermes_cli.errors import ContextOverflow, LoadCancelled, ToolFailed, UsageError
 from hermes_cli.formats.segment import joined
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer_output import AnswerOutput, Collected, FileOutput, StandardOutput, standard_output
@@ -80,6 +80,9 @@ def ask(
     _refuse_together({"--dry-run": dry_run, "--extract": extract})
     _refuse_together({"--json": as_json, "--extract": extract})
     text = prompt_text(prompt or (), settings.files)
+    from hermes_cli.cli.opening import resumed
+
+    settings = resumed(settings)  # only now, when the prompt is complete; the preset of a session may have a schema
     if dry_run:
         return _show_prompt(text, settings, as_json)
     form: Form = "json" if as_json else "data" if settings.schema is not None else "code" if extract else "text"
@@ -112,7 +115,12 @@ def _answer(text: str, settings: "ChatSettings", target: AnswerOutput, wanted: _
         ):
             _make_room(session, text, wanted.overflow)
             tell_control_text(session.control_text(text))
-            shown = show_answer(session.send(text, cancel), target if wanted.form == "text" else Collected())
+            try:
+                shown = show_answer(session.send(text, cancel), target if wanted.form == "text" else Collected())
+            except ContextOverflow as too_long:
+                if session.conversation.turns and wanted.overflow == "error":
+                    too_long.hint = f"leave out the oldest turns: --overflow drop, or {too_long.hint}"
+                raise
             if shown.empty:
                 target.discard()
             else:

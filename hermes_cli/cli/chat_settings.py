@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hermes_cli.chat.request import MOST_REPAIRS, MOST_ROUNDS, Sampling
 from hermes_cli.engine.local_backend import LoadOptions
@@ -10,6 +11,10 @@ from hermes_cli.errors import UsageError
 from hermes_cli.formats.json_schema import Schema
 from hermes_cli.store.settings import Settings
 from hermes_cli.tools.approval import Policy
+
+if TYPE_CHECKING:
+    from hermes_cli.store.presets import Preset
+    from hermes_cli.store.saved_session import SavedSession
 
 LAST_SESSION = ""
 
@@ -42,10 +47,12 @@ class ChatSettings:
     verbose: bool = False
     preset: str | None = None
     resume: str | None = None  # the session to go on with: LAST_SESSION, an id, a name or a path
+    saved: "SavedSession | None" = None  # that session, once it is read
     save: bool = True
     defaults: Settings = field(default_factory=Settings)
     tools: ToolSettings = field(default_factory=ToolSettings)
     schema: Schema | None = None
+    own_offer: tuple[tuple[str, ...], Schema | None] | None = None  # tools and schema without those of the preset
     most_repairs: int = MOST_REPAIRS
     constrained: bool = True
 
@@ -83,5 +90,17 @@ def with_preset(settings: ChatSettings, name: str | None, values: Mapping[str, s
 
     preset = find_preset(name)
     prompt = fill(preset, values) if settings.system_prompt is None else settings.system_prompt
-    named = replace(settings, preset=name, system_prompt=prompt)
+    named = replace(with_offer(settings, preset), preset=name, system_prompt=prompt)
     return where_open(named, preset.model, preset.sampling, preset.max_tokens)
+
+
+def with_offer(settings: ChatSettings, preset: "Preset") -> ChatSettings:
+    """The settings with a preset's tools and schema where they have none. Raises UsageError."""
+    from hermes_cli.store.presets import schema_of
+
+    return replace(
+        settings,
+        tools=settings.tools if settings.tools.sources else replace(settings.tools, sources=preset.tools),
+        schema=schema_of(preset) if settings.schema is None else settings.schema,
+        own_offer=(settings.tools.sources, settings.schema),
+    )

@@ -64,6 +64,7 @@ def set_value(
 ) -> None:
     """Write one setting into config.toml; everything else there stays as it is."""
     config_file.put(name, known_key(name).from_text(_existing(name, value)))
+    _shrink_kv_store()
     _tell_what_follows(name, value)
 
 
@@ -90,6 +91,7 @@ def edit() -> None:
             path.unlink()
             console.notice("nothing was changed")
     load_settings()
+    _shrink_kv_store()
 
 
 @app.command("path")
@@ -140,6 +142,13 @@ def _existing(name: str, value: str) -> str:
     if name in ("model", "template") and value not in _WORDS and os.path.isfile(file):  # noqa: PTH113 - never raises
         return os.path.abspath(file)  # noqa: PTH100 - keeps links
     return value
+
+
+def _shrink_kv_store() -> None:
+    """Delete now what is beyond a lower `kv_store_mb`; the store itself looks only when it writes."""
+    from hermes_cli.engine.kv_store import trim
+
+    trim(paths.kv_folder(), read_settings()[0].kv_store_mb << 20)
 
 
 def _tell_what_follows(name: str, value: str = "") -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from hermes_cli.chat.conversation import Conversation
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, ToolSchema
-from hermes_cli.cli.chat_settings import LAST_SESSION, ChatSettings, ToolSettings, where_open, with_defaults
+from hermes_cli.cli.chat_settings import LAST_SESSION, ChatSettings, ToolSettings, where_open, with_defaults, with_offer
 from hermes_cli.engine import probe
 from hermes_cli.engine.backend import Backend
 from hermes_cli.engine.background_backend import BackgroundBackend
@@ -20,11 +20,11 @@ from hermes_cli.formats.json_schema import Schema
 from hermes_cli.models.find import DEMO_NAME, ModelSpec, find_model
 from hermes_cli.models.load_plan import plan_load
 from hermes_cli.session import Session, as_read
-from hermes_cli.store.saved_session import SavedSession, read_session
+from hermes_cli.store.saved_session import read_session
 from hermes_cli.store.session_files import find_session, latest_session
 from hermes_cli.store.transcript_format import SessionSettings
 from hermes_cli.store.transcripts import Transcript
-from hermes_cli.terminal.chat import Chat, open_transcript
+from hermes_cli.terminal.chat import Chat, open_transcript, saved_preset
 from hermes_cli.terminal.console import StatusLine, notice
 from hermes_cli.terminal.text_file import wrapped
 from hermes_cli.terminal.turn_view import tell_control_text, tell_loaded
@@ -33,7 +33,7 @@ from hermes_cli.turn_loop import ToolUse
 
 def open_session(settings: ChatSettings, cancel: CancelToken) -> Session:
     """A session on the model the settings ask for; closing it is the caller's. Raises LoadCancelled."""
-    settings, saved = resumed(settings)
+    settings = resumed(settings)
     spec = _chosen_model(settings)
 
     def load() -> Backend:
@@ -45,12 +45,12 @@ def open_session(settings: ChatSettings, cancel: CancelToken) -> Session:
         tell_loaded(backend.info, verbose=settings.verbose)
         return backend
 
-    return _session(load, spec, settings, saved, cancel)
+    return _session(load, spec, settings, cancel)
 
 
 def open_chat(settings: ChatSettings, *, interactive: bool) -> Chat:
     """A chat whose model loads in the background; closing its session is the caller's."""
-    settings, saved = resumed(settings)
+    settings = resumed(settings)
 
     def find(name: str | None) -> Callable[[], BackgroundBackend]:
         return in_background(_chosen_model(replace(settings, model=name)))
@@ -63,7 +63,7 @@ def open_chat(settings: ChatSettings, *, interactive: bool) -> Chat:
 
     attached = tuple(wrapped(path) for path in settings.files)
     spec = _chosen_model(settings)
-    session = _session(in_background(spec), spec, settings, saved)
+    session = _session(in_background(spec), spec, settings)
     assert isinstance(session.backend, BackgroundBackend)
     return Chat(
         session,
@@ -74,6 +74,8 @@ def open_chat(settings: ChatSettings, *, interactive: bool) -> Chat:
         attached=attached,
         verbose=settings.verbose,
         load_tools=lambda sources: load_tools(replace(settings.tools, sources=tuple(sources), choice="auto")),
+        offer=(settings.tools.sources, settings.schema),
+        own_offer=settings.own_offer,
     )
 
 
@@ -87,31 +89,41 @@ def _opened(
     )
 
 
-def resumed(settings: ChatSettings) -> tuple[ChatSettings, SavedSession | None]:
-    """The saved session to go on with, and the settings with its own where the options leave something open."""
-    if settings.resume is None:
-        return settings, None
-    path = latest_session() if settings.resume == LAST_SESSION else find_session(settings.resume)
+def resumed(settings: ChatSettings) -> ChatSettings:
+    """The settings with the saved session to go on with, and its own where the options leave something open.
+
+    Nothing changes where that is done, or there is none to go on with. Raises UsageError, SessionError.
+    """
+    if settings.resume is not None and settings.saved is None:
+        settings = _with_saved(settings, settings.resume)
+    if settings.tools.choice != "auto" and not settings.tools.sources:
+        raise UsageError("--tool-choice needs tools", "name some with --tools; hermes tools list shows those built in")
+    return settings
+
+
+def _with_saved(settings: ChatSettings, name: str) -> ChatSettings:
+    path = latest_session() if name == LAST_SESSION else find_session(name)
     if path is None:
         raise UsageError("there is no session yet", "begin one: hermes chat")
     saved = read_session(path)
     for problem in saved.notices:
         notice(problem)
     led = saved.settings
+    if settings.preset is not None and led.preset not in (None, settings.preset):
+        led = SessionSettings(led.model)  # the sampling was that of the preset before
     settings = where_open(settings, led.model, led.sampling, led.max_tokens)
     if settings.system_prompt is None and settings.preset is None:
         settings = replace(settings, system_prompt=saved.conversation.system_prompt, preset=saved.settings.preset)
-    return with_defaults(settings), saved
+        if preset := saved_preset(saved):
+            settings = with_offer(settings, preset)
+    return replace(with_defaults(settings), saved=saved)
 
 
 def _session(
-    load: Callable[[], Backend],
-    spec: ModelSpec,
-    settings: ChatSettings,
-    saved: SavedSession | None,
-    cancel: CancelToken | None = None,
+    load: Callable[[], Backend], spec: ModelSpec, settings: ChatSettings, cancel: CancelToken | None = None
 ) -> Session:
     """The session: a new one, or what was saved with what the options change. The model is loaded last but one."""
+    saved = settings.saved
     # The demo model is only kept where it was asked for: a real one may come.
     name = settings.model or (None if spec.name == DEMO_NAME else spec.name)
     led = SessionSettings(_lasting(name), settings.preset, settings.sampling, settings.max_tokens)
@@ -133,7 +145,7 @@ def _session(
             constrained=settings.constrained,
             settings=led,
             stop=settings.stop,
-            transcript=_transcript(settings, saved, led),
+            transcript=_transcript(settings, led),
             last_turn_id=saved.last_turn_id if saved else 0,
         )
         undo.pop_all()
@@ -171,13 +183,13 @@ def _tell_not_held(schema: Schema | None, tools: tuple[ToolSchema, ...], cancel:
         notice(note)
 
 
-def _transcript(settings: ChatSettings, saved: SavedSession | None, led: SessionSettings) -> Transcript | None:
+def _transcript(settings: ChatSettings, led: SessionSettings) -> Transcript | None:
     """The file to write to; a copy of a session that another program is writing."""
     if not settings.save:
         return None
-    if saved is None:
+    if settings.saved is None:
         return Transcript.new(led, settings.system_prompt)
-    return open_transcript(saved)
+    return open_transcript(settings.saved)
 
 
 def _lasting(model: str | None) -> str | None:
@@ -188,11 +200,12 @@ def _lasting(model: str | None) -> str | None:
 
 def written_prompt(text: str, settings: ChatSettings) -> Prompt:
     """What the model would read, made with its vocabulary alone."""
-    settings, saved = resumed(settings)
+    settings = resumed(settings)
     probe.verdict()
     model = Model(_chosen_model(settings).path, vocab_only=True)
     try:
-        conversation = replace(saved.conversation if saved else Conversation(), system_prompt=settings.system_prompt)
+        said = settings.saved.conversation if settings.saved else Conversation()
+        conversation = replace(said, system_prompt=settings.system_prompt)
         tools = load_tools(settings.tools) if settings.tools.sources else None
         schemas = tools.toolbox.schemas if tools else ()
         if tools:

@@ -1,7 +1,7 @@
 """Options that several commands share, and the values made from them."""
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -166,7 +166,7 @@ def _settings(
         schema=_schema(schema),
         constrained=not no_constrain,
     )
-    settings = _with_preset(settings, preset, variable_values(var or ()))
+    settings = _with_preset(settings, preset, _variables(var or ()))
     return settings if settings.resume is not None else with_defaults(settings)
 
 
@@ -200,8 +200,6 @@ def _tool_settings(
 
     if yes and deny:
         raise UsageError("--yes and --deny do not go together", "leave one of them out")
-    if choice != "auto" and not sources:
-        raise UsageError("--tool-choice needs tools", "name some with --tools; hermes tools list shows those built in")
     return ToolSettings(
         tuple(sources), tuple(variables), choice, most_rounds, "yes" if yes else "deny" if deny else "ask"
     )
@@ -240,15 +238,12 @@ def _with_preset(settings: "ChatSettings", given: str | None, values: dict[str, 
         raise
 
 
-def variable_values(pairs: Iterable[str]) -> dict[str, str]:
-    """`K=V` taken apart; what follows the first `=` is the value."""
-    values: dict[str, str] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not name or not equals:
-            raise UsageError(f"--var {pair} is not NAME=VALUE", "write it like --var language=Greek")
-        values[name] = value
-    return values
+def _variables(pairs: Sequence[str]) -> dict[str, str]:
+    if not pairs:
+        return {}
+    from hermes_cli.store.presets import variable_values
+
+    return variable_values(pairs)
 
 
 def gpu_layer_count(value: str) -> int | None:

@@ -2,28 +2,30 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hermes_cli.chat.events import TextDelta
-from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import CancelToken, GenerationRequest
+from hermes_cli.chat.conversation import Conversation
+from hermes_cli.chat.request import CancelToken
 from hermes_cli.cli import options
 from hermes_cli.errors import ContextOverflow, HermesError, LoadCancelled, UsageError
 from hermes_cli.store.settings import load_settings
 from hermes_cli.terminal import console
-from hermes_cli.terminal.answer_output import StandardOutput
+from hermes_cli.terminal.answer_output import Collected, StandardOutput
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
 from hermes_cli.terminal.sanitize import one_line
 
 if TYPE_CHECKING:
     from hermes_cli.cli.chat_settings import ChatSettings
     from hermes_cli.engine.backend import Backend
+    from hermes_cli.session import Session
     from hermes_cli.store.preset_examples import Example
     from hermes_cli.store.presets import Preset
+    from hermes_cli.tools.approval import Policy
+    from hermes_cli.turn_loop import ToolUse
 
 SEED = 1
 LONGEST_ANSWER_TOKENS = 1024  # where a preset sets no limit: a model may not know when to stop
@@ -42,11 +44,13 @@ class Outcome:
 def try_examples(
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Only these presets.")] = None,
     model: options.Model = None,
+    yes: options.AllowAll = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with every answer.")] = False,
 ) -> int:
     """Ask a model the examples of presets and check the answers. Exits 0 only if all are right.
 
     The model is loaded once, the seed is always the same; a preset's own sampling counts, its own model does not.
+    Its tools run where they only read, and others where that is allowed.
     """
     presets, problems = _chosen(names or ())
     for problem in problems:
@@ -54,7 +58,7 @@ def try_examples(
     cancel = CancelToken()
     try:
         with stopping(cancel, leave=lambda: None):
-            results = _run(presets, model, as_json, cancel)
+            results = _run(presets, model, as_json, "yes" if yes else "ask", cancel)
     except LoadCancelled:
         results = []
     if cancel.reason:
@@ -76,14 +80,22 @@ def _chosen(names: Sequence[str]) -> tuple[list["Preset"], list[UsageError]]:
     return [preset for preset in presets if preset.examples], problems
 
 
-def _run(presets: Sequence["Preset"], model: str | None, as_json: bool, cancel: CancelToken) -> list[list[Outcome]]:
+def _run(
+    presets: Sequence["Preset"], model: str | None, as_json: bool, policy: "Policy", cancel: CancelToken
+) -> list[list[Outcome]]:
     """Test the presets one after another and print what comes of it; a cancel ends it early."""
-    from hermes_cli.cli.chat_settings import ChatSettings
+    from hermes_cli.cli.chat_settings import ChatSettings, ToolSettings
     from hermes_cli.cli.opening import open_session
 
     defaults = load_settings()
     load = replace(options.load_options(defaults), kv_store_bytes=0)
-    settings = ChatSettings(model=model or defaults.model, load=load, save=False, defaults=defaults)
+    settings = ChatSettings(
+        model=model or defaults.model,
+        load=load,
+        save=False,
+        defaults=defaults,
+        tools=ToolSettings(policy=policy),
+    )
     report = _JsonReport() if as_json else _TextReport(max(len(preset.name) for preset in presets))
     results: list[list[Outcome]] = []
     with closing(open_session(settings, cancel)) as session:
@@ -98,36 +110,54 @@ def _run(presets: Sequence["Preset"], model: str | None, as_json: bool, cancel: 
 
 
 def _outcomes(backend: "Backend", settings: "ChatSettings", preset: "Preset", cancel: CancelToken) -> Iterator[Outcome]:
+    from hermes_cli.terminal.consent import tool_use
+
     status = console.StatusLine()
-    for number, example in enumerate(preset.examples, 1):
-        status.show(f"{preset.name} {number}/{len(preset.examples)}")
-        try:
-            answer = _answer(backend, settings, preset, example, cancel)
-            outcome = Outcome(example, answer, example.faults(answer))
-        except ContextOverflow as problem:
-            outcome = Outcome(example, "", [f"could not be given: {problem.message}"])
-        finally:
-            status.erase()
-        if cancel.cancelled:
-            return
-        yield outcome
+    with ExitStack() as on_leaving:
+        tools = tool_use(preset.tools, policy=settings.tools.policy) if preset.tools else None
+        if tools:
+            on_leaving.callback(tools.toolbox.close)
+        for number, example in enumerate(preset.examples, 1):
+            status.show(f"{preset.name} {number}/{len(preset.examples)}")
+            try:
+                answer = _answer(_asked(backend, settings, preset, example, tools), example.input, cancel)
+                outcome = Outcome(example, answer, example.faults(answer))
+            except ContextOverflow as problem:
+                outcome = Outcome(example, "", [f"could not be given: {problem.message}"])
+            finally:
+                status.erase()
+            if cancel.cancelled:
+                return
+            yield outcome
 
 
-def _answer(
-    backend: "Backend", settings: "ChatSettings", preset: "Preset", example: "Example", cancel: CancelToken
-) -> str:
-    """What the model says to the example, in a conversation of its own."""
+def _asked(
+    backend: "Backend", settings: "ChatSettings", preset: "Preset", example: "Example", tools: "ToolUse | None"
+) -> "Session":
+    """A session of its own for the example, as the preset would have it."""
     from hermes_cli.cli.chat_settings import with_defaults, with_preset
+    from hermes_cli.session import Session
+    from hermes_cli.store.transcript_format import SessionSettings
 
     asked = with_defaults(with_preset(settings, preset.name, example.variables))
-    system = () if asked.system_prompt is None else (Message("system", asked.system_prompt),)
-    request = GenerationRequest(
-        (*system, Message("user", example.input)),
-        replace(asked.sampling, seed=SEED),
-        asked.max_tokens or LONGEST_ANSWER_TOKENS,
+    led = SessionSettings(
+        sampling=replace(asked.sampling, seed=SEED), max_tokens=asked.max_tokens or LONGEST_ANSWER_TOKENS
     )
-    with closing(backend.generate(request, cancel)) as events:
-        return "".join(event.text for event in events if isinstance(event, TextDelta))
+    return Session(
+        backend,
+        Conversation(asked.system_prompt),
+        settings=led,
+        tools=tools,
+        schema=asked.schema,
+        most_repairs=asked.most_repairs,
+    )
+
+
+def _answer(session: "Session", text: str, cancel: CancelToken) -> str:
+    from hermes_cli.cli.answer_form import final_text
+    from hermes_cli.terminal.turn_view import show_answer
+
+    return final_text(show_answer(session.send(text, cancel), Collected()), session)
 
 
 class _TextReport:

@@ -37,6 +37,8 @@ description: {name}, in one line for `hermes presets list`
 #   language: English     # this default can be changed: --var language=Greek
 #   reader:               # without a default --var must give it
 # model: a model's name, or the path of a GGUF file
+# tools: [calculate]      # as --tools takes them; files lie beside this one
+# schema: name, age int   # as --schema takes it: the answer is JSON by it
 # examples:               # what `hermes presets test {name}` asks, and what a right answer has in common
 #   - input: Hello, who are you?
 #     variables: {{reader: a friend}}
@@ -79,20 +81,20 @@ def new(
     source: Annotated[str | None, typer.Option("--from", metavar="PRESET", help="Begin with a copy of this.")] = None,
 ) -> None:
     """Write a new preset of your own, and open it in $VISUAL or $EDITOR on a terminal."""
-    from hermes_cli.store.presets import create, find_preset, preset_file, preset_text
+    from hermes_cli.store.presets import create, preset_file, preset_text
 
     text = preset_text(preset_file(source)) if source else _TEMPLATE.format(name=name)
     path = create(name, text)
     _write(f"{path}\n")
     if editor.on_terminal():
         editor.edit(path)
-        find_preset(name)
+        _check(name)
 
 
 @app.command("edit")
 def edit(name: Name) -> None:
     """Open a preset in $VISUAL or $EDITOR; a bundled one is copied to your own folder first."""
-    from hermes_cli.store.presets import create, find_preset, own_file, preset_file, preset_text
+    from hermes_cli.store.presets import create, own_file, preset_file, preset_text
 
     path = own_file(name)
     copy = "" if preset_file(name) == path else preset_text(preset_file(name))
@@ -104,7 +106,7 @@ def edit(name: Name) -> None:
         if copy and path.exists() and path.read_bytes() == copy.encode():
             path.unlink()
             console.notice(f"nothing was changed; {name} stays the bundled one")
-    find_preset(name)
+    _check(name)
 
 
 @app.command("rm")
@@ -133,6 +135,13 @@ def folder() -> None:
 
 
 app.command("test")(preset_trial.try_examples)
+
+
+def _check(name: str) -> None:
+    """Raise UsageError for a preset that cannot be used."""
+    from hermes_cli.store.presets import find_preset, schema_of
+
+    schema_of(find_preset(name))
 
 
 def _table(presets: Iterable["Preset"]) -> str:

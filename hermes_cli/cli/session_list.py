@@ -1,4 +1,4 @@
-"""How sessions are listed: columns for people, tabs for programs, JSON; and how sizes and ages are written."""
+"""Sessions as lists: columns for people, tabs for programs, JSON; sizes and ages, and what is beyond them."""
 
 import itertools
 import json
@@ -6,7 +6,7 @@ import re
 import shutil
 import unicodedata
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from hermes_cli.errors import UsageError
@@ -92,6 +92,27 @@ def age_from(option: str, text: str) -> timedelta:
     if not found:
         raise UsageError(f"{option} {text} is not an age", f"write it like {option} 30d, with h, d, w or y")
     return timedelta(hours=int(found[1]) * _AGES[found[2]])
+
+
+def beyond(
+    sessions: Sequence["SessionSummary"], older_than: str | None, larger_than: str | None, keep_under: str | None
+) -> list["SessionSummary"]:
+    """The sessions that the limits name, the last used first. Raises UsageError."""
+    unwanted = set()
+    if older_than:
+        age = age_from("--older-than", older_than)
+        since_ns = (datetime.now().timestamp() - age.total_seconds()) * 1e9
+        unwanted |= {session.path for session in sessions if session.used_ns < since_ns}
+    if larger_than:
+        limit = bytes_from("--larger-than", larger_than)
+        unwanted |= {session.path for session in sessions if session.size_bytes > limit}
+    if keep_under:
+        room = bytes_from("--keep-under", keep_under)
+        for session in sessions:
+            if session.path not in unwanted:
+                room -= session.size_bytes
+                unwanted |= {session.path} if room < 0 else set()
+    return [session for session in sessions if session.path in unwanted]
 
 
 def _cells(session: "SessionSummary") -> tuple[str, ...]:

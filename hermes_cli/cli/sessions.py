@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -59,9 +58,12 @@ def list_sessions(
 
 
 @app.command("show")
-def show(name: NameOrLatest = None) -> None:
+def show(
+    name: NameOrLatest = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also what was undone or regenerated.")] = False,
+) -> None:
     """Print a session to read: the questions after `>`, the answers as they came."""
-    _write(_readable(_read(name)))
+    _write(_readable(_read(name), everything=everything))
 
 
 @app.command("search")
@@ -144,7 +146,7 @@ def prune(
 
     if not (older_than or larger_than or keep_under):
         raise UsageError("prune needs a limit", "give one: hermes sessions prune --older-than 30d")
-    named = _beyond(all_sessions(), older_than, larger_than, keep_under)
+    named = session_list.beyond(all_sessions(), older_than, larger_than, keep_under)
     unwanted = [session for session in named if not in_use(session.path)]
     if len(unwanted) < len(named):
         console.notice(f"{len(named) - len(unwanted)} left out: open in another program")
@@ -238,14 +240,16 @@ def _tell_rest(sessions: Sequence[object], shown: Sequence[object], for_programs
         console.notice("no sessions")
 
 
-def _readable(saved: "SavedSession") -> str:
-    """The current branch as a text."""
+def _readable(saved: "SavedSession", *, everything: bool) -> str:
+    """The current branch as a text, or all turns in the order they were written."""
     model = f" · {saved.model}" if saved.model else ""
     parts = [f"{saved.title}\n{saved.id} · {saved.created.astimezone():%Y-%m-%d %H:%M}{model}"]
     if saved.conversation.system_prompt:
         parts.append(_marked("system: ", saved.conversation.system_prompt))
     marks = {"user": "> ", "system": "system: ", "tool": "tool: ", "assistant": ""}
-    for turn in saved.conversation.turns:
+    current = {turn.id for turn in saved.conversation.turns}
+    for turn in [record.turn for record in saved.turns.values()] if everything else saved.conversation.turns:
+        parts += [] if turn.id in current else ["[undone or regenerated]"]
         parts += [_marked(marks[message.role], message.content) for message in turn.messages]
         if turn.answer.finish_reason == "cancelled":
             parts.append("[stopped]")
@@ -254,27 +258,6 @@ def _readable(saved: "SavedSession") -> str:
 
 def _marked(mark: str, text: str) -> str:
     return "\n".join(f"{mark}{line}" for line in text.split("\n")) if mark == "> " else f"{mark}{text}"
-
-
-def _beyond(
-    sessions: Sequence["SessionSummary"], older_than: str | None, larger_than: str | None, keep_under: str | None
-) -> list["SessionSummary"]:
-    """The sessions that the limits name, the last used first."""
-    unwanted = set()
-    if older_than:
-        age = session_list.age_from("--older-than", older_than)
-        since_ns = (datetime.now().timestamp() - age.total_seconds()) * 1e9
-        unwanted |= {session.path for session in sessions if session.used_ns < since_ns}
-    if larger_than:
-        limit = session_list.bytes_from("--larger-than", larger_than)
-        unwanted |= {session.path for session in sessions if session.size_bytes > limit}
-    if keep_under:
-        room = session_list.bytes_from("--keep-under", keep_under)
-        for session in sessions:
-            if session.path not in unwanted:
-                room -= session.size_bytes
-                unwanted |= {session.path} if room < 0 else set()
-    return [session for session in sessions if session.path in unwanted]
 
 
 def _need_somebody(yes: bool, without_asking: str) -> None:

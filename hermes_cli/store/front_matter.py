@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Collection, Mapping
+from pathlib import Path
 
 import yaml
 
+from hermes_cli import paths
 from hermes_cli.errors import did_you_mean
 
 _BLOCK = re.compile(r"---[ \t]*\n(?P<yaml>.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
@@ -66,6 +68,17 @@ def text(key: str, value: object) -> str | None:
     if not isinstance(value, str | None):
         raise Fault(f"needs a text as {key}, not a list or more keys")
     return value
+
+
+def tools(value: object, folder: Path) -> tuple[str, ...]:
+    """Tools as `--tools` takes them, one or a list; files lie where they do from `folder`. Raises Fault."""
+    found: list[str] = []
+    for tool in value if isinstance(value, list) else [] if value is None else [value]:
+        if not isinstance(tool, str) or not tool:
+            raise Fault("needs a list of files and names as tools")
+        file = paths.expanded(tool)
+        found.append(str(folder / file) if file.suffix in (".py", ".json") else tool)
+    return tuple(found)
 
 
 def _in_words(error: yaml.YAMLError) -> str:

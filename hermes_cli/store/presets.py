@@ -1,11 +1,11 @@
-"""Presets: a system prompt with its sampling under a name, one Markdown file each.
+"""Presets: a system prompt with its sampling, tools and schema under a name, one Markdown file each.
 
 The user's own folder goes before the bundled one. How a file is written: docs/presets.md.
 """
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from hermes_cli import paths
 from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
 from hermes_cli.errors import OutputError, UsageError, did_you_mean
+from hermes_cli.formats.json_schema import Schema
 from hermes_cli.store import front_matter
 from hermes_cli.store.front_matter import Fault
 from hermes_cli.store.preset_examples import Example, parsed_examples
@@ -20,7 +21,7 @@ from hermes_cli.store.small_file import Unreadable, read_text
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_KEYS = ("description", "sampling", "variables", "model", "examples")
+_KEYS = ("description", "sampling", "variables", "model", "tools", "schema", "examples")
 _RANGES = {name: limits for name, limits in SAMPLING_RANGES.items() if name != "seed"} | {"max_tokens": (1, 2**31 - 1)}
 _WHOLE = ("top_k", "max_tokens")
 _LARGEST_BYTES = 1 << 20
@@ -28,7 +29,10 @@ _LARGEST_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """How to talk to the model for one purpose; None leaves a choice open. A variable that is None must be given."""
+    """How to talk to the model for one purpose; None leaves a choice open. A variable that is None must be given.
+
+    `tools` are built-in names and paths; `schema` is written as `--schema` takes it.
+    """
 
     name: str
     description: str
@@ -39,6 +43,8 @@ class Preset:
     model: str | None
     path: Path
     bundled: bool
+    tools: tuple[str, ...] = ()
+    schema: str | None = None
     examples: tuple[Example, ...] = ()
 
 
@@ -145,6 +151,33 @@ def fill(preset: Preset, values: Mapping[str, str]) -> str | None:
     return re.sub(r"\{\{(\w+)\}\}", lambda found: texts.get(found[1], found[0]), preset.system_prompt)
 
 
+def schema_of(preset: Preset) -> Schema | None:
+    """The schema of a preset, if it has one; files lie where they do from the preset's own. Raises UsageError."""
+    if preset.schema is None:
+        return None
+    from hermes_cli.store.schemas import load_schema
+
+    try:
+        return load_schema(preset.schema, preset.path.parent)
+    except UsageError as problem:
+        problem.message += f" (in the preset {preset.path})"
+        raise
+
+
+def variable_values(pairs: Iterable[str]) -> dict[str, str]:
+    """`K=V` taken apart; what follows the first `=` is the value. Raises UsageError."""
+    values: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not name or not equals:
+            raise UsageError(
+                f"{pair} is not NAME=VALUE",
+                "write it like --var language=Greek, in a chat /preset translate language=Greek",
+            )
+        values[name] = value
+    return values
+
+
 def _unreadable(path: Path, error: OSError) -> UsageError:
     return UsageError(f"cannot read the preset {path}: {error.strerror}", f"look at it: ls -ld '{path}'")
 
@@ -179,6 +212,8 @@ def _parsed(name: str, path: Path, text: str) -> Preset:
         model=front_matter.text("model", fields.get("model")),
         path=path,
         bundled=path.parent == paths.bundled_prompts_folder(),
+        tools=front_matter.tools(fields.get("tools"), path.parent),
+        schema=front_matter.text("schema", fields.get("schema")),
         examples=parsed_examples(fields.get("examples"), variables),
     )
 

@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+from hermes_cli import paths
 from hermes_cli.errors import UsageError
 from hermes_cli.formats.json_schema import Schema
 from hermes_cli.formats.schema_check import checked
@@ -14,28 +15,29 @@ _IN_MODULE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
 _IN_FILE = re.compile(r"(?P<file>.+\.py):(?P<model>[^\W\d]\w*)", re.DOTALL)
 
 
-def load_schema(text: str) -> Schema:
+def load_schema(text: str, folder: Path = Path()) -> Schema:
     """The JSON Schema meant by FILE.json, FILE.py:Model, module:Model, JSON or `name, age int`. Raises UsageError.
 
-    Python models are imported in a child process. No reference to another place is followed.
+    Files lie where they do from `folder`. Python models are imported in a child process. No reference to another
+    place is followed.
     """
     in_file = _IN_FILE.fullmatch(text)
     if in_file:
-        return checked(model_schema(in_file["model"], Path(in_file["file"]).expanduser().absolute()), text)
+        return checked(model_schema(in_file["model"], (folder / paths.expanded(in_file["file"])).absolute()), text)
     if _IN_MODULE.fullmatch(text):
         return checked(model_schema(text, None), text)
-    if _names_a_file(text):
-        return schema_from_json(_content(Path(text).expanduser()), text)
+    if _names_a_file(text, folder):
+        return schema_from_json(_content(folder / paths.expanded(text)), text)
     return schema_from_text(text)
 
 
-def _names_a_file(text: str) -> bool:
+def _names_a_file(text: str, folder: Path) -> bool:
     if text.lstrip().startswith("{") or "\n" in text:
         return False
     if text.endswith(".json") or (os.sep in text and "," not in text and ": " not in text):
         return True
     # A file without an ending that could as well be a field is named with ./
-    return not text.isidentifier() and os.path.isfile(text)  # noqa: PTH113 - pathlib raises for long texts
+    return not text.isidentifier() and os.path.isfile(folder / text)  # noqa: PTH113 - pathlib raises for long texts
 
 
 def _content(path: Path) -> bytes:

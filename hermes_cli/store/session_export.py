@@ -2,19 +2,20 @@
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
 
+from hermes_cli.chat.message import Message
 from hermes_cli.store.saved_session import SavedSession
 from hermes_cli.store.transcript_format import message_fields, settings_fields
 
 _WHO = {"system": "System", "user": "User", "assistant": "Assistant", "tool": "Tool"}
+_ENDED = {"cancelled": " (stopped)", "length": " (cut)"}
 SHAREGPT_NAMES = {"system": "system", "user": "human", "assistant": "gpt", "tool": "tool"}
 
 
 def as_markdown(session: SavedSession) -> str:
     """A heading for each message, its text as it was said."""
     parts = [f"# {_title(session)}", _about(session)]
-    parts += [f"## {_WHO[message.role]}\n\n{message.content}" for message in _messages(session)]
+    parts += [f"## {_heading(message)}\n\n{message.content}" for message in _messages(session)]
     return "\n\n".join(parts)
 
 
@@ -50,7 +51,7 @@ def as_html(session: SavedSession) -> str:
     """One page that needs nothing else."""
     from hermes_cli.store.session_page import page
 
-    messages = [(message.role, _WHO[message.role], message.content) for message in _messages(session)]
+    messages = [(message.role, _heading(message), message.content) for message in _messages(session)]
     return page(_title(session), _about(session), messages)
 
 
@@ -64,7 +65,11 @@ FORMATS: Mapping[str, Callable[[SavedSession], str]] = {
 FOR_TRAINING = ("sharegpt", "openai")
 
 
-def _messages(session: SavedSession) -> tuple[Any, ...]:
+def _heading(message: Message) -> str:
+    return _WHO[message.role] + _ENDED.get(message.finish_reason or "", "")
+
+
+def _messages(session: SavedSession) -> tuple[Message, ...]:
     turns = session.conversation.turns
     return (*session.conversation.opening, *(message for turn in turns for message in turn.messages))
 

@@ -4,6 +4,7 @@ import os
 import re
 import secrets
 import stat
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ ENDING = ".jsonl"
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _SHOWN = 5
 _LARGEST_NS = 2**63 - 1
+_CLOCKS_DIFFER_NS = 60 * 10**9  # of this machine and of the one that keeps the files
 
 
 def session_files() -> Iterator[os.DirEntry[str]]:
@@ -39,9 +41,10 @@ def written_ns(status: os.stat_result) -> int:
 
 
 def latest_session() -> Path | None:
-    """The session that was written last, None if there is none."""
-    files = [(written_ns(entry.stat()), entry.name, entry.path) for entry in session_files()]
-    return Path(max(files)[2]) if files else None
+    """The session that was written last, None if there is none; times to come are of a clock that was put back."""
+    now = time.time_ns() + _CLOCKS_DIFFER_NS
+    written = [(written_ns(entry.stat()), entry.name, entry.path) for entry in session_files()]
+    return Path(max(written, key=lambda one: (one[0] <= now, one))[2]) if written else None
 
 
 def find_session(name: str) -> Path:
@@ -136,7 +139,7 @@ def _lies_in_the_folder(path: Path) -> bool:
 
 
 def _existing(name: str) -> Path:
-    path = Path(name)
+    path = paths.expanded(name)
     try:
         if stat.S_ISREG(path.stat().st_mode):
             return path

@@ -10,21 +10,25 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
 
 # XML and HTML have no place for these; tab and line feed stay.
-_NOT_IN_PAGES = {code: 0xFFFD for code in (*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), *range(0x7F, 0xA0))} | {
+NOT_IN_PAGES = {code: 0xFFFD for code in (*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), *range(0x7F, 0xA0))} | {
     code: 0xFFFD for code in range(0xD800, 0xE000)
 }
 
 
 def page(title: str, about: str, messages: Iterable[tuple[str, str, str]]) -> str:
-    """The page of messages, each its role, the name to show and the text, which is read as Markdown."""
+    """The page of messages, each its role, the name to show and the text; answers are read as Markdown."""
     from jinja2 import Environment
     from markupsafe import Markup
 
     template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
         paths.SESSION_PAGE.read_text(encoding="utf-8")
     )
-    # Markup: what markdown-it made is HTML already, everything else is escaped by Jinja.
-    rendered = [(role, name, Markup(_markdown().render(_clean(text)))) for role, name, text in messages]
+    # Markup: what markdown-it made is HTML already; Jinja escapes the rest. Only the model writes Markdown: in what a
+    # user pastes or a tool gives, a line that begins with # is no heading.
+    rendered = [
+        (role, name, Markup(_markdown().render(_clean(text))) if role == "assistant" else _clean(text))
+        for role, name, text in messages
+    ]
     return template.render(title=_clean(title), about=_clean(about), messages=rendered)
 
 
@@ -52,4 +56,4 @@ def _link(renderer: Any, tokens: Any, index: int, options: Any, env: Any) -> str
 
 
 def _clean(text: str) -> str:
-    return text.translate(_NOT_IN_PAGES)
+    return text.translate(NOT_IN_PAGES)

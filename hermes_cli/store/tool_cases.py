@@ -148,18 +148,11 @@ def _parsed(value: Any, folder: Path) -> CaseFile:
     """The cases; files of tools lie where they do from `folder`. Raises Fault."""
     whole: dict[object, object] = value if isinstance(value, dict) else {"cases": value}
     front_matter.check_keys(whole, ("tools", "cases"))
-    listed, tools = whole.get("cases"), whole.get("tools", [])
+    listed = whole.get("cases")
     if not isinstance(listed, list) or not listed:
         raise Fault("needs a list of cases, each beginning with `- prompt:`")
-    if not isinstance(tools, list) or not all(isinstance(tool, str) and tool for tool in tools):
-        raise Fault("needs a list of files and names as tools")
     cases = tuple(_case(f"case {number}", fields) for number, fields in enumerate(listed, 1))
-    return CaseFile(cases, tuple(_from(folder, tool) for tool in tools))
-
-
-def _from(folder: Path, tool: str) -> str:
-    path = Path(tool).expanduser()
-    return str(folder / path) if path.suffix in (".py", ".json") else tool
+    return CaseFile(cases, front_matter.tools(whole.get("tools"), folder))
 
 
 def _case(place: str, fields: object) -> ToolCase:

@@ -95,9 +95,9 @@ class Transcript:
         """Let the conversation end with another turn that is saved; None empties it."""
         self._later(form.HeadMoved(turn_id))
 
-    def set_standing(self, turn_id: int, standing: Standing) -> None:
-        """Pin a turn, leave it out or keep it."""
-        self._later(form.StandingSet(turn_id, standing))
+    def set_standing(self, turn_ids: Iterable[int], standing: Standing) -> None:
+        """Pin turns, leave them out or keep them."""
+        self._later(*(form.StandingSet(turn_id, standing) for turn_id in turn_ids))
 
     def set_title(self, text: str) -> None:
         """Name the session. Raises UsageError for a title without any text."""
@@ -123,12 +123,12 @@ class Transcript:
             os.close(self._descriptor)
         self._descriptor = -1
 
-    def _later(self, record: Record) -> None:
+    def _later(self, *records: Record) -> None:
         """Write now, or with the next turn where there is no file yet."""
         if self._descriptor is None:
-            self._waiting.append(record)
+            self._waiting.extend(records)
         else:
-            self._write(record)
+            self._write(*records)
 
     def _write(self, *records: Record) -> None:
         self._waiting.extend(records)

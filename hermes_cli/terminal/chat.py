@@ -4,12 +4,14 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hermes_cli.chat.conversation import Conversation, Turn
 from hermes_cli.chat.events import TurnEvent
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.engine.background_backend import BackgroundBackend
 from hermes_cli.errors import ContextOverflow, HermesError, LoadCancelled, SessionBusy, UsageError
+from hermes_cli.formats.json_schema import Schema
 from hermes_cli.session import Session
 from hermes_cli.store.saved_session import SavedSession
 from hermes_cli.store.transcript_format import SessionSettings
@@ -33,6 +35,10 @@ from hermes_cli.terminal.turn_view import (
 )
 from hermes_cli.turn_loop import ToolUse
 
+if TYPE_CHECKING:
+    from hermes_cli.store.presets import Preset
+
+Offer = tuple[tuple[str, ...], Schema | None]  # sources of tools, and a schema
 Start = Callable[[CancelToken], Generator[TurnEvent]]
 _EXCERPT_CHARACTERS = 40
 
@@ -54,6 +60,8 @@ class Chat:
         attached: tuple[str, ...] = (),
         verbose: bool = False,
         load_tools: Callable[[Sequence[str]], ToolUse],
+        offer: Offer = ((), None),
+        own_offer: Offer | None = None,
     ) -> None:
         self.session = session
         self.backend = backend
@@ -62,6 +70,8 @@ class Chat:
         self.attached = attached
         self._verbose = verbose
         self.load_tools = load_tools
+        self.tool_sources, _ = offer
+        self.own_offer = offer if own_offer is None else own_offer  # what holds where a preset has nothing to offer
         self.own_settings = session.settings if session.settings.preset is None else SessionSettings()
         self.written: set[Path] = set()
         self._find_model = find_model
@@ -188,6 +198,24 @@ class Chat:
             raise UsageError("this session is not saved", "start with saving on, or keep a copy: /save chat.md")
         return self.session.transcript
 
+    def change_tools(self, sources: tuple[str, ...]) -> None:
+        """Let the model call these tools from the next message on. Raises UsageError, which changes nothing."""
+        loaded = self.load_tools(sources) if sources else None
+        if self.session.tools:
+            self.session.tools.toolbox.close()
+        self.session.tools, self.tool_sources = loaded, sources
+
+    def use_offer(self, preset: "Preset | None") -> None:
+        """Offer a preset's tools and schema, and the user's own for what it has none of. Raises UsageError."""
+        from hermes_cli.store.presets import schema_of
+
+        own_tools, own_schema = self.own_offer
+        schema = schema_of(preset) if preset and preset.schema else own_schema
+        tools = (preset.tools if preset else ()) or own_tools
+        if tools != self.tool_sources:
+            self.change_tools(tools)
+        self.session.schema = schema
+
     def change_model(self, name: str) -> None:
         """Close the model and load another; where that fails the old one is loaded again. Raises HermesError."""
         old = self._find_model(self.session.settings.model or self.backend.name)
@@ -261,6 +289,20 @@ def open_transcript(saved: SavedSession) -> Transcript:
         copy = Transcript.fork(saved)
         console.notice(f"{busy.message}; this goes on in a copy, {copy.id}")
         return copy
+
+
+def saved_preset(saved: SavedSession) -> "Preset | None":
+    """The preset of a saved session, for its tools and schema; says so where it cannot be used any more."""
+    name = saved.settings.preset
+    if name is None:
+        return None
+    from hermes_cli.store.presets import find_preset
+
+    try:
+        return find_preset(name)
+    except UsageError as problem:
+        console.notice(f"{problem.message}; the session goes on with its prompt and sampling, but not with its tools")
+        return None
 
 
 def excerpt(text: str) -> str:

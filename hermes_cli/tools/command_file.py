@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hermes_cli import paths
 from hermes_cli.errors import UsageError, did_you_mean
 from hermes_cli.formats.schema_check import checked
 from hermes_cli.tools.child_process import POLL_S, CallFailed, Limits, how_it_ended, start
@@ -155,7 +156,7 @@ def _read_command(path: Path, tool: Tool, entry: Mapping[str, Any]) -> Command:
         raise _fault(path, f"lets the model choose the program of {tool.name}")
     program = _literal(flat[0])
     if os.sep in program:
-        program = str(path.parent / Path(program).expanduser())
+        program = str(path.parent / paths.expanded(program))
     if shutil.which(program) is None:
         raise UsageError(f"{path.name}: there is no program {program}, which {tool.name} needs", "install it")
     return Command(words, program, to_stdin)

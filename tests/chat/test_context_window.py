@@ -52,6 +52,17 @@ def test_turns_that_are_left_out_already_are_not_named_again() -> None:
     assert ids(turns_to_leave_out(said, QUESTION, 54, count)) == [2]
 
 
+def test_a_conversation_of_many_windows_is_not_counted_as_a_whole() -> None:
+    asked: list[int] = []
+
+    def counted(messages: tuple[Message, ...]) -> int:
+        asked.append(count(messages))
+        return asked[-1]
+
+    assert len(turns_to_leave_out(conversation(*[20] * 5000), QUESTION, 1000, counted)) == 5000 - 49
+    assert max(asked) < 5000 and len(asked) < 15
+
+
 @given(st.lists(st.integers(2, 50), max_size=12), st.sets(st.integers(1, 12)), st.integers(0, 400))
 def test_what_is_left_fits_and_one_turn_less_would_not(lengths: list[int], pinned: set[int], room: int) -> None:
     said = conversation(*lengths, pinned=tuple(pinned))

@@ -1,6 +1,7 @@
 """`hermes config`: the real program, with a config.toml of each test's own."""
 
 import json
+import os
 import shlex
 import stat
 import subprocess
@@ -134,6 +135,20 @@ def test_set_and_unset_change_one_line(commands: Commands, file: Path, write: Ca
     assert f"error: temperature is not set in {file}\n" in err
     assert "error: there is no setting modle\nhint: did you mean model?\n" in err
     assert file.read_text() == "# mine\nmodel = 'demo'\ngpu_layers = \"all\"\n"
+
+
+def test_a_lower_limit_frees_the_disk_at_once(hermes: Hermes, file: Path, tmp_path: Path) -> None:
+    entries = [tmp_path / "cache" / "kv" / f"{age}.kv" for age in (1, 2)]
+    entries[0].parent.mkdir(parents=True)
+    for age, entry in enumerate(entries):
+        entry.write_bytes(bytes(1 << 20))
+        os.utime(entry, (1000 + age, 1000 + age))
+    env = {"HERMES_CLI_CACHE_DIR": str(tmp_path / "cache")}
+    left = []
+    for limit in ("2", "1", "0"):
+        assert hermes("config", "set", "kv_store_mb", limit, env=env).code == 0
+        left.append([entry.exists() for entry in entries])
+    assert left == [[True, True], [False, True], [False, False]]
 
 
 def test_set_checks_first(commands: Commands, file: Path) -> None:

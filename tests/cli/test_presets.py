@@ -206,9 +206,43 @@ def test_variables_come_from_the_command_line(hermes: Hermes, own: Path) -> None
     )
     assert_failed(hermes(*ask, "-p", "interviewer"), 2, "needs a value for role")
     assert_failed(hermes(*ask, "-p", "translate", "--var", "lang=x"), 2, "has no variable lang")
-    assert_failed(hermes(*ask, "-p", "translate", "--var", "language"), 2, "--var language is not NAME=VALUE")
+    assert_failed(hermes(*ask, "-p", "translate", "--var", "language"), 2, "language is not NAME=VALUE")
     assert_failed(hermes(*ask, "--var", "language=x"), 2, "no preset's prompt to fill")
     assert_failed(hermes(*ask, "-p", "translate", "-s", "x", "--var", "language=x"), 2, "no preset's prompt to fill")
+
+
+TOOLS = '''
+def get_weather(city: str) -> str:
+    """Get the weather of a city.
+
+    Args:
+        city: The name of the city.
+    """
+    return "clear"
+'''
+
+
+def test_tools_and_schema_of_a_preset_hold_in_its_session_and_until_options_name_others(
+    hermes: Hermes, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HERMES_CLI_DATA_DIR", str(tmp_path / "data"))
+    (mine.parent / "weather.py").write_text(TOOLS)
+    mine.write_text("---\ndescription: d\ntools: weather.py\nsampling: {temperature: 0}\n---\n")
+    ask = ("ask", "-m", "demo")
+    assert "get_weather" in prompt(hermes(*ask, "-p", "mine", "--dry-run", "--json", "Hi"))
+    other = prompt(hermes(*ask, "-p", "mine", "--tools", "calculate", "--dry-run", "--json", "Hi"))
+    assert "calculate" in other and "get_weather" not in other
+    first = hermes(*ask, "-p", "mine", "--yes", "What is the weather in Rome?")
+    assert (first.code, first.err) == (0, 'get_weather(city="Rome") → "clear"\n')
+    assert hermes(*ask, "-c", "--yes", "What is the weather in Oslo?").err == 'get_weather(city="Oslo") → "clear"\n'
+    assert "<tools>" not in prompt(hermes(*ask, "-c", "-s", "Be brief.", "--dry-run", "--json", "Hi"))
+    mine.write_text("---\ndescription: d\nschema: name, age int\n---\n")
+    assert json.loads(hermes(*ask, "-c", "Mira is 31 years old.").out).keys() == {"name", "age"}
+    mine.unlink()
+    gone = hermes(*ask, "-c", "--dry-run", "--json", "Hi")
+    assert gone.err.startswith("there is no preset mine; the session goes on") and gone.err.count("\n") == 1
+    assert "name" not in prompt(gone).partition("<|im_start|>user")[0]
+    assert_failed(hermes(*ask, "-p", "default", "--tool-choice", "required", "Hi"), 2, "--tool-choice needs tools")
 
 
 def test_a_marker_in_a_value_is_only_text(hermes: Hermes, own: Path) -> None:

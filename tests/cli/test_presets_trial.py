@@ -11,6 +11,7 @@ import pytest
 from hermes_cli.chat.message import Message
 from hermes_cli.engine.local_backend import LocalBackend
 from tests.cli.conftest import OnTerminal, Start, assert_failed, exit_code
+from tests.cli.test_presets import TOOLS
 from tests.conftest import Hermes
 
 SUM = "  - input: What is 2 plus 3?\n    contains: 5\n"
@@ -100,6 +101,17 @@ def test_the_bundled_ones_are_asked_and_the_demo_model_is_no_hermes_3(hermes: He
     rows = [line.split() for line in result.out.decode().splitlines() if not line.startswith((" ", "model"))]
     assert result.code == 1
     assert [row[0] for row in rows] == ["default", "shell", "all"] and rows[0][1] == "1/1"
+
+
+def test_tools_and_schema_of_a_preset_are_used(hermes: Hermes, write: Write, tmp_path: Path) -> None:
+    (tmp_path / "config" / "prompts" / "weather.py").write_text(TOOLS)
+    front = "sampling: {temperature: 0}\n"
+    write("sky", "  - {input: 'What is the weather in Rome?', contains: clear}\n", front=f"{front}tools: weather.py")
+    write("people", "  - {input: Mira is 31 years old., form: json, contains: Mira}\n", front=f"{front}schema: name")
+    result = hermes("presets", "test", "sky", "people", "-m", "demo", "--yes")
+    assert (result.code, result.err) == (0, 'get_weather(city="Rome") → "clear"\n'), result
+    assert result.out.decode().splitlines()[1:] == ["sky     1/1  100%", "people  1/1  100%", "all     2/2  100%"]
+    assert "declined" in hermes("presets", "test", "sky", "-m", "demo").err
 
 
 def test_what_cannot_be_tested_is_told(hermes: Hermes, write: Write) -> None:

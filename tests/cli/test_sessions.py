@@ -72,6 +72,14 @@ def test_a_session_is_shown_as_it_was_said(run: Run) -> None:
     assert run("show").out == run("show", path).out == run("show", "what is").out
 
 
+def test_what_was_regenerated_is_shown_with_all(run: Run) -> None:
+    transcript = begun(turn(1), turn(2, answer="the old answer"))
+    transcript.append_turn(turn(3, "question 2", "the new answer"), 1, model=None, finished=None)
+    _, *rest = run("show", "--all").out.decode().split("\n\n")
+    assert rest[2:5] == ["[undone or regenerated]", "> question 2", "the old answer"]
+    assert b"the old answer" not in run("show").out
+
+
 def test_damage_is_told_and_the_rest_is_shown(run: Run) -> None:
     path = kept("hello")
     path.write_bytes(path.read_bytes() + b"broken\n" + b'{"turn":')

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hermes_cli import paths
 from hermes_cli.chat.request import Sampling
 from hermes_cli.errors import HermesError, OutputError, UsageError
-from hermes_cli.store.presets import all_presets, create, fill, find_preset, preset_names
+from hermes_cli.store.presets import all_presets, create, fill, find_preset, preset_names, schema_of
+from hermes_cli.store.schemas import load_schema
 
 BUNDLED = sorted(file.stem for file in paths.bundled_prompts_folder().glob("*.md"))
 
@@ -69,7 +70,8 @@ def test_every_bundled_preset_loads_and_fills(own: Path, name: str) -> None:
 def test_every_key_of_a_preset_is_read(own: Path, write: Callable[..., None]) -> None:
     write(
         "---\ndescription: >\n  two\n  lines\nmodel: demo\nsampling:\n  temperature: 0\n  top_k: 7\n  top_p: 0.9\n"
-        "  min_p: 0.1\n  repeat_penalty: 1.5\n  max_tokens: 9\nvariables:\n  who: the user\n  what:\n"
+        "  min_p: 0.1\n  repeat_penalty: 1.5\n  max_tokens: 9\ntools: [calculate, 'read_file:notes', a.py, ~/b.json]\n"
+        "schema: name, age int\nvariables:\n  who: the user\n  what:\n"
         "---\n\n  Help {{who}} with {{what}}.\n\n"
     )
     found = find_preset("mine")
@@ -81,6 +83,8 @@ def test_every_key_of_a_preset_is_read(own: Path, write: Callable[..., None]) ->
     assert found.variables == {"who": "the user", "what": None}
     assert found.system_prompt == "Help {{who}} with {{what}}."
     assert (found.path, found.bundled) == (own / "mine.md", False)
+    assert found.tools == ("calculate", "read_file:notes", str(own / "a.py"), str(Path.home() / "b.json"))
+    assert schema_of(found) == load_schema("name, age int")
 
 
 def test_a_short_preset_leaves_everything_open(write: Callable[..., None]) -> None:
@@ -88,6 +92,17 @@ def test_a_short_preset_leaves_everything_open(write: Callable[..., None]) -> No
     found = find_preset("mine")
     assert (found.system_prompt, found.sampling, found.max_tokens, found.model) == (None, Sampling(), None, None)
     assert fill(found, {}) is None
+    assert (found.tools, schema_of(found)) == ((), None)
+
+
+def test_files_of_a_preset_lie_beside_it_whereever_the_user_is(own: Path, write: Callable[..., None]) -> None:
+    write(preset("tools: ../weather.py\nschema: people.json"))
+    (own / "people.json").write_text('{"type": "integer"}')
+    found = find_preset("mine")
+    assert (found.tools, schema_of(found)) == ((str(own / "../weather.py"),), {"type": "integer"})
+    (own / "people.json").write_text("{")
+    assert "people.json is not JSON: " in (told := message(lambda: schema_of(found)))
+    assert f"(in the preset {own / 'mine.md'})" in told
 
 
 def test_a_file_from_another_system_is_read(write: Callable[..., None]) -> None:
@@ -153,6 +168,9 @@ FAULTS = {
     "a variable's default": (preset("variables:\n  a: [1]", "{{a}}"), "needs a text as the default of a"),
     "an unused variable": (preset("variables:\n  a: 1", "{{ a }}"), "{{a}} is not in its text"),
     "a model that is no text": (preset("model: {a: b}"), "needs a text as model"),
+    "tools as keys": (preset("tools: {a: b}"), "needs a list of files and names as tools"),
+    "a tool without a name": (preset("tools: ['']"), "needs a list of files and names as tools"),
+    "a schema as keys": (preset("schema: {type: object}"), "needs a text as schema"),
     "Python by YAML": (preset("model: !!python/object/apply:os.system [ls]"), "needs a text as model"),
 }
 

@@ -47,7 +47,7 @@ def example() -> bytes:
     transcript = begun(turn(1, "Grüße 🦙"), turn(2, "x" * 100), system_prompt="Sei kurz.")
     transcript.append_turn(turn(3), 1, model="demo", finished=None)
     transcript.move_head(2)
-    transcript.set_standing(1, "pinned")
+    transcript.set_standing([1], "pinned")
     transcript.set_title("Über Lamas")
     transcript.change_settings(SessionSettings("other", None, Sampling(0.1)), None)
     transcript.append_turn(turn(4), 2, model="demo", finished=None)

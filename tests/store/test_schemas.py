@@ -62,6 +62,8 @@ def test_files_and_text(models: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("~no-such-user/none.json", "cannot read the schema ~no-such-user/none.json: No such file"),
+        ("~no-such-user/none.py:Person", "none.py cannot be read: No such file"),
         ("none.json", "cannot read the schema none.json: No such file"),
         ("./folder", "cannot read the schema folder: Is a directory"),
         ("bad.json", "bad.json is not JSON: "),

@@ -20,6 +20,7 @@ from hermes_cli.errors import UsageError
 from hermes_cli.store.saved_session import SavedSession, read_session
 from hermes_cli.store.session_export import FORMATS, as_html, as_json, as_markdown, as_openai, as_sharegpt
 from hermes_cli.store.session_import import conversations_in, import_sessions
+from hermes_cli.store.session_page import NOT_IN_PAGES
 from hermes_cli.store.transcript_format import SessionSettings
 from hermes_cli.store.transcripts import Transcript
 from tests.saved import begun, kept, message, turn
@@ -74,12 +75,15 @@ def test_every_word_is_in_every_export(sessions: Path, conversation: Conversatio
     ]
     markdown = as_markdown(session)
     assert all(content in markdown for content in contents)
+    shown = unescape(as_html(session))
+    said_plainly = [one for one in (*conversation.opening, *conversation.messages) if one.role != "assistant"]
+    assert all(f'<div dir="auto">{one.content.translate(NOT_IN_PAGES)}</div>' in shown for one in said_plainly)
 
 
 def test_json_holds_all_there_is_to_know_of_the_branch(sessions: Path) -> None:
     transcript = begun(turn(1), turn(2), system_prompt="Be brief.")
     transcript.append_turn(turn(3), 1, model="other", finished=None)
-    transcript.set_standing(1, "pinned")
+    transcript.set_standing([1], "pinned")
     transcript.set_title("Notes")
     found = json.loads(as_json(read_session(transcript.path)))
     first, second = found.pop("turns")
@@ -214,7 +218,7 @@ def test_no_text_makes_a_page_of_its_own(sessions: Path, said: str) -> None:
 
 
 def test_markdown_is_rendered_on_the_page(sessions: Path) -> None:
-    page = as_html(saved(Conversation(None, (turn(1, "a < b\nc", "# Head\n\n*x* `y`\n\n```py\n1 < 2\n```"),))))
+    page = as_html(saved(Conversation(None, (turn(1, "a", "a < b\nc\n\n# Head\n\n*x* `y`\n\n```py\n1 < 2\n```"),))))
     for part in (
         "<p>a &lt; b<br />\nc</p>",
         "<h1>Head</h1>",
@@ -225,24 +229,43 @@ def test_markdown_is_rendered_on_the_page(sessions: Path) -> None:
         assert part in page
 
 
+def test_what_a_user_pastes_and_a_tool_gives_stays_as_it_is_on_the_page(sessions: Path) -> None:
+    pasted = "# a comment\n  if a < b:\n    *p = 1\n\n\n- no list"
+    said = Turn(1, (Message("user", pasted), Message("tool", pasted)))
+    page = as_html(saved(Conversation(pasted, (said,))))
+    assert page.count('<div dir="auto"># a comment\n  if a &lt; b:\n    *p = 1\n\n\n- no list</div>') == 3
+
+
+def test_an_answer_that_did_not_end_says_so(sessions: Path) -> None:
+    cut = Turn(
+        1, (Message("user", "q"), Message("assistant", "half", "length"), Message("assistant", "a", "cancelled"))
+    )
+    session = saved(Conversation(None, (cut,)))
+    for export in (as_markdown, as_html):
+        assert "Assistant (cut)" in export(session) and "Assistant (stopped)" in export(session)
+
+
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-def test_a_browser_shows_the_page_and_runs_nothing_of_it(sessions: Path, tmp_path: Path) -> None:
-    assert CHROMIUM
-    page = tmp_path / "page.html"
-    page.write_text(as_html(hostile_session()))
-    browser = subprocess.run(
-        [
-            *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
-            *(f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()),
-        ],
-        capture_output=True,
-        timeout=60,
-        check=True,
+def as_a_browser_has_it(page: str, folder: Path) -> str:
+    """The page after Chromium has opened it and run what there is to run; where there is no Chromium, as it is."""
+    if CHROMIUM is None:
+        return page
+    (folder / "page.html").write_text(page)
+    quiet = (
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--disable-background-networking",
     )
-    seen = browser.stdout.decode()
+    command = [CHROMIUM, *quiet, f"--user-data-dir={folder / 'profile'}", "--dump-dom", (folder / "page.html").as_uri()]
+    return subprocess.run(command, capture_output=True, timeout=60, check=True).stdout.decode()
+
+
+def test_a_browser_shows_the_page_and_runs_nothing_of_it(sessions: Path, tmp_path: Path) -> None:
+    seen = as_a_browser_has_it(as_html(hostile_session()), tmp_path)
     assert seen.count("<article") == 5
     assert re.findall(r"<(?:script|img|iframe|svg|base|object|link)\b", seen) == []
     assert "<script>alert(1)</script>" in unescape(seen)

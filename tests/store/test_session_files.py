@@ -89,6 +89,13 @@ def test_the_latest_session_is_the_one_written_last(sessions: Path) -> None:
     assert latest_session() == paths[0]
 
 
+def test_a_session_of_a_clock_that_was_put_back_is_not_the_latest(sessions: Path) -> None:
+    to_come = kept("hello", used=2**35)
+    assert latest_session() == to_come
+    now = kept("now")
+    assert latest_session() == now
+
+
 def test_removing_removes_one_file_and_not_what_a_link_leads_to(sessions: Path, tmp_path: Path) -> None:
     path, other = kept("hello"), kept("bye")
     elsewhere = path.rename(tmp_path / "elsewhere.jsonl")

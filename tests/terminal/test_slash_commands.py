@@ -177,7 +177,7 @@ def test_the_system_prompt_is_shown_changed_and_taken_away(chat: Chat, say: Say)
 
 
 def test_a_preset_is_taken_on_with_its_variables(chat: Chat, say: Say) -> None:
-    say("/preset translate language=Greek")
+    say("/preset translate language='simple Greek'")
     assert "Greek" in (chat.session.conversation.system_prompt or "")
     assert say("/preset")[1] == "translate\n"
     with pytest.raises(UsageError):
@@ -292,10 +292,11 @@ def test_sessions_are_listed_named_forked_loaded(chat: Chat, say: Say) -> None:
     assert f"{first}  About Alice" in say("/sessions")[1]
     assert first in say("/sessions Nice to meet")[1]
     say("/fork A branch")
+    Path("~", f"{first}.jsonl").expanduser().symlink_to(paths.sessions_folder() / f"{first}.jsonl")
     second = chat.transcript().id
     say(SUM)
     assert first != second
-    say(f"/load {first}")
+    say(f"/load ~/{first}.jsonl")
     assert [turn.question for turn in chat.session.conversation.turns] == [NAME]
     assert "Alice" in say("What is my name?")[0]
     assert [turn.question for turn in read_session(paths.sessions_folder() / f"{second}.jsonl").conversation.turns] == [
@@ -309,6 +310,8 @@ def test_sessions_are_listed_named_forked_loaded(chat: Chat, say: Say) -> None:
 @pytest.mark.parametrize("name", ["chat.md", "chat.json", "chat.html"])
 def test_a_session_is_saved_to_a_file_of_its_own(chat: Chat, say: Say, tmp_path: Path, name: str) -> None:
     say(SUM)
+    with pytest.raises(OutputError):
+        say(f"/save ~no-such-user/{name}")
     say(f"/save {tmp_path / name}")
     assert SUM_ANSWER in (tmp_path / name).read_text()
 
@@ -352,6 +355,17 @@ def test_a_preset_leaves_nothing_of_the_one_before(chat: Chat, say: Say) -> None
     assert chat.session.settings.max_tokens == 400
     say("/preset default")
     assert chat.session.settings == replace(GREEDY, preset="default")
+    say("/preset function-calling")
+    assert chat.session.tools and list(chat.session.tools.toolbox.tools) == ["calculate", "current_time"]
+    say("/preset default")
+    assert chat.session.tools is None
+    say("/tools current_time")
+    own = chat.session.tools
+    say("/preset coder")
+    assert chat.session.tools is own
+    say("/preset function-calling")
+    say("/preset coder")
+    assert chat.session.tools and list(chat.session.tools.toolbox.tools) == ["current_time"]
 
 
 def test_what_could_not_be_saved_is_saved_before_the_session_is_left(

@@ -1,5 +1,6 @@
 """What is typed after a command, read and checked."""
 
+import shlex
 from dataclasses import fields, replace
 from typing import Any
 
@@ -19,6 +20,14 @@ def count(argument: str, *, otherwise: int) -> int:
     if not _is_number(argument) or int(argument) == 0:
         raise UsageError(f"{argument} is not a number of turns", "type one such as 1 or 2")
     return int(argument)
+
+
+def words(argument: str) -> list[str]:
+    """The words, of which those in quotes may hold spaces. Raises UsageError."""
+    try:
+        return shlex.split(argument)
+    except ValueError as error:
+        raise UsageError(f"a quote in {argument} is not closed", "put both ends, as in reader='a friend'") from error
 
 
 def turns(chat: Chat, argument: str) -> list[Turn]:

@@ -1,15 +1,15 @@
 """Commands about saved sessions."""
 
 from dataclasses import replace
-from pathlib import Path
 
+from hermes_cli import paths
 from hermes_cli.errors import UsageError
 from hermes_cli.store.saved_session import read_session, unsaved_session
 from hermes_cli.store.session_files import find_session
 from hermes_cli.store.transcripts import Transcript
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer_output import FileOutput
-from hermes_cli.terminal.chat import Chat, open_transcript
+from hermes_cli.terminal.chat import Chat, open_transcript, saved_preset
 from hermes_cli.terminal.recap import tell_recap
 
 _LISTED = 15
@@ -33,9 +33,12 @@ def load(chat: Chat, argument: str) -> None:
     if chat.session.transcript and path.resolve() == chat.session.transcript.path.resolve():
         raise UsageError(f"{path.stem} is the session you are in", "/fork goes on in a copy of it")
     saved = read_session(path)
-    transcript = open_transcript(saved) if chat.saving else None
     for problem in saved.notices:
         console.notice(problem)
+    if chat.session.transcript:
+        chat.session.transcript.save()  # raises before anything has changed
+    chat.use_offer(saved_preset(saved))
+    transcript = open_transcript(saved) if chat.saving else None
     settings = replace(saved.settings, model=chat.session.settings.model)
     chat.restart(saved.conversation, transcript, saved.last_turn_id, settings)
     console.notice(f"going on with {saved.id} · {saved.title}")
@@ -46,7 +49,7 @@ def save(chat: Chat, argument: str) -> None:
     """Write the chat to a file, as its ending says: .md, .html or .json"""
     from hermes_cli.store.session_export import FORMATS
 
-    path = Path(argument).expanduser()
+    path = paths.expanded(argument)
     kind = path.suffix.lstrip(".").lower()
     if kind not in _ENDINGS:
         raise UsageError("/save needs a file that ends in .md, .html or .json", "such as /save chat.md")

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.chat import Chat
-from hermes_cli.terminal.commands.arguments import SAMPLING_KEYS, setting_value, with_sampling_value
+from hermes_cli.terminal.commands.arguments import SAMPLING_KEYS, setting_value, with_sampling_value, words
 from hermes_cli.terminal.turn_view import plan_line
 
 NOTHING = "-"
@@ -23,15 +23,16 @@ def system(chat: Chat, argument: str) -> None:
 
 
 def preset(chat: Chat, argument: str) -> None:
-    """Change to a preset: /preset translate language=Greek; alone it names the one in use."""
-    from hermes_cli.store.presets import fill, find_preset
+    """Change to a preset: /preset translate language="simple Greek"; alone it names the one in use."""
+    from hermes_cli.store.presets import fill, find_preset, variable_values
 
     if not argument:
         console.lines(chat.session.settings.preset or "no preset; `/preset ` and Tab lists them")
         return
-    name, *pairs = argument.split()
+    name, *pairs = words(argument)
     chosen = find_preset(name)
-    text = fill(chosen, dict(pair.partition("=")[::2] for pair in pairs))
+    text = fill(chosen, variable_values(pairs))
+    chat.use_offer(chosen)
     own = chat.own_settings
     given = {key: value for key, value in asdict(chosen.sampling).items() if value is not None}
     settings = replace(

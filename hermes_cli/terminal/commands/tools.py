@@ -11,10 +11,8 @@ def tools(chat: Chat, argument: str) -> None:
     """Show the tools the model may call, or load others: /tools calculate my_tools.py; /tools - takes them away."""
     session = chat.session
     if argument:
-        loaded = chat.load_tools(argument.split()) if argument != NOTHING else None
-        if session.tools:
-            session.tools.toolbox.close()
-        session.tools = loaded
+        chat.change_tools(tuple(argument.split()) if argument != NOTHING else ())
+        chat.own_offer = chat.tool_sources, session.schema
     if not session.tools:
         console.lines("no tools; load some: /tools calculate, or /tools FILE.py")
         return
@@ -32,4 +30,5 @@ def json_mode(chat: Chat, argument: str) -> None:
     session = chat.session
     if argument:
         session.schema = None if argument == NOTHING else load_schema(argument)
+        chat.own_offer = chat.tool_sources, session.schema
     console.lines("no schema" if session.schema is None else json.dumps(session.schema, ensure_ascii=False, indent=2))

@@ -1,0 +1,74 @@
+"""`hermes ask -c` and `--session`: a session goes on with all it had, in its file or in a copy."""
+
+import fcntl
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hermes_cli import paths
+from hermes_cli.chat.request import Sampling
+from hermes_cli.store.saved_session import read_session
+from hermes_cli.store.transcript_format import SessionSettings
+from tests.cli.conftest import assert_failed
+from tests.conftest import Hermes
+from tests.saved import begun, folders_in, ids, kept, turn
+
+SUM = "What is 2 plus 3?"
+
+
+@pytest.fixture(autouse=True)
+def sessions(tmp_path: Path) -> Iterator[Path]:
+    """The folder of the sessions, of this test only and not made yet."""
+    with folders_in(tmp_path):
+        yield paths.sessions_folder()
+
+
+def test_model_preset_and_sampling_stay_until_options_change_them(hermes: Hermes, sessions: Path) -> None:
+    begin = ("-m", "demo", "-p", "translate", "--var", "language=French", "-t", "0", "-n", "6", "--seed", "3")
+    first = json.loads(hermes("ask", "--json", *begin, "Hello").out)
+    (path,) = sessions.iterdir()
+    led = SessionSettings("demo", "translate", Sampling(0, repeat_penalty=1), 6)
+    assert (first["session"], read_session(path).settings) == (path.stem, led)
+    shown = json.loads(hermes("ask", "-c", "--dry-run", "--json", "Again").out)["prompt"]
+    assert "into French" in shown and "Hello" in shown
+    second = json.loads(hermes("ask", "-c", "--json", "Again", env={"HERMES_CLI_TEMPERATURE": "5"}).out)
+    assert second["usage"]["completion_tokens"] <= 6
+    assert read_session(path).settings == led
+    hermes("ask", "--session", path.stem[-4:], "-t", "1", "-n", "5", "-p", "default", "Again")
+    saved = read_session(path)
+    assert saved.settings == SessionSettings("demo", "default", Sampling(1), 5)
+    assert (ids(saved.conversation.turns), saved.conversation.system_prompt) == ([1, 2, 3], None)
+    assert first["seed"] == 3 != second["seed"]
+
+
+def test_what_another_program_writes_goes_on_in_a_copy(hermes: Hermes, sessions: Path) -> None:
+    transcript = begun(turn(1, "My name is Alice.", "Nice to meet you, Alice!"))
+    transcript.close()
+    path = transcript.path
+    with path.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        result = hermes("ask", "-c", "-t", "0", "What is my name?")
+    (copy,) = set(sessions.iterdir()) - {path}
+    assert result.out == b"Your name is Alice.\n"
+    assert result.err == f"the session {path.stem} is open in another program; this goes on in a copy, {copy.stem}\n"
+    assert [len(read_session(file).conversation.turns) for file in (path, copy)] == [1, 2]
+
+
+def test_a_session_longer_than_the_window_fails_unless_turns_may_go(hermes: Hermes) -> None:
+    path = kept(*(f"word {number} " * 900 for number in range(4)))
+    result = hermes("ask", "-c", SUM)
+    assert_failed(result, 4, "the prompt has")
+    assert "hint: leave out the oldest turns: --overflow drop, or " in result.err
+    dropped = hermes("ask", "-c", "-t", "0", "--overflow", "drop", SUM)
+    assert (dropped.code, dropped.out) == (0, b"2 plus 3 is 5.\n")
+    assert dropped.err.startswith("left out of the window: the oldest ")
+    standings = [turn.standing for turn in read_session(path).conversation.turns]
+    assert standings[0] == "left_out" and standings[-1] == "kept"
+
+
+def test_without_a_session_there_is_nothing_to_go_on_with(hermes: Hermes, tmp_path: Path) -> None:
+    assert_failed(hermes("ask", "-c", SUM), 2, "there is no session yet")
+    assert_failed(hermes("ask", "--session", "../x", SUM), 2, "there is no session file ../x")
+    assert_failed(hermes("ask", "--session", tmp_path, SUM), 2, "there is no session file")
