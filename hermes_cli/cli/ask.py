@@ -38,7 +38,7 @@ class _Wanted:
 def ask(
     settings: "ChatSettings",
     prompt: Annotated[
-        list[str] | None, typer.Argument(metavar="PROMPT", help="What to ask; a last word - reads stdin.")
+        list[str] | None, typer.Argument(metavar="PROMPT...", help="What to ask; a last word - reads stdin.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with answer, usage, timings.")] = False,
     dry_run: Annotated[

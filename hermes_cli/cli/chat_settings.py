@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hermes_cli.chat.request import MOST_REPAIRS, MOST_ROUNDS, Sampling
-from hermes_cli.engine.local_backend import LoadOptions
+from hermes_cli.engine.load_options import LoadOptions
 from hermes_cli.errors import UsageError
 from hermes_cli.formats.json_schema import Schema
 from hermes_cli.store.settings import Settings
-from hermes_cli.tools.approval import Policy
+
+if TYPE_CHECKING:
+    from hermes_cli.tools.approval import Policy
 
 LAST_SESSION = ""
 
@@ -21,7 +24,7 @@ class ToolSettings:
     sources: tuple[str, ...] = ()
     choice: str = "auto"
     most_rounds: int = MOST_ROUNDS
-    policy: Policy = "ask"
+    policy: "Policy" = "ask"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,14 @@ import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from hermes_cli.chat.conversation import Conversation
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.cli.chat_settings import LAST_SESSION, ChatSettings, ToolSettings, where_open, with_defaults
-from hermes_cli.engine import probe
 from hermes_cli.engine.backend import Backend
 from hermes_cli.engine.background_backend import BackgroundBackend
-from hermes_cli.engine.local_backend import open_backend
-from hermes_cli.engine.native_model import Model
-from hermes_cli.engine.prompt import Prompt, PromptWriter
 from hermes_cli.errors import ModelNotFound, UsageError
 from hermes_cli.models.find import DEMO_NAME, ModelSpec, find_model
 from hermes_cli.session import Session, as_read
@@ -28,9 +25,14 @@ from hermes_cli.terminal.text_file import wrapped
 from hermes_cli.terminal.turn_view import tell_control_text, tell_loaded
 from hermes_cli.turn_loop import ToolUse
 
+if TYPE_CHECKING:
+    from hermes_cli.engine.prompt import Prompt
+
 
 def open_session(settings: ChatSettings, cancel: CancelToken) -> Session:
     """A session on the model the settings ask for; closing it is the caller's. Raises LoadCancelled."""
+    from hermes_cli.engine.local_backend import open_backend
+
     settings, saved = resumed(settings)
     spec = _chosen_model(settings)
 
@@ -60,6 +62,8 @@ def open_chat(settings: ChatSettings, *, interactive: bool) -> Chat:
 
     def in_background(spec: ModelSpec) -> Callable[[], BackgroundBackend]:
         def load(cancel: CancelToken, progress: Callable[[float], None]) -> Backend:
+            from hermes_cli.engine.local_backend import open_backend  # on its thread, once the prompt is there
+
             return open_backend(spec.path, settings.load, cancel=cancel, on_progress=progress)
 
         return lambda: BackgroundBackend(spec.name, load)
@@ -164,8 +168,12 @@ def _lasting(model: str | None) -> str | None:
     return os.path.realpath(path) if os.path.isfile(path) else model  # noqa: PTH113 - nor for long names
 
 
-def written_prompt(text: str, settings: ChatSettings) -> Prompt:
+def written_prompt(text: str, settings: ChatSettings) -> "Prompt":
     """What the model would read, made with its vocabulary alone."""
+    from hermes_cli.engine import probe
+    from hermes_cli.engine.native_model import Model
+    from hermes_cli.engine.prompt import PromptWriter
+
     settings, saved = resumed(settings)
     probe.verdict()
     model = Model(_chosen_model(settings).path, vocab_only=True)

@@ -11,27 +11,13 @@ from hermes_cli import paths
 from hermes_cli.engine import context_length, hardware, kv_store, native, probe
 from hermes_cli.engine.kv_cache import KvCache
 from hermes_cli.engine.kv_store import KvStore
+from hermes_cli.engine.load_options import LoadOptions
 from hermes_cli.engine.native_context import Context
-from hermes_cli.engine.native_model import KvType, Model
+from hermes_cli.engine.native_model import Model
 from hermes_cli.errors import EngineError
 
 _GPU_BATCH_TOKENS = 512
 _ONE_THREAD_BYTES = 100_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class LoadOptions:
-    """How to open a model; None leaves the choice to what this machine can do.
-
-    `kv_store_bytes` limits what is kept on disk of prompts that took long to read; 0 keeps and uses nothing.
-    """
-
-    context_length: int | None = None
-    gpu_layers: int | None = None
-    kv_type: KvType = "f16"
-    threads: int | None = None
-    template: str = "auto"
-    kv_store_bytes: int = kv_store.DEFAULT_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hermes_cli.chat.conversation import Conversation, Turn
 from hermes_cli.chat.events import TurnEvent
@@ -31,8 +32,10 @@ from hermes_cli.terminal.turn_view import (
     tokens_per_second,
     window_use,
 )
-from hermes_cli.tools.approval import Policy
 from hermes_cli.turn_loop import ToolUse
+
+if TYPE_CHECKING:
+    from hermes_cli.tools.approval import Policy
 
 Start = Callable[[CancelToken], Generator[TurnEvent]]
 _EXCERPT_CHARACTERS = 40
@@ -51,7 +54,7 @@ class Chat:
         saving: bool,
         attached: tuple[str, ...] = (),
         verbose: bool = False,
-        tool_policy: Policy = "ask",
+        tool_policy: "Policy" = "ask",
     ) -> None:
         self.session = session
         self.backend = backend

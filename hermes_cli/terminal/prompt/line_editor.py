@@ -53,6 +53,7 @@ class LineEditor:
         status: Callable[[], Status],
         history_file: Path | None,
         vi_mode: bool = False,
+        shown: Callable[[], None] = lambda: None,
         keys: Input | None = None,
         screen: Output | None = None,
     ) -> None:
@@ -61,6 +62,7 @@ class LineEditor:
         self.in_editor = False
         self._history = MessageHistory(history_file)
         self._status = status
+        self._shown = shown
         self._hint = ""
         self._failure: BaseException | None = None
         self._stream = sys.stdout if console.is_terminal(sys.stdout) else sys.stderr
@@ -122,7 +124,9 @@ class LineEditor:
 
     def _begin(self) -> None:
         """What the loop needs before it runs; a failure that came too early for its own call is met here."""
-        asyncio.get_running_loop().set_exception_handler(self._loop_failed)
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._loop_failed)
+        loop.call_soon(self._shown)  # what runs next paints the prompt
         if self._failure:
             self._leave()
 
