@@ -127,7 +127,8 @@ def _answer(text: str, settings: "ChatSettings", target: AnswerOutput, wanted: _
     tell_cut(shown.finished, session)
     tell_saving_problem(session)
     if wanted.stats or settings.verbose:
-        console.notice(stats_line(shown.finished, session.backend.info.context_length))
+        window = session.backend.info.context_length
+        console.notice(stats_line(shown.finished, shown.finished.window_tokens, window))
     if shown.cancelled:
         return EXIT_CODES[cancel.reason or "interrupt"]
     if problem := problem_with_data(shown, session):

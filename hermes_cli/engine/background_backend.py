@@ -59,16 +59,21 @@ class BackgroundBackend:
         return self._backend is not None
 
     @property
+    def stopped(self) -> bool:
+        """Whether opening was stopped; who waits for the model next begins it anew."""
+        return isinstance(self._error, LoadCancelled)
+
+    @property
     def failure(self) -> BaseException | None:
         """Why there will be no model; a stop is no failure."""
-        return None if isinstance(self._error, LoadCancelled) else self._error
+        return None if self.stopped else self._error
 
     def wait(self, cancel: CancelToken, on_progress: Callable[[float], None]) -> None:
         """Wait until the model is there; `on_progress` gets 0 to 1 meanwhile. A cancel stops the opening.
 
         Opening that was stopped before begins anew. Raises LoadCancelled and what opening raises.
         """
-        if isinstance(self._error, LoadCancelled):
+        if self.stopped:
             self._begin_anew()
         thread = self._started()
         with cancel.calling(lambda: self._cancel.cancel(cancel.reason or "interrupt")):

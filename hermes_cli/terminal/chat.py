@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from operator import is_not
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,7 @@ class Chat:
         self.leaving: int | None = None
         self._announced: frozenset[int] = frozenset()
         self._greeted = False
+        self._counted: tuple[tuple[object, ...], int] | None = None
         self._prompt: PromptInput | None = None
 
     def watch_loading(self, prompt: PromptInput | None = None) -> None:
@@ -133,7 +135,10 @@ class Chat:
         status = console.StatusLine()
         try:
             with stopping(cancel), quiet_keyboard():
-                self.backend.wait(cancel, lambda fraction: status.show(f"loading model {fraction:.0%}"))
+                self.backend.wait(
+                    cancel,
+                    lambda fraction: status.show("stopping" if cancel.cancelled else f"loading model {fraction:.0%}"),
+                )
         except LoadCancelled:
             status.erase()
             self.draft = draft
@@ -148,11 +153,16 @@ class Chat:
             tell_loaded(self.backend.info, verbose=self._verbose)
         return True
 
-    def answer(self, start: Start, asking: str = "", *, resumable: bool = True) -> None:
-        """Show the answer that `start` begins, for which the text `asking` is added to what the model reads."""
+    def answer(self, start: Start, asking: str = "", *, after: str = "", resumable: bool = True) -> None:
+        """Show the answer that `start` begins.
+
+        The text `asking` is added to what the model reads; `after` is what an answer that goes on holds already.
+        """
         cancel = CancelToken()
         tell_control_text(self.session.control_text(asking))
         output = standard_output()
+        if after:
+            output.follow(after)
         with stopping(cancel), quiet_keyboard(output.resumed):
             try:
                 shown = show_answer(start(cancel), output)
@@ -162,7 +172,7 @@ class Chat:
                 raise
             if shown.text or not (self.interactive or shown.empty):
                 output.finish()
-        self._tell(shown, resumable)
+        self._tell(shown, bool(asking), resumable)
         self._heed(cancel)
 
     def begin_anew(self) -> None:
@@ -217,17 +227,18 @@ class Chat:
         self.session.last_finished = None
         self._greeted = False
 
-    def _tell(self, shown: ShownAnswer, resumable: bool) -> None:
-        """What there is to say after an answer."""
+    def _tell(self, shown: ShownAnswer, sent: bool, resumable: bool) -> None:
+        """What there is to say after an answer; `sent` if it was to a message and not to a command."""
         if self.interactive:
-            if shown.cancelled:
-                console.notice(
-                    "stopped: /continue goes on, /regen answers anew" if shown.text and resumable else "stopped"
-                )
+            if shown.cancelled and shown.text and resumable:
+                console.notice("stopped: /continue goes on, /regen answers anew")
+            elif shown.cancelled:
+                console.notice("stopped: /retry sends the message again" if sent and not shown.text else "stopped")
             elif not shown.text:
                 console.notice("the model had nothing to say")
             if shown.text:
-                console.notice(stats_line(shown.finished, self.session.backend.info.context_length))
+                window = self.session.backend.info.context_length
+                console.notice(stats_line(shown.finished, self._window_tokens(), window))
                 console.put("\n")
         tell_cut(shown.finished, self.session, "/continue" if self.interactive and resumable else "")
         tell_saving_problem(self.session)
@@ -240,13 +251,21 @@ class Chat:
     def status(self) -> str:
         """The line below the prompt: model, window, speed of the last answer; while it loads, how far it is."""
         if not self.backend.ready:
-            return f"{self.backend.name} · loading {self.backend.fraction:.0%}"
+            progress = "not loaded" if self.backend.stopped else f"loading {self.backend.fraction:.0%}"
+            return f"{self.backend.name} · {progress}"
         info, finished = self.backend.info, self.session.last_finished
-        if finished is None:
-            return f"{info.model_name} · ctx {thousands(info.context_length)}"
-        return (
-            f"{info.model_name} · {window_use(finished, info.context_length)} · {tokens_per_second(finished):.1f} tok/s"
-        )
+        parts = [info.model_name, window_use(self._window_tokens(), info.context_length)]
+        if finished and (speed := tokens_per_second(finished)):
+            parts.append(f"{speed:.1f} tok/s")
+        return " · ".join(parts)
+
+    def _window_tokens(self) -> int:
+        """How much of the window is taken; counted where something has changed."""
+        session = self.session
+        key = (session.conversation, session.tools, session.schema, session.backend)
+        if self._counted is None or any(map(is_not, self._counted[0], key)):
+            self._counted = key, session.window_tokens()
+        return self._counted[1]
 
 
 def _runs(numbers: Sequence[int]) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import time
 from typing import Literal, TextIO
 
@@ -78,19 +79,46 @@ class StatusLine:
 
     def __init__(self) -> None:
         self._active = is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb" and "CI" not in os.environ
+        self._lock = threading.Lock()
         self._next = time.monotonic() + _STATUS_DELAY_S
+        self._text = ""
+        self._timer: threading.Timer | None = None
         self._shown = False
 
     def show(self, text: str) -> None:
-        """Replace the line by `text`, at most ten times a second."""
-        now = time.monotonic()
-        if self._active and now >= self._next:
-            self._next, self._shown = now + _STATUS_EVERY_S, True
-            put(f"\r\x1b[2K\x1b[2m{one_line(text)}\x1b[0m")
+        """Replace the line by `text`, at most ten times a second; it comes in its time also if nothing follows."""
+        if not self._active:
+            return
+        with self._lock:
+            self._text = text
+            wait_s = self._next - time.monotonic()
+            if wait_s <= 0:
+                self._paint()
+            elif self._timer is None:
+                self._timer = threading.Timer(wait_s, self._paint_late)
+                self._timer.daemon = True
+                self._timer.start()
 
     def erase(self) -> None:
         """Take the line away; the next `show` waits again."""
-        if self._shown:
-            put("\r\x1b[2K")
-        self._shown = False
-        self._next = time.monotonic() + _STATUS_DELAY_S
+        if not self._active:
+            return
+        with self._lock:
+            if self._timer:
+                self._timer.cancel()
+                self._timer = None
+            if self._shown:
+                put("\r\x1b[2K")
+            self._shown = False
+            self._next = time.monotonic() + _STATUS_DELAY_S
+
+    def _paint(self) -> None:
+        """Without wrapping, so that it stays one line in any window."""
+        self._next, self._shown = time.monotonic() + _STATUS_EVERY_S, True
+        put(f"\r\x1b[2K\x1b[?7l\x1b[2m{one_line(self._text)}\x1b[0m\x1b[?7h")
+
+    def _paint_late(self) -> None:
+        with self._lock:
+            if self._timer is threading.current_thread():  # else it was erased meanwhile
+                self._timer = None
+                self._paint()

@@ -110,18 +110,17 @@ def tell_saving_problem(session: "Session") -> None:
         notice(f"not saved yet: {problem.message}; {problem.hint}")
 
 
-def stats_line(finished: Finished, context_length: int) -> str:
+def stats_line(finished: Finished, used_tokens: int, context_length: int) -> str:
     """Length and speed of an answer, and how full the window is."""
-    timings = finished.timings
-    return (
-        f"{finished.usage.completion_tokens} tok · {tokens_per_second(finished):.1f} tok/s · "
-        f"first {timings.first_token_s:.2f} s · {window_use(finished, context_length)}"
-    )
+    speed = tokens_per_second(finished)
+    parts = [f"{finished.usage.completion_tokens} tok", f"{speed:.1f} tok/s" if speed else ""]
+    parts += [f"first {finished.timings.first_token_s:.2f} s", window_use(used_tokens, context_length)]
+    return " · ".join(filter(None, parts))
 
 
-def window_use(finished: Finished, context_length: int) -> str:
+def window_use(used_tokens: int, context_length: int) -> str:
     """How much of the window is taken: `ctx 3.1k/16k`."""
-    return f"ctx {thousands(finished.window_tokens)}/{thousands(context_length)}"
+    return f"ctx {thousands(used_tokens)}/{thousands(context_length)}"
 
 
 def tokens_per_second(finished: Finished) -> float:

@@ -1,5 +1,9 @@
-"""When stderr is coloured: the option decides, then NO_COLOR, then FORCE_COLOR, then whether it is a terminal."""
+"""When stderr is coloured: the option decides, then NO_COLOR, then FORCE_COLOR, then whether it is a terminal.
 
+And the status line, which comes also where nothing follows the first word of it.
+"""
+
+import sys
 from pathlib import Path
 
 import pexpect
@@ -53,3 +57,22 @@ def test_colours_on_a_terminal(
     assert child.exitstatus == 3
     assert "there is no model demmo here" in shown
     assert (RED in shown, "\x1b" in shown) == (colored, colored)
+
+
+def test_a_status_comes_without_another_and_not_after_it_was_taken_away() -> None:
+    program = (
+        "import time; from hermes_cli.terminal.console import StatusLine, put; line = StatusLine()\n"
+        "line.show('too soon'); line.erase(); line.show('first'); line.show('reading ' + 'x' * 200); time.sleep(1)\n"
+        "line.erase(); line.show('too late'); line.erase(); time.sleep(1); put('done')"
+    )
+    child = pexpect.spawn(
+        sys.executable,
+        ["-c", program],
+        env=child_environment({"CI": None, "TERM": "xterm"}),
+        encoding="utf-8",
+        timeout=60,
+    )
+    shown = child.read()
+    child.close()
+    line = f"\r\x1b[2K\x1b[?7l\x1b[2mreading {'x' * 200}\x1b[0m\x1b[?7h"
+    assert shown == line + "\r\x1b[2Kdone"
