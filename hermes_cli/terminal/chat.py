@@ -158,7 +158,7 @@ class Chat:
 
         The text `asking` is added to what the model reads; `after` is what an answer that goes on holds already.
         """
-        cancel = CancelToken()
+        cancel, before = CancelToken(), self.session.conversation
         tell_control_text(self.session.control_text(asking))
         output = standard_output()
         if after:
@@ -172,7 +172,7 @@ class Chat:
                 raise
             if shown.text or not (self.interactive or shown.empty):
                 output.finish()
-        self._tell(shown, bool(asking), resumable)
+        self._tell(shown, bool(asking) and self.session.conversation is before, resumable)
         self._heed(cancel)
 
     def begin_anew(self) -> None:
@@ -227,13 +227,13 @@ class Chat:
         self.session.last_finished = None
         self._greeted = False
 
-    def _tell(self, shown: ShownAnswer, sent: bool, resumable: bool) -> None:
-        """What there is to say after an answer; `sent` if it was to a message and not to a command."""
+    def _tell(self, shown: ShownAnswer, withdrawn: bool, resumable: bool) -> None:
+        """What there is to say after an answer; `withdrawn` if the message is no turn because nothing came."""
         if self.interactive:
             if shown.cancelled and shown.text and resumable:
                 console.notice("stopped: /continue goes on, /regen answers anew")
             elif shown.cancelled:
-                console.notice("stopped: /retry sends the message again" if sent and not shown.text else "stopped")
+                console.notice("stopped: /retry sends the message again" if withdrawn else "stopped")
             elif not shown.text:
                 console.notice("the model had nothing to say")
             if shown.text:

@@ -33,9 +33,10 @@ class Consent:
         decided = self._approvals.decide(call)
         if decided is not None:
             return decided
-        console.lines(described(call))
-        with typing():
-            decision = _asked(cancel)
+        with console.without_status():
+            console.lines(described(call))
+            with typing():
+                decision = _asked(cancel)
         self._approvals.remember(call, decision)
         return decision
 

@@ -1,9 +1,11 @@
 """What goes to stderr beside the answer: errors, notices and the passing status line."""
 
+import contextlib
 import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from typing import Literal, TextIO
 
 from hermes_cli.errors import HermesError
@@ -81,16 +83,18 @@ class StatusLine:
         self._active = is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb" and "CI" not in os.environ
         self._lock = threading.Lock()
         self._next = time.monotonic() + _STATUS_DELAY_S
-        self._text = ""
+        self.text = ""
         self._timer: threading.Timer | None = None
         self._shown = False
 
     def show(self, text: str) -> None:
         """Replace the line by `text`, at most ten times a second; it comes in its time also if nothing follows."""
+        global _waiting
         if not self._active:
             return
+        _waiting = self
         with self._lock:
-            self._text = text
+            self.text = text
             wait_s = self._next - time.monotonic()
             if wait_s <= 0:
                 self._paint()
@@ -101,8 +105,10 @@ class StatusLine:
 
     def erase(self) -> None:
         """Take the line away; the next `show` waits again."""
+        global _waiting
         if not self._active:
             return
+        _waiting = None
         with self._lock:
             if self._timer:
                 self._timer.cancel()
@@ -115,10 +121,24 @@ class StatusLine:
     def _paint(self) -> None:
         """Without wrapping, so that it stays one line in any window."""
         self._next, self._shown = time.monotonic() + _STATUS_EVERY_S, True
-        put(f"\r\x1b[2K\x1b[?7l\x1b[2m{one_line(self._text)}\x1b[0m\x1b[?7h")
+        put(f"\r\x1b[2K\x1b[?7l\x1b[2m{one_line(self.text)}\x1b[0m\x1b[?7h")
 
     def _paint_late(self) -> None:
         with self._lock:
             if self._timer is threading.current_thread():  # else it was erased meanwhile
                 self._timer = None
                 self._paint()
+
+
+_waiting: StatusLine | None = None
+
+
+@contextlib.contextmanager
+def without_status() -> Iterator[None]:
+    """Within the block there is no status line, as while the user is asked something; after it the line comes again."""
+    status = _waiting
+    if status:
+        status.erase()
+    yield
+    if status:
+        status.show(status.text)

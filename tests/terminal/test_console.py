@@ -59,20 +59,20 @@ def test_colours_on_a_terminal(
     assert (RED in shown, "\x1b" in shown) == (colored, colored)
 
 
-def test_a_status_comes_without_another_and_not_after_it_was_taken_away() -> None:
-    program = (
-        "import time; from hermes_cli.terminal.console import StatusLine, put; line = StatusLine()\n"
-        "line.show('too soon'); line.erase(); line.show('first'); line.show('reading ' + 'x' * 200); time.sleep(1)\n"
-        "line.erase(); line.show('too late'); line.erase(); time.sleep(1); put('done')"
-    )
-    child = pexpect.spawn(
-        sys.executable,
-        ["-c", program],
-        env=child_environment({"CI": None, "TERM": "xterm"}),
-        encoding="utf-8",
-        timeout=60,
-    )
+STATUS = """
+import time; from hermes_cli.terminal.console import StatusLine, put, without_status; line = StatusLine()
+line.show("too soon"); line.erase(); line.show("first"); line.show("reading " + "x" * 200); time.sleep(0.7)
+line.erase(); line.show("running")
+with without_status():
+    put("a question"); time.sleep(0.7); put("\\n")
+time.sleep(0.7); line.erase(); line.show("too late"); line.erase(); time.sleep(0.7); put("done")
+"""
+
+
+def test_a_status_comes_by_itself_and_is_not_there_after_it_or_beside_a_question() -> None:
+    environment = child_environment({"CI": None, "TERM": "xterm"})
+    child = pexpect.spawn(sys.executable, ["-c", STATUS], env=environment, encoding="utf-8", timeout=60)
     shown = child.read()
     child.close()
-    line = f"\r\x1b[2K\x1b[?7l\x1b[2mreading {'x' * 200}\x1b[0m\x1b[?7h"
-    assert shown == line + "\r\x1b[2Kdone"
+    lines = [f"\r\x1b[2K\x1b[?7l\x1b[2m{text}\x1b[0m\x1b[?7h\r\x1b[2K" for text in (f"reading {'x' * 200}", "running")]
+    assert shown == f"{lines[0]}a question\r\n{lines[1]}done"
