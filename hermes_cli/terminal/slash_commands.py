@@ -13,7 +13,7 @@ from hermes_cli.terminal.prompt.prompt_input import Suggestion
 
 SLASH = "/"
 Run = Callable[[Chat, str], None]
-Complete = Callable[[Chat, str], Iterable[str]]
+Complete = Callable[[Chat, str], completions.Words]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,8 @@ def tell_help(chat: Chat, argument: str) -> None:
     console.lines("\n".join(rows))
 
 
-def _names(chat: Chat, typed: str) -> Iterable[str]:
-    return (command.name for command in TABLE)
+def _names(chat: Chat, typed: str) -> completions.Words:
+    return ((command.name, command.help) for command in TABLE)
 
 
 TABLE = (
@@ -153,7 +153,7 @@ def suggestions(chat: Chat, before: str) -> Iterable[Suggestion]:
         command = named(name)
     except UsageError:
         return
-    for text in command.complete(chat, typed) if command.complete else ():
+    for text, note in command.complete(chat, typed) if command.complete else ():
         word = typed.rpartition(" ")[2]
         if text.startswith(word):
-            yield Suggestion(text, len(word))
+            yield Suggestion(text, len(word), note)

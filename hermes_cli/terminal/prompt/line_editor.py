@@ -176,7 +176,12 @@ class LineEditor:
         return [*bottom_line(status, self._session.app.output.get_size().columns)]
 
     def _placeholder(self) -> StyleAndTextTuples:
-        return [("class:placeholder", _PLACEHOLDER)] if self._first and not self._session.app.is_done else []
+        app = self._session.app
+        return (
+            [("class:placeholder", _PLACEHOLDER)]
+            if self._first and not (app.is_done or app.layout.is_searching)
+            else []
+        )
 
     def edited(self, text: str) -> str | None:
         """`text` after the user's own editor; None if nothing came of it. The terminal is as it usually is."""
