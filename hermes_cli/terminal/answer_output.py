@@ -45,7 +45,7 @@ class StandardOutput:
 
     def __init__(self) -> None:
         if sys.stdout is None:
-            raise OutputError("stdout is closed", "write the answer to a file: --output FILE")
+            raise OutputError("stdout is closed", "open it, as with > answer.md")
         self._file: BinaryIO = sys.stdout.buffer
         self._terminal = is_terminal(sys.stdout)
         self._in_line = False
@@ -195,7 +195,7 @@ def standard_output() -> AnswerOutput:
 
 def write_error(error: OSError) -> OutputError:
     """What is told when stdout takes no more."""
-    return OutputError(f"cannot write the answer: {error.strerror}", "free some space, or choose --output")
+    return OutputError(f"cannot write the answer: {error.strerror}", "free some space, or write elsewhere")
 
 
 def _umask() -> int:

@@ -114,7 +114,8 @@ class Chat:
             self._announced = ids
             self.draft = draft
             console.notice(f"the window is full; this would leave out {self.named(going)}")
-            console.notice("Enter sends it all the same; /compact sums up instead, /pin N keeps a turn")
+            instead = "" if draft.startswith("/compact") else "/compact sums up instead, "
+            console.notice(f"Enter sends it all the same; {instead}/pin N keeps a turn")
             return False
         if going:
             console.notice(f"left out of the window: {self.named(going)}")
