@@ -83,7 +83,8 @@ class BackgroundBackend:
         self._opened()
 
     def _opened(self) -> Backend:
-        self._started().join()
+        if self._backend is None:
+            self._started().join()
         if self._backend is None:
             assert self._error is not None, "opening ends with a backend or an error"
             raise self._error

@@ -86,6 +86,8 @@ class Chat:
             self._prompt.refresh()
             if failure := self.backend.failure:
                 self._prompt.fail(failure)
+            elif self.backend.ready and (self.backend.info.notes or self._verbose):
+                self._prompt.print_above(self._tell_loaded)
 
     def say(self, text: str) -> None:
         """Send `text` with what is attached; it is asked for once more where turns would leave the window."""
@@ -149,10 +151,14 @@ class Chat:
             return False
         finally:
             status.erase()
+        self._tell_loaded()
+        return True
+
+    def _tell_loaded(self) -> None:
+        """What the user should know of the model, once it is there: above the prompt, or before the answer."""
         if not self._greeted:
             self._greeted = True
             tell_loaded(self.backend.info, verbose=self._verbose)
-        return True
 
     def answer(self, start: Start, asking: str = "", *, after: str = "", resumable: bool = True) -> None:
         """Show the answer that `start` begins.

@@ -43,9 +43,15 @@ def test_a_chat_greets_remembers_tells_how_to_come_back_and_ctrl_d_leaves(on_scr
     assert len(re.findall(r"^\d+ tok · [\d.]+ tok/s · first [\d.]+ s · ctx \d+/4.1k$", screen.text, re.M)) == 2
 
 
-def test_the_line_below_the_prompt_tells_the_window_and_the_speed(on_screen: OnScreen) -> None:
-    screen = on_screen(*GREEDY_CHAT)
-    screen.shows("Hermes demo model · ctx 0/4.1k")
+def test_the_line_below_the_prompt_tells_the_window_and_the_speed_and_above_it_what_was_loaded(
+    on_screen: OnScreen,
+) -> None:
+    screen = on_screen(*GREEDY_CHAT, "-v")
+    screen.type("xyz")
+    screen.wait(
+        lambda: bool(re.search(r"· loaded in [\d.]+ s\n> xyz\nHermes demo model · ctx 0/4.1k$", screen.text)), "it"
+    )
+    screen.type(CTRL_C)
     screen.say(SUM)
     screen.wait(lambda: bool(re.search(r"^Hermes demo model · ctx \d+/4.1k · [\d.]+ tok/s$", screen.text, re.M)), "it")
     leave(screen)

@@ -122,6 +122,12 @@ class LineEditor:
         """Draw the bottom line anew; from any thread."""
         self._session.app.invalidate()
 
+    def print_above(self, act: Callable[[], None]) -> None:
+        """Call `act` in the main thread with the prompt taken away meanwhile; from any thread."""
+        context = self._session.app.context
+        if context is not None:
+            self._in_loop(lambda: context.copy().run(run_in_terminal, act))
+
     def _begin(self) -> None:
         """What the loop needs before it runs; a failure that came too early for its own call is met here."""
         loop = asyncio.get_running_loop()
@@ -152,9 +158,7 @@ class LineEditor:
 
     def _suspend(self) -> None:
         """As Ctrl-Z; from a signal handler."""
-        context = self._session.app.context
-        if context is not None:
-            self._in_loop(lambda: context.copy().run(run_in_terminal, lambda: keyboard.stop(group=False)))
+        self.print_above(lambda: keyboard.stop(group=False))
 
     def _resumed(self) -> None:
         """Draw anew below what the shell wrote; from a signal handler."""

@@ -53,6 +53,9 @@ class LineInput:
     def refresh(self) -> None:
         """There is no status line."""
 
+    def print_above(self, act: Callable[[], None]) -> None:
+        """It would come into the middle of what is typed."""
+
     def _typed(self, draft: str) -> str | None:
         if draft:
             console.notice(f"Enter sends: {draft}")

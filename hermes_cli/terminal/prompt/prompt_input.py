@@ -36,6 +36,9 @@ class PromptInput(Protocol):
     def refresh(self) -> None:
         """From any thread: the status has changed."""
 
+    def print_above(self, act: Callable[[], None]) -> None:
+        """From any thread: call `act`, which prints, in the main thread if there is a prompt and lines above it."""
+
 
 def open_prompt(
     *,
