@@ -72,7 +72,7 @@ class Chat:
         self.leaving: int | None = None
         self._announced: frozenset[int] = frozenset()
         self._greeted = False
-        self._counted: tuple[tuple[object, ...], int] | None = None
+        self._counted: tuple[tuple[object, ...], int | None] | None = None
         self._prompt: PromptInput | None = None
 
     def watch_loading(self, prompt: PromptInput | None = None) -> None:
@@ -244,8 +244,7 @@ class Chat:
             elif not shown.text:
                 console.notice("the model had nothing to say")
             if shown.text:
-                window = self.session.backend.info.context_length
-                console.notice(stats_line(shown.finished, self._window_tokens(), window))
+                console.notice(stats_line(shown.finished, self._window_use()))
                 console.put("\n")
         tell_cut(shown.finished, self.session, "/continue" if self.interactive and resumable else "")
         tell_saving_problem(self.session)
@@ -260,19 +259,22 @@ class Chat:
         if not self.backend.ready:
             progress = "not loaded" if self.backend.stopped else f"loading {self.backend.fraction:.0%}"
             return f"{self.backend.name} · {progress}"
-        info, finished = self.backend.info, self.session.last_finished
-        parts = [info.model_name, window_use(self._window_tokens(), info.context_length)]
+        finished = self.session.last_finished
+        parts = [self.backend.info.model_name, self._window_use()]
         if finished and (speed := tokens_per_second(finished)):
             parts.append(f"{speed:.1f} tok/s")
         return " · ".join(parts)
 
-    def _window_tokens(self) -> int:
+    def _window_use(self) -> str:
         """How much of the window is taken; counted where something has changed."""
         session = self.session
         key = (session.conversation, session.tools, session.schema, session.backend)
         if self._counted is None or any(map(is_not, self._counted[0], key)):
-            self._counted = key, session.window_tokens()
-        return self._counted[1]
+            used = None
+            with suppress(HermesError):  # a template that refuses the conversation says so when it is asked
+                used = session.window_tokens()
+            self._counted = key, used
+        return window_use(self._counted[1], session.backend.info.context_length)
 
 
 def _runs(numbers: Sequence[int]) -> str:
