@@ -15,7 +15,8 @@ from typing import get_args
 
 import psutil
 
-from hermes_cli.engine.loading import LoadOptions, decided, make_context, make_model
+from hermes_cli.engine.load_options import LoadOptions
+from hermes_cli.engine.loading import decided, make_context, make_model
 from hermes_cli.engine.measure import read_seconds, sample_tokens
 from hermes_cli.engine.native_devices import gpus
 from hermes_cli.engine.native_model import KvType

@@ -22,7 +22,8 @@ from hermes_cli import paths
 from hermes_cli.chat.events import Finished, TextDelta
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
-from hermes_cli.engine.kv_store import DEFAULT_BYTES, KvStore
+from hermes_cli.engine.kv_store import KvStore
+from hermes_cli.engine.load_options import KV_STORE_BYTES
 from hermes_cli.engine.local_backend import LoadOptions, LocalBackend, open_backend
 
 GREEDY = Sampling(temperature=0, repeat_penalty=1)
@@ -88,7 +89,7 @@ def ask(backend: LocalBackend, messages: Sequence[Message]) -> tuple[str, Finish
 
 def make(given: argparse.Namespace) -> dict[str, object]:
     """A conversation of as many tokens as wanted, with a pause before each question, kept by closing."""
-    backend = opened(given, DEFAULT_BYTES)
+    backend = opened(given, KV_STORE_BYTES)
     messages: list[Message] = []
     while (tokens := backend.count_tokens(tuple(messages))) < given.tokens - 150:
         number = len(messages)
@@ -119,7 +120,7 @@ def parts(given: argparse.Namespace) -> dict[str, object]:
     messages = [Message(**message) for message in json.loads(conversation_file().read_text())]
     ask(next_answer_backend, [*messages, QUESTION])
     context, tokens = next_answer_backend._context, list(next_answer_backend._ledger)
-    store = KvStore(paths.cache_folder() / "parts", DEFAULT_BYTES, lambda: bytes(32))
+    store = KvStore(paths.cache_folder() / "parts", KV_STORE_BYTES, lambda: bytes(32))
     times = [time.perf_counter()]
     state = context.state()
     times.append(time.perf_counter())
@@ -139,7 +140,7 @@ def parts(given: argparse.Namespace) -> dict[str, object]:
 CHILDREN = {
     "make": make,
     "read": lambda given: next_answer(given, 0),
-    "restore": lambda given: next_answer(given, DEFAULT_BYTES),
+    "restore": lambda given: next_answer(given, KV_STORE_BYTES),
     "parts": parts,
 }
 

@@ -147,8 +147,11 @@ class Session:
 
     def opening_tokens(self) -> int:
         """How much of the window is taken before the first turn."""
-        opening, after = self._read(self.conversation).opening, Message("user", "")
-        return self.backend.count_tokens((*opening, after)) - self.backend.count_tokens((after,))
+        return self._tokens(self._read(self.conversation).opening)
+
+    def window_tokens(self) -> int:
+        """How much of the window is taken before the next message."""
+        return self._tokens(self._read(self.conversation).messages)
 
     def control_text(self, text: str) -> tuple[str, ...]:
         """The model's markers spelled out in what a turn with `text` adds; with the first turn the system prompt."""
@@ -179,6 +182,11 @@ class Session:
 
     def _read(self, conversation: Conversation) -> Conversation:
         return as_read(conversation, self.tools.toolbox.schemas if self.tools else (), self.schema)
+
+    def _tokens(self, messages: tuple[Message, ...]) -> int:
+        """What these messages add to a request; they are counted before another, as no format takes none at all."""
+        after = Message("user", "")
+        return self.backend.count_tokens((*messages, after)) - self.backend.count_tokens((after,))
 
     def _last_turn(self) -> Turn:
         if not self.conversation.turns:

@@ -16,7 +16,14 @@ from hermes_cli.formats.segment import joined
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer_output import AnswerOutput, Collected, FileOutput, StandardOutput, standard_output
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
-from hermes_cli.terminal.turn_view import show_answer, stats_line, tell_control_text, tell_cut, tell_saving_problem
+from hermes_cli.terminal.turn_view import (
+    show_answer,
+    stats_line,
+    tell_control_text,
+    tell_cut,
+    tell_saving_problem,
+    window_use,
+)
 
 if TYPE_CHECKING:
     from hermes_cli.cli.chat_settings import ChatSettings
@@ -38,7 +45,7 @@ class _Wanted:
 def ask(
     settings: "ChatSettings",
     prompt: Annotated[
-        list[str] | None, typer.Argument(metavar="PROMPT", help="What to ask; a last word - reads stdin.")
+        list[str] | None, typer.Argument(metavar="PROMPT...", help="What to ask; a last word - reads stdin.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with answer, usage, timings.")] = False,
     dry_run: Annotated[
@@ -135,7 +142,8 @@ def _answer(text: str, settings: "ChatSettings", target: AnswerOutput, wanted: _
     tell_cut(shown.finished, session)
     tell_saving_problem(session)
     if wanted.stats or settings.verbose:
-        console.notice(stats_line(shown.finished, session.backend.info.context_length))
+        window = window_use(shown.finished.window_tokens, session.backend.info.context_length)
+        console.notice(stats_line(shown.finished, window))
     if shown.cancelled:
         return EXIT_CODES[cancel.reason or "interrupt"]
     if problem := problem_with_data(shown, session):

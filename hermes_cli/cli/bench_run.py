@@ -12,7 +12,8 @@ from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
 from hermes_cli.engine import tuning
 from hermes_cli.engine.backend import BackendInfo
-from hermes_cli.engine.loading import LoadOptions, make_context, make_model
+from hermes_cli.engine.load_options import LoadOptions
+from hermes_cli.engine.loading import make_context, make_model
 from hermes_cli.engine.local_backend import LocalBackend, open_backend
 from hermes_cli.engine.measure import SAMPLE_TEXT, read_seconds, sample_tokens, write_speed
 from hermes_cli.engine.native_context import DecodeAborted

@@ -23,12 +23,13 @@ def chat(settings: "ChatSettings") -> int:
         from hermes_cli.cli.first_run import offer_model
 
         offer_model()
-    # Before the model begins to load: the imports of both would share one core.
     prompt = open_prompt(
         complete=lambda before: slash_commands.suggestions(running, before),
         status=lambda: running.status(),
         history_file=paths.history_file() if settings.defaults.history and settings.save else None,
         vi_mode=settings.defaults.vi_mode,
+        # The model loads behind the prompt: the imports of both would share one core.
+        shown=lambda: running.backend.start(),
     )
     from hermes_cli.cli.opening import open_chat
     from hermes_cli.terminal import repl, slash_commands

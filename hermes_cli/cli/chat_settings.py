@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hermes_cli.chat.request import MOST_REPAIRS, MOST_ROUNDS, Sampling
-from hermes_cli.engine.local_backend import LoadOptions
+from hermes_cli.engine.load_options import LoadOptions
 from hermes_cli.errors import UsageError
 from hermes_cli.formats.json_schema import Schema
 from hermes_cli.store.settings import Settings
-from hermes_cli.tools.approval import Policy
+
+if TYPE_CHECKING:
+    from hermes_cli.tools.approval import Policy
 
 if TYPE_CHECKING:
     from hermes_cli.store.presets import Preset
@@ -30,7 +32,7 @@ class ToolSettings:
     variables: tuple[str, ...] = ()
     choice: str = "auto"
     most_rounds: int = MOST_ROUNDS
-    policy: Policy = "ask"
+    policy: "Policy" = "ask"
 
 
 @dataclass(frozen=True, slots=True)

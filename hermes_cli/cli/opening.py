@@ -4,21 +4,17 @@ import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from hermes_cli.chat.conversation import Conversation
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, ToolSchema
 from hermes_cli.cli.chat_settings import LAST_SESSION, ChatSettings, ToolSettings, where_open, with_defaults, with_offer
-from hermes_cli.engine import probe
 from hermes_cli.engine.backend import Backend
 from hermes_cli.engine.background_backend import BackgroundBackend
-from hermes_cli.engine.local_backend import open_backend
-from hermes_cli.engine.native_model import Model
-from hermes_cli.engine.prompt import Prompt, PromptWriter
 from hermes_cli.errors import LoadCancelled, ModelNotFound, UsageError
 from hermes_cli.formats.json_schema import Schema
 from hermes_cli.models.find import DEMO_NAME, ModelSpec, find_model
-from hermes_cli.models.load_plan import plan_load
 from hermes_cli.session import Session, as_read
 from hermes_cli.store.saved_session import read_session
 from hermes_cli.store.session_files import find_session, latest_session
@@ -29,6 +25,9 @@ from hermes_cli.terminal.console import StatusLine, notice
 from hermes_cli.terminal.text_file import wrapped
 from hermes_cli.terminal.turn_view import tell_control_text, tell_loaded
 from hermes_cli.turn_loop import ToolUse
+
+if TYPE_CHECKING:
+    from hermes_cli.engine.prompt import Prompt
 
 
 def open_session(settings: ChatSettings, cancel: CancelToken) -> Session:
@@ -83,6 +82,10 @@ def _opened(
     spec: ModelSpec, settings: ChatSettings, cancel: CancelToken, on_progress: Callable[[float], None]
 ) -> Backend:
     """The model, loaded as this machine allows. Raises LoadCancelled and other HermesErrors."""
+    # Here and not above: a chat imports the engine on the thread that loads, once its prompt is there.
+    from hermes_cli.engine.local_backend import open_backend
+    from hermes_cli.models.load_plan import plan_load
+
     plan = plan_load(spec.path, settings.load, lambda: not cancel.cancelled)
     return open_backend(
         spec.path, *plan.attempts, cancel=cancel, on_progress=on_progress, notes=plan.notes, advice=plan.advice
@@ -198,8 +201,12 @@ def _lasting(model: str | None) -> str | None:
     return os.path.realpath(path) if os.path.isfile(path) else model  # noqa: PTH113 - nor for long names
 
 
-def written_prompt(text: str, settings: ChatSettings) -> Prompt:
+def written_prompt(text: str, settings: ChatSettings) -> "Prompt":
     """What the model would read, made with its vocabulary alone."""
+    from hermes_cli.engine import probe
+    from hermes_cli.engine.native_model import Model
+    from hermes_cli.engine.prompt import PromptWriter
+
     settings = resumed(settings)
     probe.verdict()
     model = Model(_chosen_model(settings).path, vocab_only=True)

@@ -15,7 +15,7 @@ from hermes_cli.terminal import console
 
 if TYPE_CHECKING:
     from hermes_cli.cli.chat_settings import ChatSettings, ToolSettings
-    from hermes_cli.engine.local_backend import LoadOptions
+    from hermes_cli.engine.load_options import LoadOptions
     from hermes_cli.formats.json_schema import Schema
 
 
@@ -95,6 +95,9 @@ def with_settings(command: Callable[..., int]) -> Callable[..., int]:
     parameters = [part.replace(kind=part.KEYWORD_ONLY) for part in (*shared.values(), *rest)]
 
     def run(**given: Any) -> int:
+        for name, value in given.items():
+            if value != value:  # it is within no range, and Typer lets it pass through all of them
+                raise UsageError(f"--{name.replace('_', '-')} cannot be nan", "give a number")
         settings = _settings(**{name: given.pop(name) for name in shared})
         return command(settings, **given)
 
@@ -179,7 +182,7 @@ def load_options(
     template: str | None = None,
 ) -> "LoadOptions":
     """How to open a model: as given here, else as the user's own defaults say. Raises UsageError."""
-    from hermes_cli.engine.local_backend import LoadOptions
+    from hermes_cli.engine.load_options import LoadOptions
 
     layers = gpu_layer_count(str(defaults.gpu_layers) if gpu_layers is None else gpu_layers)
     return LoadOptions(

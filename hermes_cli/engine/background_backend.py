@@ -14,7 +14,7 @@ Open = Callable[[CancelToken, Callable[[float], None]], Backend]
 
 
 class BackgroundBackend:
-    """Starts `open` on a thread at once; what needs the model waits for it, and raises what `open` raised.
+    """Calls `open` on a thread once it is told to start; what needs the model waits for it, and raises its error.
 
     `on_change`, once it is set, is called on that thread with every progress and at the end.
     """
@@ -23,15 +23,24 @@ class BackgroundBackend:
         self.name = name
         self.on_change: Callable[[], None] = lambda: None
         self._open = open
-        self._start()
+        self._begin_anew()
 
-    def _start(self) -> None:
+    def _begin_anew(self) -> None:
         self.fraction = 0.0
         self._cancel = CancelToken()
         self._backend: Backend | None = None
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, name="opening", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to open, if that was not begun; opening that was stopped stays so."""
+        self._started()
+
+    def _started(self) -> threading.Thread:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="opening", daemon=True)
+            self._thread.start()
+        return self._thread
 
     def _work(self) -> None:
         try:
@@ -50,25 +59,32 @@ class BackgroundBackend:
         return self._backend is not None
 
     @property
+    def stopped(self) -> bool:
+        """Whether opening was stopped; who waits for the model next begins it anew."""
+        return isinstance(self._error, LoadCancelled)
+
+    @property
     def failure(self) -> BaseException | None:
         """Why there will be no model; a stop is no failure."""
-        return None if isinstance(self._error, LoadCancelled) else self._error
+        return None if self.stopped else self._error
 
     def wait(self, cancel: CancelToken, on_progress: Callable[[float], None]) -> None:
         """Wait until the model is there; `on_progress` gets 0 to 1 meanwhile. A cancel stops the opening.
 
         Opening that was stopped before begins anew. Raises LoadCancelled and what opening raises.
         """
-        if isinstance(self._error, LoadCancelled):
-            self._start()
+        if self.stopped:
+            self._begin_anew()
+        thread = self._started()
         with cancel.calling(lambda: self._cancel.cancel(cancel.reason or "interrupt")):
-            while self._thread.is_alive():
-                self._thread.join(_WAKE_S)
+            while thread.is_alive():
+                thread.join(_WAKE_S)
                 on_progress(self.fraction)
         self._opened()
 
     def _opened(self) -> Backend:
-        self._thread.join()
+        if self._backend is None:
+            self._started().join()
         if self._backend is None:
             assert self._error is not None, "opening ends with a backend or an error"
             raise self._error
@@ -98,6 +114,7 @@ class BackgroundBackend:
     def close(self) -> None:
         """See `Backend`; an opening in progress is stopped."""
         self._cancel.cancel("interrupt")
-        self._thread.join()
+        if self._thread:
+            self._thread.join()
         if self._backend:
             self._backend.close()

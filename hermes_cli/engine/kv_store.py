@@ -22,7 +22,6 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Literal
 
-DEFAULT_BYTES = 2 << 30
 START_TOKENS = 64  # entries are found by the hash of so many tokens; shorter ones gain nothing
 SUFFIX = ".kv"
 _MAGIC, _VERSION = b"hermeskv", 1

@@ -11,34 +11,13 @@ from hermes_cli import paths
 from hermes_cli.engine import hardware, kv_store, native, probe
 from hermes_cli.engine.kv_cache import KvCache
 from hermes_cli.engine.kv_store import KvStore
+from hermes_cli.engine.load_options import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, LoadOptions
 from hermes_cli.engine.native_context import Context
-from hermes_cli.engine.native_model import KvType, Model
+from hermes_cli.engine.native_model import Model
 from hermes_cli.errors import EngineError, OutOfMemory
 
-CPU_BATCH_TOKENS = 256  # 512 reads a prompt a little faster, but takes twice the scratch memory and time per step
-GPU_BATCH_TOKENS = 512
 _WINDOW_TOKENS = 4096
 _ONE_THREAD_BYTES = 100_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class LoadOptions:
-    """How to open a model. None leaves the choice to a plan; where there is none, to what works on any machine.
-
-    `gpu_layers` counts the output as one, -1 is all of them. `kv_store_bytes` limits what is kept on disk of prompts
-    that took long to read; 0 keeps and uses nothing. `memory_bytes` is what a plan reckons that all of it takes.
-    """
-
-    context_length: int | None = None
-    gpu_layers: int | None = None
-    kv_type: KvType | None = None
-    threads: int | None = None
-    template: str = "auto"
-    kv_store_bytes: int = kv_store.DEFAULT_BYTES
-    batch_tokens: int | None = None
-    flash_attention: bool | None = None
-    extra_buffers: bool = False
-    memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ from hermes_cli.engine.backend import BackendInfo
 from hermes_cli.engine.constraint_vocabulary import Vocabulary
 from hermes_cli.engine.engine_thread import EngineThread, wait
 from hermes_cli.engine.generation import Generation, Job, QueuedEvent
-from hermes_cli.engine.loading import LoadOptions, load, placement
+from hermes_cli.engine.load_options import LoadOptions
+from hermes_cli.engine.loading import load, placement
 from hermes_cli.engine.prompt import PromptWriter
 from hermes_cli.errors import ContextOverflow, EngineError, HermesError, UsageError
 from hermes_cli.formats.segment import joined

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.engine import hardware, tuning
-from hermes_cli.engine.loading import LoadOptions, decided, make_context, make_model
+from hermes_cli.engine.load_options import LoadOptions
+from hermes_cli.engine.loading import decided, make_context, make_model
 from hermes_cli.engine.measure import read_speed, sample_tokens, write_speed
 from hermes_cli.engine.native_context import DecodeAborted
 from hermes_cli.engine.native_model import Model

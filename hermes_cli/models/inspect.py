@@ -3,13 +3,13 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hermes_cli.engine.loading import LoadOptions
+from hermes_cli.engine.load_options import COMFORT_TOKENS, LoadOptions
 from hermes_cli.errors import EngineError
 from hermes_cli.models.found_models import FoundModel
 from hermes_cli.models.gguf_file import model_header
 from hermes_cli.models.gguf_header import Header, whole
 from hermes_cli.models.hub import credentials
-from hermes_cli.models.load_plan import COMFORT_TOKENS, LoadPlan, plan_for, this_machine
+from hermes_cli.models.load_plan import LoadPlan, plan_for, this_machine
 from hermes_cli.models.memory_plan import MemoryPlan, plan
 from hermes_cli.models.patience import Watcher
 from hermes_cli.models.pull import prepare

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from hermes_cli.engine import hardware, native, probe, tuning
 from hermes_cli.engine.build_advice import unused_gpu
-from hermes_cli.engine.loading import LoadOptions, decided
+from hermes_cli.engine.load_options import COMFORT_TOKENS, GPU_SPARE_BYTES, LoadOptions
+from hermes_cli.engine.loading import decided
 from hermes_cli.engine.native_devices import Gpu, gpus
 from hermes_cli.engine.native_model import KvType
 from hermes_cli.errors import EngineError, ModelNotFound, OutOfMemory, UsageError
@@ -18,12 +19,10 @@ from hermes_cli.models.gguf_file import model_header
 from hermes_cli.models.gguf_header import Header
 from hermes_cli.models.memory_plan import ALL_LAYERS, MemoryPlan, layer_count, plan
 
-COMFORT_TOKENS = 8192  # the usual window; GPUs get a longer one where their memory is plentiful
 FLOOR_TOKENS = 4096  # before the window gets shorter than this, layers leave the GPU
 _WINDOWS = (16384, COMFORT_TOKENS, FLOOR_TOKENS, 2048, 1024, 512)
 _SHARE = 0.8
 _LONG_SHARE = 0.25  # of a GPU's room for the cache of a window beyond comfort
-GPU_SPARE_BYTES = 500_000_000  # of each: for what its driver and kernels allocate later
 _MOST_LAYERS = 1000
 
 

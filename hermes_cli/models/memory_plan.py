@@ -7,7 +7,7 @@ scores of a batch into 16-bit numbers, in a buffer of its own.
 
 from dataclasses import dataclass
 
-from hermes_cli.engine.loading import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS
+from hermes_cli.engine.load_options import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS
 from hermes_cli.engine.native_model import KvType
 from hermes_cli.models.gguf_header import Header
 

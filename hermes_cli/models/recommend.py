@@ -3,14 +3,16 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hermes_cli.engine import hardware
-from hermes_cli.engine.loading import CPU_BATCH_TOKENS
-from hermes_cli.engine.native_devices import Gpu
+from hermes_cli.engine.load_options import COMFORT_TOKENS, CPU_BATCH_TOKENS, GPU_SPARE_BYTES
 from hermes_cli.errors import EngineError
 from hermes_cli.models.catalog import DEFAULT_QUANT, QUANTS, CatalogModel, catalog, default_model
 from hermes_cli.models.found_models import FoundModel
-from hermes_cli.models.load_plan import COMFORT_TOKENS, GPU_SPARE_BYTES, this_machine
+
+if TYPE_CHECKING:
+    from hermes_cli.engine.native_devices import Gpu
 
 _SHARE = 0.8
 _BEYOND_BYTES = 150_000_000  # the program itself, its tables, and what computing takes beside the scores
@@ -66,7 +68,7 @@ def gpu_bytes(model: CatalogModel, quant: str) -> int:
     return model.size_bytes(quant) + COMFORT_TOKENS * model.kv_bytes_per_token + GPU_SPARE_BYTES + _BEYOND_BYTES
 
 
-def recommended(gpus: Sequence[Gpu] = ()) -> Recommendation:
+def recommended(gpus: "Sequence[Gpu]" = ()) -> Recommendation:
     """What to download here without further wishes.
 
     On GPUs the finest quant that they hold; on a CPU the speed falls as the file grows, so a finer one than Q4_K_M is
@@ -88,8 +90,10 @@ def recommended(gpus: Sequence[Gpu] = ()) -> Recommendation:
     return Recommendation(smaller, DEFAULT_QUANT, f"{room}, too little for the 8B model")
 
 
-def usable_gpus() -> tuple[Gpu, ...]:
+def usable_gpus() -> "tuple[Gpu, ...]":
     """The GPUs that llama.cpp computes on here; none where it does not run at all."""
+    from hermes_cli.models.load_plan import this_machine
+
     try:
         return this_machine().gpus
     except EngineError:

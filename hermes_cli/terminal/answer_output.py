@@ -23,9 +23,11 @@ _DESCRIPTOR = re.compile(r"/dev/(stdout|stderr|fd/\d+)|/proc/self/fd/\d+")
 class AnswerOutput(Protocol):
     """Takes the answer piece by piece; `finish` ends it with a newline, `discard` forgets it where that is possible.
 
-    `pause` ends what is shown, so that something else can be printed below it. `resumed` tells that the process was
-    stopped meanwhile and the terminal was someone else's.
+    `follow` tells what the answer begins with and was shown before. `pause` ends what is shown, so that something else
+    can be printed below it. `resumed` tells that the process was stopped meanwhile and the terminal was someone else's.
     """
+
+    def follow(self, text: str) -> None: ...
 
     def write(self, text: str) -> None: ...
 
@@ -43,10 +45,13 @@ class StandardOutput:
 
     def __init__(self) -> None:
         if sys.stdout is None:
-            raise OutputError("stdout is closed", "write the answer to a file: --output FILE")
+            raise OutputError("stdout is closed", "open it, as with > answer.md")
         self._file: BinaryIO = sys.stdout.buffer
         self._terminal = is_terminal(sys.stdout)
         self._in_line = False
+
+    def follow(self, text: str) -> None:
+        """What was written before makes no difference."""
 
     def write(self, text: str) -> None:
         """Send `text` now."""
@@ -77,6 +82,9 @@ class StandardOutput:
 
 class Collected:
     """Keeps the answer back; for forms of output that need the whole of it."""
+
+    def follow(self, text: str) -> None:
+        """The turn knows."""
 
     def write(self, text: str) -> None:
         """The turn keeps the text itself."""
@@ -123,6 +131,9 @@ class FileOutput:
                 self._temporary.chmod(mode)
         except (OSError, ValueError, OverflowError) as error:  # a NUL in a name, or a number too large
             raise self._failed(error) from error
+
+    def follow(self, text: str) -> None:
+        """The file gets what is new."""
 
     def write(self, text: str) -> None:
         """Append `text`."""
@@ -184,7 +195,7 @@ def standard_output() -> AnswerOutput:
 
 def write_error(error: OSError) -> OutputError:
     """What is told when stdout takes no more."""
-    return OutputError(f"cannot write the answer: {error.strerror}", "free some space, or choose --output")
+    return OutputError(f"cannot write the answer: {error.strerror}", "free some space, or write elsewhere")
 
 
 def _umask() -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from operator import is_not
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,7 @@ class Chat:
         self.leaving: int | None = None
         self._announced: frozenset[int] = frozenset()
         self._greeted = False
+        self._counted: tuple[tuple[object, ...], int | None] | None = None
         self._prompt: PromptInput | None = None
 
     def watch_loading(self, prompt: PromptInput | None = None) -> None:
@@ -93,6 +95,8 @@ class Chat:
             self._prompt.refresh()
             if failure := self.backend.failure:
                 self._prompt.fail(failure)
+            elif self.backend.ready:
+                self._prompt.print_above(self._tell_loaded)
 
     def say(self, text: str) -> None:
         """Send `text` with what is attached; it is asked for once more where turns would leave the window."""
@@ -121,7 +125,8 @@ class Chat:
             self._announced = ids
             self.draft = draft
             console.notice(f"the window is full; this would leave out {self.named(going)}")
-            console.notice("Enter sends it all the same; /compact sums up instead, /pin N keeps a turn")
+            instead = "" if draft.startswith("/compact") else "/compact sums up instead, "
+            console.notice(f"Enter sends it all the same; {instead}/pin N keeps a turn")
             return False
         if going:
             console.notice(f"left out of the window: {self.named(going)}")
@@ -142,7 +147,10 @@ class Chat:
         status = console.StatusLine()
         try:
             with stopping(cancel), quiet_keyboard():
-                self.backend.wait(cancel, lambda fraction: status.show(f"loading model {fraction:.0%}"))
+                self.backend.wait(
+                    cancel,
+                    lambda fraction: status.show("stopping" if cancel.cancelled else f"loading model {fraction:.0%}"),
+                )
         except LoadCancelled:
             status.erase()
             self.draft = draft
@@ -152,16 +160,25 @@ class Chat:
             return False
         finally:
             status.erase()
+        self._tell_loaded()
+        return True
+
+    def _tell_loaded(self) -> None:
+        """What the user should know of the model, once it is there: above the prompt, or before the answer."""
         if not self._greeted:
             self._greeted = True
             tell_loaded(self.backend.info, verbose=self._verbose, in_chat=self.interactive)
-        return True
 
-    def answer(self, start: Start, asking: str = "", *, resumable: bool = True) -> None:
-        """Show the answer that `start` begins, for which the text `asking` is added to what the model reads."""
-        cancel = CancelToken()
+    def answer(self, start: Start, asking: str = "", *, after: str = "", resumable: bool = True) -> None:
+        """Show the answer that `start` begins.
+
+        The text `asking` is added to what the model reads; `after` is what an answer that goes on holds already.
+        """
+        cancel, before = CancelToken(), self.session.conversation
         tell_control_text(self.session.control_text(asking))
         output = standard_output()
+        if after:
+            output.follow(after)
         with stopping(cancel), quiet_keyboard(output.resumed):
             try:
                 shown = show_answer(start(cancel), output)
@@ -171,7 +188,7 @@ class Chat:
                 raise
             if shown.text or not (self.interactive or shown.empty):
                 output.finish()
-        self._tell(shown, resumable)
+        self._tell(shown, bool(asking) and self.session.conversation is before, resumable)
         self._heed(cancel)
 
     def begin_anew(self) -> None:
@@ -238,17 +255,17 @@ class Chat:
         self.session.last_finished = None
         self._greeted = False
 
-    def _tell(self, shown: ShownAnswer, resumable: bool) -> None:
-        """What there is to say after an answer."""
+    def _tell(self, shown: ShownAnswer, withdrawn: bool, resumable: bool) -> None:
+        """What there is to say after an answer; `withdrawn` if the message is no turn because nothing came."""
         if self.interactive:
-            if shown.cancelled:
-                console.notice(
-                    "stopped: /continue goes on, /regen answers anew" if shown.text and resumable else "stopped"
-                )
+            if shown.cancelled and shown.text and resumable:
+                console.notice("stopped: /continue goes on, /regen answers anew")
+            elif shown.cancelled:
+                console.notice("stopped: /retry sends the message again" if withdrawn else "stopped")
             elif not shown.text:
                 console.notice("the model had nothing to say")
             if shown.text:
-                console.notice(stats_line(shown.finished, self.session.backend.info.context_length))
+                console.notice(stats_line(shown.finished, self._window_use()))
                 console.put("\n")
         tell_cut(shown.finished, self.session, "/continue" if self.interactive and resumable else "")
         tell_saving_problem(self.session)
@@ -261,13 +278,24 @@ class Chat:
     def status(self) -> str:
         """The line below the prompt: model, window, speed of the last answer; while it loads, how far it is."""
         if not self.backend.ready:
-            return f"{self.backend.name} · loading {self.backend.fraction:.0%}"
-        info, finished = self.backend.info, self.session.last_finished
-        if finished is None:
-            return f"{info.model_name} · ctx {thousands(info.context_length)}"
-        return (
-            f"{info.model_name} · {window_use(finished, info.context_length)} · {tokens_per_second(finished):.1f} tok/s"
-        )
+            progress = "not loaded" if self.backend.stopped else f"loading {self.backend.fraction:.0%}"
+            return f"{self.backend.name} · {progress}"
+        finished = self.session.last_finished
+        parts = [self.backend.info.model_name, self._window_use()]
+        if finished and (speed := tokens_per_second(finished)):
+            parts.append(f"{speed:.1f} tok/s")
+        return " · ".join(parts)
+
+    def _window_use(self) -> str:
+        """How much of the window is taken; counted where something has changed."""
+        session = self.session
+        key = (session.conversation, session.tools, session.schema, session.backend)
+        if self._counted is None or any(map(is_not, self._counted[0], key)):
+            used = None
+            with suppress(HermesError):  # a template that refuses the conversation says so when it is asked
+                used = session.window_tokens()
+            self._counted = key, used
+        return window_use(self._counted[1], session.backend.info.context_length)
 
 
 def _runs(numbers: Sequence[int]) -> str:

@@ -39,9 +39,10 @@ class Consent:
         decided = self._approvals.decide(call)
         if decided is not None:
             return decided
-        console.lines(described(call))
-        with _terminal() as terminal:
-            decision = _asked(terminal, cancel)
+        with console.without_status():
+            console.lines(described(call))
+            with _terminal() as terminal:
+                decision = _asked(terminal, cancel)
         try:
             self._approvals.remember(call, decision)
         except OutputError as problem:

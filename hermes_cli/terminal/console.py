@@ -1,8 +1,11 @@
 """What goes to stderr beside the answer: errors, notices and the passing status line."""
 
+import contextlib
 import os
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from typing import Literal, TextIO
 
 from hermes_cli.errors import HermesError
@@ -78,19 +81,64 @@ class StatusLine:
 
     def __init__(self) -> None:
         self._active = is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb" and "CI" not in os.environ
+        self._lock = threading.Lock()
         self._next = time.monotonic() + _STATUS_DELAY_S
+        self.text = ""
+        self._timer: threading.Timer | None = None
         self._shown = False
 
-    def show(self, text: str, *, at_once: bool = False) -> None:
-        """Replace the line by `text`, at most ten times a second; `at_once` what will not be shown again."""
-        now = time.monotonic()
-        if self._active and (at_once or now >= self._next):
-            self._next, self._shown = now + _STATUS_EVERY_S, True
-            put(f"\r\x1b[2K\x1b[2m{one_line(text)}\x1b[0m")
+    def show(self, text: str) -> None:
+        """Replace the line by `text`, at most ten times a second; it comes in its time also if nothing follows."""
+        global _waiting
+        if not self._active:
+            return
+        _waiting = self
+        with self._lock:
+            self.text = text
+            wait_s = self._next - time.monotonic()
+            if wait_s <= 0:
+                self._paint()
+            elif self._timer is None:
+                self._timer = threading.Timer(wait_s, self._paint_late)
+                self._timer.daemon = True
+                self._timer.start()
 
     def erase(self) -> None:
         """Take the line away; the next `show` waits again."""
-        if self._shown:
-            put("\r\x1b[2K")
-        self._shown = False
-        self._next = time.monotonic() + _STATUS_DELAY_S
+        global _waiting
+        if not self._active:
+            return
+        _waiting = None
+        with self._lock:
+            if self._timer:
+                self._timer.cancel()
+                self._timer = None
+            if self._shown:
+                put("\r\x1b[2K")
+            self._shown = False
+            self._next = time.monotonic() + _STATUS_DELAY_S
+
+    def _paint(self) -> None:
+        """Without wrapping, so that it stays one line in any window."""
+        self._next, self._shown = time.monotonic() + _STATUS_EVERY_S, True
+        put(f"\r\x1b[2K\x1b[?7l\x1b[2m{one_line(self.text)}\x1b[0m\x1b[?7h")
+
+    def _paint_late(self) -> None:
+        with self._lock:
+            if self._timer is threading.current_thread():  # else it was erased meanwhile
+                self._timer = None
+                self._paint()
+
+
+_waiting: StatusLine | None = None
+
+
+@contextlib.contextmanager
+def without_status() -> Iterator[None]:
+    """Within the block there is no status line, as while the user is asked something; after it the line comes again."""
+    status = _waiting
+    if status:
+        status.erase()
+    yield
+    if status:
+        status.show(status.text)

@@ -1,5 +1,6 @@
 """The commands of a chat: one table for dispatch, help and completion."""
 
+import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from hermes_cli.terminal.prompt.prompt_input import Suggestion
 
 SLASH = "/"
 Run = Callable[[Chat, str], None]
-Complete = Callable[[Chat, str], Iterable[str]]
+Complete = Callable[[Chat, str], completions.Words]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,16 @@ class Command:
     @property
     def help(self) -> str:
         """One line for the user."""
-        return (self.run.__doc__ or "").split("\n", 1)[0]
+        return self._told[0]
+
+    @property
+    def more(self) -> list[str]:
+        """What else there is to know."""
+        return [line for line in self._told[1:] if line]
+
+    @property
+    def _told(self) -> list[str]:
+        return inspect.cleandoc(self.run.__doc__ or "").split("\n")
 
 
 def tell_help(chat: Chat, argument: str) -> None:
@@ -37,18 +47,22 @@ def tell_help(chat: Chat, argument: str) -> None:
     usages = [f"/{command.name} {command.argument}".rstrip() for command in shown]
     width = max(map(len, usages))
     rows = [f"{usage:<{width}}  {command.help}" for usage, command in zip(usages, shown, strict=True)]
-    if not argument:
+    if argument:
+        rows += shown[0].more
+    else:
         rows += [
             "",
-            'Enter sends; Alt-Enter, Ctrl-J or a \\ at the end make a new line, and so does a block in """.',
-            "Ctrl-C stops an answer and keeps what came; Ctrl-D leaves; Ctrl-X Ctrl-E opens your editor.",
-            "Commands may be cut short, as in /reg; // at the start sends a message that begins with /.",
+            'Enter sends. Alt-Enter, Ctrl-J, a \\ at the end or a block in """ make new lines.',
+            "Ctrl-C stops an answer and keeps what came; Ctrl-D leaves.",
+            "Ctrl-R searches what you typed before; Ctrl-X Ctrl-E opens your editor.",
+            "Commands may be cut short, as in /reg; /help NAME tells more of one.",
+            "// at the start sends a message that begins with /.",
         ]
     console.lines("\n".join(rows))
 
 
-def _names(chat: Chat, typed: str) -> Iterable[str]:
-    return (command.name for command in TABLE)
+def _names(chat: Chat, typed: str) -> completions.Words:
+    return ((command.name, command.help) for command in TABLE)
 
 
 TABLE = (
@@ -121,7 +135,7 @@ def named(name: str) -> Command:
         return found[0]
     if found:
         raise UsageError(f"/{name} could be {' or '.join(f'/{command.name}' for command in found)}", "type more of it")
-    nearest = did_you_mean(word, [command.name for command in TABLE], "/help lists them")
+    nearest = did_you_mean(word, [command.name for command in TABLE], "/help lists them;")
     raise UsageError(f"there is no command /{name}", f"{nearest.replace('mean ', 'mean /')} // sends it as text")
 
 
@@ -139,7 +153,7 @@ def suggestions(chat: Chat, before: str) -> Iterable[Suggestion]:
         command = named(name)
     except UsageError:
         return
-    for text in command.complete(chat, typed) if command.complete else ():
+    for text, note in command.complete(chat, typed) if command.complete else ():
         word = typed.rpartition(" ")[2]
         if text.startswith(word):
-            yield Suggestion(text, len(word))
+            yield Suggestion(text, len(word), note)

@@ -65,7 +65,7 @@ def show_answer(events: Generator[TurnEvent], output: AnswerOutput) -> ShownAnsw
                         output.pause()
                         status.erase()
                     case ToolStarted(call):
-                        status.show(f"running {call.name}", at_once=True)
+                        status.show(f"running {call.name}")
                     case ToolFinished(result, markers):
                         status.erase()
                         results.append(result)
@@ -131,18 +131,18 @@ def tell_saving_problem(session: "Session") -> None:
         notice(f"not saved yet: {problem.message}; {problem.hint}")
 
 
-def stats_line(finished: Finished, context_length: int) -> str:
-    """Length and speed of an answer, and how full the window is."""
-    timings = finished.timings
-    return (
-        f"{finished.usage.completion_tokens} tok · {tokens_per_second(finished):.1f} tok/s · "
-        f"first {timings.first_token_s:.2f} s · {window_use(finished, context_length)}"
-    )
+def stats_line(finished: Finished, window: str) -> str:
+    """Length and speed of an answer, and how full the window is, as `window_use` says it."""
+    speed = tokens_per_second(finished)
+    parts = [f"{finished.usage.completion_tokens} tok", f"{speed:.1f} tok/s" if speed else ""]
+    parts += [f"first {finished.timings.first_token_s:.2f} s", window]
+    return " · ".join(filter(None, parts))
 
 
-def window_use(finished: Finished, context_length: int) -> str:
-    """How much of the window is taken: `ctx 3.1k/16k`."""
-    return f"ctx {thousands(finished.window_tokens)}/{thousands(context_length)}"
+def window_use(used_tokens: int | None, context_length: int) -> str:
+    """How much of the window is taken, if that is known: `ctx 3.1k/16.4k`."""
+    used = "" if used_tokens is None else f"{thousands(used_tokens)}/"
+    return f"ctx {used}{thousands(context_length)}"
 
 
 def tokens_per_second(finished: Finished) -> float:

@@ -43,9 +43,15 @@ def test_a_chat_greets_remembers_tells_how_to_come_back_and_ctrl_d_leaves(on_scr
     assert len(re.findall(r"^\d+ tok · [\d.]+ tok/s · first [\d.]+ s · ctx \d+/4.1k$", screen.text, re.M)) == 2
 
 
-def test_the_line_below_the_prompt_tells_the_window_and_the_speed(on_screen: OnScreen) -> None:
-    screen = on_screen(*GREEDY_CHAT)
-    screen.shows("Hermes demo model · ctx 4.1k")
+def test_the_line_below_the_prompt_tells_the_window_and_the_speed_and_above_it_what_was_loaded(
+    on_screen: OnScreen,
+) -> None:
+    screen = on_screen(*GREEDY_CHAT, "-v")
+    screen.type("xyz")
+    screen.wait(
+        lambda: bool(re.search(r"· loaded in [\d.]+ s\n> xyz\nHermes demo model · ctx 0/4.1k$", screen.text)), "it"
+    )
+    screen.type(CTRL_C)
     screen.say(SUM)
     screen.wait(lambda: bool(re.search(r"^Hermes demo model · ctx \d+/4.1k · [\d.]+ tok/s$", screen.text, re.M)), "it")
     leave(screen)
@@ -67,7 +73,7 @@ def test_ctrl_c_stops_the_answer_keeps_its_part_and_the_chat_goes_on(on_screen: 
     screen = on_screen("chat", "-m", endless_path, "-t", "0")
     for times in (1, 2):
         screen.say("Tell me something.")
-        screen.shows("I am a tiny", times)
+        screen.shows("I am a tiny demo model", times)
         screen.type(CTRL_C)
         screen.shows("stopped: /continue goes on, /regen answers anew", times)
     leave(screen)
@@ -142,7 +148,8 @@ def test_ctrl_c_while_a_prompt_is_read_costs_neither_the_chat_nor_its_files(
         screen.type(CTRL_C)
         time.sleep(0.005)
         screen.type(CTRL_C)
-        screen.shows("\nstopped\n", times)
+        screen.shows("\nstopped: /retry sends the message again\n", times)
+    assert "tok/s" not in screen.text
     leave(screen)
 
 
@@ -167,6 +174,16 @@ def test_a_model_that_cannot_be_loaded_ends_the_chat_with_its_error(on_screen: O
     assert screen.ended() == 1
     assert screen.text.count("error: ") == 1 and screen.text.count("hint: ") == 1
     assert "Traceback" not in screen.text
+
+
+def test_a_template_that_refuses_the_conversation_costs_only_the_turn(on_screen: OnScreen, tmp_path: Path) -> None:
+    template = "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    (tmp_path / "refusing.jinja").write_text(template + "{{ m.content }}{% endfor %}")
+    screen = on_screen(*GREEDY_CHAT, "--template", "refusing.jinja", "-s", "Be brief.")
+    screen.say("Hello")
+    screen.shows("error: the model's chat template refuses this conversation: no system")
+    screen.shows("Hermes demo model · ctx 4.1k")
+    leave(screen)
 
 
 def test_an_error_while_the_model_loads_costs_only_its_line(on_screen: OnScreen, tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_what_the_system_refuses_is_told_and_is_no_bug(shell: Callable[[str], Re
 def test_too_little_memory_is_told_as_such(shell: Callable[[str], Result], tmp_path: Path) -> None:
     large = tmp_path / "large"
     large.write_bytes(b"a" * 60_000_000)
-    assert_failed(shell(f"ulimit -v 150000; hermes ask -m demo -f {large} Hi"), 1, "not enough memory")
+    assert_failed(shell(f"ulimit -v 120000; hermes ask -m demo -f {large} Hi"), 1, "not enough memory")
 
 
 def test_input_without_end_is_refused(shell: Callable[[str], Result]) -> None:

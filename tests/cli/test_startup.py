@@ -7,8 +7,10 @@ import sys
 from hermes_cli import __version__
 from tests.conftest import Hermes, child_environment
 
-HEAVY = {"llama_cpp", "rich", "prompt_toolkit", "jinja2", "psutil", "numpy", "platformdirs", "httpx"}
+HEAVY = {"llama_cpp", "pydantic", "rich", "prompt_toolkit", "jinja2", "psutil", "numpy", "platformdirs", "httpx"}
 COMMANDS = [["--version"], ["--help"], ["ask", "--help"], ["chat", "--help"], ["doctor", "--help"]]
+WITH_OPTIONS = ["sessions", "list", "-n", "3"]
+BEFORE_THE_PROMPT = ("cli.chat", "cli.opening", "terminal.repl", "terminal.prompt.line_editor")
 
 
 def loaded_after(*commands: list[str]) -> set[str]:
@@ -25,10 +27,18 @@ def loaded_after(*commands: list[str]) -> set[str]:
 
 
 def test_help_imports_neither_the_engine_nor_anything_heavy() -> None:
-    loaded = loaded_after(*COMMANDS)
+    loaded = loaded_after(*COMMANDS, WITH_OPTIONS)
     assert loaded & HEAVY == set()
     assert [name for name in loaded if name.startswith("hermes_cli.engine")] == []
     assert "hermes_cli.cli.ask" in loaded
+
+
+def test_a_chat_shows_its_prompt_before_the_engine_is_imported() -> None:
+    program = f"import sys, hermes_cli.{', hermes_cli.'.join(BEFORE_THE_PROMPT)}; print(*sys.modules)"
+    loaded = (
+        subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, check=True).stdout.decode().split()
+    )
+    assert {"hermes_cli.engine.local_backend", "hermes_cli.tools.toolbox", "rich", "llama_cpp"} & {*loaded} == set()
 
 
 def test_the_version_is_told_before_typer_is_imported() -> None:

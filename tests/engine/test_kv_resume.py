@@ -14,7 +14,7 @@ from hermes_cli.chat.events import PromptProgress
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest
 from hermes_cli.engine import kv_cache, kv_store, local_backend, native
-from hermes_cli.engine.kv_store import DEFAULT_BYTES
+from hermes_cli.engine.load_options import KV_STORE_BYTES
 from hermes_cli.engine.local_backend import LoadOptions, LocalBackend, open_backend
 from hermes_cli.engine.native_model import KvType
 from tests.conftest import Script
@@ -41,7 +41,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     paths.cache_folder.cache_clear()
 
 
-def opened(path: Path, *, store_bytes: int = DEFAULT_BYTES, kv_type: KvType = "f16") -> LocalBackend:
+def opened(path: Path, *, store_bytes: int = KV_STORE_BYTES, kv_type: KvType = "f16") -> LocalBackend:
     return open_backend(path, LoadOptions(context_length=2048, kv_store_bytes=store_bytes, kv_type=kv_type))
 
 
@@ -59,7 +59,7 @@ def agree(backend: LocalBackend) -> bool:
     return len(backend._ledger) == backend._context.position()
 
 
-def go_on(path: Path, messages: list[Message], *, store_bytes: int = DEFAULT_BYTES) -> tuple[Answer, bytearray | None]:
+def go_on(path: Path, messages: list[Message], *, store_bytes: int = KV_STORE_BYTES) -> tuple[Answer, bytearray | None]:
     """The answer of a new backend, and what its cache holds of the prompt bit by bit."""
     with opened(path, store_bytes=store_bytes) as backend:
         told = answer(backend, messages, max_tokens=32)
@@ -321,7 +321,7 @@ def test_nothing_is_read_again_where_nothing_is_kept(
     demo_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = [LONG, user("Hi!")]
-    for store_bytes, worth_s in ((0, 0.0), (DEFAULT_BYTES, 60.0)):
+    for store_bytes, worth_s in ((0, 0.0), (KV_STORE_BYTES, 60.0)):
         monkeypatch.setattr(kv_cache, "WORTH_S", worth_s)
         with opened(demo_path, store_bytes=store_bytes) as backend:
             prompt_tokens = answer(backend, asked).finished.usage.prompt_tokens

@@ -11,7 +11,7 @@ import pytest
 from hermes_cli import paths
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.engine import probe, tuning
-from hermes_cli.engine.loading import LoadOptions
+from hermes_cli.engine.load_options import LoadOptions
 from hermes_cli.engine.tuner import Trial, Tuner
 from hermes_cli.engine.tuning import Tuned
 from hermes_cli.errors import LoadCancelled

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hermes_cli.engine import probe
-from hermes_cli.engine.loading import LoadOptions
+from hermes_cli.engine.load_options import LoadOptions
 from hermes_cli.engine.native_devices import Gpu
 from hermes_cli.engine.native_model import KvType
 from hermes_cli.errors import EngineError, OutOfMemory, UsageError

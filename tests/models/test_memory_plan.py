@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hermes_cli.engine import native
-from hermes_cli.engine.loading import CPU_BATCH_TOKENS
+from hermes_cli.engine.load_options import CPU_BATCH_TOKENS
 from hermes_cli.engine.native_context import Context
 from hermes_cli.engine.native_model import KvType, Model
 from hermes_cli.models.gguf_file import header_of

@@ -1,5 +1,9 @@
-"""When stderr is coloured: the option decides, then NO_COLOR, then FORCE_COLOR, then whether it is a terminal."""
+"""When stderr is coloured: the option decides, then NO_COLOR, then FORCE_COLOR, then whether it is a terminal.
 
+And the status line, which comes also where nothing follows the first word of it.
+"""
+
+import sys
 from pathlib import Path
 
 import pexpect
@@ -53,3 +57,22 @@ def test_colours_on_a_terminal(
     assert child.exitstatus == 3
     assert "there is no model demmo here" in shown
     assert (RED in shown, "\x1b" in shown) == (colored, colored)
+
+
+STATUS = """
+import time; from hermes_cli.terminal.console import StatusLine, put, without_status; line = StatusLine()
+line.show("too soon"); line.erase(); line.show("first"); line.show("reading " + "x" * 200); time.sleep(0.7)
+line.erase(); line.show("running")
+with without_status():
+    put("a question"); time.sleep(0.7); put("\\n")
+time.sleep(0.7); line.erase(); line.show("too late"); line.erase(); time.sleep(0.7); put("done")
+"""
+
+
+def test_a_status_comes_by_itself_and_is_not_there_after_it_or_beside_a_question() -> None:
+    environment = child_environment({"CI": None, "TERM": "xterm"})
+    child = pexpect.spawn(sys.executable, ["-c", STATUS], env=environment, encoding="utf-8", timeout=60)
+    shown = child.read()
+    child.close()
+    lines = [f"\r\x1b[2K\x1b[?7l\x1b[2m{text}\x1b[0m\x1b[?7h\r\x1b[2K" for text in (f"reading {'x' * 200}", "running")]
+    assert shown == f"{lines[0]}a question\r\n{lines[1]}done"

@@ -201,6 +201,17 @@ def test_without_a_live_tail_only_finished_lines_are_sent() -> None:
     assert window.sent == re.sub(r"\x1b\[[0-9;]*m", "", render_markdown(ANSWER, 60, color=True))
 
 
+def test_an_answer_that_goes_on_begins_with_the_block_that_was_not_finished() -> None:
+    whole = render_markdown(ANSWER, 60, color=True)
+    for end in range(len(ANSWER)):
+        window = Window(60, 30, live=False)
+        window.output.follow(ANSWER[:end])
+        window.write([ANSWER[end:]])
+        window.output.finish()
+        assert whole.endswith(window.sent) and ANSWER[end:].split()[-1].strip("*`|") in window.sent
+    assert window.sent.startswith("The end")
+
+
 def test_a_stopped_answer_ends_with_one_line_end_and_an_empty_one_is_a_line() -> None:
     for text, end in [
         ("Half a sent", "Half a sent\n"),
@@ -285,7 +296,7 @@ def test_a_frame_that_was_cut_short_is_followed_by_a_whole_screen(part: int) -> 
 
 def test_what_the_terminal_refuses_is_an_error_of_ours_and_nothing_to_discard() -> None:
     def refuse(data: bytes) -> None:
-        raise OutputError("cannot write the answer: Input/output error", "free some space, or choose --output")
+        raise OutputError("cannot write the answer: Input/output error", "free some space, or write elsewhere")
 
     output = MarkdownOutput(send=refuse, size=lambda: (80, 24))
     with pytest.raises(OutputError):

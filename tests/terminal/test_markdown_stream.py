@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 
 from hermes_cli.terminal.markdown.stream import Code, Item, MarkdownStream, Piece, pieces_of
 from hermes_cli.terminal.sanitize import for_terminal
@@ -34,6 +34,8 @@ def facts(pieces: Iterable[Piece]) -> list[Any]:
 
 
 @on_many_documents
+@example("# |1\n--- | ---", [])
+@example("```a|b\n---|---", [])
 @given(documents, places)
 def test_the_pieces_are_those_of_one_parse_however_the_text_was_cut(text: str, where: list[int]) -> None:
     clean = for_terminal(text)

@@ -158,6 +158,7 @@ def test_history_goes_back_from_the_first_line_and_keeps_the_draft(tmp_path: Pat
         assert chat.read("draft", UP, UP, UP, "\r") == "one"
         assert chat.read("draft", UP, UP, DOWN, DOWN, DOWN, "!\r") == "draft!"
         assert chat.read("a\nb", UP, "x\r") == "ax\nb"
+        assert chat.read(UP, "?", CTRL_C, UP, "\r") == "ax\nb"
     with desk(tmp_path / "history") as chat:
         assert chat.read(UP, UP, UP, "\r") == "draft!"
 

@@ -1,5 +1,6 @@
 """The commands of a chat: what is one and what is text, what each does, what completes them."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -101,7 +102,7 @@ def test_what_is_a_command(line: str, name: str, argument: str) -> None:
     ("line", "message", "hint"),
     [
         ("/exitfoo", "there is no command /exitfoo", "did you mean /exit? // sends it as text"),
-        ("/xyzzy", "there is no command /xyzzy", "/help lists them // sends it as text"),
+        ("/xyzzy", "there is no command /xyzzy", "/help lists them; // sends it as text"),
         ("/exit now", "/exit takes no argument", "// at the start sends the line as text"),
         ("/s", "/s could be /system or /set or /show or /stats or /sessions or /save", "type more of it"),
     ],
@@ -116,14 +117,19 @@ def test_help_lists_every_command_with_its_line_and_tells_about_one(say: Say) ->
     _, text = say("/help")
     for command in slash_commands.TABLE:
         assert f"/{command.name}" in text and command.help and command.help in text
-    assert say("/help /reg")[1].startswith("/regen [KEY=VALUE]  Answer the last question anew")
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert say("/help /reg")[1].startswith(
+        "/regen [KEY=VALUE]  Answer the last question anew.\n/regen temperature=0.3 "
+    )
 
 
 def test_regen_answers_anew_and_undo_takes_back(chat: Chat, say: Say) -> None:
     assert say(SUM)[0] == f"{SUM_ANSWER}\n"
     assert say("/regen temperature=0")[0] == f"{SUM_ANSWER}\n"
     assert len(chat.session.conversation.turns) == 1
+    assert re.fullmatch(r"Hermes demo model · ctx [1-9]\d/512 · [\d.]+ tok/s", chat.status())
     assert "taken back: 1 turn" in say("/undo")[1]
+    assert " · ctx 0/512 · " in chat.status()
     assert not chat.session.conversation.turns
     with pytest.raises(UsageError):
         say("/undo")

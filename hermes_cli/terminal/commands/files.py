@@ -13,7 +13,7 @@ _CODE = "code"
 
 
 def read(chat: Chat, argument: str) -> None:
-    """Attach a file to the next message: /read notes.txt"""
+    """Attach a file to the next message."""
     if not argument:
         raise UsageError("/read needs a file", "such as /read notes.txt")
     _attach(chat, wrapped(Path(argument)), argument)
@@ -33,7 +33,10 @@ def _attach(chat: Chat, text: str, source: str) -> None:
 
 
 def copy(chat: Chat, argument: str) -> None:
-    """Copy the last answer, that of turn N, or its last code block: /copy, /copy 2, /copy code, /copy code 2"""
+    """Copy the last answer, or its last block of code.
+
+    /copy 2 takes that of turn 2, as /context counts them; /copy code 2 its last block of code.
+    """
     code_only = argument.split(" ")[0].lower() == _CODE
     (turn,) = turns(chat, argument[len(_CODE) :].strip() if code_only else argument)[-1:]
     text = turn.answer.content

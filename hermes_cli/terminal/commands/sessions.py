@@ -26,7 +26,10 @@ def list_sessions(chat: Chat, argument: str) -> None:
 
 
 def load(chat: Chat, argument: str) -> None:
-    """Go on with a saved session: its id, a part of that, its title or its file. The model stays."""
+    """Go on with a saved session; the model stays.
+
+    /load with its id, a part of that, its title or its file.
+    """
     if not argument:
         raise UsageError("/load needs a session", "/sessions lists them")
     path = find_session(argument)
@@ -46,7 +49,7 @@ def load(chat: Chat, argument: str) -> None:
 
 
 def save(chat: Chat, argument: str) -> None:
-    """Write the chat to a file, as its ending says: .md, .html or .json"""
+    """Write the chat to a .md, .html or .json file."""
     from hermes_cli.store.session_export import FORMATS
 
     path = paths.expanded(argument)
@@ -84,7 +87,10 @@ def title(chat: Chat, argument: str) -> None:
 
 
 def fork(chat: Chat, argument: str) -> None:
-    """Go on in a copy of this session; what was said so far stays in both."""
+    """Go on in a copy of this session.
+
+    What was said so far is in both.
+    """
     old = chat.transcript()
     if not chat.session.conversation.turns:
         raise UsageError("nothing was said yet", "send a message first")

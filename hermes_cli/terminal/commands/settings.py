@@ -12,7 +12,10 @@ NOTHING = "-"
 
 
 def system(chat: Chat, argument: str) -> None:
-    """Show the system prompt, or change it; /system - takes it away."""
+    """Show or change the system prompt.
+
+    /system - takes it away. Several lines: /system \"\"\", the lines, and \"\"\" again.
+    """
     if not argument:
         current = chat.session.conversation.system_prompt
         console.lines("no system prompt" if current is None else current)
@@ -23,7 +26,10 @@ def system(chat: Chat, argument: str) -> None:
 
 
 def preset(chat: Chat, argument: str) -> None:
-    """Change to a preset: /preset translate language="simple Greek"; alone it names the one in use."""
+    """Show or change the preset.
+
+    /preset translate language="simple Greek" fills in a variable. The conversation and the model stay.
+    """
     from hermes_cli.store.presets import fill, find_preset, variable_values
 
     if not argument:
@@ -47,7 +53,10 @@ def preset(chat: Chat, argument: str) -> None:
 
 
 def set_value(chat: Chat, argument: str) -> None:
-    """Change a value for this session: /set temperature 0.3, /set max_tokens 500, /set seed default"""
+    """Change the sampling or the limit of answers.
+
+    /set temperature 0.3, /set max_tokens 500, /set seed default: for the rest of this session.
+    """
     words = argument.replace("=", " ", 1).split()
     if len(words) != 2:
         raise UsageError("/set needs a key and a value", f"such as /set temperature 0.3; keys: {', '.join(keys())}")
@@ -68,7 +77,7 @@ def keys() -> tuple[str, ...]:
 
 
 def show(chat: Chat, argument: str) -> None:
-    """Show model, preset, system prompt and sampling of this session."""
+    """Show model, preset, system prompt and sampling."""
     session = chat.session
     facts = {"model": chat.backend.name, "preset": session.settings.preset or "none"}
     if chat.backend.ready:
@@ -84,7 +93,10 @@ def show(chat: Chat, argument: str) -> None:
 
 
 def model(chat: Chat, argument: str) -> None:
-    """Go on with another model: a name or the path of a GGUF file."""
+    """Go on with another model.
+
+    /model NAME, or the path of a GGUF file. Alone it names the one in use.
+    """
     if not argument:
         console.lines(chat.backend.name)
         return

@@ -8,7 +8,10 @@ from hermes_cli.terminal.commands.settings import NOTHING
 
 
 def tools(chat: Chat, argument: str) -> None:
-    """Show the tools the model may call, or load others: /tools calculate my_tools.py; /tools - takes them away."""
+    """Show the tools the model may call, or load others.
+
+    /tools calculate my_tools.py takes these in the place of those before; /tools - takes all away.
+    """
     session = chat.session
     if argument:
         chat.change_tools(tuple(argument.split()) if argument != NOTHING else ())
@@ -24,7 +27,10 @@ def tools(chat: Chat, argument: str) -> None:
 
 
 def json_mode(chat: Chat, argument: str) -> None:
-    """Answer in JSON by a schema from now on: /json name, age int; /json FILE; /json - ends it."""
+    """Answer in JSON by a schema from now on.
+
+    /json name, age int; or /json FILE. /json - ends it; alone it shows the schema.
+    """
     from hermes_cli.store.schemas import load_schema
 
     session = chat.session

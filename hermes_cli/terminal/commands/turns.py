@@ -9,12 +9,15 @@ from hermes_cli.terminal.commands.arguments import count, sampling_changes
 
 
 def leave(chat: Chat, argument: str) -> None:
-    """Leave the chat; Ctrl-D does the same."""
+    """Leave the chat, as /bye and Ctrl-D do."""
     chat.leaving = 0
 
 
 def regenerate(chat: Chat, argument: str) -> None:
-    """Answer the last question anew, perhaps with other sampling: /regen temperature=0.3"""
+    """Answer the last question anew.
+
+    /regen temperature=0.3 does so with other sampling, this once; /set changes it for good.
+    """
     sampling = sampling_changes(replace(chat.session.settings.sampling, seed=None), argument.split())
     if chat.make_room("", f"/regen {argument}".rstrip()):
         chat.answer(lambda cancel: chat.session.regenerate(cancel, sampling))
@@ -23,7 +26,8 @@ def regenerate(chat: Chat, argument: str) -> None:
 def continue_answer(chat: Chat, argument: str) -> None:
     """Go on with an answer that was stopped or cut."""
     if chat.make_room("", "/continue"):
-        chat.answer(chat.session.continue_answer)
+        begun = "".join(turn.answer.content for turn in chat.session.conversation.turns[-1:])
+        chat.answer(chat.session.continue_answer, after=begun)
 
 
 def undo(chat: Chat, argument: str) -> None:
@@ -34,7 +38,7 @@ def undo(chat: Chat, argument: str) -> None:
 
 
 def edit(chat: Chat, argument: str) -> None:
-    """Take back the last turn and put its question into the prompt."""
+    """Take back the last turn and edit its question."""
     (gone,) = chat.session.undo()
     chat.draft = gone.question
 
@@ -49,7 +53,7 @@ def retry(chat: Chat, argument: str) -> None:
 
 
 def clear(chat: Chat, argument: str) -> None:
-    """Begin a new session; model, system prompt and settings stay."""
+    """Begin a new session; system prompt and settings stay."""
     chat.begin_anew()
     kept = "system prompt and settings" if chat.session.conversation.system_prompt is not None else "settings"
     console.notice(f"a new session; {kept} stay")

@@ -37,7 +37,10 @@ def _row(name: str, tokens: int, window: int, text: str, standing: str) -> str:
 
 
 def compact(chat: Chat, argument: str) -> None:
-    """Have the model sum up the chat and go on from the summary; keep N turns as they are."""
+    """Have the model sum up the chat, and go on from that.
+
+    /compact keep 2 leaves the last 2 turns as they are.
+    """
     keep = arguments.count(argument.removeprefix("keep").strip(), otherwise=0)
     if not chat.session.conversation.turns:
         raise UsageError("nothing was said yet", "send a message first")
@@ -49,12 +52,18 @@ def compact(chat: Chat, argument: str) -> None:
 
 
 def pin(chat: Chat, argument: str) -> None:
-    """Keep turns in the window whatever comes, also ones that were left out: /pin 3, /pin 2-5"""
+    """Keep turns in the window, whatever comes.
+
+    /pin 3 or /pin 2-5, as /context counts them; alone the last one. A turn that was left out comes back.
+    """
     _set_standing(chat, argument, "pinned")
 
 
 def forget(chat: Chat, argument: str) -> None:
-    """Leave turns out of what the model reads; they stay in the session: /forget 3, /forget 2-5"""
+    """Leave turns out of what the model reads.
+
+    /forget 3 or /forget 2-5, as /context counts them; alone the last one. /pin brings them back.
+    """
     _set_standing(chat, argument, "left_out")
 
 

@@ -76,6 +76,12 @@ class MarkdownOutput:
 
         return MarkdownWriter(self._styling)
 
+    def follow(self, text: str) -> None:
+        """The block of `text` that is not finished is shown again, to go on; code goes on in its colours."""
+        with self._lock:
+            self._writer.lines(self._stream.feed(for_terminal(text)), self._size()[0])
+            self._writer.begin()
+
     def write(self, text: str) -> None:
         """Take `text`; it shows with the next frame, at most twelve times a second."""
         with self._lock:

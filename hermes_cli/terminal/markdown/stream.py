@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_block import table
 from markdown_it.rules_core import StateCore, text_join
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
@@ -63,7 +64,9 @@ class _Fence:
 @cache
 def parser() -> MarkdownIt:
     """CommonMark with tables; without HTML, which would swallow `<int>`, and references, which change blocks before."""
-    rules = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+    rules = MarkdownIt("commonmark", {"html": False}).enable("strikethrough")
+    # As in GFM, and unlike the order it has by itself: a heading or a fence stays one whatever the next line is.
+    rules.block.ruler.after("heading", "table_after_heading", table, {"alt": ["paragraph", "reference"]})
     rules.inline.ruler.before("escape", "formula", _formula)
     return rules.disable(["reference", "html_block", "html_inline"])
 

@@ -41,6 +41,10 @@ class MarkdownWriter:
         self._apart = False
         self._code: CodeHighlighter | None = None
 
+    def begin(self) -> None:
+        """What comes next stands at the top, without blank lines before it."""
+        self._begun, self._gap = False, 0
+
     def lines(self, pieces: Iterable[Piece], width: int) -> str:
         """The characters of final pieces, line ends included."""
         return "".join(f"{self._codes(line)}\n" for piece in pieces for line in self._drawn(piece, width))

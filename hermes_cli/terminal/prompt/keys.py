@@ -58,8 +58,8 @@ def prompt_keys(prompt: Editing) -> KeyBindings:
         buffer = event.app.layout.get_buffer_by_name(DEFAULT_BUFFER)
         event.app.layout.focus(DEFAULT_BUFFER)
         if buffer and buffer.text:
+            buffer.reset(buffer.document)  # a message that was recalled stays in the history
             buffer.save_to_undo_stack()
-            buffer.cancel_completion()
             buffer.document = Document()
         else:
             prompt.say(LEAVE_HINT)

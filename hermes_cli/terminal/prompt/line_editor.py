@@ -53,6 +53,7 @@ class LineEditor:
         status: Callable[[], Status],
         history_file: Path | None,
         vi_mode: bool = False,
+        shown: Callable[[], None] = lambda: None,
         keys: Input | None = None,
         screen: Output | None = None,
     ) -> None:
@@ -61,6 +62,7 @@ class LineEditor:
         self.in_editor = False
         self._history = MessageHistory(history_file)
         self._status = status
+        self._shown = shown
         self._hint = ""
         self._failure: BaseException | None = None
         self._stream = sys.stdout if console.is_terminal(sys.stdout) else sys.stderr
@@ -120,9 +122,17 @@ class LineEditor:
         """Draw the bottom line anew; from any thread."""
         self._session.app.invalidate()
 
+    def print_above(self, act: Callable[[], None]) -> None:
+        """Call `act` in the main thread with the prompt taken away meanwhile; from any thread."""
+        context = self._session.app.context
+        if context is not None:
+            self._in_loop(lambda: context.copy().run(run_in_terminal, act))
+
     def _begin(self) -> None:
         """What the loop needs before it runs; a failure that came too early for its own call is met here."""
-        asyncio.get_running_loop().set_exception_handler(self._loop_failed)
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._loop_failed)
+        loop.call_soon(self._shown)  # what runs next paints the prompt
         if self._failure:
             self._leave()
 
@@ -148,9 +158,7 @@ class LineEditor:
 
     def _suspend(self) -> None:
         """As Ctrl-Z; from a signal handler."""
-        context = self._session.app.context
-        if context is not None:
-            self._in_loop(lambda: context.copy().run(run_in_terminal, lambda: keyboard.stop(group=False)))
+        self.print_above(lambda: keyboard.stop(group=False))
 
     def _resumed(self) -> None:
         """Draw anew below what the shell wrote; from a signal handler."""
@@ -172,7 +180,12 @@ class LineEditor:
         return [*bottom_line(status, self._session.app.output.get_size().columns)]
 
     def _placeholder(self) -> StyleAndTextTuples:
-        return [("class:placeholder", _PLACEHOLDER)] if self._first and not self._session.app.is_done else []
+        app = self._session.app
+        return (
+            [("class:placeholder", _PLACEHOLDER)]
+            if self._first and not (app.is_done or app.layout.is_searching)
+            else []
+        )
 
     def edited(self, text: str) -> str | None:
         """`text` after the user's own editor; None if nothing came of it. The terminal is as it usually is."""

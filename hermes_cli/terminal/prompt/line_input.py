@@ -5,6 +5,7 @@ import os
 import select
 import sys
 from collections import deque
+from collections.abc import Callable
 
 from hermes_cli.terminal import console
 from hermes_cli.terminal.interrupts import ended_by_signals
@@ -23,7 +24,8 @@ class LineInput:
     the message; otherwise KeyboardInterrupt goes on to the caller.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shown: Callable[[], None] = lambda: None) -> None:
+        self._shown = shown
         self._terminal = console.is_terminal(sys.stdin)
         self._encoding = (sys.stdin.encoding or "utf-8") if self._terminal else "utf-8"
         self._lines: deque[bytes] = deque()
@@ -51,12 +53,16 @@ class LineInput:
     def refresh(self) -> None:
         """There is no status line."""
 
+    def print_above(self, act: Callable[[], None]) -> None:
+        """It would come into the middle of what is typed."""
+
     def _typed(self, draft: str) -> str | None:
         if draft:
             console.notice(f"Enter sends: {draft}")
         text, prompt = "", PROMPT
         while True:
             console.put(prompt)
+            self._shown()
             line = self._line()
             if line is None:
                 console.put("\n")

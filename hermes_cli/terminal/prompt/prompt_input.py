@@ -36,6 +36,9 @@ class PromptInput(Protocol):
     def refresh(self) -> None:
         """From any thread: the status has changed."""
 
+    def print_above(self, act: Callable[[], None]) -> None:
+        """From any thread: call `act`, which prints, in the main thread if there is a prompt and lines above it."""
+
 
 def open_prompt(
     *,
@@ -43,15 +46,20 @@ def open_prompt(
     status: Callable[[], list[tuple[str, str]] | str],
     history_file: Path | None,
     vi_mode: bool = False,
+    shown: Callable[[], None] = lambda: None,
 ) -> PromptInput:
-    """The prompt for this terminal. `complete` gets the text before the cursor; `status` gives (style, text) pairs."""
+    """The prompt for this terminal.
+
+    `complete` gets the text before the cursor, `status` gives (style, text) pairs, and `shown` is called with every
+    prompt that a person sees.
+    """
     if not _editable():
         from hermes_cli.terminal.prompt.line_input import LineInput
 
-        return LineInput()
+        return LineInput(shown)
     from hermes_cli.terminal.prompt.line_editor import LineEditor
 
-    return LineEditor(complete=complete, status=status, history_file=history_file, vi_mode=vi_mode)
+    return LineEditor(complete=complete, status=status, history_file=history_file, vi_mode=vi_mode, shown=shown)
 
 
 def _editable() -> bool:

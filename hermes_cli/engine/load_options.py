@@ -1,0 +1,35 @@
+"""How to open a model, told before any of the engine is imported."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hermes_cli.engine.native_model import KvType
+
+KV_STORE_BYTES = 2 << 30
+
+
+CPU_BATCH_TOKENS = 256  # 512 reads a prompt a little faster, but takes twice the scratch memory and time per step
+GPU_BATCH_TOKENS = 512
+COMFORT_TOKENS = 8192  # the usual window; GPUs get a longer one where their memory is plentiful
+GPU_SPARE_BYTES = 500_000_000  # of each: for what its driver and kernels allocate later
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """How to open a model. None leaves the choice to a plan; where there is none, to what works on any machine.
+
+    `gpu_layers` counts the output as one, -1 is all of them. `kv_store_bytes` limits what is kept on disk of prompts
+    that took long to read; 0 keeps and uses nothing. `memory_bytes` is what a plan reckons that all of it takes.
+    """
+
+    context_length: int | None = None
+    gpu_layers: int | None = None
+    kv_type: "KvType | None" = None
+    threads: int | None = None
+    template: str = "auto"
+    kv_store_bytes: int = KV_STORE_BYTES
+    batch_tokens: int | None = None
+    flash_attention: bool | None = None
+    extra_buffers: bool = False
+    memory_bytes: int | None = None
