@@ -19,8 +19,9 @@ GPU_SPARE_BYTES = 500_000_000  # of each: for what its driver and kernels alloca
 class LoadOptions:
     """How to open a model. None leaves the choice to a plan; where there is none, to what works on any machine.
 
-    `gpu_layers` counts the output as one, -1 is all of them. `kv_store_bytes` limits what is kept on disk of prompts
-    that took long to read; 0 keeps and uses nothing. `memory_bytes` is what a plan reckons that all of it takes.
+    `gpu_layers` counts the output as one, -1 is all of them; `gpus` names the devices, None is all there are.
+    `kv_store_bytes` limits what is kept on disk of prompts that took long to read; 0 keeps and uses nothing.
+    `memory_bytes` is what a plan reckons that all of it takes.
     """
 
     context_length: int | None = None
@@ -32,4 +33,5 @@ class LoadOptions:
     batch_tokens: int | None = None
     flash_attention: bool | None = None
     extra_buffers: bool = False
+    gpus: tuple[str, ...] | None = None
     memory_bytes: int | None = None

@@ -13,11 +13,15 @@ from hermes_cli.engine.kv_cache import KvCache
 from hermes_cli.engine.kv_store import KvStore
 from hermes_cli.engine.load_options import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, LoadOptions
 from hermes_cli.engine.native_context import Context
+from hermes_cli.engine.native_devices import gpus
 from hermes_cli.engine.native_model import Model
 from hermes_cli.errors import EngineError, OutOfMemory
 
 _WINDOW_TOKENS = 4096
 _ONE_THREAD_BYTES = 100_000_000
+_LEAST_FREE_BYTES = (
+    200_000_000  # of a GPU: its kernels allocate when they first run, and end the program if they cannot
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,8 @@ def _opened(path: Path, options: LoadOptions, progress: Callable[[float], bool])
             raise EngineError(f"{path} is not a chat model: it cannot write text", "name a chat model with --model")
         options = decided(options, model.size_bytes, model.trained_context_length)
         context = make_context(model, options, reads_again=weights is not None and model.can_go_back)
+        if options.gpu_layers:
+            _check_room(context, options.gpus)
     except BaseException:
         model.close()
         raise
@@ -65,10 +71,24 @@ def _opened(path: Path, options: LoadOptions, progress: Callable[[float], bool])
     return model, KvCache(context, can_go_back=model.can_go_back, store=store), options
 
 
+def _check_room(context: Context, names: tuple[str, ...] | None) -> None:
+    """Raise OutOfMemory where so little of a GPU is left that the first decode would end the program."""
+    for gpu in gpus():
+        if (names is None or gpu.name in names) and gpu.free_bytes < _LEAST_FREE_BYTES:
+            context.close()
+            left = f"{gpu.free_bytes / 1e6:.0f} MB of {gpu.name} are left"
+            raise OutOfMemory(f"{left} beside the model", "ask for a shorter window with --ctx, or fewer --gpu-layers")
+
+
 def make_model(path: Path, options: LoadOptions, progress: Callable[[float], bool]) -> Model:
     """The model as the options say."""
-    layers = options.gpu_layers or 0
-    return Model(path, gpu_layers=layers, extra_buffers=options.extra_buffers, on_progress=progress)
+    return Model(
+        path,
+        gpu_layers=options.gpu_layers or 0,
+        gpus=options.gpus,
+        extra_buffers=options.extra_buffers,
+        on_progress=progress,
+    )
 
 
 def make_context(model: Model, options: LoadOptions, *, reads_again: bool = False) -> Context:

@@ -1,6 +1,6 @@
 """The llama.cpp library in this process: imported, checked, its log caught. The only importer of llama_cpp.
 
-`native_model`, `native_context` and `native_mask` build on `library()`; no ctypes object leaves these four modules.
+`native_devices`, `native_model`, `native_context` and `native_mask` build on `library()`; no ctypes object leaves these five.
 """
 
 import ctypes
@@ -155,7 +155,7 @@ def _say_terminate() -> None:
 
 def _leave(problem: str) -> None:
     hint = "a damaged model file or too little memory can cause this: see whether `--model demo` works"
-    if is_out_of_memory(problem):
+    if is_out_of_memory(problem + failure_reason()):
         hint = "ask for a shorter window with --ctx, or for fewer --gpu-layers"
     os.write(2, f"error: {problem}\nhint: {hint}\n".encode())
     os._exit(EngineError.exit_code)

@@ -2,6 +2,7 @@
 
 import ctypes
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,26 +35,43 @@ class Gpu:
 
 def gpus() -> tuple[Gpu, ...]:
     """The devices a model is spread over: separate ones, else integrated ones; none where the build does not tell."""
+    library = _library()
+    if library is None:
+        return ()
+    kinds = [(library.ggml_backend_dev_type(device), device) for device in _devices(library)]
+    separate = [_gpu(library, device, shared=sys.platform == "darwin") for kind, device in kinds if kind == _GPU]
+    return tuple(separate or [_gpu(library, device, shared=True) for kind, device in kinds if kind == _INTEGRATED])
+
+
+def device_list(names: Sequence[str]) -> Any:
+    """The devices of these names as llama.cpp takes them, closed by NULL."""
+    library = _library()
+    found = [device for device in _devices(library) if _name(library, device) in names] if library and names else []
+    return (ctypes.c_void_p * (len(found) + 1))(*found)
+
+
+def _library() -> Any:
+    """The library with its functions for devices declared; None where it has others."""
     library = native.library()._lib
     try:
         for name, (result, arguments) in _FUNCTIONS.items():
             function = getattr(library, name)
             function.restype, function.argtypes = result, arguments
     except AttributeError:
-        return ()
-    devices = [
-        ctypes.c_void_p(library.ggml_backend_dev_get(index)) for index in range(library.ggml_backend_dev_count())
-    ]
-    kinds = [(library.ggml_backend_dev_type(device), device) for device in devices]
-    separate = [_gpu(library, device, shared=sys.platform == "darwin") for kind, device in kinds if kind == _GPU]
-    return tuple(separate or [_gpu(library, device, shared=True) for kind, device in kinds if kind == _INTEGRATED])
+        return None
+    return library
 
 
-def _gpu(library: Any, device: ctypes.c_void_p, *, shared: bool) -> Gpu:
+def _devices(library: Any) -> list[int]:
+    return [library.ggml_backend_dev_get(index) for index in range(library.ggml_backend_dev_count())]
+
+
+def _name(library: Any, device: int) -> str:
+    return str((library.ggml_backend_dev_name(device) or b"").decode("utf-8", "replace"))
+
+
+def _gpu(library: Any, device: int, *, shared: bool) -> Gpu:
     free, total = ctypes.c_size_t(), ctypes.c_size_t()
     library.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
-    name, description = (
-        (library.ggml_backend_dev_name(device) or b"").decode("utf-8", "replace"),
-        (library.ggml_backend_dev_description(device) or b"").decode("utf-8", "replace"),
-    )
-    return Gpu(name, description, free.value, total.value, shared)
+    description = (library.ggml_backend_dev_description(device) or b"").decode("utf-8", "replace")
+    return Gpu(_name(library, device), description, free.value, total.value, shared)

@@ -3,12 +3,13 @@
 import ctypes
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from hermes_cli.engine import native
+from hermes_cli.engine.native_devices import device_list
 from hermes_cli.errors import EngineError, LoadCancelled, OutOfMemory
 
 KvType = Literal["f16", "q8_0"]
@@ -24,18 +25,22 @@ class Model:
         path: Path,
         *,
         gpu_layers: int = 0,
+        gpus: Sequence[str] | None = None,
         extra_buffers: bool = False,
         vocab_only: bool = False,
         on_progress: Callable[[float], bool] | None = None,
     ) -> None:
-        """Load `path`. `on_progress` gets 0 to 1 and stops the load by returning False (raises LoadCancelled)."""
+        """Load `path`. `gpus` names the devices for its layers, None is all.
+
+        `on_progress` gets 0 to 1 and stops the load by returning False (raises LoadCancelled).
+        """
         self._c = library = native.library()
         params = library.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
-        if gpu_layers == 0:
-            # An empty device list: with zero layers alone a GPU build still sends long prompts through the GPU.
-            no_devices = (ctypes.c_void_p * 1)()
-            params.devices = ctypes.cast(no_devices, ctypes.c_void_p)
+        # No device at all for zero layers: else a GPU build still sends long prompts through the GPU.
+        devices = device_list(gpus) if gpu_layers and gpus is not None else device_list(()) if not gpu_layers else None
+        if devices:
+            params.devices = ctypes.cast(devices, ctypes.c_void_p)
         params.use_extra_bufts = extra_buffers
         params.vocab_only = vocab_only
         stopped = False

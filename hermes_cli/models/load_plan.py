@@ -91,6 +91,11 @@ def _repacks(machine: Machine) -> bool:
 def plan_for(header: Header, wishes: LoadOptions, machine: Machine) -> LoadPlan:
     """The plan for a model with this header. Raises UsageError, EngineError."""
     _check_window(header, wishes.context_length)
+    worth = tuple(gpu for gpu in machine.gpus if _is_worth_using(header, gpu))
+    if worth != machine.gpus:
+        # llama.cpp gives each a share by what it has free, and fails where one cannot hold its buffers.
+        wishes = replace(wishes, gpus=tuple(gpu.name for gpu in worth))
+        machine = replace(machine, gpus=worth, gpu_fault=machine.gpu_fault or "too little of its memory is free")
     notes = []
     if wishes.gpu_layers and not machine.gpus:
         notes.append(f"the GPU is not used: {machine.gpu_fault}")
@@ -106,6 +111,12 @@ def plan_for(header: Header, wishes: LoadOptions, machine: Machine) -> LoadPlan:
     if wishes.context_length is None and window < min(_trained(header), FLOOR_TOKENS):
         notes.append(f"a window of {window:,} tokens is all that memory allows")
     return LoadPlan(tuple(attempts), tuple(notes))
+
+
+def _is_worth_using(header: Header, gpu: Gpu) -> bool:
+    """Whether a GPU holds the buffers to compute in, and some layers."""
+    memory = plan(header, FLOOR_TOKENS, gpu_layers=ALL_LAYERS)
+    return gpu.free_bytes >= GPU_SPARE_BYTES + memory.compute_bytes + 2 * memory.weights_bytes // memory.gpu_layers
 
 
 _Choice = tuple[int, int, KvType]

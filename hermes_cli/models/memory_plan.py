@@ -15,7 +15,8 @@ ALL_LAYERS = -1
 _FLOAT_BYTES, _HALF_BYTES = 4, 2
 _TABLE_ENTRY_BYTES = 133  # a token or a merge in llama.cpp's vocabulary tables, measured with Llama 3's
 _PROGRAM_BYTES = 42_000_000  # Python, this program and the libraries
-_GPU_PROGRAM_BYTES = 340_000_000  # what CUDA's libraries take of the machine's own memory
+# What CUDA's libraries take of the machine's own memory: for one GPU, each further one, and beside layers on the CPU.
+_GPU_PROGRAM_BYTES, _FURTHER_GPU_BYTES, _GPU_SHARED_BYTES = 340_000_000, 150_000_000, 310_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,10 @@ def plan(
         weights += header.group_bytes.get("token_embd", 0)  # the GPU gets a copy of what the input needs too
     gpu_kv = kv_bytes * max(offloaded - 1, 0) // max(layers - 1, 1)
     host_compute = compute if offloaded < layers else _input_bytes(header, cells, batch)
+    other = _PROGRAM_BYTES + _TABLE_ENTRY_BYTES * _table_entries(header)
+    if offloaded:
+        other += _GPU_PROGRAM_BYTES + (gpu_count - 1) * _FURTHER_GPU_BYTES
+        other += _GPU_SHARED_BYTES if offloaded < layers else 0
     gpu_compute = compute * gpu_count if offloaded else 0
     scores = cells * batch * (header.own("attention.head_count") or 0) * _HALF_BYTES
     return MemoryPlan(
@@ -82,7 +87,7 @@ def plan(
         kv_bytes,
         host_compute + gpu_compute,
         0 if flash or offloaded == layers else scores,
-        _PROGRAM_BYTES + _TABLE_ENTRY_BYTES * _table_entries(header) + _GPU_PROGRAM_BYTES * bool(offloaded),
+        other,
         gpu_weights + gpu_kv + gpu_compute,
         weights - gpu_weights,
     )

@@ -92,6 +92,18 @@ def test_the_attempts_after_the_first_ask_for_less_and_less() -> None:
     assert windows == sorted(windows, reverse=True) and set(windows) == {16384, 8192, 4096}
 
 
+def test_a_gpu_that_is_too_full_is_left_to_others() -> None:
+    full, free = replace(gpu(0.7), name="CUDA0"), replace(gpu(12), name="CUDA1")
+    chosen = first(LoadOptions(), machine(64, full, free))
+    assert (chosen.gpus, chosen.gpu_layers, chosen.context_length) == (("CUDA1",), -1, 16384)
+    assert first(LoadOptions(), machine(64, free)).gpus is None
+    found = plan_for(EIGHT_B, LoadOptions(gpu_layers=-1), machine(64, full))
+    assert (found.attempts[0].gpu_layers, found.notes) == (
+        0,
+        ("the GPU is not used: too little of its memory is free",),
+    )
+
+
 def test_what_is_asked_for_by_number_is_not_changed() -> None:
     for wishes in (
         LoadOptions(context_length=32768),
