@@ -1,6 +1,6 @@
 """The llama.cpp library in this process: imported, checked, its log caught. The only importer of llama_cpp.
 
-`native_devices`, `native_model`, `native_context` and `native_mask` build on `library()`; no ctypes object leaves these five.
+`native_devices`, `native_model`, `native_context` and `native_mask` build on `library()`; no ctypes object leaves them.
 """
 
 import ctypes
