@@ -48,7 +48,7 @@ def import_costs() -> list[tuple[str, float]]:
     command = [sys.executable, "-X", "importtime", "-m", "hermes_cli", *COMMANDS["hermes ask"][1:]]
     log = subprocess.run(command, capture_output=True, check=True).stderr.decode()
     rows = re.findall(r"import time:\s+\d+ \|\s+(\d+) \|\s+(\S+)", log)
-    shown = {"typer", "pydantic", "llama_cpp.llama_cpp", "ctypes", "hermes_cli.cli.app", "hermes_cli.cli.opening"}
+    shown = {"typer", "llama_cpp.llama_cpp", "ctypes", "hermes_cli.cli.app", "hermes_cli.cli.opening"}
     return sorted(((name, int(cost) / 1000) for cost, name in rows if name in shown), key=lambda row: -row[1])
 
 

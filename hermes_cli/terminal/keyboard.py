@@ -1,5 +1,7 @@
 """The keyboard while an answer comes: what is typed is not shown then, and waits for the next prompt.
 
+It waits here and not in the terminal, which holds 4 kB: behind a longer paste no Ctrl-C would arrive any more.
+
 Whenever the program stops or dies meanwhile, the terminal is put back first, as far as its signal can be caught.
 """
 
@@ -10,6 +12,7 @@ import select
 import signal
 import sys
 import termios
+import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
@@ -21,6 +24,8 @@ _IFLAG, _LFLAG = 0, 3
 # A paste stays in one piece also when it comes before the prompt.
 _PASTES_ON, _PASTES_OFF = b"\x1b[?2004h", b"\x1b[?2004l"
 # No update held back, the cursor shown, lines wrapped, plain text: an answer may stop anywhere.
+_READ_EVERY_S, _PASTE_GAP_S = 0.05, 0.01
+_READ_BYTES, _MOST_BYTES = 1 << 16, 1 << 26
 _PLAIN_SCREEN = b"\x1b[?2026l\x1b[?25h\x1b[?7h\x1b[0m"
 
 
@@ -31,7 +36,43 @@ class _Quiet:
         self._terminal, self._resumed = terminal, resumed
         self._before = termios.tcgetattr(terminal)
         self._applied = False
-        self.asking = False
+        self._asking = False
+        self._reading = threading.Lock()
+        self._ended = threading.Event()
+        self._reader = threading.Thread(target=self._read_ahead, daemon=True)
+
+    def __enter__(self) -> None:
+        self.apply()
+        self._reader.start()
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        self._reader.join()
+        self.restore()
+
+    @property
+    def asking(self) -> bool:
+        """Whether a line is being typed for somebody else."""
+        return self._asking
+
+    @asking.setter
+    def asking(self, asking: bool) -> None:
+        with self._reading:
+            self._asking = asking
+
+    def _read_ahead(self) -> None:
+        """In a thread: take what is typed."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTIN})  # in the background the read fails then
+        while not self._ended.wait(_READ_EVERY_S):
+            with contextlib.suppress(OSError), self._reading:
+                while not self._asking and _in_foreground(self._terminal) and self._waits():
+                    if not (data := os.read(self._terminal, _READ_BYTES)):
+                        return
+                    _typed.extend(data)
+
+    def _waits(self) -> bool:
+        room = len(_typed) < _MOST_BYTES
+        return room and bool(select.select([self._terminal], [], [], _PASTE_GAP_S if _typed else 0)[0])
 
     def apply(self) -> None:
         """Be quiet, unless a line is being typed; a job in the background leaves the terminal to the shell."""
@@ -72,6 +113,7 @@ class _Quiet:
 
 
 _quiet: _Quiet | None = None
+_typed = bytearray()
 
 
 @contextlib.contextmanager
@@ -96,11 +138,10 @@ def quiet_keyboard(resumed: Callable[[], None] = lambda: None) -> Iterator[None]
     }
     with on_signals(actions):
         try:
-            quiet.apply()
-            yield
+            with quiet:
+                yield
         finally:
             _quiet = None
-            quiet.restore()
 
 
 @contextlib.contextmanager
@@ -111,6 +152,7 @@ def typing(terminal: int) -> Iterator[None]:
         quiet.asking = True
         quiet.restore()
     try:
+        _typed.clear()
         with contextlib.suppress(termios.error, OSError):
             termios.tcflush(terminal, termios.TCIFLUSH)
         yield
@@ -129,6 +171,13 @@ def stopped_with(act: Callable[[], None], resumed: Callable[[], None]) -> Iterat
     }
     with on_signals(actions):
         yield
+
+
+def typed_ahead() -> bytes:
+    """What was typed while nobody asked, once; Enter is a carriage return in it. Also the terminal may hold some."""
+    data = bytes(_typed)
+    _typed.clear()
+    return data
 
 
 def forget_typed() -> None:

@@ -67,6 +67,16 @@ def test_a_paste_during_the_answer_is_one_message(tmp_path: Path) -> None:
         terminal.shows("<one", "two", "three>")
 
 
+def test_behind_a_paste_larger_than_the_terminal_holds_ctrl_c_still_stops_the_answer(tmp_path: Path) -> None:
+    with on_terminal(tmp_path) as terminal:
+        answering(terminal)
+        terminal.send("\x1b[200~" + "a long line\r" * 10_000 + "\x1b[201~")
+        terminal.send("\x03")
+        terminal.shows("stopped by interrupt", "> [pasted 10,000 lines, 120.0 kB]")
+        terminal.send("\r")
+        terminal.shows("<120000>")
+
+
 def shell(folder: Path) -> "tuple[str, ...]":
     """An interactive shell, and the program as a file beside it."""
     (folder / PROGRAM_FILE).write_text(PROGRAM)

@@ -1,13 +1,14 @@
 """The keys as they come from the terminal: pastes in one piece, however they arrive, and nothing that acts unseen."""
 
 import array
+import asyncio
 import contextlib
 import fcntl
 import os
 import re
 import select
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import TextIO
 
@@ -17,6 +18,7 @@ from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.key_binding import KeyPress
 from prompt_toolkit.keys import Keys
 
+from hermes_cli.terminal import keyboard
 from hermes_cli.terminal.prompt.folded_text import has_fold
 from hermes_cli.terminal.sanitize import for_terminal
 
@@ -46,10 +48,11 @@ class _Bytes(PosixStdinReader):
         super().__init__(descriptor, errors="replace", encoding=encoding)
         self._descriptor = descriptor
         self.cooked_bytes = 0
+        self.ahead = b""  # read by somebody else before
 
     def read(self, count: int = _READ_BYTES) -> str:
         """What waits, and in a burst (a paste, keys typed ahead) what follows at once."""
-        data = bytearray()
+        data, self.ahead = bytearray(self.ahead), b""
         while not self.closed and len(data) < _MOST_BYTES and _waits(self._descriptor, self._gap_s(data)):
             try:
                 piece = os.read(self._descriptor, count)
@@ -82,6 +85,13 @@ class KeyReader(Vt100Input):
         self._mode: AbstractContextManager[None] | None = None
         self._held = ""
         self._paste: list[str] | None = None
+
+    def attach(self, input_ready_callback: Callable[[], None]) -> AbstractContextManager[None]:
+        """Have the callback called when there are keys; at once for those typed before the prompt."""
+        self._bytes.ahead += keyboard.typed_ahead()
+        if self._bytes.ahead:
+            asyncio.get_running_loop().call_soon(input_ready_callback)
+        return super().attach(input_ready_callback)
 
     def raw_mode(self) -> AbstractContextManager[None]:
         """The mode of the prompt."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from hermes_cli.terminal import console
 from hermes_cli.terminal.interrupts import ended_by_signals
+from hermes_cli.terminal.keyboard import typed_ahead
 from hermes_cli.terminal.prompt.folded_text import harmless
 from hermes_cli.terminal.prompt.multi_line import goes_on, unquoted, with_line_break
 from hermes_cli.terminal.prompt.prompt_input import PROMPT
@@ -83,16 +84,17 @@ class LineInput:
 
     def _receive(self) -> None:
         """Wait for more bytes, for the end, or for a failure."""
-        descriptor = sys.stdin.fileno()
-        ready, _, _ = select.select([descriptor, self._woken], [], [])
-        if self._woken in ready:
-            os.read(self._woken, _READ_BYTES)
-            self._raise_failure()
-        if descriptor not in ready:
-            return
-        data = b""
-        with contextlib.suppress(OSError):
-            data = os.read(descriptor, _READ_BYTES)
+        data = typed_ahead().replace(b"\r", b"\n")
+        if not data:
+            descriptor = sys.stdin.fileno()
+            ready, _, _ = select.select([descriptor, self._woken], [], [])
+            if self._woken in ready:
+                os.read(self._woken, _READ_BYTES)
+                self._raise_failure()
+            if descriptor not in ready:
+                return
+            with contextlib.suppress(OSError):
+                data = os.read(descriptor, _READ_BYTES)
         first, *others = data.split(b"\n")
         self._unfinished.append(first)
         if others:
