@@ -99,7 +99,7 @@ def test_verbose_names_the_model_and_its_window(hermes: Hermes) -> None:
     result = hermes("ask", *GREEDY, "--verbose", "--ctx", "1024", SUM)
     assert result.out == SUM_ANSWER
     assert "llama" in result.err
-    assert "1,024" in result.err
+    assert "ctx 1.0k" in result.err
 
 
 @pytest.mark.parametrize(

@@ -98,3 +98,27 @@ def test_an_empty_line_sends_the_draft(tmp_path: Path) -> None:
         terminal.shows("Enter sends: an old question")
         terminal.send("\r")
         terminal.shows("'an old question'")
+
+
+@pytest.mark.parametrize(
+    ("keys", "shown"),
+    [
+        ("\x04", ["end of input"]),
+        ("one\rtwo\r\x04", ["<one>", "<two>", "end of input"]),
+        ("nothing\x15lost\x7f\x7f\x7fong\x7fe line\x08k\r\x04", ["<lone link>", "end of input"]),
+        ("\x1b[200~past\x1b[201~ed\x04\x04", ["<pasted>", "end of input"]),
+    ],
+    ids=("end", "lines", "erased", "paste"),
+)
+def test_keys_pressed_during_an_answer_do_what_they_would_have_done_at_the_prompt(
+    keys: str, shown: list[str], tmp_path: Path
+) -> None:
+    with on_terminal(tmp_path, TERM="dumb") as terminal:
+        terminal.ends_with(">")
+        terminal.send("answer\r")
+        terminal.shows("answering")
+        terminal.send(keys)
+        (tmp_path / "enough").touch()
+        assert terminal.exit_code() == 0
+        lines = [line.lstrip("> ") for line in terminal.lines()]
+        assert [*filter(None, lines[lines.index("stopped by None") + 1 :])] == shown

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import select
 import sys
 from collections import deque
@@ -16,6 +17,8 @@ from hermes_cli.terminal.prompt.prompt_input import PROMPT
 
 _GOES_ON = "... "
 _READ_BYTES = 1 << 16
+_END, _ERASE, _KILL = "\x04", ("\x7f", "\b"), "\x15"
+_PASTE_MARK = re.compile("\x1b\\[20[01]~")
 
 
 class LineInput:
@@ -84,28 +87,62 @@ class LineInput:
 
     def _receive(self) -> None:
         """Wait for more bytes, for the end, or for a failure."""
-        data = typed_ahead().replace(b"\r", b"\n")
+        if typed := typed_ahead():
+            self._take_typed(typed)
+            return
+        descriptor = sys.stdin.fileno()
+        ready, _, _ = select.select([descriptor, self._woken], [], [])
+        if self._woken in ready:
+            os.read(self._woken, _READ_BYTES)
+            self._raise_failure()
+        if descriptor not in ready:
+            return
+        data = b""
+        with contextlib.suppress(OSError):
+            data = os.read(descriptor, _READ_BYTES)
         if not data:
-            descriptor = sys.stdin.fileno()
-            ready, _, _ = select.select([descriptor, self._woken], [], [])
-            if self._woken in ready:
-                os.read(self._woken, _READ_BYTES)
-                self._raise_failure()
-            if descriptor not in ready:
+            self._end()
+        elif self._terminal:
+            self._take_typed(data)
+        else:
+            self._take(data)
+
+    def _take_typed(self, typed: bytes) -> None:
+        """Take keys, also such as were pressed while the terminal made no lines of them, as it would have done."""
+        *ended, rest = _edited(typed.decode(self._encoding, "surrogateescape")).split(_END)
+        for part in ended:
+            self._take(part.encode(self._encoding, "surrogateescape"))
+            if not part or part.endswith("\n"):
+                self._end()
                 return
-            with contextlib.suppress(OSError):
-                data = os.read(descriptor, _READ_BYTES)
+        self._take(rest.encode(self._encoding, "surrogateescape"))
+
+    def _take(self, data: bytes) -> None:
         first, *others = data.split(b"\n")
         self._unfinished.append(first)
         if others:
             self._lines += [b"".join(self._unfinished), *others[:-1]]
             self._unfinished = [others[-1]]
-        # On a terminal Ctrl-D ends what was typed so far; only an empty line is the end of the input.
-        if not data and not (self._terminal and any(self._unfinished)):
-            self._ended = True
-            self._lines += filter(None, [b"".join(self._unfinished)])
+
+    def _end(self) -> None:
+        self._ended = True
+        self._lines += filter(None, [b"".join(self._unfinished)])
 
     def _raise_failure(self) -> None:
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
+
+
+def _edited(typed: str) -> str:
+    """What a terminal in its usual mode makes of these keys: lines, with what was erased gone."""
+    kept: list[str] = []
+    for key in _PASTE_MARK.sub("", typed):
+        if key in _ERASE and kept and kept[-1] not in ("\n", _END):
+            kept.pop()
+        elif key == _KILL:
+            while kept and kept[-1] not in ("\n", _END):
+                kept.pop()
+        elif key not in _ERASE:
+            kept.append("\n" if key == "\r" else key)
+    return "".join(kept)
