@@ -105,7 +105,7 @@ def tell_loaded(info: "BackendInfo", *, verbose: bool, in_chat: bool = False) ->
 
 def plan_line(info: "BackendInfo") -> str:
     """How a model was loaded: `GPU 33/33 · ctx 16.4k · 7.5 GB`."""
-    size = info.memory_bytes / 1e9
+    size = (info.memory_bytes or 0) / 1e9
     memory = f" · {size:.{2 if size < 1 else 1}f} GB" if size else ""
     return f"{info.placement} · ctx {thousands(info.context_length)}{memory}"
 
