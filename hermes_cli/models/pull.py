@@ -13,7 +13,7 @@ from hermes_cli.models.gguf_file import check_complete
 from hermes_cli.models.hub import RemoteFile, check_online, credentials, files_of
 from hermes_cli.models.part_file import part_bytes, write_error
 from hermes_cli.models.patience import Patience, Watcher
-from hermes_cli.models.reference import CatalogReference, HubReference, Reference, UrlReference
+from hermes_cli.models.reference import CatalogReference, HubReference, Reference, UrlReference, address
 
 _SPARE_BYTES = 64_000_000
 
@@ -106,7 +106,7 @@ def _fetch(pull: Pull, file: RemoteFile, target: Path, token: web.Credentials | 
 
 
 def _same(record: Record, file: RemoteFile) -> bool:
-    return record.sha256 == file.sha256 if file.sha256 else record.url == file.url
+    return record.sha256 == file.sha256 if file.sha256 else address(record.url) == address(file.url)
 
 
 def _here(target: Path) -> int:

@@ -257,6 +257,23 @@ def test_a_redirect_away_from_the_web_is_not_followed(hub: Hub, tmp_path: Path) 
     assert "not safe to follow" in refused(hashed(hub), tmp_path / "a.gguf").message
 
 
+@pytest.mark.parametrize("place", ["http://[::1", "http://127.0.0.1:abc", "http://127.0.0.1:99999", "https:"])
+def test_a_redirect_to_no_address_is_not_followed(hub: Hub, tmp_path: Path, place: str) -> None:
+    hub.cdn_url = place
+    assert "not safe to follow" in refused(hashed(hub), tmp_path / "a.gguf").message
+
+
+def test_addresses_may_hold_any_letters(hub: Hub, tmp_path: Path) -> None:
+    hub.plain["modèle é.gguf"] = DATA
+    get(RemoteFile("a.gguf", f"{hub.url}/plain/modèle%20é.gguf?größe=1", None, None), tmp_path / "a.gguf")
+    hub.cdn_url = f"{hub.url}/plain/modèle é.gguf?".encode().decode("latin-1")
+    get(hashed(hub), tmp_path / "b.gguf")
+    assert [path for path, _ in hub.bodies()] == [
+        "/plain/mod%C3%A8le%20%C3%A9.gguf?gr%C3%B6%C3%9Fe=1",
+        f"/plain/mod%C3%A8le%20%C3%A9.gguf?/cdn/{hub.key(DATA)}/file?signature=abc",
+    ]
+
+
 def test_redirects_without_end_end(hub: Hub, tmp_path: Path) -> None:
     hub.cdn_url = f"{hub.url}/nous/model/resolve/main/a.gguf?"
     assert "without end" in refused(hashed(hub), tmp_path / "a.gguf").message
