@@ -1,9 +1,12 @@
 """What `hermes doctor` finds, as one value for people and for JSON."""
 
+import os
 import platform
 import shutil
+import stat
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -117,9 +120,15 @@ def _folders() -> dict[str, Facts]:
 
 def _contents(folder: Path) -> Facts:
     """How many files lie below a folder, and their bytes; None where there is no folder."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 - pathlib raises where a folder may not be searched
         return {"files": None, "bytes": None}
-    sizes = [file.lstat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink()]
+    sizes = []
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):  # gone meanwhile, or not to be looked at
+                found = Path(place, name).lstat()
+                if stat.S_ISREG(found.st_mode):
+                    sizes.append(found.st_size)
     return {"files": len(sizes), "bytes": sum(sizes)}
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from hermes_cli.models.inspect import Inspected
 
 
+_WITHOUT_ENDS = str.maketrans("\t\r\n", "   ")
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """A model in a list: one that is here, or one that could be."""
@@ -254,4 +257,5 @@ def _readable(name: str, value: object) -> str:
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.split())
+    """As it is, but for what would end a column or a line."""
+    return text.translate(_WITHOUT_ENDS)

@@ -125,6 +125,25 @@ def part_bytes(target: Path) -> int:
         return 0
 
 
+def is_busy(part: Path) -> bool:
+    """Whether a program is writing to this part file."""
+    import fcntl
+
+    try:
+        handle = os.open(part, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return False
+
+
 def write_error(target: Path, problem: OSError) -> DownloadError:
     """What the system refused, and what helps."""
     if problem.errno in _FULL:

@@ -146,6 +146,14 @@ def test_an_impossible_window_in_the_header_is_an_error(trained: int) -> None:
         plan_for(header, LoadOptions(), machine(64))
 
 
+@pytest.mark.parametrize("key", ["block_count", "embedding_length", "attention.head_count", "feed_forward_length"])
+@pytest.mark.parametrize("value", [-1, -1000, 0])
+def test_numbers_that_cannot_be_in_the_header_do_no_harm(key: str, value: int) -> None:
+    header = replace(EIGHT_B, values={**EIGHT_B.values, f"llama.{key}": value})
+    for here in (machine(64, gpu(80)), machine(64)):
+        assert (first(LoadOptions(), here, header).memory_bytes or 0) >= EIGHT_B.weights_bytes
+
+
 @pytest.mark.parametrize("kv_type", ["f16", "q8_0"])
 def test_a_window_that_memory_cannot_hold_is_refused_with_one_that_it_can(kv_type: KvType) -> None:
     wishes, here = LoadOptions(context_length=131_072, kv_type=kv_type), machine(12)
