@@ -10,7 +10,6 @@ from pathlib import Path
 from hermes_cli.chat.events import Finished
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
-from hermes_cli.engine import tuning
 from hermes_cli.engine.backend import BackendInfo
 from hermes_cli.engine.load_options import LoadOptions
 from hermes_cli.engine.loading import make_context, make_model
@@ -66,20 +65,25 @@ def _rows(
 ) -> Iterator[Row]:
     """The program's own speed: each prompt begins with the one before, so only what is new is read."""
     until = time.monotonic() + _BUDGET_S / 2  # the other half is for llama.cpp alone
-    longest = backend.info.context_length - 2 * _WRITTEN
-    before, row = 0, None
-    for length in sorted(set(lengths or _LENGTHS)):
-        if length > longest:
-            if lengths:
-                raise UsageError(f"--prompt {length} does not fit into the window", f"give at most {longest}, or --ctx")
-            continue
+    row: Row | None = None
+    for length in _fitting(lengths, backend.info.context_length - 2 * _WRITTEN):
+        before = row.prompt_tokens if row else 0
         if row and not lengths and time.monotonic() + (length - before) / row.read + _WRITTEN / row.write > until:
             console.notice(f"left out, as it would take long here: --prompt {length}")
             return
         status.show(f"measuring a prompt of {thousands(length)} tokens")
         row = _row(backend, length, cancel)
-        before = length
-        yield row
+        if row.prompt_tokens > before:  # else it is the same prompt, made of the same whole sentences
+            yield row
+
+
+def _fitting(lengths: Sequence[int] | None, longest: int) -> list[int]:
+    """The lengths to measure, in order. Raises UsageError for one that was asked for and is too long."""
+    wanted = sorted(set(lengths or _LENGTHS))
+    if longest < (wanted[-1] if lengths else wanted[0]):
+        hint = f"give at most {longest}, or a longer window with --ctx" if longest >= 64 else "give a longer one: --ctx"
+        raise UsageError(f"--prompt {wanted[-1] if lengths else wanted[0]} does not fit into the window", hint)
+    return [length for length in wanted if length <= longest]
 
 
 def _row(backend: LocalBackend, length: int, cancel: CancelToken) -> Row:
@@ -145,8 +149,7 @@ def _table(info: BackendInfo, first_s: float, rows: Sequence[Row]) -> str:
 
 def tuned(path: Path, wishes: LoadOptions, cancel: CancelToken, as_json: bool) -> str:
     """Try settings, tell each as it comes, and report what is remembered. Raises LoadCancelled."""
-    tuning.forget(path)
-    plan = plan_load(path, wishes, lambda: not cancel.cancelled)
+    plan = plan_load(path, wishes, lambda: not cancel.cancelled, use_tuned=False)
     trials: list[Trial] = []
     status = console.StatusLine()
 

@@ -48,7 +48,7 @@ def gpu(free: float, *, shared: bool = False) -> Gpu:
 
 def machine(memory: float, *gpus: Gpu) -> Machine:
     """A machine with so many GB of free memory."""
-    return Machine(int(memory * GB), gpus, gpu_fault="" if gpus else "this build of llama.cpp finds none")
+    return Machine(int(memory * GB), gpus)
 
 
 def first(wishes: LoadOptions, here: Machine, header: Header = EIGHT_B) -> LoadOptions:
@@ -122,6 +122,17 @@ def test_a_gpu_that_is_asked_for_but_not_there_is_told() -> None:
     assert found.notes == ("the GPU is not used: this build of llama.cpp finds none",)
     assert found.attempts[0].gpu_layers == 0
     assert plan_for(EIGHT_B, LoadOptions(gpu_layers=0), machine(64)).notes == ()
+
+
+def test_a_gpu_that_is_there_and_not_used_is_told_with_the_reason() -> None:
+    broken = replace(machine(64), gpu_fault="killed by SIGSEGV")
+    told = "the GPU is not used: killed by SIGSEGV"
+    assert plan_for(EIGHT_B, LoadOptions(), broken).advice == f"{told}; see: hermes doctor"
+    full = "the GPU is not used: too little of its memory is free; see: hermes doctor"
+    assert plan_for(EIGHT_B, LoadOptions(), machine(64, gpu(0.7))).advice == full
+    assert plan_for(EIGHT_B, LoadOptions(gpu_layers=-1), broken).notes == (told,)
+    for wishes, here in ((LoadOptions(), machine(64)), (LoadOptions(gpu_layers=0), broken)):
+        assert (plan_for(EIGHT_B, wishes, here).notes, plan_for(EIGHT_B, wishes, here).advice) == ((), None)
 
 
 def test_too_little_memory_is_told() -> None:
