@@ -67,14 +67,13 @@ def _version(package: str) -> str | None:
 
 def _machine() -> Facts:
     from hermes_cli.engine import build_advice, hardware
-    from hermes_cli.models.recommend import memory_bytes
 
     return {
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cpu": hardware.cpu_name(),
         "cores": hardware.physical_cores(),
         "instructions": build_advice.offered(hardware.cpu_flags()),
-        "memory_bytes": memory_bytes(),
+        "memory_bytes": hardware.memory_bytes(),
         "available_bytes": hardware.available_bytes(),
         "gpus": list(build_advice.gpu_makers()),
     }

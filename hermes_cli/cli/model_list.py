@@ -199,9 +199,10 @@ def _row(model: "FoundModel", default: bool) -> Row:
 
 
 def _offers(models: Sequence["FoundModel"]) -> list[Row]:
+    from hermes_cli.engine.hardware import memory_bytes
     from hermes_cli.models.catalog import QUANTS, catalog
     from hermes_cli.models.find import models_of
-    from hermes_cli.models.recommend import memory_bytes, needed_bytes
+    from hermes_cli.models.recommend import needed_bytes
 
     memory = memory_bytes()
 

@@ -76,7 +76,8 @@ def download(wanted: "Reference") -> "Path":
 
 def _warn_of_size(wanted: "Reference") -> None:
     """Say so where the model is too large for this machine's memory, as far as that is known."""
-    from hermes_cli.models.recommend import memory_bytes, needed_bytes
+    from hermes_cli.engine.hardware import memory_bytes
+    from hermes_cli.models.recommend import needed_bytes
     from hermes_cli.models.reference import CatalogReference
 
     if isinstance(wanted, CatalogReference):

@@ -3,18 +3,15 @@
 import os
 import platform
 import time
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 
 _COPY_BYTES, _COPIES = 32 << 20, 8
 
-# Folder, limit, usage, and what of the usage is file cache that gives way.
-_CGROUPS = (
-    ("/sys/fs/cgroup", "memory.max", "memory.current", ("inactive_file", "active_file")),
-    (
-        "/sys/fs/cgroup/memory",
-        *("memory.limit_in_bytes", "memory.usage_in_bytes"),
-        ("total_inactive_file", "total_active_file"),
-    ),
+# Controller (none in version 2), limit, usage, and what of the usage is file cache that gives way.
+_MEMORY_FILES = (
+    ("", "memory.max", "memory.current", ("inactive_file", "active_file")),
+    ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file")),
 )
 
 
@@ -25,7 +22,7 @@ def physical_cores() -> int:
     except AttributeError:
         return _psutil_cores()
     siblings = {_read(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") or str(cpu) for cpu in allowed}
-    return max(1, min(len(siblings), _cgroup_cores() or len(siblings)))
+    return max(1, min([len(siblings), *cpu_quotas()]))
 
 
 def _psutil_cores() -> int:
@@ -34,15 +31,41 @@ def _psutil_cores() -> int:
     return psutil.cpu_count(logical=False) or os.cpu_count() or 1
 
 
-def _cgroup_cores() -> int | None:
-    """The CPU quota of this container in whole cores, where there is one."""
-    quota, _, period = (_read("/sys/fs/cgroup/cpu.max") or "").partition(" ")
-    if not period:
-        quota = _read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") or ""
-        period = _read("/sys/fs/cgroup/cpu/cpu.cfs_period_us") or ""
-    if not quota.isdigit() or not period.isdigit():
-        return None
-    return max(1, round(int(quota) / int(period)))
+def cpu_quotas(root: str = "") -> Iterator[int]:
+    """The limits of this container and other groups of processes below `root`, in whole cores."""
+    quotas = [(_read(f"{group}/cpu.max") or "").partition(" ")[::2] for group in _groups(root, "")]
+    for group in _groups(root, "cpu"):
+        quotas.append((_read(f"{group}/cpu.cfs_quota_us") or "", _read(f"{group}/cpu.cfs_period_us") or ""))
+    for quota, period in quotas:
+        if quota.isdigit() and period.isdigit():
+            yield max(1, round(int(quota) / int(period)))
+
+
+def memory_limits(root: str = "") -> Iterator[tuple[int, int]]:
+    """The limits of this container and other groups of processes below `root`, each with what is left of it."""
+    for controller, limit_file, usage_file, cache_names in _MEMORY_FILES:
+        for group in _groups(root, controller):
+            limit, usage = _read(f"{group}/{limit_file}"), _read(f"{group}/{usage_file}")
+            if limit and usage and limit.isdigit() and usage.isdigit():
+                pairs = (line.split() for line in (_read(f"{group}/memory.stat") or "").splitlines())
+                cached = sum(int(value) for name, value in pairs if name in cache_names)
+                yield int(limit), max(0, int(limit) - int(usage) + cached)
+
+
+def _groups(root: str, controller: str) -> list[str]:
+    """The folder of the control group that this process is in, and those of all groups around it."""
+    top = f"{root}/sys/fs/cgroup/{controller}"
+    for line in (_read(f"{root}/proc/self/cgroup") or "").splitlines():
+        controllers, _, path = line.partition(":")[2].partition(":")
+        if controller in controllers.split(","):
+            return [f"{top}{group}" for group in (path, *PurePosixPath(path).parents)]
+    return [top]
+
+
+def memory_bytes() -> int:
+    """The memory of this machine, or of this container."""
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min([total, *(limit for limit, _ in memory_limits())])
 
 
 def available_bytes() -> int:
@@ -52,13 +75,7 @@ def available_bytes() -> int:
         import psutil
 
         available = int(psutil.virtual_memory().available)
-    for folder, limit_file, usage_file, cache_names in _CGROUPS:
-        limit, usage = _read(f"{folder}/{limit_file}"), _read(f"{folder}/{usage_file}")
-        if limit and usage and limit.isdigit() and usage.isdigit():
-            pairs = (line.split() for line in (_read(f"{folder}/memory.stat") or "").splitlines())
-            cached = sum(int(value) for name, value in pairs if name in cache_names)
-            available = min(available, max(0, int(limit) - int(usage) + cached))
-    return available
+    return min([available, *(left for _, left in memory_limits())])
 
 
 def _linux_available() -> int | None:
