@@ -219,7 +219,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"0\r\n\r\n")
             return
         if kind != "close":
-            self.send_header("Content-Length", str(len(data) + (at if kind == "length" else 0)))
+            self.send_header("Content-Length", str(len(data) + (fault.at if fault and kind == "length" else 0)))
         self.send_header("Connection", "close")
         self.end_headers()
         self.close_connection = True

@@ -8,7 +8,7 @@ from pathlib import Path
 from hermes_cli.errors import DownloadError
 from hermes_cli.models import web
 from hermes_cli.models.hub import RemoteFile
-from hermes_cli.models.part_file import PartFile, part_file
+from hermes_cli.models.part_file import PartFile, check_room, part_file
 from hermes_cli.models.patience import Patience, Watcher
 
 _BLOCK_BYTES = 1 << 18
@@ -140,6 +140,7 @@ class _Transfer:
             self._etag = answer.etag
             self.restart()
         if self._size is None:
+            check_room(self._part.target, (total or 0) - self._part.size_bytes)
             self._size = total
         elif total is not None and total != self._size:
             raise web.Unreachable(f"the server has {total:,} bytes of {self._part.target.name}, not {self._size:,}")

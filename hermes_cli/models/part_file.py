@@ -4,13 +4,16 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from hermes_cli import paths
 from hermes_cli.errors import DownloadError
 
 _BLOCK_BYTES = 1 << 20
+_SPARE_BYTES = 64_000_000
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -123,6 +126,22 @@ def part_bytes(target: Path) -> int:
         return _part(target).stat().st_size
     except OSError:
         return 0
+
+
+def check_room(target: Path, missing_bytes: int) -> None:
+    """Raise DownloadError if the disk has no room for so many bytes more at `target`, whose folder is made."""
+    folder = target.parent
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+    except OSError as problem:
+        raise write_error(target, problem) from problem
+    if missing_bytes and missing_bytes + _SPARE_BYTES > free:
+        raise DownloadError(
+            f"{target.name} needs {missing_bytes / 1e9:.2f} GB more, and there are {free / 1e9:.2f} GB free in "
+            f"{paths.models_folder()}",
+            "free some space, take a smaller quant, or set HERMES_CLI_DATA_DIR to another disk",
+        )
 
 
 def is_busy(part: Path) -> bool:

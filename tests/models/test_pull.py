@@ -155,6 +155,11 @@ def test_no_room_is_told_before_the_first_byte(hub: Hub) -> None:
     error = refused(WANTED)
     assert "needs 1000000.00 GB more" in error.message and "HERMES_CLI_DATA_DIR" in error.hint
     assert hub.bodies() == []
+    hub.plain["a.gguf"] = DATA
+    hub.faults[:] = [Fault("length", at=10**15)]
+    error = refused(f"{hub.url}/plain/a.gguf")
+    assert "needs 1000000.00 GB more" in error.message
+    assert (paths.models_folder() / hub.url[7:].replace(":", "_") / "a.gguf.part").stat().st_size == 0
 
 
 def test_a_folder_that_cannot_be_written_to(hub: Hub) -> None:
