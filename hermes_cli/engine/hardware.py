@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-_COPY_BYTES, _COPIES = 32 << 20, 8
+_COPY_BYTES, _ALL_BYTES, _COPIES = 32 << 20, 512 << 20, 8
 
 # Controller (none in version 2), limit, usage, and what of the usage is file cache that gives way.
 _MEMORY_FILES = (
@@ -86,8 +86,8 @@ def _linux_available() -> int | None:
     return None
 
 
-def reading_bytes_per_s() -> float:
-    """How fast the cores together read memory, guessed from how fast they copy it; takes a tenth of a second.
+def reading_bytes_per_s(cores: int) -> float:
+    """How fast so many cores together read memory, guessed from how fast they copy it; takes a tenth of a second.
 
     Writing a token takes reading all weights once, so this over the size of a model is about its tokens a second.
     """
@@ -95,11 +95,12 @@ def reading_bytes_per_s() -> float:
     import threading
 
     new = ctypes.create_string_buffer
-    blocks = [(new(_COPY_BYTES), new(_COPY_BYTES)) for _ in range(physical_cores())]
+    size = min(_COPY_BYTES, _ALL_BYTES // (2 * cores))
+    blocks = [(new(size), new(size)) for _ in range(cores)]
 
     def copy(source: object, target: object, times: int) -> None:
         for _ in range(times):
-            ctypes.memmove(target, source, _COPY_BYTES)  # type: ignore[arg-type]
+            ctypes.memmove(target, source, size)  # type: ignore[arg-type]
 
     for source, target in blocks:
         copy(source, target, 1)  # so that all of it is really there
@@ -109,7 +110,7 @@ def reading_bytes_per_s() -> float:
         thread.start()
     for thread in threads:
         thread.join()
-    return 2 * len(threads) * _COPIES * _COPY_BYTES / (time.perf_counter() - started)
+    return 2 * cores * _COPIES * size / (time.perf_counter() - started)
 
 
 def cpu_name() -> str:

@@ -52,17 +52,22 @@ def plan_load(
 
     Raises UsageError, EngineError; LoadCancelled as soon as `keep_on` says no.
     """
-    machine = this_machine(keep_on)
+    found = plan_file(path, wishes, this_machine(keep_on), use_tuned=use_tuned)
+    unused = unused_gpu() if wishes.gpu_layers is None else None
+    return replace(found, advice=": ".join(unused)) if unused else found
+
+
+def plan_file(path: Path, wishes: LoadOptions, machine: Machine, *, use_tuned: bool = True) -> LoadPlan:
+    """The plan for a file on that machine. Raises UsageError, EngineError."""
     try:
         header = model_header(path)
     except ModelNotFound:  # llama.cpp, which knows more kinds of files, has the last word
         return LoadPlan((replace(wishes, gpu_layers=wishes.gpu_layers if machine.gpus else 0),))
-    on_gpu = bool(machine.gpus) and wishes.gpu_layers != 0
+    repacked = machine.may_repack and hardware.gains_from_repacking()
+    found = plan_for(header, replace(wishes, extra_buffers=repacked), machine)
+    on_gpu = bool(found.attempts[0].gpu_layers)
     measured = tuning.remembered(path, on_gpu=on_gpu) if use_tuned else None
-    wishes = tuned(wishes, measured, machine) if measured else replace(wishes, extra_buffers=_repacks(machine))
-    found = plan_for(header, wishes, machine)
-    unused = unused_gpu() if wishes.gpu_layers is None else None
-    return replace(found, advice=": ".join(unused)) if unused else found
+    return plan_for(header, tuned(wishes, measured, machine), machine) if measured else found
 
 
 def this_machine(keep_on: Callable[[], bool] = lambda: True) -> Machine:
@@ -89,10 +94,6 @@ def tuned(wishes: LoadOptions, found: tuning.Tuned, machine: Machine) -> LoadOpt
         flash_attention=found.flash_attention,
         extra_buffers=found.extra_buffers and machine.may_repack,
     )
-
-
-def _repacks(machine: Machine) -> bool:
-    return machine.may_repack and hardware.gains_from_repacking()
 
 
 def plan_for(header: Header, wishes: LoadOptions, machine: Machine) -> LoadPlan:

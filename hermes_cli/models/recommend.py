@@ -38,7 +38,7 @@ class Recommendation:
         """How fast it will write, in words; on a CPU guessed from the speed of the memory, which takes 0.1 s."""
         if self.on_gpu:
             return "fast, all of it on the GPU"
-        speed = hardware.reading_bytes_per_s() / self.model.size_bytes(self.quant)
+        speed = hardware.reading_bytes_per_s(hardware.physical_cores()) / self.model.size_bytes(self.quant)
         return f"roughly {speed:.0f} tokens a second" if speed >= 1.5 else "about one token a second, or slower"
 
 

@@ -39,8 +39,8 @@ class HubReference:
     revision: str | None = None
 
     def __str__(self) -> str:
-        if self.file and self.is_pinned:
-            return f"https://{_PAGES[0]}/{self.repository}/resolve/{self.revision}/{quote(self.file)}"
+        if self.file and self.revision and self.is_pinned:
+            return f"https://{_PAGES[0]}/{self.repository}/resolve/{quote(self.revision, safe='')}/{quote(self.file)}"
         if self.file:
             return f"hf:{self.repository}/{self.file}"
         return f"hf:{self.repository}:{self.quant}" if self.quant else f"hf:{self.repository}"
@@ -145,11 +145,11 @@ def _url(text: str) -> HubReference | UrlReference:
         raise UsageError(
             f"a user name in a URL is not sent to {host}", "download the file with curl, and name its path"
         )
-    page = _PAGE.fullmatch(unquote(parts.path)) if host in _PAGES else None
-    if page and is_safe(page["file"]):
-        return HubReference(page["repository"], None, page["file"], page["revision"])
+    page = _PAGE.fullmatch(parts.path) if host in _PAGES else None
+    if page and is_safe(unquote(page["file"])):
+        return HubReference(page["repository"], None, unquote(page["file"]), unquote(page["revision"]))
     found = UrlReference(text)
-    if not found.file_name.lower().endswith(".gguf") or not is_safe(found.file_name):
+    if not found.file_name.lower().endswith(".gguf") or not is_safe(f"{found.host}/{found.file_name}"):
         raise UsageError(f"{text} is not the address of a GGUF file", "it has to end in .gguf")
     return found
 

@@ -58,5 +58,15 @@ def test_limits_of_all_groups_of_processes_count(tmp_path: Path) -> None:
     assert not list(hardware.memory_limits(str(tmp_path))) and not list(hardware.cpu_quotas(str(tmp_path)))
 
 
+def test_the_speed_of_memory_is_found_in_little_of_it_however_many_cores_there_are(script: Script) -> None:
+    code = """
+    import resource
+    from hermes_cli.engine import hardware
+    resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
+    print(hardware.reading_bytes_per_s(64) > 0)
+    """
+    assert script(code).out == b"True\n"
+
+
 def test_the_processor_has_a_name() -> None:
     assert hardware.cpu_name().strip()

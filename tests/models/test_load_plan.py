@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from hermes_cli.engine import probe
-from hermes_cli.engine.load_options import LoadOptions
+from hermes_cli.engine import probe, tuning
+from hermes_cli.engine.load_options import CPU_BATCH_TOKENS, LoadOptions
 from hermes_cli.engine.native_devices import Gpu
 from hermes_cli.engine.native_model import KvType
+from hermes_cli.engine.tuning import Tuned
 from hermes_cli.errors import EngineError, OutOfMemory, UsageError
 from hermes_cli.models.gguf_file import model_header
 from hermes_cli.models.gguf_header import Header
-from hermes_cli.models.load_plan import Machine, plan_for, plan_load
+from hermes_cli.models.load_plan import Machine, plan_file, plan_for, plan_load
 from tests.conftest import Script
 
 GB = 1_000_000_000
@@ -188,6 +189,35 @@ def test_the_real_machine_has_a_plan_for_the_demo_model(demo_path: Path) -> None
     assert (chosen.context_length, chosen.threads, chosen.kv_type) == (4096, 1, "f16")
     assert bool(chosen.gpu_layers) == bool(probe.verdict().gpu)
     assert chosen.memory_bytes and chosen.memory_bytes < 200_000_000
+
+
+def test_what_was_measured_is_used_where_the_model_runs(demo_path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.gguf"
+    copy.write_bytes(demo_path.read_bytes())
+    on_cpu = Tuned("copy", 2, "f16", 128, True, False, 1.0, 1.0, 2.0, 2.0, "2026-11-28")
+    on_gpu = replace(on_cpu, batch_tokens=1024)
+    full, free = machine(64, gpu(0.1)), machine(64, gpu(12))
+    try:
+        tuning.remember(copy, on_cpu, on_gpu=False)
+        tuning.remember(copy, on_gpu, on_gpu=True)
+        for wishes, here, batch in (
+            (LoadOptions(), full, 128),
+            (LoadOptions(), machine(64), 128),
+            (LoadOptions(), free, 1024),
+            (LoadOptions(gpu_layers=0), free, 128),
+        ):
+            assert plan_file(copy, wishes, here).attempts[0].batch_tokens == batch
+        assert plan_file(copy, LoadOptions(), full, use_tuned=False).attempts[0].batch_tokens == CPU_BATCH_TOKENS
+    finally:
+        tuning.forget(copy)
+
+
+def test_a_file_that_only_llama_cpp_can_judge_goes_where_it_was_asked_to(tmp_path: Path) -> None:
+    strange = tmp_path / "strange.gguf"
+    strange.write_bytes(b"GGUF" + bytes(60))
+    for asked, here, layers in ((None, machine(9), 0), (-1, machine(9), 0), (-1, machine(9, gpu(9)), -1)):
+        (attempt,) = plan_file(strange, LoadOptions(gpu_layers=asked), here).attempts
+        assert (attempt.gpu_layers or 0) == layers
 
 
 def test_where_memory_is_shorter_than_it_seemed_the_next_attempt_is_made_and_told(
