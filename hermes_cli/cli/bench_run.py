@@ -160,9 +160,12 @@ def tuned(path: Path, wishes: LoadOptions, cancel: CancelToken, as_json: bool) -
             console.lines(_trial_line(trial))
         status.show("measuring")
 
-    with closing(Tuner(path, plan.attempts[0], wishes, cancel, told)) as tuner:
-        found = tuner.tune(may_repack=this_machine().may_repack)
-    status.erase()
+    try:
+        status.show(f"loading {path.stem}")
+        with closing(Tuner(path, plan.attempts[0], wishes, cancel, told)) as tuner:
+            found = tuner.tune(may_repack=this_machine().may_repack)
+    finally:
+        status.erase()
     if as_json:
         facts = {"tuned": asdict(found), "trials": [asdict(trial) for trial in trials]}
         return json.dumps(facts, indent=2) + "\n"

@@ -29,11 +29,11 @@ def pull(
     """
     from hermes_cli.models.reference import reference
 
-    wanted = reference(model) if model else _recommended()
+    wanted = _recommended() if model is None else reference(model)
     path = here(wanted)
     if path is None:
         _warn_of_size(wanted)
-        if not model and not yes and not _agreed():
+        if model is None and not yes and not _agreed():
             return 1
         path = download(wanted)
     StandardOutput().write(f"{path}\n")

@@ -27,14 +27,19 @@ class RemoteFile:
 
 def is_offline() -> bool:
     """Whether the user forbade the network, in the words of the hub's own programs."""
-    value = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
-    return value.upper() in ("1", "ON", "YES", "TRUE")
+    return os.environ.get(_offline_variable(), "").upper() in ("1", "ON", "YES", "TRUE")
+
+
+def _offline_variable() -> str:
+    """The one that decides."""
+    return "HF_HUB_OFFLINE" if os.environ.get("HF_HUB_OFFLINE") else "TRANSFORMERS_OFFLINE"
 
 
 def check_online(what: str) -> None:
     """Raise DownloadError if `what` may not be fetched."""
     if is_offline():
-        raise DownloadError(f"{what} is not here, and HF_HUB_OFFLINE forbids the network", "unset HF_HUB_OFFLINE")
+        name = _offline_variable()
+        raise DownloadError(f"{what} is not here, and {name} forbids the network", f"unset {name}")
 
 
 def credentials() -> web.Credentials | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import OnTerminal, Start, assert_failed, exit_code
+from tests.cli.conftest import OnScreen, OnTerminal, Start, assert_failed, exit_code
 from tests.conftest import Hermes, child_environment
 
 DEMO = ("bench", "-m", "demo")
@@ -65,6 +65,15 @@ def test_ctrl_c_ends_it(on_terminal: OnTerminal, wide_path: Path) -> None:
     child.expect("measuring a prompt of 30.0k tokens")
     child.sendintr()
     assert exit_code(child) == 130
+
+
+def test_ctrl_c_in_a_search_leaves_no_line_behind(on_screen: OnScreen) -> None:
+    screen = on_screen(*DEMO, "--tune")
+    screen.shows("as it is ")
+    screen.shows("measuring")
+    screen.type("\x03")
+    assert screen.ended() == 130
+    assert "measuring" not in screen.text
 
 
 def test_ctrl_c_in_a_search_keeps_what_an_earlier_one_found(

@@ -205,6 +205,7 @@ def test_without_a_name_it_recommends_and_asks(hub: Hub, hermes: Hermes, on_term
         "for this machine: Hermes 3" in nobody.err
         and "hint: download it without asking: hermes pull --yes" in nobody.err
     )
+    assert_failed(hermes("pull", "--yes", ""), 2, "there is no model called")
     child = on_terminal("pull")
     child.expect(r"for this machine: Hermes 3 .* to download, about .* of memory to run")
     child.expect("Download it")

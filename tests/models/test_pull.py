@@ -216,7 +216,8 @@ def test_a_hub_that_is_busy_is_asked_again(hub: Hub) -> None:
         get(f"hf:{REPOSITORY}/other.gguf")
 
 
-def test_without_network_and_file_it_says_so_at_once(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert "HF_HUB_OFFLINE forbids the network" in refused(WANTED).message
+@pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
+def test_without_network_and_file_it_says_so_at_once(hub: Hub, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "1")
+    assert f"{variable} forbids the network" in refused(WANTED).message
     assert hub.requests == []
