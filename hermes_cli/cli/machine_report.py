@@ -86,7 +86,7 @@ def _engine() -> Facts:
 
     facts: Facts = {"problem": None, "library": str(native.library_folder())}
     try:
-        verdict = probe.verdict()
+        verdict = probe.current_verdict()
         built_for = build_advice.features(native.system_info())
         facts |= {
             "version": native.library_version(),

@@ -1,5 +1,6 @@
 """`hermes pull`: download a model, verified and resumable."""
 
+import shlex
 import sys
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -65,7 +66,7 @@ def download(wanted: "Reference") -> "Path":
             view.say(f"downloading {wanted}: {size_text(pulled.size_bytes)} from {_origin(pulled.files[0].url)}")
         path = run(pulled, view)
     except KeyboardInterrupt:
-        view.say(f"stopped; `hermes pull {wanted}` goes on from here")
+        view.say(f"stopped; `hermes pull {shlex.quote(str(wanted))}` goes on from here")
         raise
     finally:
         view.close()

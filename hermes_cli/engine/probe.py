@@ -56,6 +56,15 @@ def verdict(timeout_s: float = TIMEOUT_S, keep_on: Callable[[], bool] = lambda: 
     return known
 
 
+def current_verdict(keep_on: Callable[[], bool] = lambda: True) -> Verdict:
+    """The verdict, found anew where a GPU has come or gone since. Raises as `verdict`."""
+    known = verdict(keep_on=keep_on)
+    if native.supports_gpu() == (known.gpu is not None):
+        return known
+    forget()
+    return verdict(keep_on=keep_on)
+
+
 def forget() -> None:
     """Drop all verdicts, so that the next use proves the library again."""
     with suppress(OSError):

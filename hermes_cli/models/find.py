@@ -1,6 +1,7 @@
 """Which GGUF a model name means: a path, `demo`, or a model on this machine by its own or its catalog's name."""
 
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,7 +123,7 @@ def _is_from(model: FoundModel, wanted: HubReference) -> bool:
 def _downloaded(name: str) -> FoundModel:
     found = already_here(reference(name))
     if found is None:
-        raise ModelNotFound(f"{name} is not here", f"download it: hermes pull {name}")
+        raise ModelNotFound(f"{name} is not here", f"download it: hermes pull {shlex.quote(name)}")
     return found
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hermes_cli.engine import hardware, native, probe, tuning
+from hermes_cli.engine import hardware, probe, tuning
 from hermes_cli.engine.build_advice import unused_gpu
 from hermes_cli.engine.load_options import COMFORT_TOKENS, GPU_SPARE_BYTES, LoadOptions
 from hermes_cli.engine.loading import decided
@@ -72,10 +72,7 @@ def plan_file(path: Path, wishes: LoadOptions, machine: Machine, *, use_tuned: b
 
 def this_machine(keep_on: Callable[[], bool] = lambda: True) -> Machine:
     """What is free here, and what was proved to work. Raises EngineError, LoadCancelled."""
-    proved = probe.verdict(keep_on=keep_on)
-    if native.supports_gpu() != (proved.gpu is not None):  # a GPU has come or gone since
-        probe.forget()
-        proved = probe.verdict(keep_on=keep_on)
+    proved = probe.current_verdict(keep_on)
     return Machine(
         hardware.available_bytes(),
         gpus() if proved.gpu else (),
