@@ -1,6 +1,6 @@
 """Getting a model onto this machine: what it consists of, whether there is room, its files one after the other."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hermes_cli.errors import DownloadError
@@ -52,6 +52,7 @@ def prepare(wanted: Reference, watcher: Watcher, patience: Patience | None = Non
     files = files_of(source, asking, watcher)
     if known.sha256:
         _check_unchanged(wanted, known.sha256, files[0])
+        files = (replace(files[0], sha256=known.sha256), *files[1:])  # a mirror may tell none
     return Pull(wanted, source, files, patience)
 
 
