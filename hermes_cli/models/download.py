@@ -74,12 +74,14 @@ class _Transfer:
     def take_up(self) -> bool:
         """Use what an earlier download left, if it is of the same file."""
         known, found = self._part.identity(), self._part.found_bytes()
-        same = known.get("sha256") == self._remote.sha256 is not None or (
-            self._remote.sha256 is None and known.get("url") == self._remote.url and known.get("etag") is not None
-        )
+        etag = known.get("etag")
+        if self._remote.sha256:
+            same = known.get("sha256") == self._remote.sha256
+        else:
+            same = known.get("url") == self._remote.url and etag is not None and etag.isascii()
         if not found or not same or (self._size is not None and found > self._size):
             return False
-        self._etag = known.get("etag")
+        self._etag = etag
         self._begun = True
         self._part.take_up(lambda done: self._watcher.at(f"checking {self._part.target.name}", done, found))
         return True

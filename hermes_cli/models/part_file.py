@@ -26,12 +26,12 @@ class PartFile:
         self._hash = hashlib.sha256()
         self.size_bytes = 0
 
-    def identity(self) -> dict[str, str | None]:
-        """What the bytes are a part of, as `restart` was told; empty if nobody knows."""
+    def identity(self) -> dict[str, str]:
+        """What the bytes are a part of, as far as `restart` was told; empty if nobody knows."""
         with suppress(OSError, ValueError, RecursionError):
             known = json.loads(_facts(self.target).read_text(encoding="utf-8"))
             if isinstance(known, dict):
-                return known
+                return {name: text for name, text in known.items() if isinstance(text, str) and text.isprintable()}
         return {}
 
     def found_bytes(self) -> int:

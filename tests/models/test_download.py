@@ -224,6 +224,16 @@ def test_a_file_without_a_checksum_goes_on_only_as_the_same_version(hub: Hub, tm
     assert hub.bodies()[-1][1]["if-range"].startswith('"')
 
 
+@pytest.mark.parametrize("etag", ["7", '["x"]', '"a\\nb: c"', '"\\u20ac"', "null"])
+def test_what_lies_beside_a_part_may_be_nonsense(hub: Hub, tmp_path: Path, etag: str) -> None:
+    target = tmp_path / "a.gguf"
+    give_up(hub, plain(hub), target)
+    (tmp_path / "a.gguf.part.json").write_text(f'{{"url": "{plain(hub).url}", "sha256": null, "etag": {etag}}}')
+    get(plain(hub), target)
+    assert target.read_bytes() == DATA
+    assert "range" not in hub.bodies()[-1][1]
+
+
 def test_a_body_without_a_length_is_taken_to_its_end(hub: Hub, tmp_path: Path) -> None:
     hub.faults[:] = [Fault("chunked", at=70_000)]
     get(plain(hub), tmp_path / "a.gguf")
