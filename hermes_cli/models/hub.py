@@ -133,6 +133,10 @@ def _info(wanted: HubReference) -> Any:
         raise web.failure(problem, _page(wanted)) from problem
     except (ValueError, TypeError, KeyError, AttributeError) as problem:
         raise DownloadError("the hub's answer makes no sense", "check HF_ENDPOINT and the proxy") from problem
+    except Exception as problem:  # what its client says of a proxy that it cannot use
+        raise DownloadError(
+            f"the hub cannot be asked: {_words(problem)}", "check HF_ENDPOINT and the proxy"
+        ) from problem
 
 
 def _refused(wanted: HubReference, problem: Any) -> Exception:
@@ -154,7 +158,11 @@ def _unreachable(problem: Exception) -> Exception:
         return DownloadError(f"the hub cannot prove who it is: {why}", web.TLS_HINT)
     if "Timeout" in type(problem).__name__:
         return web.Unreachable("the hub does not answer")
-    return web.Unreachable(f"cannot reach the hub: {re.sub(r'^.Errno -?[0-9]+. ', '', str(problem))}")
+    return web.Unreachable(f"cannot reach the hub: {_words(problem)}")
+
+
+def _words(problem: Exception) -> str:
+    return re.sub(r"^.Errno -?[0-9]+. ", "", str(problem)).rstrip(".")
 
 
 def _causes(problem: BaseException) -> Iterator[BaseException]:

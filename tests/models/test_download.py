@@ -273,6 +273,14 @@ def test_a_redirect_to_no_address_is_not_followed(hub: Hub, tmp_path: Path, plac
     assert "not safe to follow" in refused(hashed(hub), tmp_path / "a.gguf").message
 
 
+@pytest.mark.parametrize("host", [f"{'a' * 70}.invalid", "a..invalid", "x\u200b.invalid"])
+def test_a_host_that_cannot_be_is_told_at_once(tmp_path: Path, host: str) -> None:
+    heard = Heard()
+    with pytest.raises(DownloadError, match="cannot be asked"):
+        get(RemoteFile("a.gguf", f"http://{host}/a.gguf", None, None), tmp_path / "a.gguf", heard)
+    assert heard.said == []
+
+
 def test_addresses_may_hold_any_letters(hub: Hub, tmp_path: Path) -> None:
     hub.plain["modèle é.gguf"] = DATA
     get(RemoteFile("a.gguf", f"{hub.url}/plain/modèle%20é.gguf?größe=1", None, None), tmp_path / "a.gguf")
