@@ -1,6 +1,7 @@
 """`hermes models`: what is here and what could be; look into a model, remove one."""
 
 import os
+import shlex
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -93,9 +94,10 @@ def remove(
             downloaded.remove_unfinished(part)
         return 0
     found = _removable(name)
-    if not _agreed(list(found.parts), yes, f"hermes models rm --yes {name}"):
+    files = [file for file in found.parts if downloaded.record_of(file)]
+    if not _agreed(files, yes, f"hermes models rm --yes {shlex.quote(name)}"):
         return 1
-    for file in found.parts:
+    for file in files:
         downloaded.remove(file)
     return 0
 

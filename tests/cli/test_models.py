@@ -88,6 +88,13 @@ def test_only_what_was_downloaded_is_removed(folder: Path, hermes: Hermes, demo_
     assert_failed(hermes("models", "rm", "tiny"), 2, "nobody is here to confirm")
     assert_failed(hermes("models", "rm", "--yes", EIGHT), 2, "is a file of yours", "is not removed")
     assert_failed(hermes("models", "rm", "--yes", demo_path), 2, "is not removed")
+    first, second = (folder / "nous/Tiny-GGUF" / f"Two-0000{number}-of-00002.gguf" for number in (1, 2))
+    for part in (first, second):
+        part.write_bytes(b"GGUF")
+    write_record(first, Record("hf:nous/Tiny-GGUF", "https://x/y", 4, "0" * 64, True))
+    assert hermes("models", "rm", "--yes", "two").code == 0
+    assert second.exists() and not first.exists()
+    second.unlink()
     assert hermes("models", "rm", "--yes", "tiny").code == 0
     assert [path.name for path in folder.iterdir()] == [f"{EIGHT}.gguf"]
     assert demo_path.exists()

@@ -184,11 +184,12 @@ def test_where_no_window_fits_the_hint_names_none() -> None:
 
 
 def test_the_real_machine_has_a_plan_for_the_demo_model(demo_path: Path) -> None:
-    found = plan_load(demo_path, LoadOptions())
-    chosen = found.attempts[0]
-    assert (chosen.context_length, chosen.threads, chosen.kv_type) == (4096, 1, "f16")
+    chosen = plan_load(demo_path, LoadOptions()).attempts[0]
     assert bool(chosen.gpu_layers) == bool(probe.verdict().gpu)
-    assert chosen.memory_bytes and chosen.memory_bytes < 200_000_000
+    on_cpu = plan_load(demo_path, LoadOptions(gpu_layers=0)).attempts[0]
+    for each in (chosen, on_cpu):
+        assert (each.context_length, each.threads, each.kv_type) == (4096, 1, "f16")
+    assert on_cpu.memory_bytes and on_cpu.memory_bytes < 200_000_000
 
 
 def test_what_was_measured_is_used_where_the_model_runs(demo_path: Path, tmp_path: Path) -> None:
