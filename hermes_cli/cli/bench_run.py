@@ -21,7 +21,7 @@ from hermes_cli.engine.tuning import Tuned
 from hermes_cli.errors import LoadCancelled, UsageError
 from hermes_cli.models.load_plan import plan_load, this_machine
 from hermes_cli.terminal import console
-from hermes_cli.terminal.turn_view import plan_line, thousands
+from hermes_cli.terminal.turn_view import plan_line, tell_loaded, thousands
 
 _LENGTHS = (128, 512, 2048, 8192)
 _WRITTEN = 64
@@ -43,12 +43,14 @@ class Row:
 
 def measured(path: Path, wishes: LoadOptions, lengths: Sequence[int] | None, cancel: CancelToken, as_json: bool) -> str:
     """The report on prompts of these lengths, None for the usual ones. Raises LoadCancelled and other HermesErrors."""
-    attempts = plan_load(path, wishes, lambda: not cancel.cancelled).attempts
+    plan = plan_load(path, wishes, lambda: not cancel.cancelled)
     status = console.StatusLine()
     try:
         status.show(f"loading {path.stem}")
-        with open_backend(path, *attempts, cancel=cancel) as backend:
+        with open_backend(path, *plan.attempts, cancel=cancel, notes=plan.notes, advice=plan.advice) as backend:
             info, used = backend.info, backend.options
+            status.erase()
+            tell_loaded(info, verbose=False)
             first_s = _asked(backend, (Message("user", "Hello, who are you?"),), 1, cancel).timings.first_token_s
             rows = list(_rows(backend, lengths, cancel, status))
         rows = list(_with_bare(path, used, rows, cancel, status))
@@ -150,6 +152,8 @@ def _table(info: BackendInfo, first_s: float, rows: Sequence[Row]) -> str:
 def tuned(path: Path, wishes: LoadOptions, cancel: CancelToken, as_json: bool) -> str:
     """Try settings, tell each as it comes, and report what is remembered. Raises LoadCancelled."""
     plan = plan_load(path, wishes, lambda: not cancel.cancelled, use_tuned=False)
+    for note in plan.notes:
+        console.notice(note)
     trials: list[Trial] = []
     status = console.StatusLine()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hermes_cli.engine import native
 from tests.cli.conftest import OnScreen, OnTerminal, Start, assert_failed, exit_code
 from tests.conftest import Hermes, child_environment
 
@@ -53,6 +54,14 @@ def test_a_prompt_that_does_not_fit_is_an_error(hermes: Hermes) -> None:
     assert_failed(hermes(*DEMO, "--prompt", "64", "--prompt", "4090"), 2, "--prompt 4090 does not fit")
     assert_failed(hermes(*DEMO, "--ctx", "128"), 2, "--prompt 128 does not fit into the window")
     assert_failed(hermes(*DEMO, "--tune", "--reset"), 2, "--tune goes with neither")
+
+
+def test_a_gpu_that_was_asked_for_and_is_not_there_is_told(hermes: Hermes, cache: dict[str, str]) -> None:
+    if native.supports_gpu():
+        pytest.skip("there is a GPU")
+    for options in (("--prompt", "64"), ("--tune", "--json")):
+        told = hermes(*DEMO, "--gpu-layers", "all", *options, env=cache).err
+        assert told.startswith("the GPU is not used: this build of llama.cpp finds none\n")
 
 
 def test_prompts_that_come_out_alike_are_one_row(hermes: Hermes) -> None:
