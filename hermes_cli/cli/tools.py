@@ -77,6 +77,9 @@ def run(
 
     with load_toolbox(tools or [name], tool_env or ()) as toolbox:
         name = name if tools else name.partition(":")[0]
+        if not tools and name not in toolbox.tools:
+            hint = f"name one of its tools: hermes tools run {next(iter(toolbox.tools))} --tools {name}"
+            raise UsageError(f"{name} is a file, not the name of a tool", hint)
         if name not in toolbox.tools:
             hint = did_you_mean(name, toolbox.tools, f"there are: {', '.join(toolbox.tools)}")
             raise UsageError(f"there is no tool {name} in {', '.join(tools or ())}", hint)

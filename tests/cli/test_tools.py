@@ -87,6 +87,9 @@ def test_run_that_fails(hermes: Hermes, weather: Path) -> None:
     for arguments, message in cases.items():
         assert_failed(hermes("tools", "run", *arguments, "--tools", weather), 6, message)
     assert_failed(hermes("tools", "run", "get_wether", "--tools", weather), 2, "there is no tool get_wether")
+    file = hermes("tools", "run", weather)
+    assert_failed(file, 2, "is a file, not the name of a tool")
+    assert f"hermes tools run get_weather --tools {weather}" in file.err
     assert_failed(hermes("tools", "run", "calculate", "1+1"), 2, "1+1 is not KEY=VALUE")
     assert_failed(hermes("tools", "run", "calculate", "{1"), 2, "the arguments are not JSON")
 

@@ -59,6 +59,9 @@ def test_a_value_cannot_become_an_option(commands: Write) -> None:
         call(open_end, "t", text="--help").error
         == "text must not begin with -: the command would take it for an option"
     )
+    after_nothing = commands(entry([sys.executable, "-c", ECHO, "{a}{text}"], {"a": {"type": "string"}, **text}))
+    assert "text must not begin with -" in str(call(after_nothing, "t", a="", text="--help").error)
+    assert call(after_nothing, "t", a="x", text="--help").value == ["x--help"]
     assert call(open_end, "t", text="a\0b").error == "text must not hold a NUL character"
     closed = commands(entry([sys.executable, "-c", ECHO, "--", "{text}"], text))
     assert call(closed, "t", text="--help").value == ["--", "--help"]

@@ -22,7 +22,8 @@ _TEXT = re.compile(r"text/|application/(json|xml|javascript|[\w.+-]+\+(json|xml)
 _ALLOWED = {host for host in os.environ.get("HERMES_CLI_TOOL_SETTING", "").lower().split(",") if host}
 _KEPT = "%/:@!$&'()*+,;=~?-._"
 _AGENT = "hermes-cli fetch_url"
-_NO_TEXT = ("script", "style", "noscript", "template", "svg", "head")
+_NO_TEXT = ("script", "style", "noscript", "template", "svg")
+_IN_HEAD = ("title", "meta", "link", "base", "script", "style", "noscript", "template")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
@@ -172,7 +173,7 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 def _page_text(html: str) -> str:
-    """What a reader sees of a page, and its links."""
+    """What a reader sees of a page, without its form."""
     reader = _PageReader()
     reader.feed(html)
     reader.close()
@@ -185,17 +186,23 @@ class _PageReader(HTMLParser):
         super().__init__()
         self.pieces: list[str] = []
         self._hidden = 0
+        self._in_head = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._hidden += tag in _NO_TEXT
+        # The tag that ends the head may be left out: then whatever cannot stand in it does.
+        self._in_head = tag == "head" or (self._in_head and tag in _IN_HEAD)
         if tag in ("p", "br", "div", "li", "tr", "table", "pre", "section", "h1", "h2", "h3", "h4", "h5", "h6"):
             self.pieces.append("\n")
+        elif tag in ("td", "th"):
+            self.pieces.append(" ")
 
     def handle_endtag(self, tag: str) -> None:
         self._hidden -= tag in _NO_TEXT and self._hidden > 0
+        self._in_head = self._in_head and tag != "head"
         if tag in ("p", "h1", "h2", "h3", "h4", "h5", "h6", "table", "ul", "ol"):
             self.pieces.append("\n")
 
     def handle_data(self, data: str) -> None:
-        if not self._hidden:
+        if not self._hidden and not self._in_head:
             self.pieces.append(data)
