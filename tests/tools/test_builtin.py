@@ -201,6 +201,11 @@ class _Pages(http.server.BaseHTTPRequestHandler):
                 self._redirect(f"http://127.0.0.1:{port}/plain")
             case "/to-file":
                 self._redirect("file:///etc/passwd")
+            case "/talk":
+                self._redirect("/plain")
+                with suppress(OSError):
+                    while True:
+                        self.wfile.write(b"x" * 65536)
             case "/loop":
                 self._redirect("/loop")
             case "/slow":
@@ -250,6 +255,10 @@ def test_fetch_url(fetcher: Toolbox, server: str) -> None:
     assert call(fetcher, "fetch_url", url=f"{server}/short").value == "A B\n1 2"
     assert call(fetcher, "fetch_url", url=f"{server}/to-page#part").value.startswith("t\nA & B")
     assert call(fetcher, "fetch_url", url=f"{server}/plain").value == "caf\xe9"
+
+
+def test_fetch_url_does_not_read_what_comes_with_a_redirect(fetcher: Toolbox, server: str) -> None:
+    assert call(fetcher, "fetch_url", url=f"{server}/talk", timeout_s=10).value == "caf\xe9"
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         self, request: Any, file: Any, code: int, message: str, headers: http.client.HTTPMessage, url: str
     ) -> urllib.request.Request | None:
         _check(url)
+        file.close()  # or all of it would be read, and it may never end
         return super().redirect_request(request, file, code, message, headers, url)
 
 
