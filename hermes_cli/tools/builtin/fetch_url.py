@@ -25,6 +25,7 @@ _AGENT = "hermes-cli fetch_url"
 _NO_TEXT = ("script", "style", "noscript", "template", "svg")
 _IN_HEAD = ("title", "meta", "link", "base", "script", "style", "noscript", "template")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_IN_USE = ipaddress.IPv6Network("2000::/3")  # of all IPv6 addresses only these are given out
 
 
 def fetch_url(url: str) -> str:
@@ -125,7 +126,7 @@ def _is_public(text: str) -> bool:
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
         if address in _NAT64:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner is not None and not _is_public(str(inner)):
+        if (inner is not None and not _is_public(str(inner))) or not (address in _IN_USE or address in _NAT64):
             return False
     return address.is_global and not address.is_multicast
 
