@@ -30,11 +30,8 @@ def offer_model() -> None:
     if best_hermes() or is_offline():
         return
     choice = recommended(usable_gpus())
-    size, memory = choice.model.size_bytes(choice.quant), choice.memory_bytes
-    question = (
-        f"No Hermes 3 here yet. Download {choice.model.title} {choice.quant} now "
-        f"({size_text(size)}, about {size_text(memory)} of memory, {choice.expected_speed()})?"
-    )
+    size = size_text(choice.model.size_bytes(choice.quant))
+    question = f"Download {choice.model.title} {choice.quant} ({size}, {choice.expected_speed()})?"
     if not _agreed(question):
         _remember_declined()
         return

@@ -37,9 +37,9 @@ class Recommendation:
     def expected_speed(self) -> str:
         """How fast it will write, in words; on a CPU guessed from the speed of the memory, which takes 0.1 s."""
         if self.on_gpu:
-            return "fast, all of it on the GPU"
+            return "all on the GPU"
         speed = hardware.reading_bytes_per_s(hardware.physical_cores()) / self.model.size_bytes(self.quant)
-        return f"roughly {speed:.0f} tokens a second" if speed >= 1.5 else "about one token a second, or slower"
+        return f"roughly {speed:.0f} tok/s" if speed >= 1.5 else "1 tok/s or less"
 
 
 def needed_bytes(model: CatalogModel, quant: str) -> int:

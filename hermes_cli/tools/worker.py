@@ -147,10 +147,10 @@ class _Channel:
 
     def close(self) -> None:
         """End the process and all it started."""
+        # While it lives it is the parent of all it started, and it lives at least until its channel is closed.
+        self._child.end(thorough=self._process.poll() is not None)
         self._selector.close()
         self._channel.close()
-        # While it lives it is the parent of all it started, also of what cut its ties.
-        self._child.end(thorough=self._process.poll() is not None)
 
     def _send(self, out: bytes) -> bytes:
         """What could not be sent yet."""

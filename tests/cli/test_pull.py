@@ -238,7 +238,7 @@ def test_the_question_of_the_first_chat(hub: Hub, tmp_path: Path) -> None:
         return pexpect.spawn(sys.executable, ["-c", code], env=env, encoding="utf-8", timeout=20, dimensions=(24, 200))
 
     asked = begin()
-    asked.expect("No Hermes 3 here yet. Download Hermes 3 .* now .*: ")
+    asked.expect(r"Download Hermes 3 .* \(.* GB, .*\)\? \[y/N\]: ")
     asked.sendeof()
     asked.expect("the chat begins")
     again = begin()
@@ -246,7 +246,7 @@ def test_the_question_of_the_first_chat(hub: Hub, tmp_path: Path) -> None:
     assert "Download" not in str(again.before)
     os.utime(cache / "offer-declined", (0, 0))
     taken = begin()
-    taken.expect("No Hermes 3 here yet")
+    taken.expect("Download Hermes 3")
     taken.sendline("y")
     taken.expect("there is no repository NousResearch/Hermes-3")
     taken.expect("the chat begins")
