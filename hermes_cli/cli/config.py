@@ -74,6 +74,7 @@ def unset(name: Name) -> None:
     if not config_file.remove(name):
         known_key(name)
         raise UsageError(f"{name} is not set in {paths.config_file()}", "see what is: hermes config show")
+    _shrink_kv_store()
     if name in KEYS:
         _tell_what_follows(name)
 

@@ -149,6 +149,17 @@ def test_a_lower_limit_frees_the_disk_at_once(hermes: Hermes, file: Path, tmp_pa
         assert hermes("config", "set", "kv_store_mb", limit, env=env).code == 0
         left.append([entry.exists() for entry in entries])
     assert left == [[True, True], [False, True], [False, False]]
+    assert hermes("config", "set", "kv_store_mb", "4000", env=env).code == 0
+    with entries[0].open("wb") as entry:
+        entry.truncate(3 << 30)  # takes no room on the disk
+    assert hermes("config", "unset", "kv_store_mb", env=env).code == 0
+    assert not entries[0].exists()
+
+
+def test_text_that_is_not_utf_8_cannot_be_kept(hermes: Hermes, file: Path) -> None:
+    result = hermes("config", "set", "model", "no-\udcff.gguf")
+    assert_failed(result, 2, f"model cannot be kept in {file}: its value is not UTF-8 text")
+    assert not list(file.parent.glob("*"))
 
 
 def test_set_checks_first(commands: Commands, file: Path) -> None:
