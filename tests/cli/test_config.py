@@ -150,8 +150,8 @@ def test_a_lower_limit_frees_the_disk_at_once(hermes: Hermes, file: Path, tmp_pa
         left.append([entry.exists() for entry in entries])
     assert left == [[True, True], [False, True], [False, False]]
     assert hermes("config", "set", "kv_store_mb", "4000", env=env).code == 0
-    with entries[0].open("wb") as entry:
-        entry.truncate(3 << 30)  # takes no room on the disk
+    with entries[0].open("wb") as large:
+        large.truncate(3 << 30)  # takes no room on the disk
     assert hermes("config", "unset", "kv_store_mb", env=env).code == 0
     assert not entries[0].exists()
 
