@@ -172,6 +172,8 @@ def export(
     from hermes_cli.store.session_export import FOR_TRAINING, FORMATS
 
     ending = output.suffix.lower().removeprefix(".") if output else ""
+    if form is None and ending == "jsonl":
+        raise UsageError("two formats are JSON lines", "name one: --format sharegpt or --format openai")
     chosen = form or (ending if ending in FORMATS else "md")
     if everything and (name or chosen not in FOR_TRAINING):
         raise UsageError("--all goes with --format sharegpt or openai, and without an id", "hermes sessions export -h")

@@ -210,6 +210,8 @@ def test_exports_go_to_stdout_or_into_a_file(run: Run, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "a.txt").read_text())["conversations"][0] == {"from": "human", "value": "hello"}
     assert_failed(run("export", "-o", tmp_path / "no" / "a.md"), 1, "cannot write")
     assert_failed(run("export", "-f", "pdf"), 2, "pdf")
+    assert_failed(run("export", "-o", tmp_path / "a.jsonl"), 2, "two formats are JSON lines")
+    assert not (tmp_path / "a.jsonl").exists()
 
 
 def test_all_sessions_travel_in_one_file(run: Run, tmp_path: Path) -> None:
