@@ -84,7 +84,7 @@ def find_to_change(name: str) -> Path:
     Raises UsageError, also for a file elsewhere that is none.
     """
     path = find_session(name)
-    if _lies_in_the_folder(path):
+    if lies_in_the_folder(path):
         return path
     from hermes_cli.store.saved_session import read_session
 
@@ -122,6 +122,17 @@ def make_folder() -> None:
             folder.chmod(stat.S_IMODE(status.st_mode) & ~0o077)
 
 
+def lies_in_the_folder(path: Path) -> bool:
+    """Whether a file is one of the sessions that are found by their id."""
+    stem = path.name.removesuffix(ENDING)
+    if stem == path.name or not _ID.fullmatch(stem):
+        return False
+    try:
+        return path.parent.samefile(paths.sessions_folder())
+    except OSError:
+        return False
+
+
 def remove_session(path: Path) -> None:
     """Delete a session's file. Raises OutputError."""
     try:
@@ -130,16 +141,6 @@ def remove_session(path: Path) -> None:
         return
     except OSError as error:
         raise OutputError(f"cannot remove {path}: {error.strerror}", f"look at it: {_look(path.parent)}") from error
-
-
-def _lies_in_the_folder(path: Path) -> bool:
-    stem = path.name.removesuffix(ENDING)
-    if stem == path.name or not _ID.fullmatch(stem):
-        return False
-    try:
-        return path.parent.samefile(paths.sessions_folder())
-    except OSError:
-        return False
 
 
 def _is_file(path: Path) -> bool:

@@ -86,6 +86,12 @@ class Transcript:
         """The name of the file without its ending."""
         return self.path.stem
 
+    @property
+    def name(self) -> str:
+        """What `--session` finds it by, from any folder: the id, the path of a file that lies elsewhere."""
+        own = self._descriptor is None or session_files.lies_in_the_folder(self.path)
+        return self.id if own else str(self.path)
+
     def append_turn(self, turn: Turn, parent: int | None, *, model: str | None, finished: Finished | None) -> None:
         """Save a turn that follows the turn `parent`; the conversation now ends with it."""
         self.title = self.title or first_words(turn.question)

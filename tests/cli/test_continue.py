@@ -11,7 +11,7 @@ from hermes_cli import paths
 from hermes_cli.chat.request import Sampling
 from hermes_cli.store.saved_session import read_session
 from hermes_cli.store.transcript_format import SessionSettings
-from tests.cli.conftest import assert_failed
+from tests.cli.conftest import OnTerminal, assert_failed, exit_code
 from tests.conftest import Hermes
 from tests.saved import begun, folders_in, ids, kept, turn
 
@@ -41,6 +41,19 @@ def test_model_preset_and_sampling_stay_until_options_change_them(hermes: Hermes
     assert saved.settings == SessionSettings("demo", "default", Sampling(1), 5)
     assert (ids(saved.conversation.turns), saved.conversation.system_prompt) == ([1, 2, 3], None)
     assert first["seed"] == 3 != second["seed"]
+
+
+def test_a_session_that_lies_elsewhere_is_named_so_that_it_is_found_again(
+    hermes: Hermes, on_terminal: OnTerminal, tmp_path: Path
+) -> None:
+    kept("My name is Alice.").rename(tmp_path / "of mine.jsonl")
+    first = json.loads(hermes("ask", "--json", "--session", "of mine.jsonl", SUM, cwd=tmp_path).out)
+    assert first["session"] == str(tmp_path / "of mine.jsonl")
+    chat = on_terminal("chat", "--session", first["session"], TERM="dumb")
+    chat.expect_exact("/help")
+    chat.sendline("/exit")
+    chat.expect_exact(f"Saved. Resume: hermes chat --session '{tmp_path}/of mine.jsonl'")
+    assert exit_code(chat) == 0
 
 
 def test_what_another_program_writes_goes_on_in_a_copy(hermes: Hermes, sessions: Path) -> None:
