@@ -81,6 +81,15 @@ def test_a_session_longer_than_the_window_fails_unless_turns_may_go(hermes: Herm
     assert standings[0] == "left_out" and standings[-1] == "kept"
 
 
+def test_a_model_that_is_gone_is_told_with_the_session_that_wants_it(hermes: Hermes) -> None:
+    gone = begun(turn(1), settings=SessionSettings("gone"))
+    gone.close()
+    result = hermes("ask", "-c", SUM)
+    assert_failed(result, 3, f"there is no model gone here (in the session {gone.id})")
+    assert "hint: go on with another: -m NAME" in result.err
+    assert hermes("ask", "-c", "-m", "demo", "-t", "0", SUM).out == b"2 plus 3 is 5.\n"
+
+
 def test_without_a_session_there_is_nothing_to_go_on_with(hermes: Hermes, tmp_path: Path) -> None:
     assert_failed(hermes("ask", "-c", SUM), 2, "there is no session yet")
     assert_failed(hermes("ask", "--session", "../x", SUM), 2, "there is no session file ../x")
