@@ -191,12 +191,22 @@ def append(descriptor: int, data: bytes) -> None:
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(descriptor, rest) :]
-        os.fsync(descriptor)
+        to_disk(descriptor)
     except BaseException:
         # Where even this fails, the next line begins with a newline, and readers leave the torn one out.
         with suppress(OSError):
             os.ftruncate(descriptor, before)
         raise
+
+
+def to_disk(descriptor: int) -> None:
+    """Wait until what was written would survive a power cut; on macOS `fsync` alone leaves it in the drive's memory."""
+    full = getattr(fcntl, "F_FULLFSYNC", None)
+    if full is not None:
+        with suppress(OSError):  # not every file system has it
+            fcntl.fcntl(descriptor, full)
+            return
+    os.fsync(descriptor)
 
 
 def in_use(path: Path) -> bool:
@@ -240,6 +250,6 @@ def _sync(folder: Path) -> None:
     """Bring the name of a new file to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        to_disk(descriptor)
     finally:
         os.close(descriptor)
