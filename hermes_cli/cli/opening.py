@@ -75,6 +75,7 @@ def open_chat(settings: ChatSettings, *, interactive: bool) -> Chat:
         load_tools=lambda sources: load_tools(replace(settings.tools, sources=tuple(sources), choice="auto")),
         offer=(settings.tools.sources, settings.schema),
         own_offer=settings.own_offer,
+        own_settings=settings.own,
     )
 
 
