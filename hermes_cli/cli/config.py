@@ -164,6 +164,9 @@ def _tell_what_follows(name: str, value: str = "") -> None:
             find_model(value)
         except ModelNotFound as problem:
             console.notice(f"written, but for now {problem.message}")
+    file = paths.expanded(value)
+    if name == "template" and value not in ("", *_WORDS) and not os.path.isfile(file):  # noqa: PTH113 - never raises
+        console.notice(f"written, but for now there is no file {value}")
 
 
 def _write(text: str) -> None:

@@ -183,12 +183,13 @@ def test_set_checks_first(commands: Commands, file: Path) -> None:
 
 def test_set_tells_what_keeps_it_from_counting(commands: Commands, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HERMES_CLI_CTX", "256")
-    codes, _, err = commands("set ctx 512", "set model nowhere")
-    assert codes == [0, 0]
+    codes, _, err = commands("set ctx 512", "set model nowhere", "set template no.jinja", "set template chatml")
+    assert codes == [0] * 4
     assert err == (
         "HERMES_CLI_CTX is set and goes before config.toml\nwritten, but for now there is no model nowhere here\n"
+        "written, but for now there is no file no.jinja\n"
     )
-    assert file.read_text() == 'ctx = 512\nmodel = "nowhere"\n'
+    assert file.read_text() == 'ctx = 512\nmodel = "nowhere"\ntemplate = "chatml"\n'
 
 
 def test_a_files_path_is_kept_whole(commands: Commands, tmp_path: Path, demo_path: Path) -> None:
