@@ -205,7 +205,7 @@ class Session:
     ) -> Generator[TurnEvent]:
         """The answer to what was asked after `base`, or what follows what the turn holds; `plain` is without tools,
         schema and limit."""
-        question, *earlier = asked.messages if go_on else asked.messages[:1]
+        question, *earlier = asked.messages if go_on else asked.questions
         request = GenerationRequest(
             (*self._read(base).messages, question, *earlier),
             sampling or self.settings.sampling,

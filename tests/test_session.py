@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hermes_cli import paths
-from hermes_cli.chat.conversation import Conversation
+from hermes_cli.chat.conversation import Conversation, Turn
 from hermes_cli.chat.events import Finished, TextDelta, TurnEvent
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, Sampling
@@ -185,6 +185,16 @@ def test_a_new_answer_takes_the_place_of_the_last_one_and_both_stay_in_the_file(
     saved = read_session(path)
     assert saved.conversation.turns == (new,)
     assert saved.turns[old.id].turn == old and saved.turns[old.id].parent is None
+
+
+def test_a_new_answer_is_one_to_all_that_was_asked(backend: LocalBackend) -> None:
+    """Imported conversations may have several messages of the user in one turn."""
+    asked = (Message("user", "Hi."), Message("user", SUM))
+    imported = Conversation(None, (Turn(1, (*asked, Message("assistant", "I do not know.", "stop"))),))
+    session = Session(backend, imported, settings=SessionSettings(sampling=GREEDY), last_turn_id=1)
+    drained(session.regenerate(CancelToken()))
+    (new,) = session.conversation.turns
+    assert new.messages == (*asked, Message("assistant", "2 plus 3 is 5.", "stop"))
 
 
 def test_a_new_answer_that_is_stopped_before_any_text_leaves_the_old_one(backend: LocalBackend) -> None:

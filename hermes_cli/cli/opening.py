@@ -75,6 +75,7 @@ def open_chat(settings: ChatSettings, *, interactive: bool) -> Chat:
         load_tools=lambda sources: load_tools(replace(settings.tools, sources=tuple(sources), choice="auto")),
         offer=(settings.tools.sources, settings.schema),
         own_offer=settings.own_offer,
+        own_settings=settings.own,
     )
 
 
@@ -232,6 +233,9 @@ def _chosen_model(settings: ChatSettings) -> ModelSpec:
     except ModelNotFound as problem:
         if settings.model and settings.model == settings.defaults.model:
             problem.message += f" (in {settings.defaults.origin('model')})"
+        elif settings.saved and settings.model == settings.saved.settings.model:
+            problem.message += f" (in the session {settings.saved.id})"
+            problem.hint = "go on with another: -m NAME; see what is here: hermes models"
         raise
     if spec.name == DEMO_NAME and settings.model is None:
         notice("no Hermes 3 model here; answering with the 8 MB demo model. Get the real one: hermes pull")

@@ -63,6 +63,7 @@ class Chat:
         load_tools: Callable[[Sequence[str]], ToolUse],
         offer: Offer = ((), None),
         own_offer: Offer | None = None,
+        own_settings: SessionSettings = SessionSettings(),  # noqa: B008 - frozen
     ) -> None:
         self.session = session
         self.backend = backend
@@ -73,7 +74,7 @@ class Chat:
         self.load_tools = load_tools
         self.tool_sources, _ = offer
         self.own_offer = offer if own_offer is None else own_offer  # what holds where a preset has nothing to offer
-        self.own_settings = session.settings if session.settings.preset is None else SessionSettings()
+        self.own_settings = session.settings if session.settings.preset is None else own_settings
         self.written: set[Path] = set()
         self._find_model = find_model
         self.draft = ""
