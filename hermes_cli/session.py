@@ -69,9 +69,7 @@ class Session:
 
     def continue_answer(self, cancel: CancelToken) -> Generator[TurnEvent]:
         """Go on with the last answer where it was stopped or cut; the events tell what is new. Raises UsageError."""
-        last = self._last_turn()
-        if last.answer.finish_reason not in ("cancelled", "length"):
-            raise UsageError("the last answer is complete", "ask for more in your own words")
+        last = self._unfinished_turn()
         return self._answer(self.conversation.without_last(), last, cancel, go_on=True)
 
     def compact(self, cancel: CancelToken, keep: int = 0) -> Generator[TurnEvent]:
@@ -133,11 +131,22 @@ class Session:
         self.settings = settings or self.settings
         self.last_finished = None
 
-    def turns_to_leave_out(self, text: str) -> tuple[Turn, ...]:
-        """The turns that must leave the window before `text` is sent and has room for an answer."""
+    def turns_to_leave_out(self, text: str | None = None, *, go_on: bool = False) -> tuple[Turn, ...]:
+        """The turns that must leave the window before `text` is sent and has room for an answer.
+
+        Without a text, before the last turn is answered anew, or gone on with. Raises UsageError if there is no such.
+        """
+        if text is None:
+            last = self._unfinished_turn() if go_on else self._last_turn()
+            base, asked = self.conversation.without_last(), last.messages if go_on else last.messages[:1]
+        else:
+            base, asked = self.conversation, (Message("user", text),)
         window = self.backend.info.context_length
-        room = window - reserved_tokens(window, self.max_tokens)
-        return turns_to_leave_out(self._read(self.conversation), Message("user", text), room, self.backend.count_tokens)
+        # Where there is no room for such an answer, whatever goes, there may be for a short one.
+        for room in (window - reserved_tokens(window, self.max_tokens), window - window // 16):
+            if going := turns_to_leave_out(self._read(base), asked, room, self.backend.count_tokens):
+                return going
+        return ()
 
     def turn_tokens(self, turn: Turn) -> int:
         """How much of the window a turn takes up while it is not left out."""
@@ -192,6 +201,12 @@ class Session:
         if not self.conversation.turns:
             raise UsageError("nothing was said yet", "send a message first")
         return self.conversation.turns[-1]
+
+    def _unfinished_turn(self) -> Turn:
+        last = self._last_turn()
+        if last.answer.finish_reason not in ("cancelled", "length"):
+            raise UsageError("the last answer is complete", "ask for more in your own words")
+        return last
 
     def _answer(
         self,

@@ -14,9 +14,12 @@ def reserved_tokens(window: int, max_tokens: int | None) -> int:
 
 
 def turns_to_leave_out(
-    conversation: Conversation, question: Message, room_tokens: int, count: Callable[[tuple[Message, ...]], int]
+    conversation: Conversation,
+    asked: tuple[Message, ...],
+    room_tokens: int,
+    count: Callable[[tuple[Message, ...]], int],
 ) -> tuple[Turn, ...]:
-    """The oldest turns that must go so that `question` still fits in; none if it fits, or could not fit at all.
+    """The oldest turns that must go so that `asked` still fits in; none if it fits, or could not fit at all.
 
     Pinned turns stay. `count` tells how many tokens a request takes up; it is never asked about much more than fits in.
     """
@@ -25,7 +28,7 @@ def turns_to_leave_out(
 
     def fits(kept: int) -> bool:
         ids = frozenset(turn.id for turn in droppable[: total - kept])
-        return count((*conversation.with_standing(ids, "left_out").messages, question)) <= room_tokens
+        return count((*conversation.with_standing(ids, "left_out").messages, *asked)) <= room_tokens
 
     if not droppable or not fits(0):
         return ()

@@ -13,6 +13,7 @@ from hermes_cli.chat.request import CancelToken
 from hermes_cli.engine.background_backend import BackgroundBackend
 from hermes_cli.errors import ContextOverflow, HermesError, LoadCancelled, SessionBusy, UsageError
 from hermes_cli.formats.json_schema import Schema
+from hermes_cli.models.find import lasting_name
 from hermes_cli.session import Session
 from hermes_cli.store.saved_session import SavedSession
 from hermes_cli.store.transcript_format import SessionSettings
@@ -78,6 +79,7 @@ class Chat:
         self._find_model = find_model
         self.draft = ""
         self.last_text = ""
+        self.answered = False
         self.leaving: int | None = None
         self._announced: frozenset[int] = frozenset()
         self._greeted = False
@@ -100,11 +102,11 @@ class Chat:
 
     def say(self, text: str) -> None:
         """Send `text` with what is attached; it is asked for once more where turns would leave the window."""
-        self.last_text = text
+        self.last_text, self.answered = text, False
         whole = "\n\n".join((text, *self.attached))
-        before = self.session.conversation
-        if not self.make_room(whole, text):
+        if not self.make_room(whole, as_typed(text)):
             return
+        before = self.session.conversation
         try:
             self.answer(lambda cancel: self.session.send(whole, cancel), whole)
         except ContextOverflow as problem:
@@ -113,13 +115,16 @@ class Chat:
             raise
         finally:
             if self.session.conversation is not before:
-                self.attached = ()
+                self.attached, self.answered = (), True
 
-    def make_room(self, text: str, draft: str = "") -> bool:
-        """Leave out the turns that `text` needs to go. On a terminal they are only named first, and False returned."""
+    def make_room(self, text: str | None, draft: str, *, go_on: bool = False) -> bool:
+        """Leave out the turns that `text` needs to go. On a terminal they are only named first, and False returned.
+
+        Without a text those that a new answer to the last turn needs to go, or one that goes on with it.
+        """
         if not self.ready(draft):
             return False
-        going = self.session.turns_to_leave_out(text)
+        going = self.session.turns_to_leave_out(text, go_on=go_on)
         ids = frozenset(turn.id for turn in going)
         if going and self.interactive and not ids <= self._announced:
             self._announced = ids
@@ -246,7 +251,7 @@ class Chat:
             raise
         finally:
             self.watch_loading()
-        self.session.change_settings(replace(self.session.settings, model=name))
+        self.session.change_settings(replace(self.session.settings, model=lasting_name(name)))
 
     def _use(self, open_model: Callable[[], BackgroundBackend]) -> None:
         """Close the model before the next one takes up memory."""
@@ -331,6 +336,11 @@ def saved_preset(saved: SavedSession) -> "Preset | None":
     except UsageError as problem:
         console.notice(f"{problem.message}; the session goes on with its prompt and sampling, but not with its tools")
         return None
+
+
+def as_typed(text: str) -> str:
+    """What sends `text` when it is typed: a slash at its start is doubled, or it would be a command."""
+    return f"/{text}" if text.startswith("/") else text
 
 
 def excerpt(text: str) -> str:

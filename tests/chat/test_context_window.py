@@ -8,7 +8,7 @@ from hermes_cli.chat.context_window import reserved_tokens, turns_to_leave_out
 from hermes_cli.chat.conversation import Conversation, Standing, Turn
 from hermes_cli.chat.message import Message
 
-QUESTION = Message("user", "q" * 10)
+QUESTION = (Message("user", "q" * 10),)
 
 
 def count(messages: tuple[Message, ...]) -> int:
@@ -70,7 +70,7 @@ def test_what_is_left_fits_and_one_turn_less_would_not(lengths: list[int], pinne
 
     def taken(turns: tuple[Turn, ...]) -> int:
         left = said.with_standing(frozenset(turn.id for turn in turns), "left_out")
-        return count((*left.messages, QUESTION))
+        return count((*left.messages, *QUESTION))
 
     kept = tuple(turn for turn in said.turns if turn.standing == "kept")
     assert gone == kept[: len(gone)]
