@@ -142,11 +142,9 @@ class Session:
         else:
             base, asked = self.conversation, (Message("user", text),)
         window = self.backend.info.context_length
-        # Where there is no room for such an answer, whatever goes, there may be for a short one.
-        for room in (window - reserved_tokens(window, self.max_tokens), window - window // 16):
-            if going := turns_to_leave_out(self._read(base), asked, room, self.backend.count_tokens):
-                return going
-        return ()
+        room = window - reserved_tokens(window, self.max_tokens)
+        tight = window - window // 16  # room for a short answer, where a usual one has none whatever goes
+        return turns_to_leave_out(self._read(base), asked, room, self.backend.count_tokens, tight_tokens=tight)
 
     def turn_tokens(self, turn: Turn) -> int:
         """How much of the window a turn takes up while it is not left out."""

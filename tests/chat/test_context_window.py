@@ -47,6 +47,13 @@ def test_where_nothing_helps_nothing_goes() -> None:
     assert turns_to_leave_out(conversation(), QUESTION, 1, count) == ()
 
 
+def test_for_a_long_question_the_answer_gets_less_room() -> None:
+    said = conversation(20, 20)
+    assert ids(turns_to_leave_out(said, QUESTION, 14, count, tight_tokens=40)) == [1]
+    assert ids(turns_to_leave_out(said, QUESTION, 14, count, tight_tokens=34)) == [1, 2]
+    assert turns_to_leave_out(said, QUESTION, 14, count, tight_tokens=14) == ()
+
+
 def test_turns_that_are_left_out_already_are_not_named_again() -> None:
     said = conversation(20, 20, 20).with_standing(frozenset({1}), "left_out")
     assert ids(turns_to_leave_out(said, QUESTION, 54, count)) == [2]
