@@ -26,8 +26,17 @@ def regenerate(chat: Chat, argument: str) -> None:
 def continue_answer(chat: Chat, argument: str) -> None:
     """Go on with an answer that was stopped or cut."""
     if chat.make_room(None, "/continue", go_on=True):
-        begun = "".join(turn.answer.content for turn in chat.session.conversation.turns[-1:])
-        chat.answer(chat.session.continue_answer, after=begun)
+        chat.answer(chat.session.continue_answer, after=_begun(chat))
+
+
+def _begun(chat: Chat) -> str:
+    """What was shown of the last answer: where there are tools, only its text outside of calls."""
+    from hermes_cli.formats.tool_call_parser import ToolCallParser
+
+    text = chat.session.conversation.turns[-1].answer.content
+    if not chat.session.tools:
+        return text
+    return "".join(found for found in ToolCallParser().feed(text) if isinstance(found, str))
 
 
 def undo(chat: Chat, argument: str) -> None:
