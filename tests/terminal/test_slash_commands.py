@@ -413,6 +413,13 @@ def test_a_preset_leaves_nothing_of_the_one_before(chat: Chat, say: Say) -> None
     assert chat.session.tools and list(chat.session.tools.toolbox.tools) == ["current_time"]
 
 
+def test_a_file_of_tools_may_have_a_space_in_its_name(chat: Chat, say: Say, tmp_path: Path) -> None:
+    (tmp_path / "my tools.py").write_text('def greet() -> str:\n    "Greet."\n    return "hi"')
+    assert say(f"/tools calculate '{tmp_path}/my tools.py'")[1].splitlines()[1].startswith("greet ")
+    with pytest.raises(UsageError):
+        say("/tools 'calculate")
+
+
 def test_what_could_not_be_saved_is_saved_before_the_session_is_left(
     chat: Chat, say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
