@@ -19,8 +19,9 @@ from hermes_cli.store.saved_session import read_session
 from hermes_cli.store.session_files import find_session, latest_session
 from hermes_cli.store.transcript_format import SessionSettings
 from hermes_cli.store.transcripts import Transcript
-from hermes_cli.terminal.chat import Chat, open_transcript, saved_preset
+from hermes_cli.terminal.chat import Chat
 from hermes_cli.terminal.console import StatusLine, notice
+from hermes_cli.terminal.reopening import open_transcript, saved_preset
 from hermes_cli.terminal.text_file import wrapped
 from hermes_cli.terminal.turn_view import tell_control_text, tell_loaded
 from hermes_cli.turn_loop import ToolUse

@@ -11,11 +11,10 @@ from hermes_cli.chat.conversation import Conversation, Turn
 from hermes_cli.chat.events import TurnEvent
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.engine.background_backend import BackgroundBackend
-from hermes_cli.errors import ContextOverflow, HermesError, LoadCancelled, SessionBusy, UsageError
+from hermes_cli.errors import ContextOverflow, HermesError, LoadCancelled, UsageError
 from hermes_cli.formats.json_schema import Schema
 from hermes_cli.models.find import lasting_name
 from hermes_cli.session import Session
-from hermes_cli.store.saved_session import SavedSession
 from hermes_cli.store.transcript_format import SessionSettings
 from hermes_cli.store.transcripts import Transcript
 from hermes_cli.terminal import console
@@ -112,6 +111,8 @@ class Chat:
         except ContextOverflow as problem:
             if before.turns:
                 problem.hint = f"begin anew with /clear, or {problem.hint}"
+            if self.attached:
+                problem.hint = f"take the files away with /read -, or {problem.hint}"
             raise
         finally:
             if self.session.conversation is not before:
@@ -312,30 +313,6 @@ def _runs(numbers: Sequence[int]) -> str:
         else:
             runs.append([number])
     return ", ".join("-".join(map(str, run)) for run in runs)
-
-
-def open_transcript(saved: SavedSession) -> Transcript:
-    """The file of a saved session to write on; a copy of one that another program is writing, with a notice."""
-    try:
-        return Transcript.reopen(saved)
-    except SessionBusy as busy:
-        copy = Transcript.fork(saved)
-        console.notice(f"{busy.message}; this goes on in a copy, {copy.id}")
-        return copy
-
-
-def saved_preset(saved: SavedSession) -> "Preset | None":
-    """The preset of a saved session, for its tools and schema; says so where it cannot be used any more."""
-    name = saved.settings.preset
-    if name is None:
-        return None
-    from hermes_cli.store.presets import find_preset
-
-    try:
-        return find_preset(name)
-    except UsageError as problem:
-        console.notice(f"{problem.message}; the session goes on with its prompt and sampling, but not with its tools")
-        return None
 
 
 def as_typed(text: str) -> str:

@@ -81,7 +81,7 @@ TABLE = (
     Command("model", settings.model, "[NAME|PATH]", completions.models),
     Command("tools", tools.tools, "[FILE|NAME|-]", completions.tools),
     Command("json", tools.json_mode, "[SCHEMA|-]"),
-    Command("read", files.read, "FILE", completions.files),
+    Command("read", files.read, "FILE|-", completions.files),
     Command("paste", files.paste),
     Command("copy", files.copy, "[code] [N]", completions.copy_forms),
     Command("context", window.context),

@@ -273,6 +273,16 @@ def test_a_file_goes_with_the_next_message_only(chat: Chat, say: Say, tmp_path: 
             say(wrong)
 
 
+def test_a_file_that_is_too_long_can_be_taken_away_again(chat: Chat, say: Say, tmp_path: Path) -> None:
+    (tmp_path / "long.txt").write_text("qx " * 1000)
+    say(f"/read {tmp_path / 'long.txt'}")
+    with pytest.raises(ContextOverflow) as raised:
+        say(SUM)
+    assert raised.value.hint.startswith("take the files away with /read -, or ")
+    say("/read -")
+    assert say(SUM)[0] == f"{SUM_ANSWER}\n"
+
+
 def test_without_a_clipboard_copy_is_an_error_as_is_what_is_not_there(
     say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:

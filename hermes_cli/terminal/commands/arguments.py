@@ -11,6 +11,7 @@ from hermes_cli.errors import UsageError, did_you_mean
 from hermes_cli.store.settings import KEYS
 from hermes_cli.terminal.chat import Chat
 
+NOTHING = "-"  # takes away what a command gives
 SAMPLING_KEYS = tuple(field.name for field in fields(Sampling))
 
 

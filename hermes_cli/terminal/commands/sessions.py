@@ -10,8 +10,9 @@ from hermes_cli.store.session_files import find_session
 from hermes_cli.store.transcripts import Transcript
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer_output import FileOutput
-from hermes_cli.terminal.chat import Chat, open_transcript, saved_preset
+from hermes_cli.terminal.chat import Chat
 from hermes_cli.terminal.recap import tell_recap
+from hermes_cli.terminal.reopening import open_transcript, saved_preset
 
 _LISTED = 15
 _ENDINGS = ("md", "html", "json")

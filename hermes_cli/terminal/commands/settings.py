@@ -6,6 +6,7 @@ from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.chat import Chat
 from hermes_cli.terminal.commands.arguments import (
+    NOTHING,
     SAMPLING_KEYS,
     setting_name,
     setting_value,
@@ -13,8 +14,6 @@ from hermes_cli.terminal.commands.arguments import (
     words,
 )
 from hermes_cli.terminal.turn_view import plan_line
-
-NOTHING = "-"
 
 
 def system(chat: Chat, argument: str) -> None:
