@@ -57,6 +57,7 @@ class Session:
         self.saving_problem: HermesError | None = None
         self.last_finished: Finished | None = None
         self._last_id = last_turn_id
+        self._summed_up: dict[int, dict[int, Standing]] = {}  # by a summary's id: how the turns stood before it
 
     def send(self, text: str, cancel: CancelToken) -> Generator[TurnEvent]:
         """Ask, and pass the events of the answer on."""
@@ -64,7 +65,7 @@ class Session:
 
     def regenerate(self, cancel: CancelToken, sampling: Sampling | None = None) -> Generator[TurnEvent]:
         """Answer the last question anew; without any text the old answer stays. Raises UsageError."""
-        last = self._last_turn()
+        last = self._repeatable_turn()
         return self._answer(self.conversation.without_last(), last, cancel, sampling=sampling)
 
     def continue_answer(self, cancel: CancelToken) -> Generator[TurnEvent]:
@@ -85,19 +86,27 @@ class Session:
             new = self.conversation.turns[len(before.turns) :]
             if new and new[0].answer.finish_reason == "stop":
                 older = before.turns[: max(len(before.turns) - keep, 0)]
-                going = [turn.id for turn in older if turn.standing == "kept" or turn.question == SUMMARY_REQUEST]
-                self.set_standing(going, "left_out")
+                going = [turn for turn in older if turn.standing == "kept" or turn.question == SUMMARY_REQUEST]
+                self._summed_up[new[0].id] = {turn.id: turn.standing for turn in going}
+                self.set_standing([turn.id for turn in going], "left_out")
                 self.set_standing([new[0].id], "pinned")
             elif new:
                 self.conversation = before
                 self._save(lambda transcript: transcript.move_head(_last_id(before)))
 
     def undo(self, count: int = 1) -> tuple[Turn, ...]:
-        """Take the last turns back and return them; they stay in the file. Raises UsageError."""
+        """Take the last turns back and return them; they stay in the file. Raises UsageError.
+
+        With a summary the turns come back that it took the place of, if it was made since the session was opened.
+        """
         self._last_turn()
         gone = self.conversation.turns[-count:]
         self.conversation = self.conversation.without_last(count)
         self._save(lambda transcript: transcript.move_head(_last_id(self.conversation)))
+        for turn in reversed(gone):
+            stood = self._summed_up.pop(turn.id, {})
+            for standing in set(stood.values()):
+                self.set_standing([id for id, before in stood.items() if before == standing], standing)
         return gone
 
     def set_standing(self, ids: list[int], standing: Standing) -> None:
@@ -130,6 +139,7 @@ class Session:
         self.conversation, self.transcript, self._last_id = conversation, transcript, last_turn_id
         self.settings = settings or self.settings
         self.last_finished = None
+        self._summed_up.clear()
 
     def turns_to_leave_out(self, text: str | None = None, *, go_on: bool = False) -> tuple[Turn, ...]:
         """The turns that must leave the window before `text` is sent and has room for an answer.
@@ -137,7 +147,7 @@ class Session:
         Without a text, before the last turn is answered anew, or gone on with. Raises UsageError if there is no such.
         """
         if text is None:
-            last = self._unfinished_turn() if go_on else self._last_turn()
+            last = self._unfinished_turn() if go_on else self._repeatable_turn()
             base, asked = self.conversation.without_last(), last.messages if go_on else last.messages[:1]
         else:
             base, asked = self.conversation, (Message("user", text),)
@@ -199,6 +209,12 @@ class Session:
         if not self.conversation.turns:
             raise UsageError("nothing was said yet", "send a message first")
         return self.conversation.turns[-1]
+
+    def _repeatable_turn(self) -> Turn:
+        last = self._last_turn()
+        if last.question == SUMMARY_REQUEST and last.standing == "pinned":
+            raise UsageError("the last turn is a summary", "/undo takes it back, /compact sums up again")
+        return last
 
     def _unfinished_turn(self) -> Turn:
         last = self._last_turn()

@@ -245,6 +245,28 @@ def test_a_summary_takes_the_place_of_the_turns_before_it_but_for_those_to_keep(
     assert "My name is Ana." not in [message.content for message in session.conversation.messages]
 
 
+def test_a_summary_is_taken_back_with_what_it_did_and_not_made_anew_from_itself(backend: LocalBackend) -> None:
+    session = Session(backend, settings=SessionSettings(sampling=GREEDY), transcript=transcript())
+    assert session.transcript
+    path = session.transcript.path
+    for text in (SUM, "My name is Ana.", "What is 4 plus 4?"):
+        say(session, text)
+    session.set_standing([1], "left_out")
+    session.set_standing([2], "pinned")
+    before = session.conversation
+    drained(session.compact(CancelToken()))
+    with pytest.raises(UsageError, match="is a summary"):
+        session.regenerate(CancelToken())
+    once = session.conversation
+    drained(session.compact(CancelToken()))
+    session.undo()
+    assert session.conversation == once
+    session.undo()
+    assert session.conversation == before
+    session.transcript.close()
+    assert read_session(path).conversation == before
+
+
 def test_a_summary_that_is_stopped_changes_nothing(endless: LocalBackend) -> None:
     session = greedy_session(endless, max_tokens=5)
     say(session, SUM)
