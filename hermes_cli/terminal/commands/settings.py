@@ -81,6 +81,10 @@ def keys() -> tuple[str, ...]:
     return (*SAMPLING_KEYS, "max_tokens")
 
 
+def _number(value: float) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def show(chat: Chat, argument: str) -> None:
     """Show model, preset, system prompt and sampling."""
     session = chat.session
@@ -91,7 +95,7 @@ def show(chat: Chat, argument: str) -> None:
     if session.transcript:
         facts["session"] = session.transcript.id
     values = {**asdict(session.settings.sampling), "max_tokens": session.max_tokens}
-    facts |= {key: "default" if value is None else str(value) for key, value in values.items()}
+    facts |= {key: "default" if value is None else _number(value) for key, value in values.items()}
     system_prompt = session.conversation.system_prompt
     facts["system"] = "none" if system_prompt is None else system_prompt
     console.lines("\n".join(f"{name:<15} {value}" for name, value in facts.items()))
