@@ -65,6 +65,8 @@ class Session:
     def regenerate(self, cancel: CancelToken, sampling: Sampling | None = None) -> Generator[TurnEvent]:
         """Answer the last question anew; without any text the old answer stays. Raises UsageError."""
         last = self._last_turn()
+        if last.question == SUMMARY_REQUEST:  # what it sums up is left out, so the model would not read it
+            raise UsageError("the last turn is a summary", "/undo takes it back, then /compact sums up anew")
         return self._answer(self.conversation.without_last(), last, cancel, sampling=sampling)
 
     def continue_answer(self, cancel: CancelToken) -> Generator[TurnEvent]:
@@ -95,12 +97,27 @@ class Session:
                 self._save(lambda transcript: transcript.move_head(_last_id(before)))
 
     def undo(self, count: int = 1) -> tuple[Turn, ...]:
-        """Take the last turns back and return them; they stay in the file. Raises UsageError."""
+        """Take the last turns back and return them; they stay in the file. Raises UsageError.
+
+        Where a summary is among them, the model reads again what it summed up: all since the summary before it.
+        """
         self._last_turn()
         gone = self.conversation.turns[-count:]
         self.conversation = self.conversation.without_last(count)
         self._save(lambda transcript: transcript.move_head(_last_id(self.conversation)))
+        if any(turn.question == SUMMARY_REQUEST for turn in gone):
+            self._read_again()
         return gone
+
+    def _read_again(self) -> None:
+        """Keep the turns that are left out, back to the last summary, which is pinned as it was."""
+        ids: list[int] = []
+        for turn in reversed(self.conversation.turns):
+            if turn.question == SUMMARY_REQUEST:
+                self.set_standing([turn.id], "pinned")
+                break
+            ids += [turn.id] if turn.standing == "left_out" else []
+        self.set_standing(ids, "kept")
 
     def set_standing(self, ids: list[int], standing: Standing) -> None:
         """Pin turns, leave them out of the window or keep them again."""

@@ -245,6 +245,21 @@ def test_a_summary_takes_the_place_of_the_turns_before_it_but_for_those_to_keep(
     assert "My name is Ana." not in [message.content for message in session.conversation.messages]
 
 
+def test_without_its_summary_the_model_reads_again_what_was_summed_up(backend: LocalBackend) -> None:
+    session = greedy_session(backend)
+    say(session, "My name is Ana.")
+    drained(session.compact(CancelToken()))
+    with pytest.raises(UsageError, match="is a summary"):
+        session.regenerate(CancelToken())
+    say(session, SUM)
+    drained(session.compact(CancelToken()))
+    assert [turn.standing for turn in session.conversation.turns] == ["left_out", "left_out", "left_out", "pinned"]
+    session.undo()
+    assert [turn.standing for turn in session.conversation.turns] == ["left_out", "pinned", "kept"]
+    session.undo(2)
+    assert [turn.standing for turn in session.conversation.turns] == ["kept"]
+
+
 def test_a_summary_that_is_stopped_changes_nothing(endless: LocalBackend) -> None:
     session = greedy_session(endless, max_tokens=5)
     say(session, SUM)

@@ -6,7 +6,7 @@ from hermes_cli.errors import UsageError
 from hermes_cli.formats.code_block import code_blocks
 from hermes_cli.terminal import clipboard, console
 from hermes_cli.terminal.chat import Chat
-from hermes_cli.terminal.commands.arguments import turns
+from hermes_cli.terminal.commands.arguments import file_name, turns
 from hermes_cli.terminal.text_file import wrapped
 
 _CODE = "code"
@@ -16,7 +16,7 @@ def read(chat: Chat, argument: str) -> None:
     """Attach a file to the next message."""
     if not argument:
         raise UsageError("/read needs a file", "such as /read notes.txt")
-    _attach(chat, wrapped(Path(argument)), argument)
+    _attach(chat, wrapped(Path(file_name(argument))), argument)
 
 
 def paste(chat: Chat, argument: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.chat import Chat
-from hermes_cli.terminal.commands.arguments import SAMPLING_KEYS, setting_value, with_sampling_value, words
+from hermes_cli.terminal.commands.arguments import SAMPLING_KEYS, file_name, setting_value, with_sampling_value, words
 from hermes_cli.terminal.turn_view import plan_line
 
 NOTHING = "-"
@@ -100,5 +100,6 @@ def model(chat: Chat, argument: str) -> None:
     if not argument:
         console.lines(chat.backend.name)
         return
-    chat.change_model(argument)
-    console.notice(f"{argument} answers from the next message on")
+    name = file_name(argument)
+    chat.change_model(name)
+    console.notice(f"{name} answers from the next message on")

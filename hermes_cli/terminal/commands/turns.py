@@ -31,7 +31,10 @@ def continue_answer(chat: Chat, argument: str) -> None:
 
 
 def undo(chat: Chat, argument: str) -> None:
-    """Take back the last turn, or the last N."""
+    """Take back the last turn, or the last N.
+
+    Where that was a summary, the model reads again what it summed up.
+    """
     gone = chat.session.undo(count(argument, otherwise=1))
     turns = "1 turn" if len(gone) == 1 else f"{len(gone)} turns"
     console.notice(f'taken back: {turns}, from "{excerpt(gone[0].question)}"')
