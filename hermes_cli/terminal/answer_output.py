@@ -175,7 +175,7 @@ class FileOutput:
         if isinstance(error, BrokenPipeError) and self._is_descriptor:
             return error
         why = error.strerror if isinstance(error, OSError) else error
-        return OutputError(f"cannot write {self._path}: {why}", "choose another place with --output")
+        return OutputError(f"cannot write {self._path}: {why}", "choose another place for the file")
 
 
 def standard_output() -> AnswerOutput:
