@@ -6,6 +6,7 @@ The user's own folder goes before the bundled one. How a file is written: docs/p
 import os
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -228,10 +229,10 @@ def _number(key: str, value: object) -> float | None:
         return None
     whole = key in _WHOLE
     low, high = _RANGES[key]
-    try:
-        number = int(str(value)) if whole else float(str(value))
-    except ValueError:
-        number = float("nan")
+    number = float("nan")
+    if isinstance(value, str):  # a list that holds others many times over has no end as a text
+        with suppress(ValueError):
+            number = int(value) if whole else float(value)
     if not low <= number <= high:
         raise Fault(f"needs a {'whole ' if whole else ''}number from {low} to {high} as {key}")
     return number

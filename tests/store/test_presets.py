@@ -42,6 +42,12 @@ def preset(front: str, body: str = "") -> str:
     return f"---\ndescription: for a test\n{front}\n---\n{body}"
 
 
+def nested_lists(depth: int) -> str:
+    """A list of lists in few letters whose text would have ten to the power of `depth` values."""
+    inner = nested_lists(depth - 1) if depth else "x"
+    return f"&a{depth} [{inner}{f', *a{depth - 1}' * 9 if depth else ''}]"
+
+
 def message(action: Callable[[], object], kind: type[HermesError] = UsageError) -> str:
     """Sentence and hint of the error that `action` raises."""
     with pytest.raises(kind) as caught:
@@ -158,6 +164,10 @@ FAULTS = {
     "sampling as text": (preset("sampling: hot"), "lines below sampling"),
     "a word for a number": (preset("sampling:\n  temperature: hot"), "needs a number from 0 to 100 as temperature"),
     "a list for a number": (preset("sampling:\n  top_p: [1]"), "needs a number from 0 to 1 as top_p"),
+    "lists without end for a number": (
+        preset(f"sampling:\n  top_p: {nested_lists(12)}"),
+        "needs a number from 0 to 1 as top_p",
+    ),
     "not a number": (preset("sampling:\n  top_p: nan"), "needs a number from 0 to 1 as top_p"),
     "out of range": (preset("sampling:\n  min_p: 1.5"), "needs a number from 0 to 1 as min_p"),
     "half a token": (preset("sampling:\n  max_tokens: 1.5"), "needs a whole number from 1"),
