@@ -407,6 +407,7 @@ def test_what_could_not_be_saved_is_saved_before_the_session_is_left(
     try:
         say("/clear")
         assert "not saved yet: " in say(NAME)[1]
+        assert "not saved yet: " not in say(SUM)[1]
         for command in ("/clear", "/fork"):
             with pytest.raises(OutputError):
                 say(command)
@@ -415,7 +416,7 @@ def test_what_could_not_be_saved_is_saved_before_the_session_is_left(
         in_the_way.unlink()
         path = chat.transcript().path
         say("/clear")
-        assert [turn.question for turn in read_session(path).conversation.turns] == [NAME]
+        assert [turn.question for turn in read_session(path).conversation.turns] == [NAME, SUM]
     finally:
         paths.data_folder.cache_clear()
 
