@@ -149,7 +149,8 @@ def fill(preset: Preset, values: Mapping[str, str]) -> str | None:
     for name, default in preset.variables.items():
         text = values.get(name, default)
         if text is None:
-            raise UsageError(f"the preset {preset.name} needs a value for {name}", f"give it: --var {name}=TEXT")
+            hint = f"give it: --var {name}=TEXT, in a chat /preset {preset.name} {name}=TEXT"
+            raise UsageError(f"the preset {preset.name} needs a value for {name}", hint)
         texts[name] = text
     if preset.system_prompt is None:
         return None

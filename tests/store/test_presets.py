@@ -136,7 +136,9 @@ def test_a_value_is_never_expanded_again(first: str, second: str) -> None:
 def test_missing_and_undeclared_variables_are_named(write: Callable[..., None]) -> None:
     write(preset("variables:\n  language:", "{{language}}"))
     found = find_preset("mine")
-    assert "needs a value for language | give it: --var language=TEXT" in message(lambda: fill(found, {}))
+    assert "needs a value for language | give it: --var language=TEXT, in a chat /preset mine language=TEXT" in message(
+        lambda: fill(found, {})
+    )
     wrong = message(lambda: fill(found, {"langauge": "x"}))
     assert "no variable langauge | did you mean language?" in wrong
     assert "hermes presets show mine" in message(lambda: fill(found, {"xyz": "x"}))
