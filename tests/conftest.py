@@ -27,23 +27,24 @@ settings.register_profile("same every time", derandomize=True, deadline=None)
 settings.load_profile("same every time")
 
 PACKAGE_PARENT = Path(hermes_cli.__file__).parents[1]
-_COLOUR_VARIABLES = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE")
+_NOT_TAKEN = ("HF_", "OLLAMA_", "HUGGING", "TRANSFORMERS_OFFLINE", "SSL_CERT_", "XDG_")
+_USERS_VARIABLES = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "EDITOR", "VISUAL")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Folders of the tests' own and no settings from outside, for this process and all it starts."""
     with pytest.MonkeyPatch.context() as environment:
-        for name in (*os.environ, *_COLOUR_VARIABLES):
-            if name in _COLOUR_VARIABLES or (name.startswith("HERMES_CLI_") and name != "HERMES_CLI_TEST_MODEL"):
+        for name in (*os.environ, *_USERS_VARIABLES):
+            if name in _USERS_VARIABLES or (name.startswith("HERMES_CLI_") and name != "HERMES_CLI_TEST_MODEL"):
                 environment.delenv(name, raising=False)
         environment.setenv("HERMES_CLI_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         environment.setenv("HERMES_CLI_CONFIG_DIR", str(tmp_path_factory.mktemp("config")))
         environment.setenv("HERMES_CLI_DATA_DIR", str(tmp_path_factory.mktemp("data")))
         # Children that compile every module anew take twice as long to start.
         environment.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-        # No models of other programs, no token, no other hub.
-        for name in [name for name in os.environ if name.startswith(("HF_", "OLLAMA_", "HUGGING"))]:
+        # No models of other programs, no token, no other hub, and nothing between the tests and their servers.
+        for name in [name for name in os.environ if name.startswith(_NOT_TAKEN) or name.lower().endswith("_proxy")]:
             environment.delenv(name)
         for name in ("HF_HOME", "OLLAMA_MODELS", "HOME"):
             environment.setenv(name, str(tmp_path_factory.mktemp("home")))

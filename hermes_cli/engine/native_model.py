@@ -98,12 +98,19 @@ class Model:
 
     @property
     def description(self) -> str:
-        """Architecture, size and quantisation in llama.cpp's words."""
-        return self._text(lambda buffer, size: self._c.llama_model_desc(self.handle, buffer, size)) or ""
+        """Architecture, size where it is one that llama.cpp knows, and quantisation."""
+        told = self._text(lambda buffer, size: self._c.llama_model_desc(self.handle, buffer, size)) or ""
+        return told.replace(" ?B ", " ")
 
     @property
     def trained_context_length(self) -> int:
         return int(self._c.llama_model_n_ctx_train(self.handle))
+
+    @property
+    def short_context_length(self) -> int:
+        """Models such as Phi-3 turn keys in windows beyond this one by other factors than in those within it."""
+        original = self.metadata(f"{self.metadata('general.architecture')}.rope.scaling.original_context_length")
+        return int(original) if original else self.trained_context_length
 
     @property
     def size_bytes(self) -> int:

@@ -89,7 +89,7 @@ def _read_template(path: Path) -> str:
             raise FileNotFoundError(errno.ENOENT, "not a file")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(
             f"cannot read the template {path}: {why}", "give auto, chatml, embedded or a Jinja file"
         ) from error

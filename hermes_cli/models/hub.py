@@ -10,10 +10,9 @@ from typing import Any
 from hermes_cli.errors import DownloadError, did_you_mean
 from hermes_cli.models import web
 from hermes_cli.models.patience import Patience, Watcher
-from hermes_cli.models.reference import HubReference, all_parts, quant_of
+from hermes_cli.models.reference import HubReference, all_parts, is_safe, preference, quant_of
 
 _TIMEOUT_S = 20.0
-_PREFERRED = ("Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0", "Q4_K_S", "Q4_0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,33 +27,45 @@ class RemoteFile:
 
 def is_offline() -> bool:
     """Whether the user forbade the network, in the words of the hub's own programs."""
-    value = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
-    return value.upper() in ("1", "ON", "YES", "TRUE")
+    return os.environ.get(_offline_variable(), "").upper() in ("1", "ON", "YES", "TRUE")
+
+
+def _offline_variable() -> str:
+    """The one that decides."""
+    return "HF_HUB_OFFLINE" if os.environ.get("HF_HUB_OFFLINE") else "TRANSFORMERS_OFFLINE"
 
 
 def check_online(what: str) -> None:
     """Raise DownloadError if `what` may not be fetched."""
     if is_offline():
-        raise DownloadError(f"{what} is not here, and HF_HUB_OFFLINE forbids the network", "unset HF_HUB_OFFLINE")
+        name = _offline_variable()
+        raise DownloadError(f"{what} is not here, and {name} forbids the network", f"unset {name}")
 
 
 def credentials() -> web.Credentials | None:
     """The user's token for the hub, as `hf auth login` or HF_TOKEN gave it."""
+    place = web.origin(endpoint())
     from huggingface_hub import constants, get_token
 
     token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
-    return web.Credentials(web.origin(endpoint()), token) if token else None
+    return web.Credentials(place, token) if token else None
 
 
 def endpoint() -> str:
-    """The address of the hub, or of the mirror that HF_ENDPOINT names."""
-    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+    """The address of the hub, or of the mirror that HF_ENDPOINT names. Raises DownloadError."""
+    place = (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+    if not web.is_web_address(place):
+        raise DownloadError(
+            f"HF_ENDPOINT is no web address: {place}", "write it like https://huggingface.co, or unset it"
+        )
+    return place
 
 
 def files_of(wanted: HubReference, patience: Patience, watcher: Watcher) -> tuple[RemoteFile, ...]:
     """The file, or the parts, that a reference names, pinned to the repository as it is now. Raises DownloadError."""
     info = patience.retry(lambda: _info(wanted), watcher)
-    found = {entry.rfilename: entry for entry in info.siblings or () if entry.rfilename.lower().endswith(".gguf")}
+    names = {entry.rfilename: entry for entry in info.siblings or ()}
+    found = {name: entry for name, entry in names.items() if name.lower().endswith(".gguf") and is_safe(name)}
     parts = all_parts(_chosen(wanted, list(found)))
     missing = [name for name in parts if name not in found]
     if missing:
@@ -89,9 +100,8 @@ def _chosen(wanted: HubReference, names: list[str]) -> str:
             return by_quant[wanted.quant]
         what = f"it has {', '.join(quants)}" if quants else f"it has {_listed(names)}"
         raise DownloadError(f"{wanted.repository} has no quant {wanted.quant}", what)
-    for quant in (*_PREFERRED, *by_quant):
-        if quant in by_quant:
-            return by_quant[quant]
+    if by_quant:
+        return by_quant[min(by_quant, key=preference)]
     raise DownloadError(f"{wanted.repository} has no GGUF files", "name a repository whose name ends in -GGUF")
 
 
@@ -101,10 +111,11 @@ def _listed(names: list[str]) -> str:
 
 def _info(wanted: HubReference) -> Any:
     """What the hub knows of a repository. Raises Unreachable, DownloadError."""
+    place = endpoint()  # before the import, which fails for some that are none
     from huggingface_hub import HfApi, errors
 
     try:
-        return HfApi(endpoint=endpoint()).model_info(
+        return HfApi(endpoint=place).model_info(
             wanted.repository, revision=wanted.revision, files_metadata=True, timeout=_TIMEOUT_S
         )
     except errors.GatedRepoError as problem:
@@ -122,6 +133,10 @@ def _info(wanted: HubReference) -> Any:
         raise web.failure(problem, _page(wanted)) from problem
     except (ValueError, TypeError, KeyError, AttributeError) as problem:
         raise DownloadError("the hub's answer makes no sense", "check HF_ENDPOINT and the proxy") from problem
+    except Exception as problem:  # what its client says of a proxy that it cannot use
+        raise DownloadError(
+            f"the hub cannot be asked: {_words(problem)}", "check HF_ENDPOINT and the proxy"
+        ) from problem
 
 
 def _refused(wanted: HubReference, problem: Any) -> Exception:
@@ -143,7 +158,11 @@ def _unreachable(problem: Exception) -> Exception:
         return DownloadError(f"the hub cannot prove who it is: {why}", web.TLS_HINT)
     if "Timeout" in type(problem).__name__:
         return web.Unreachable("the hub does not answer")
-    return web.Unreachable(f"cannot reach the hub: {re.sub(r'^.Errno -?[0-9]+. ', '', str(problem))}")
+    return web.Unreachable(f"cannot reach the hub: {_words(problem)}")
+
+
+def _words(problem: Exception) -> str:
+    return re.sub(r"^.Errno -?[0-9]+. ", "", str(problem)).rstrip(".")
 
 
 def _causes(problem: BaseException) -> Iterator[BaseException]:

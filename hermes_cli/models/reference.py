@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from hermes_cli.errors import UsageError
 from hermes_cli.models import catalog
@@ -14,6 +14,7 @@ _ON_HUB = re.compile(rf"(?P<repository>{_NAME}/{_NAME})(?::(?P<quant>[A-Za-z0-9_
 _PAGE = re.compile(rf"/(?P<repository>{_NAME}/{_NAME})/(?:resolve|blob|raw)/(?P<revision>[^/]+)/(?P<file>.+\.gguf)")
 _HOW = "write it like hf:NousResearch/Hermes-3-Llama-3.1-8B-GGUF:Q4_K_M, or with /FILE.gguf at the end"
 _PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$", re.IGNORECASE)
+_PREFERRED = ("Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0", "Q4_K_S", "Q4_0")
 QUANT = re.compile(r"[.:-](?:i1-)?(?P<quant>I?Q\d\w*|BF16|F16|F32)(?:-\d{5}-of-\d{5})?(?:\.gguf)?$", re.IGNORECASE)
 
 
@@ -38,9 +39,16 @@ class HubReference:
     revision: str | None = None
 
     def __str__(self) -> str:
+        if self.file and self.revision and self.is_pinned:
+            return f"https://{_PAGES[0]}/{self.repository}/resolve/{quote(self.revision, safe='')}/{quote(self.file)}"
         if self.file:
             return f"hf:{self.repository}/{self.file}"
         return f"hf:{self.repository}:{self.quant}" if self.quant else f"hf:{self.repository}"
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether it is of another revision than the latest."""
+        return self.revision not in (None, "main")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,11 @@ class UrlReference:
 
     def __str__(self) -> str:
         return self.url
+
+    @property
+    def address(self) -> str:
+        """The URL without what may change while the file does not: a signature, the place in a page."""
+        return address(self.url)
 
     @property
     def host(self) -> str:
@@ -93,6 +106,16 @@ def quant_of(name: str) -> str | None:
     return found["quant"].upper() if found else None
 
 
+def preference(quant: str | None) -> int:
+    """The place of a quant where none is named: the one with the lowest is taken."""
+    return _PREFERRED.index(quant) if quant in _PREFERRED else len(_PREFERRED)
+
+
+def address(url: str) -> str:
+    """A URL without query and fragment."""
+    return urlsplit(url)._replace(query="", fragment="").geturl()
+
+
 def all_parts(name: str) -> list[str]:
     """The files of a model of which `name` is one: itself, or with its siblings `-00001-of-00003` and so on."""
     part = _PART.search(name)
@@ -103,7 +126,7 @@ def all_parts(name: str) -> list[str]:
 
 def _on_hub(text: str, rest: str) -> HubReference:
     found = _ON_HUB.fullmatch(rest)
-    if not found or not _safe(found["file"] or "x"):
+    if not found or not is_safe(found["file"] or "x"):
         raise UsageError(f"{text} names no file on the hub", _HOW)
     quant = found["quant"]
     return HubReference(found["repository"], quant.upper() if quant else None, found["file"])
@@ -118,16 +141,20 @@ def _url(text: str) -> HubReference | UrlReference:
         host = None
     if not host or re.search(r"[\x00-\x20\x7f]", text):
         raise UsageError(f"{text} is not a URL", "copy the address of a .gguf file")
-    page = _PAGE.fullmatch(unquote(parts.path)) if host in _PAGES else None
-    if page and _safe(page["file"]):
-        return HubReference(page["repository"], None, page["file"], page["revision"])
+    if parts.username is not None:
+        raise UsageError(
+            f"a user name in a URL is not sent to {host}", "download the file with curl, and name its path"
+        )
+    page = _PAGE.fullmatch(parts.path) if host in _PAGES else None
+    if page and is_safe(unquote(page["file"])):
+        return HubReference(page["repository"], None, unquote(page["file"]), unquote(page["revision"]))
     found = UrlReference(text)
-    if not found.file_name.lower().endswith(".gguf") or not _safe(found.file_name):
+    if not found.file_name.lower().endswith(".gguf") or not is_safe(f"{found.host}/{found.file_name}"):
         raise UsageError(f"{text} is not the address of a GGUF file", "it has to end in .gguf")
     return found
 
 
-def _safe(path: str) -> bool:
+def is_safe(path: str) -> bool:
     """Whether a path from outside stays below the folder it is put into."""
     parts = path.split("/")
     return all(part and part[0] != "." and len(part) < 200 and part.isprintable() for part in parts)

@@ -346,7 +346,7 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 def test_a_file_that_would_take_all_memory_is_refused(tmp_path: Path) -> None:
     endless = in_file(tmp_path, "")
-    os.truncate(endless, 1 << 40)
+    os.truncate(endless, 1 << 30)
     assert "is larger than 512 MiB" in message(lambda: import_sessions(endless), UsageError)
 
 

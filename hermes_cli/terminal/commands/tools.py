@@ -4,8 +4,7 @@ import json
 
 from hermes_cli.terminal import console
 from hermes_cli.terminal.chat import Chat
-from hermes_cli.terminal.commands.arguments import words
-from hermes_cli.terminal.commands.settings import NOTHING
+from hermes_cli.terminal.commands.arguments import NOTHING, words
 
 
 def tools(chat: Chat, argument: str) -> None:
