@@ -5,7 +5,7 @@ import shlex
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -137,15 +137,6 @@ def test_edit_without_a_change_leaves_no_copy(hermes: Hermes, own: Path, tmp_pat
     result = hermes("presets", "edit", "json", env=editor(tmp_path, "pass"))
     assert (result.code, result.err) == (0, "nothing was changed; json stays the bundled one\n")
     assert not (own / "json.md").exists()
-
-
-@pytest.mark.parametrize("command", ["new abc", "edit coder"])
-def test_a_full_disk_leaves_no_half_preset_over_the_bundled_one(
-    shell: Callable[[str], Result], own: Path, command: str
-) -> None:
-    result = shell(f"ulimit -f 0; EDITOR=true hermes presets {command}")
-    assert_failed(result, 1, "cannot write", "File too large")
-    assert list(own.iterdir()) == []
 
 
 def test_edit_checks_what_was_written(hermes: Hermes, mine: Path, tmp_path: Path) -> None:
