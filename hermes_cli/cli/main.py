@@ -9,6 +9,8 @@ from hermes_cli import __version__
 from hermes_cli.errors import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, HermesError, OutputError, UsageError
 from hermes_cli.terminal import console
 
+_FIRST_COMMANDS = "a question: hermes ask; a chat: hermes chat; all commands: hermes --help"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `hermes` with `arguments` (default: the process's) and return the exit code."""
@@ -46,7 +48,9 @@ def _run(given: list[str]) -> int:
     try:
         return app(given or [_default_command()], prog_name="hermes", standalone_mode=False) or 0
     except typer.TyperException as problem:
-        raise UsageError(problem.format_message().rstrip("."), f"hermes{known_command(given)} --help") from problem
+        command = known_command(given)
+        hint = f"hermes{command} --help" if command else _FIRST_COMMANDS
+        raise UsageError(problem.format_message().rstrip("."), hint) from problem
     except typer.Abort:
         return EXIT_INTERRUPTED
     except SystemExit as leaving:

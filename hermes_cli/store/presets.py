@@ -6,6 +6,7 @@ The user's own folder goes before the bundled one. How a file is written: docs/p
 import os
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,7 +149,8 @@ def fill(preset: Preset, values: Mapping[str, str]) -> str | None:
     for name, default in preset.variables.items():
         text = values.get(name, default)
         if text is None:
-            raise UsageError(f"the preset {preset.name} needs a value for {name}", f"give it: --var {name}=TEXT")
+            hint = f"give it: --var {name}=TEXT, in a chat /preset {preset.name} {name}=TEXT"
+            raise UsageError(f"the preset {preset.name} needs a value for {name}", hint)
         texts[name] = text
     if preset.system_prompt is None:
         return None
@@ -228,10 +230,10 @@ def _number(key: str, value: object) -> float | None:
         return None
     whole = key in _WHOLE
     low, high = _RANGES[key]
-    try:
-        number = int(str(value)) if whole else float(str(value))
-    except ValueError:
-        number = float("nan")
+    number = float("nan")
+    if isinstance(value, str):  # a list that holds others many times over has no end as a text
+        with suppress(ValueError):
+            number = int(value) if whole else float(value)
     if not low <= number <= high:
         raise Fault(f"needs a {'whole ' if whole else ''}number from {low} to {high} as {key}")
     return number

@@ -22,6 +22,9 @@ _ROLES: dict[str, Role] = {
 }
 
 
+_LARGEST_BYTES = 512 << 20
+
+
 class _Fault(ValueError):
     """What is wrong with a conversation: half a sentence."""
 
@@ -49,7 +52,11 @@ def import_sessions(path: Path) -> list[Path]:
 def conversations_in(path: Path) -> list[Conversation]:
     """The conversations in a file of JSON lines, or in a JSON list of them. Raises UsageError."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            data = file.read(_LARGEST_BYTES + 1)
+        if len(data) > _LARGEST_BYTES:
+            raise UsageError(f"{path} is larger than {_LARGEST_BYTES >> 20} MiB", "import it in parts: split -l 1000")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text", _hint()) from error
     except (OSError, ValueError) as error:

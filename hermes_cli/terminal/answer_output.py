@@ -14,6 +14,7 @@ from hermes_cli.errors import OutputError
 from hermes_cli.terminal.console import colored, is_terminal
 from hermes_cli.terminal.sanitize import for_terminal
 
+STANDARD_OUTPUT = Path("-")  # as in most programs
 _STREAMS = {"stdout": 1, "stderr": 2}
 # Terminals without the codes that move the cursor up and erase a line, or of which nothing is known.
 _LIMITED_TERMINALS = ("", "unknown", "network", "dialup", "switch", "vt52")
@@ -111,6 +112,7 @@ class FileOutput:
     """
 
     def __init__(self, path: Path) -> None:
+        path = Path("/dev/stdout") if path == STANDARD_OUTPUT else path
         self._path = path
         self._temporary: Path | None = None
         self._is_descriptor = False
@@ -175,7 +177,7 @@ class FileOutput:
         if isinstance(error, BrokenPipeError) and self._is_descriptor:
             return error
         why = error.strerror if isinstance(error, OSError) else error
-        return OutputError(f"cannot write {self._path}: {why}", "choose another place with --output")
+        return OutputError(f"cannot write {self._path}: {why}", "choose another place for the file")
 
 
 def standard_output() -> AnswerOutput:

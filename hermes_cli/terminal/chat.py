@@ -83,6 +83,7 @@ class Chat:
         self.leaving: int | None = None
         self._announced: frozenset[int] = frozenset()
         self._greeted = False
+        self._told_problem = ""
         self._counted: tuple[tuple[object, ...], int | None] | None = None
         self._prompt: PromptInput | None = None
 
@@ -275,7 +276,10 @@ class Chat:
                 console.notice(stats_line(shown.finished, self._window_use()))
                 console.put("\n")
         tell_cut(shown.finished, self.session, "/continue" if self.interactive and resumable else "")
-        tell_saving_problem(self.session)
+        problem = self.session.saving_problem
+        told, self._told_problem = self._told_problem, problem.message if problem else ""
+        if self._told_problem != told:
+            tell_saving_problem(self.session)
 
     def _heed(self, cancel: CancelToken) -> None:
         """End the chat after a signal to do so; a Ctrl-C on a terminal was only for the work."""

@@ -25,6 +25,7 @@ def edit(path: Path) -> None:
     try:
         code = subprocess.run([*shlex.split(command), path], stdout=screen).returncode
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot start the editor {command}: {error}", "set EDITOR to one that is here") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"cannot start the editor {command}: {why}", "set EDITOR to one that is here") from error
     if code:
         raise HermesError(f"the editor {command} ended with code {code}", f"the file is {path}")

@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any
 
 from hermes_cli.terminal import console
-from hermes_cli.terminal.signal_handlers import Handler, on_signals
+from hermes_cli.terminal.signal_handlers import Handler, on_signals, take
 
 _IFLAG, _LFLAG = 0, 3
 # A paste stays in one piece also when it comes before the prompt.
@@ -208,7 +208,7 @@ def stop(*, group: bool = True) -> None:
             signal.raise_signal(signal.SIGTSTP)
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            take(number, handler)
 
 
 def _take_lines(terminal: int) -> None:

@@ -24,7 +24,8 @@ def greet(chat: Chat) -> None:
 def tell_recap(turns: tuple[Turn, ...]) -> None:
     """The last exchanges of a session that goes on, cut short."""
     if len(turns) > _RECALLED_TURNS:
-        console.notice(f"… {len(turns) - _RECALLED_TURNS} earlier turns")
+        earlier = len(turns) - _RECALLED_TURNS
+        console.notice(f"… {earlier} earlier turn{'s' * (earlier != 1)}")
     for turn in turns[-_RECALLED_TURNS:]:
         console.notice(f"> {_cut(turn.question)}")
         console.notice(_cut(turn.answer.content))

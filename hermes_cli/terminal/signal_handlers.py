@@ -20,9 +20,19 @@ def on_signals(actions: dict[int, Handler]) -> Iterator[None]:
         before = {number: signal.getsignal(number) for number in actions}
         taken = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
         for number in taken:
-            signal.signal(number, actions[number])
+            take(number, actions[number])
     try:
         yield
     finally:
         for number, handler in taken.items():
-            signal.signal(number, handler)
+            take(number, handler)
+
+
+def take(number: int, handler: Handler | int | None) -> None:
+    """As `signal.signal`; but to be continued after a stop is no interruption.
+
+    A job that a shell stopped where it sets its terminal would otherwise take that for lost once it is in front.
+    """
+    signal.signal(number, handler)
+    if number == signal.SIGCONT:
+        signal.siginterrupt(number, False)

@@ -134,6 +134,6 @@ def test_an_answer_for_an_open_descriptor_goes_on_where_it_stands(
     shell: Callable[[str], Result], tmp_path: Path
 ) -> None:
     kept, ask = tmp_path / "kept", "hermes ask -m demo -t 0 'What is 2 plus 3?'"
-    for name in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"):
+    for name in ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"):
         assert shell(f"{{ echo first; {ask} -o {name}; echo last; }} > {kept}").code == 0
         assert kept.read_text() == "first\n2 plus 3 is 5.\nlast\n"

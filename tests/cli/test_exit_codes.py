@@ -43,8 +43,8 @@ def test_a_value_out_of_range_is_a_usage_error_that_names_the_option(hermes: Her
         (["ask", "--dry-run", "-x", "Hi"], "leave one of them out"),
         (["ask", "--json", "-x", "Hi"], "leave one of them out"),
         (["doctor", "now"], "hermes doctor --help"),
-        (["nope"], "hermes --help"),
-        (["--nope"], "hermes --help"),
+        (["nope"], "a question: hermes ask; a chat: hermes chat; all commands: hermes --help"),
+        (["--nope"], "a question: hermes ask; a chat: hermes chat; all commands: hermes --help"),
     ],
     ids=" ".join,
 )

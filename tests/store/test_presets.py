@@ -44,6 +44,12 @@ def preset(front: str, body: str = "") -> str:
     return f"---\ndescription: for a test\n{front}\n---\n{body}"
 
 
+def nested_lists(depth: int) -> str:
+    """A list of lists in few letters whose text would have ten to the power of `depth` values."""
+    inner = nested_lists(depth - 1) if depth else "x"
+    return f"&a{depth} [{inner}{f', *a{depth - 1}' * 9 if depth else ''}]"
+
+
 def test_there_are_a_dozen_bundled_presets() -> None:
     assert len(BUNDLED) >= 12
     assert {"default", "json", "shell", "commit", "summarise", "translate"} <= set(BUNDLED)
@@ -124,7 +130,9 @@ def test_a_value_is_never_expanded_again(first: str, second: str) -> None:
 def test_missing_and_undeclared_variables_are_named(write: Callable[..., None]) -> None:
     write(preset("variables:\n  language:", "{{language}}"))
     found = find_preset("mine")
-    assert "needs a value for language | give it: --var language=TEXT" in message(lambda: fill(found, {}))
+    assert "needs a value for language | give it: --var language=TEXT, in a chat /preset mine language=TEXT" in message(
+        lambda: fill(found, {})
+    )
     wrong = message(lambda: fill(found, {"langauge": "x"}))
     assert "no variable langauge | did you mean language?" in wrong
     assert "hermes presets show mine" in message(lambda: fill(found, {"xyz": "x"}))
@@ -152,6 +160,10 @@ FAULTS = {
     "sampling as text": (preset("sampling: hot"), "lines below sampling"),
     "a word for a number": (preset("sampling:\n  temperature: hot"), "needs a number from 0 to 100 as temperature"),
     "a list for a number": (preset("sampling:\n  top_p: [1]"), "needs a number from 0 to 1 as top_p"),
+    "lists without end for a number": (
+        preset(f"sampling:\n  top_p: {nested_lists(12)}"),
+        "needs a number from 0 to 1 as top_p",
+    ),
     "not a number": (preset("sampling:\n  top_p: nan"), "needs a number from 0 to 1 as top_p"),
     "out of range": (preset("sampling:\n  min_p: 1.5"), "needs a number from 0 to 1 as min_p"),
     "half a token": (preset("sampling:\n  max_tokens: 1.5"), "needs a whole number from 1"),

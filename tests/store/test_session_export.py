@@ -1,6 +1,7 @@
 """Exports and imports: nothing that was said is lost on the way out and back, and a page is only a page."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -341,6 +342,12 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert "cannot read" in message(lambda: import_sessions(tmp_path / "no.jsonl"), UsageError)
     assert "cannot read" in message(lambda: import_sessions(tmp_path), UsageError)
     assert "cannot read" in message(lambda: import_sessions(Path("a\0b")), UsageError)
+
+
+def test_a_file_that_would_take_all_memory_is_refused(tmp_path: Path) -> None:
+    endless = in_file(tmp_path, "")
+    os.truncate(endless, 1 << 30)
+    assert "is larger than 512 MiB" in message(lambda: import_sessions(endless), UsageError)
 
 
 def test_every_format_takes_an_empty_session(sessions: Path) -> None:

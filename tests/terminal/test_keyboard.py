@@ -149,6 +149,27 @@ def test_stopped_from_outside_at_the_prompt(tmp_path: Path) -> None:
         terminal.shows("<draft!>")
 
 
+def test_a_job_that_began_in_the_background_has_its_prompt_once_it_is_in_front(tmp_path: Path) -> None:
+    with on_terminal(tmp_path, *shell(tmp_path)) as terminal:
+        terminal.run(f'{PROGRAM_FILE} & until [ "$(jobs -s)" ]; do :; done; fg')
+        terminal.shows("> ", "the status")
+        terminal.send("here\r")
+        terminal.shows("<here>")
+
+
+def test_ctrl_z_in_the_editor_gives_the_shell_the_terminal_too(tmp_path: Path) -> None:
+    editor = tmp_path / "editor.sh"
+    editor.write_text("#!/bin/sh\nkill -TSTP 0\nprintf ' and more' >> \"$1\"\n")
+    editor.chmod(0o700)
+    with on_terminal(tmp_path, *shell(tmp_path), EDITOR=str(editor), VISUAL=None) as terminal:
+        terminal.run(PROGRAM_FILE)
+        terminal.shows("the status")
+        terminal.send("draft\x18\x05")
+        terminal.ends_with("$")
+        terminal.send("fg\n")
+        terminal.ends_with("> draft and more", "the status")
+
+
 @pytest.mark.parametrize(("keys", "code"), [("\x1c", 131), ("\x03\x03", 130)])
 def test_a_forced_end_restores_the_terminal(keys: str, code: int, tmp_path: Path) -> None:
     with on_terminal(tmp_path, *shell(tmp_path)) as terminal:

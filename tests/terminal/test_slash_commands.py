@@ -273,6 +273,27 @@ def test_a_file_goes_with_the_next_message_only(chat: Chat, say: Say, tmp_path: 
             say(wrong)
 
 
+def test_a_file_may_be_named_as_a_terminal_writes_one_that_is_dropped_on_it(
+    chat: Chat, say: Say, tmp_path: Path
+) -> None:
+    notes, tools = tmp_path / "my notes.txt", tmp_path / "my tools.py"
+    notes.write_text("The code of Mira is 7312.")
+    tools.write_text('def add(a: int, b: int) -> int:\n    """Add."""\n    return a + b\n')
+    escaped = str(notes).replace(" ", "\\ ")
+    for name in (notes, f"'{notes}'", f'"{notes}"', escaped):
+        say(f"/read {name}")
+    assert len(chat.attached) == 4 and len(set(chat.attached)) == 1
+    assert "add" in say(f"/tools '{tools}' calculate")[1]
+    say("/tools -")
+    say(SUM)
+    say(f"/save '{tmp_path / 'my chat.md'}'")
+    assert (tmp_path / "my chat.md").exists()
+    with_quote = tmp_path / "it's"
+    with_quote.write_text("as it is")
+    say(f"/read {with_quote}")
+    assert "as it is" in chat.attached[0]
+
+
 def test_a_file_that_is_too_long_can_be_taken_away_again(chat: Chat, say: Say, tmp_path: Path) -> None:
     (tmp_path / "long.txt").write_text("qx " * 1000)
     say(f"/read {tmp_path / 'long.txt'}")
@@ -440,6 +461,7 @@ def test_what_could_not_be_saved_is_saved_before_the_session_is_left(
     try:
         say("/clear")
         assert "not saved yet: " in say(NAME)[1]
+        assert "not saved yet: " not in say(SUM)[1]
         for command in ("/clear", "/fork"):
             with pytest.raises(OutputError):
                 say(command)
@@ -448,7 +470,7 @@ def test_what_could_not_be_saved_is_saved_before_the_session_is_left(
         in_the_way.unlink()
         path = chat.transcript().path
         say("/clear")
-        assert [turn.question for turn in read_session(path).conversation.turns] == [NAME]
+        assert [turn.question for turn in read_session(path).conversation.turns] == [NAME, SUM]
     finally:
         paths.data_folder.cache_clear()
 

@@ -1,10 +1,12 @@
 """What is typed after a command, read and checked."""
 
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+from hermes_cli import paths
 from hermes_cli.chat.conversation import Turn
 from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
 from hermes_cli.errors import UsageError, did_you_mean
@@ -30,6 +32,17 @@ def words(argument: str) -> list[str]:
         return shlex.split(argument)
     except ValueError as error:
         raise UsageError(f"a quote in {argument} is not closed", "put both ends, as in reader='a friend'") from error
+
+
+def file_name(argument: str) -> str:
+    """The name as it was typed, or as a shell would take it: so terminals write a file that is dropped on them."""
+    if not set(argument) & set("'\"\\") or os.path.lexists(paths.expanded(argument)):
+        return argument
+    try:
+        named = shlex.split(argument)
+    except ValueError:
+        return argument
+    return named[0] if len(named) == 1 else argument
 
 
 def turns(chat: Chat, argument: str) -> list[Turn]:

@@ -6,7 +6,7 @@ from hermes_cli.errors import UsageError
 from hermes_cli.formats.code_block import code_blocks
 from hermes_cli.terminal import clipboard, console
 from hermes_cli.terminal.chat import Chat
-from hermes_cli.terminal.commands.arguments import NOTHING, turns
+from hermes_cli.terminal.commands.arguments import NOTHING, file_name, turns
 from hermes_cli.terminal.text_file import wrapped
 
 _CODE = "code"
@@ -23,7 +23,7 @@ def read(chat: Chat, argument: str) -> None:
         chat.attached = ()
         console.notice("nothing is attached to the next message")
         return
-    _attach(chat, wrapped(Path(argument)), argument)
+    _attach(chat, wrapped(Path(file_name(argument))), argument)
 
 
 def paste(chat: Chat, argument: str) -> None:

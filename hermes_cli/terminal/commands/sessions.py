@@ -11,6 +11,7 @@ from hermes_cli.store.transcripts import Transcript
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer_output import FileOutput
 from hermes_cli.terminal.chat import Chat
+from hermes_cli.terminal.commands.arguments import file_name
 from hermes_cli.terminal.recap import tell_recap
 from hermes_cli.terminal.reopening import open_transcript, saved_preset
 
@@ -54,7 +55,7 @@ def save(chat: Chat, argument: str) -> None:
     """Write the chat to a .md, .html or .json file."""
     from hermes_cli.store.session_export import FORMATS
 
-    path = paths.expanded(argument)
+    path = paths.expanded(file_name(argument))
     kind = path.suffix.lstrip(".").lower()
     if kind not in _ENDINGS:
         raise UsageError("/save needs a file that ends in .md, .html or .json", "such as /save chat.md")

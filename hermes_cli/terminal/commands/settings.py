@@ -8,6 +8,7 @@ from hermes_cli.terminal.chat import Chat
 from hermes_cli.terminal.commands.arguments import (
     NOTHING,
     SAMPLING_KEYS,
+    file_name,
     setting_name,
     setting_value,
     with_sampling_value,
@@ -109,5 +110,6 @@ def model(chat: Chat, argument: str) -> None:
     if not argument:
         console.lines(chat.backend.name)
         return
-    chat.change_model(argument)
-    console.notice(f"{argument} answers from the next message on")
+    name = file_name(argument)
+    chat.change_model(name)
+    console.notice(f"{name} answers from the next message on")

@@ -158,7 +158,10 @@ class LineEditor:
 
     def _suspend(self) -> None:
         """As Ctrl-Z; from a signal handler."""
-        self.print_above(lambda: keyboard.stop(group=False))
+        if self.in_editor:  # the prompt is away already, and comes back only after the editor
+            keyboard.stop(group=False)
+        else:
+            self.print_above(lambda: keyboard.stop(group=False))
 
     def _resumed(self) -> None:
         """Draw anew below what the shell wrote; from a signal handler."""
