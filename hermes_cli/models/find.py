@@ -7,6 +7,7 @@ from pathlib import Path
 from hermes_cli import paths
 from hermes_cli.errors import ModelNotFound, did_you_mean
 from hermes_cli.models import catalog, recommend
+from hermes_cli.models.downloaded import record_of
 from hermes_cli.models.found_models import FoundModel, found_models
 from hermes_cli.models.reference import HubReference, Reference, UrlReference, all_parts, is_remote, reference
 
@@ -85,8 +86,8 @@ def already_here(wanted: Reference) -> FoundModel | None:
     """The file that a reference to something to download means, if it is here."""
     models = [model for model in found_models() if not model.missing]
     if isinstance(wanted, UrlReference):
-        own = paths.models_folder() / wanted.host / wanted.file_name
-        return next((model for model in models if model.path == own), None)
+        records = ((model, record_of(model.path)) for model in models)
+        return next((model for model, record in records if record and record.url == wanted.url), None)
     if isinstance(wanted, HubReference):
         return next((model for model in models if _is_from(model, wanted)), None)
     matches = models_of((wanted.model, wanted.quant), models)

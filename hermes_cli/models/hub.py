@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hermes_cli.errors import DownloadError, did_you_mean
+from hermes_cli.errors import DownloadError, UsageError, did_you_mean
 from hermes_cli.models import web
 from hermes_cli.models.patience import Patience, Watcher
-from hermes_cli.models.reference import HubReference, all_parts, quant_of
+from hermes_cli.models.reference import HubReference, all_parts, is_safe, is_web_address, quant_of
 
 _TIMEOUT_S = 20.0
+_LARGEST_BYTES = 1 << 50
+_MIRROR = "check HF_ENDPOINT and the proxy"
 _PREFERRED = ("Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0", "Q4_K_S", "Q4_0")
 
 
@@ -39,36 +41,51 @@ def check_online(what: str) -> None:
 
 
 def credentials() -> web.Credentials | None:
-    """The user's token for the hub, as `hf auth login` or HF_TOKEN gave it."""
+    """The user's token for the hub, as `hf auth login` or HF_TOKEN gave it. Raises UsageError."""
+    hub = web.origin(endpoint())
     from huggingface_hub import constants, get_token
 
     token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
-    return web.Credentials(web.origin(endpoint()), token) if token else None
+    if token and not re.fullmatch(r"[!-~]+", token):
+        raise UsageError("the token for the hub has characters that no token has", "set HF_TOKEN to it once more")
+    return web.Credentials(hub, token) if token else None
 
 
 def endpoint() -> str:
-    """The address of the hub, or of the mirror that HF_ENDPOINT names."""
-    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+    """The address of the hub, or of the mirror that HF_ENDPOINT names. Raises UsageError."""
+    address = (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+    if not is_web_address(address):
+        raise UsageError(f"HF_ENDPOINT is {address}, which is no web address", "write it like https://huggingface.co")
+    return address
 
 
 def files_of(wanted: HubReference, patience: Patience, watcher: Watcher) -> tuple[RemoteFile, ...]:
     """The file, or the parts, that a reference names, pinned to the repository as it is now. Raises DownloadError."""
     info = patience.retry(lambda: _info(wanted), watcher)
-    found = {entry.rfilename: entry for entry in info.siblings or () if entry.rfilename.lower().endswith(".gguf")}
+    found = _offered(info)
     parts = all_parts(_chosen(wanted, list(found)))
     missing = [name for name in parts if name not in found]
     if missing:
         raise DownloadError(f"{wanted.repository} lacks {missing[0]}", "tell its owner; take another quant meanwhile")
     base = f"{endpoint()}/{wanted.repository}/resolve/{info.sha or wanted.revision or 'main'}"
-    return tuple(_remote_file(base, found[name]) for name in parts)
+    return tuple(_remote_file(base, name, found[name]) for name in parts)
 
 
-def _remote_file(base: str, entry: Any) -> RemoteFile:
+def _offered(info: Any) -> dict[str, Any]:
+    """The GGUF files of a repository; names that lead out of the models folder are passed over."""
+    named = {str(entry.rfilename): entry for entry in info.siblings or ()}
+    return {name: entry for name, entry in named.items() if name.lower().endswith(".gguf") and is_safe(name)}
+
+
+def _remote_file(base: str, name: str, entry: Any) -> RemoteFile:
     from urllib.parse import quote
 
     sha256 = str(entry.lfs.sha256).lower() if entry.lfs else None
     known = sha256 if sha256 and re.fullmatch(r"[0-9a-f]{64}", sha256) else None
-    return RemoteFile(entry.rfilename, f"{base}/{quote(entry.rfilename)}", entry.size, known)
+    size = entry.size
+    if size is not None and not (isinstance(size, int) and 0 <= size < _LARGEST_BYTES):
+        raise DownloadError(f"the hub tells an impossible size of {name}", _MIRROR)
+    return RemoteFile(name, f"{base}/{quote(name)}", size, known)
 
 
 def _chosen(wanted: HubReference, names: list[str]) -> str:
@@ -100,11 +117,12 @@ def _listed(names: list[str]) -> str:
 
 
 def _info(wanted: HubReference) -> Any:
-    """What the hub knows of a repository. Raises Unreachable, DownloadError."""
+    """What the hub knows of a repository. Raises Unreachable, DownloadError, UsageError."""
+    token = credentials()
     from huggingface_hub import HfApi, errors
 
     try:
-        return HfApi(endpoint=endpoint()).model_info(
+        return HfApi(endpoint=endpoint(), token=token.token if token else None).model_info(
             wanted.repository, revision=wanted.revision, files_metadata=True, timeout=_TIMEOUT_S
         )
     except errors.GatedRepoError as problem:
@@ -120,8 +138,8 @@ def _info(wanted: HubReference) -> Any:
         raise _unreachable(problem) from problem
     except (OSError, ssl.SSLError) as problem:
         raise web.failure(problem, _page(wanted)) from problem
-    except (ValueError, TypeError, KeyError, AttributeError) as problem:
-        raise DownloadError("the hub's answer makes no sense", "check HF_ENDPOINT and the proxy") from problem
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
+        raise DownloadError("the hub's answer makes no sense", _MIRROR) from problem
 
 
 def _refused(wanted: HubReference, problem: Any) -> Exception:

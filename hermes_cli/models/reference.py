@@ -103,31 +103,39 @@ def all_parts(name: str) -> list[str]:
 
 def _on_hub(text: str, rest: str) -> HubReference:
     found = _ON_HUB.fullmatch(rest)
-    if not found or not _safe(found["file"] or "x"):
+    if not found or not is_safe(found["file"] or "x"):
         raise UsageError(f"{text} names no file on the hub", _HOW)
     quant = found["quant"]
     return HubReference(found["repository"], quant.upper() if quant else None, found["file"])
 
 
 def _url(text: str) -> HubReference | UrlReference:
-    try:
-        parts = urlsplit(text)
-        host = parts.hostname
-        _ = parts.port
-    except ValueError:
-        host = None
-    if not host or re.search(r"[\x00-\x20\x7f]", text):
+    if not is_web_address(text) or re.search(r"[\x00-\x20\x7f]", text):
         raise UsageError(f"{text} is not a URL", "copy the address of a .gguf file")
-    page = _PAGE.fullmatch(unquote(parts.path)) if host in _PAGES else None
-    if page and _safe(page["file"]):
+    parts = urlsplit(text)
+    if parts.username is not None:
+        raise UsageError(f"the address at {parts.hostname} has a name in it", "use one without NAME:PASSWORD@")
+    page = _PAGE.fullmatch(unquote(parts.path)) if parts.hostname in _PAGES else None
+    if page and is_safe(page["file"]):
         return HubReference(page["repository"], None, page["file"], page["revision"])
     found = UrlReference(text)
-    if not found.file_name.lower().endswith(".gguf") or not _safe(found.file_name):
+    if not found.file_name.lower().endswith(".gguf") or not is_safe(found.file_name):
         raise UsageError(f"{text} is not the address of a GGUF file", "it has to end in .gguf")
     return found
 
 
-def _safe(path: str) -> bool:
+def is_web_address(text: str) -> bool:
+    """Whether this is http or https, to a server whose name and port can be asked for."""
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname or ""
+        host.encode("idna")  # empty or long labels, of which the socket would complain later
+        return parts.scheme in ("http", "https") and parts.port != 0 and bool(re.fullmatch(r"[a-z0-9._:-]+", host))
+    except ValueError:
+        return False
+
+
+def is_safe(path: str) -> bool:
     """Whether a path from outside stays below the folder it is put into."""
     parts = path.split("/")
     return all(part and part[0] != "." and len(part) < 200 and part.isprintable() for part in parts)

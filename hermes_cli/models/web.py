@@ -7,15 +7,18 @@ import email.message
 import http.client
 import re
 import ssl
+import string
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from urllib.parse import urljoin, urlsplit
+from typing import Any
+from urllib.parse import quote, urljoin, urlsplit
 
 from hermes_cli import __version__
 from hermes_cli.errors import DownloadError
+from hermes_cli.models.reference import is_web_address
 
 TIMEOUT_S = 30.0
 _REDIRECTS = 8
@@ -68,7 +71,7 @@ class Answer:
 def open_url(url: str, headers: Mapping[str, str], credentials: Credentials | None = None) -> Answer:
     """Ask for `url`; closing the body is the caller's. Raises Unreachable, RangeRefused, DownloadError."""
     linked_etag = None
-    place = url
+    place = quote(url, safe=string.punctuation)
     for _ in range(_REDIRECTS):
         request = urllib.request.Request(place, headers={"User-Agent": f"hermes-cli/{__version__}", **headers})
         request.add_header("Accept-Encoding", "identity")
@@ -118,9 +121,14 @@ def retry_after(text: str | None) -> float | None:
 
 def _redirected(place: str, refusal: urllib.error.HTTPError) -> str:
     """Where a redirect leads; nothing that is not the web, and nothing less private than before."""
-    target = urljoin(place, refusal.headers.get("Location", ""))
-    allowed = ("https",) if place.startswith("https:") else ("http", "https")
-    return target if urlsplit(target).scheme in allowed and urlsplit(target).hostname else ""
+    # http.client reads headers as Latin-1, whatever bytes they are.
+    location = quote(refusal.headers.get("Location", ""), safe=string.punctuation, encoding="iso-8859-1")
+    try:
+        target = urljoin(place, location)
+    except ValueError:
+        return ""
+    less_private = place.startswith("https:") and not target.startswith("https:")
+    return target if is_web_address(target) and not less_private else ""
 
 
 def _refused(url: str, refusal: urllib.error.HTTPError) -> Exception:
@@ -160,8 +168,10 @@ def _plain(etag: str | None) -> str | None:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: object) -> None:
+    def http_error_302(self, *_: Any, **__: Any) -> None:
         """Redirects are followed in `open_url`, which sees their headers and keeps the token back."""
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
 @cache

@@ -252,9 +252,25 @@ def test_a_server_that_falls_silent_is_given_up(hub: Hub, tmp_path: Path, monkey
     assert "does not answer" in heard.said[0]
 
 
-def test_a_redirect_away_from_the_web_is_not_followed(hub: Hub, tmp_path: Path) -> None:
-    hub.cdn_url = "file:///etc"
+@pytest.mark.parametrize(
+    "place", ["file:///etc", "http://[::1", "http://x:abc", "http://x:99999", "http://a..b", "http://\xe2\x98\x83.x"]
+)
+def test_a_redirect_to_no_place_on_the_web_is_not_followed(hub: Hub, tmp_path: Path, place: str) -> None:
+    hub.cdn_url = place
     assert "not safe to follow" in refused(hashed(hub), tmp_path / "a.gguf").message
+
+
+def test_a_redirect_may_hold_bytes_of_any_kind(hub: Hub, tmp_path: Path) -> None:
+    location = f"{hub.url}/plain/\xc3\xa9 \xe9\x01.gguf"
+    hub.faults.append(Fault("status", status=302, headers={"Location": location}))
+    assert "there is nothing at" in refused(plain(hub), tmp_path / "a.gguf").message
+    assert hub.requests[-1][0] == "/plain/%C3%A9%20%E9%01.gguf"
+
+
+def test_a_url_may_hold_letters_of_any_kind(hub: Hub, tmp_path: Path) -> None:
+    hub.plain["é中.gguf"] = DATA
+    get(RemoteFile("a.gguf", f"{hub.url}/plain/é中.gguf", None, None), tmp_path / "a.gguf")
+    assert (tmp_path / "a.gguf").read_bytes() == DATA
 
 
 def test_redirects_without_end_end(hub: Hub, tmp_path: Path) -> None:

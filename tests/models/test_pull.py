@@ -3,11 +3,12 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hermes_cli import paths
-from hermes_cli.errors import DownloadError
+from hermes_cli.errors import DownloadError, UsageError
 from hermes_cli.models import pull
 from hermes_cli.models.downloaded import record_of
 from hermes_cli.models.find import already_here, find_model
@@ -139,6 +140,54 @@ def test_what_is_not_there_is_told(hub: Hub, wanted: str, words: str) -> None:
     hub.put("nous/Empty", "README.md", b"")
     error = refused(wanted)
     assert words in error.message and error.hint
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../../evil", "/evil", "a/./b", "\x1b[2J\n", "\0", "\ud800", "a" * 300, ".hidden"],
+)
+def test_a_name_that_leads_out_of_its_folder_is_passed_over(hub: Hub, name: str) -> None:
+    hub.put("nous/Evil-GGUF", f"{name}.Q4_K_M.gguf", DATA)
+    hub.put("nous/Evil-GGUF", "Good.Q8_0.gguf", DATA)
+    assert refused("hf:nous/Evil-GGUF:Q4_K_M").hint == "it has Q8_0"
+    assert get("hf:nous/Evil-GGUF").name == "Good.Q8_0.gguf"
+
+
+@pytest.mark.parametrize("size", [-5, "1000", 1e3, float("nan"), float("inf"), 10**400, [1]])
+def test_an_impossible_size_is_told(hub: Hub, size: Any) -> None:
+    hub.claimed_sizes[FILE] = size
+    assert "impossible size" in refused(WANTED).message
+
+
+def test_an_answer_without_end_of_nesting_is_told(hub: Hub) -> None:
+    hub.plain["deep"] = b"[" * 200_000
+    hub.api_faults[:] = [Fault("status", status=307, headers={"Location": f"{hub.url}/plain/deep"})]
+    assert refused(WANTED).message == "the hub's answer makes no sense"
+
+
+@pytest.mark.parametrize("address", ["no url", "http://[", "http://127.0.0.1:99999", "http://☃.x", "localhost:8080"])
+def test_a_mirror_that_is_no_address_is_told(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    with pytest.raises(UsageError, match="which is no web address"):
+        get(WANTED)
+
+
+def test_a_token_that_cannot_be_one_is_told(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_é")
+    with pytest.raises(UsageError, match="characters that no token has"):
+        get(WANTED)
+    assert hub.requests == []
+
+
+def test_another_url_with_the_same_file_name_is_another_model(hub: Hub) -> None:
+    hub.plain["a.gguf"] = paths.DEMO_MODEL.read_bytes()
+    url = f"{hub.url}/plain/a.gguf"
+    path = get(url)
+    found = already_here(reference(url))
+    assert found and found.path == path
+    assert already_here(reference(f"{url}?other")) is None
+    with pytest.raises(DownloadError, match="is another file"):
+        get(f"{url}?other")
 
 
 def test_a_hub_that_is_busy_is_asked_again(hub: Hub) -> None:
