@@ -75,11 +75,15 @@ def run(
     """Call a tool by hand, as a call of the model would; without --tools a built-in one. Prints its result as JSON."""
     from hermes_cli.tools.toolbox import load_toolbox
 
+    if timeout != timeout:  # it is within no range, and Typer lets it pass through all of them
+        raise UsageError("--timeout cannot be nan", "give a number")
     with load_toolbox(tools or [name], tool_env or ()) as toolbox:
         name = name if tools else name.partition(":")[0]
         if name not in toolbox.tools:
+            if not tools:
+                raise UsageError(f"{name} is a file of tools", f"name one: hermes tools run --tools {name} NAME")
             hint = did_you_mean(name, toolbox.tools, f"there are: {', '.join(toolbox.tools)}")
-            raise UsageError(f"there is no tool {name} in {', '.join(tools or ())}", hint)
+            raise UsageError(f"there is no tool {name} in {', '.join(tools)}", hint)
         given = _arguments(toolbox.tools[name].parameters, arguments or [])
         result = toolbox.call(ToolCall(name, given), timeout_s=timeout)
     if result.error is not None:

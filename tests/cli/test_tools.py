@@ -87,6 +87,8 @@ def test_run_that_fails(hermes: Hermes, weather: Path) -> None:
     for arguments, message in cases.items():
         assert_failed(hermes("tools", "run", *arguments, "--tools", weather), 6, message)
     assert_failed(hermes("tools", "run", "get_wether", "--tools", weather), 2, "there is no tool get_wether")
+    assert_failed(hermes("tools", "run", weather, "city=Oslo"), 2, f"{weather} is a file of tools")
+    assert_failed(hermes("tools", "run", "calculate", "expression=1", "--timeout", "nan"), 2, "cannot be nan")
     assert_failed(hermes("tools", "run", "calculate", "1+1"), 2, "1+1 is not KEY=VALUE")
     assert_failed(hermes("tools", "run", "calculate", "{1"), 2, "the arguments are not JSON")
 
