@@ -99,6 +99,13 @@ def test_gpus_are_seen_without_llama_cpp(tmp_path: Path) -> None:
     assert gpu_makers(tmp_path) == ("NVIDIA", "AMD", "Intel") or sys.platform == "darwin"
 
 
+def test_the_model_that_answers_is_told_or_that_it_is_not_here(hermes: Hermes, demo_path: Path) -> None:
+    assert f"demo, {demo_path}" in hermes("doctor").out.decode()
+    result = hermes("doctor", env={"HERMES_CLI_MODEL": "gemini"})
+    assert result.code == 1
+    assert "wrong: there is no model gemini here (in HERMES_CLI_MODEL); " in result.out.decode()
+
+
 def test_json_holds_all_of_it(hermes: Hermes) -> None:
     facts = json.loads(hermes("doctor", "--json", env={"HERMES_CLI_THREADS": "1"}).out)
     assert facts["healthy"] and facts["program"]["version"] == __version__
