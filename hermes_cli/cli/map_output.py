@@ -141,13 +141,13 @@ class RecordFile:
 
     def _rows(self, form: Form) -> Iterator[bytes]:
         """The complete records from here on."""
-        row, inside = b"", False
+        row, inside = bytearray(), False  # a cell may hold very many lines
         for line in self._file:
             row += line
             inside ^= form.quoted and line.count(b'"') % 2 == 1
             if not inside and line.endswith(b"\n"):
-                yield row
-                row = b""
+                yield bytes(row)
+                row.clear()
 
     def write(self, text: str) -> None:
         """Append the record."""

@@ -3,15 +3,18 @@
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hermes_cli.chat.request import CancelToken
 from hermes_cli.chat.tool_call import ToolCall
 from hermes_cli.cli import options, tool_trial
-from hermes_cli.errors import ToolFailed, UsageError, did_you_mean
+from hermes_cli.errors import LoadCancelled, ToolFailed, UsageError, did_you_mean
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer_output import StandardOutput
+from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
 
 if TYPE_CHECKING:
     from hermes_cli.tools.tool import Tool
@@ -71,24 +74,33 @@ def run(
     tools: Sources = None,
     tool_env: options.ToolVariables = None,
     timeout: Annotated[float, typer.Option("--timeout", metavar="S", min=0.1, help="Seconds it may take.")] = 30,
-) -> None:
+) -> int:
     """Call a tool by hand, as a call of the model would; without --tools a built-in one. Prints its result as JSON."""
     from hermes_cli.tools.toolbox import load_toolbox
 
     if timeout != timeout:  # it is within no range, and Typer lets it pass through all of them
         raise UsageError("--timeout cannot be nan", "give a number")
-    with load_toolbox(tools or [name], tool_env or ()) as toolbox:
+    cancel, result = CancelToken(), None
+    with (
+        stopping(cancel, leave=lambda: None),
+        suppress(LoadCancelled),
+        load_toolbox(tools or [name], tool_env or (), cancel) as toolbox,
+    ):
         name = name if tools else name.partition(":")[0]
+        if not tools and name not in toolbox.tools:
+            hint = f"name one of its tools: hermes tools run {next(iter(toolbox.tools))} --tools {name}"
+            raise UsageError(f"{name} is a file, not the name of a tool", hint)
         if name not in toolbox.tools:
-            if not tools:
-                raise UsageError(f"{name} is a file of tools", f"name one: hermes tools run --tools {name} NAME")
             hint = did_you_mean(name, toolbox.tools, f"there are: {', '.join(toolbox.tools)}")
-            raise UsageError(f"there is no tool {name} in {', '.join(tools)}", hint)
+            raise UsageError(f"there is no tool {name} in {', '.join(tools or ())}", hint)
         given = _arguments(toolbox.tools[name].parameters, arguments or [])
-        result = toolbox.call(ToolCall(name, given), timeout_s=timeout)
+        result = toolbox.call(ToolCall(name, given), timeout_s=timeout, cancel=cancel)
+    if cancel.reason or result is None:
+        return EXIT_CODES[cancel.reason or "interrupt"]
     if result.error is not None:
         raise ToolFailed(f"{name}: {result.error}", f"see what it takes: hermes tools show {(tools or [name])[0]}")
     _write(_json(result.value))
+    return 0
 
 
 app.command("test")(tool_trial.try_cases)

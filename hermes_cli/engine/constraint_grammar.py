@@ -7,8 +7,9 @@ from functools import lru_cache
 
 from hermes_cli.chat.request import GenerationRequest, ToolSchema
 from hermes_cli.engine import constraint_trial
-from hermes_cli.engine.constraint_schema import ReadySchema, Schema, ready
+from hermes_cli.engine.constraint_schema import ReadySchema, ready
 from hermes_cli.errors import UsageError, did_you_mean
+from hermes_cli.formats.json_schema import Schema
 
 CALL_START, CALL_END = "<tool_call>", "</tool_call>"
 PAD_START, PAD_END = "<scratch_pad>", "</scratch_pad>"

@@ -2,13 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hermes_cli.errors import UsageError
-
-Schema = Mapping[str, Any] | bool
+from hermes_cli.formats.json_schema import Schema, parts
 
 # Where a schema holds further ones: by name, in a list, or alone.
 _NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
@@ -82,27 +81,12 @@ def _cleaned(schema: Any) -> Any:
     return copy
 
 
-def _parts(schema: Any) -> Iterator[Mapping[str, Any]]:
-    """The schema and all schemas in it."""
-    if not isinstance(schema, Mapping):
-        return
-    yield schema
-    for key in _NAMED:
-        for each in schema[key].values() if isinstance(schema.get(key), Mapping) else ():
-            yield from _parts(each)
-    for key in _LISTED:
-        for each in schema[key] if isinstance(schema.get(key), list) else ():
-            yield from _parts(each)
-    for key in _ALONE:
-        yield from _parts(schema.get(key))
-
-
 def _risky(schema: Mapping[str, Any], characters: int) -> bool:
     """Whether compiling might overflow the stack (long chains) or take minutes (patterns and multiples combined)."""
     if characters > _SMALL_CHARACTERS:
         return True
     references = patterns = 0
-    for part in _parts(schema):
+    for part in parts(schema):
         references += "$ref" in part
         patterns += "pattern" in part
         patterns += len(part["patternProperties"]) if isinstance(part.get("patternProperties"), Mapping) else 0

@@ -98,8 +98,9 @@ class Model:
 
     @property
     def description(self) -> str:
-        """Architecture, size and quantisation in llama.cpp's words."""
-        return self._text(lambda buffer, size: self._c.llama_model_desc(self.handle, buffer, size)) or ""
+        """Architecture, size where it is one that llama.cpp knows, and quantisation."""
+        told = self._text(lambda buffer, size: self._c.llama_model_desc(self.handle, buffer, size)) or ""
+        return told.replace(" ?B ", " ")
 
     @property
     def trained_context_length(self) -> int:

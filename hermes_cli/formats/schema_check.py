@@ -4,8 +4,8 @@ No reference is ever fetched, and no pattern keeps the program busy: one that ta
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from hermes_cli.errors import UsageError, did_you_mean
@@ -33,6 +33,7 @@ def checked(schema: Any, name: str = "the schema") -> Schema:
     """`schema` itself, if values can be checked against it. Raises UsageError, which calls it `name`."""
     from jsonschema import FormatChecker
     from jsonschema.exceptions import SchemaError
+    from referencing.exceptions import Unresolvable
 
     hint = 'a JSON Schema is an object such as {"type": "object", "properties": {...}}; see json-schema.org'
     if isinstance(schema, Mapping) and not isinstance(schema.get("$schema", ""), str):
@@ -42,11 +43,11 @@ def checked(schema: Any, name: str = "the schema") -> Schema:
     try:
         if len(json.dumps(schema)) > _MOST_CHARACTERS:
             raise UsageError(f"{name} is longer than {_MOST_CHARACTERS:,} characters", "use a smaller one")
-        validator = _validator(schema)
         # Patterns are tried below, by the library that will look for them.
-        validator.check_schema(schema, format_checker=FormatChecker(formats=()))
-        _check_references(schema, name)
-        _check_patterns(schema, name)
+        check = partial(_validator_class(schema).check_schema, format_checker=FormatChecker(formats=()))
+        check(schema)
+        _check_patterns(_all_parts(schema, name, check), name)
+        validator = _validator(schema)
         for probe in _PROBES:
             next(validator.iter_errors(probe), None)
     except SchemaError as error:
@@ -55,32 +56,44 @@ def checked(schema: Any, name: str = "the schema") -> Schema:
         raise UsageError(f"{name} is nested too deeply, or refers to itself without end", "simplify it") from error
     except _Hopeless as problem:
         raise UsageError(f"{name} cannot be used: {problem}", hint) from problem
+    except Unresolvable as problem:
+        raise _lost(name, problem.ref) from problem
     return schema
 
 
 def faults(schema: Schema, value: Any) -> list[str]:
     """What is wrong with `value`: where, what, and what would be right; empty if it satisfies the schema."""
+    from referencing.exceptions import Unresolvable
+
     try:
         errors = sorted(_validator(schema).iter_errors(value), key=lambda error: len(error.absolute_path))
     except _Hopeless as problem:
         return [str(problem)]
+    except Unresolvable as problem:
+        return [f"the schema refers to {problem.ref}, which is not in it"]
     except (RecursionError, ArithmeticError):
         return ["the value is nested too deeply, or holds a number that is too large"]
     return list(dict.fromkeys(map(_told, errors)))[:_MOST_FAULTS]
 
 
 def _validator(schema: Schema) -> Any:
-    import jsonschema
     from referencing import Registry
 
-    found = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+    found = _validator_class(schema)
     # A registry of its own: without one jsonschema would fetch what a reference names.
     return _patient(found)(schema, registry=Registry(), format_checker=found.FORMAT_CHECKER)
 
 
+def _validator_class(schema: Schema) -> Any:
+    """What jsonschema has for the draft that the schema names, else for the latest."""
+    import jsonschema
+
+    return jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+
+
 @cache
 def _patient(validator: Any) -> Any:
-    """The validator class with patterns that give up after a second."""
+    """The validator class with patterns that give up in time."""
     import jsonschema
 
     patient = {
@@ -141,39 +154,57 @@ def _known(names: Mapping[str, Any]) -> str:
     return f"there is {', '.join(names)}" if names else "nothing may be given"
 
 
-def _check_references(schema: Schema, name: str) -> None:
+def _all_parts(schema: Schema, name: str, check: Callable[[Any], None]) -> list[Mapping[str, Any]]:
+    """The schema, every schema in it, and what is referred to where jsonschema expects none, which `check` sees too."""
     from referencing import Registry, Resource
-    from referencing.exceptions import Unresolvable
     from referencing.jsonschema import DRAFT202012
 
     resolver = Registry().resolver_with_root(Resource.from_contents(schema, default_specification=DRAFT202012))
-    for part in parts(schema):
-        for key in ("$ref", "$dynamicRef", "$recursiveRef"):
-            reference = part.get(key)
+    found = list(parts(schema))
+    known = {id(part) for part in found}
+    for part in found:  # which grows by what they refer to
+        for reference in (part.get("$ref"), part.get("$dynamicRef"), part.get("$recursiveRef")):
             if not isinstance(reference, str):
                 continue
-            if not reference.startswith("#"):
-                hint = "copy what it names into $defs and refer to that: #/$defs/NAME"
-                raise UsageError(f"{name} refers to {reference}, and nothing is fetched", hint)
-            try:
-                resolver.lookup(reference)
-            except (Unresolvable, ValueError, TypeError, KeyError) as error:
-                raise UsageError(f"{name} refers to {reference}, which is not in it", "add it, or mend it") from error
+            target = _target(resolver, reference, name)
+            if id(target) not in known:
+                check(target)
+                new = [one for one in parts(target) if id(one) not in known]
+                found += new
+                known |= {id(one) for one in new}
+    return found
 
 
-def _check_patterns(schema: Schema, name: str) -> None:
+def _target(resolver: Any, reference: str, name: str) -> Any:
+    """What stands where a reference leads. Raises UsageError."""
+    from referencing.exceptions import Unresolvable
+
+    if not reference.startswith("#"):
+        hint = "copy what it names into $defs and refer to that: #/$defs/NAME"
+        raise UsageError(f"{name} refers to {reference}, and nothing is fetched", hint)
+    try:
+        return resolver.lookup(reference).contents
+    except (Unresolvable, ValueError, TypeError, KeyError) as error:
+        raise _lost(name, reference) from error
+
+
+def _lost(name: str, reference: str) -> UsageError:
+    return UsageError(f"{name} refers to {reference}, which is not in it", "add it, or mend it")
+
+
+def _check_patterns(found: Sequence[Mapping[str, Any]], name: str) -> None:
     import regex
 
-    for part in parts(schema):
-        own = part.get("pattern")
-        named = part.get("patternProperties")
-        for pattern in ([own] if isinstance(own, str) else []) + list(named if isinstance(named, Mapping) else []):
-            try:
-                regex.compile(pattern)
-            except (regex.error, RecursionError, OverflowError, MemoryError) as error:
-                raise UsageError(
-                    f"{name} has the pattern {pattern}, which cannot be used: {error}", "mend it"
-                ) from error
+    lists = [part["patternProperties"] for part in found if isinstance(part.get("patternProperties"), Mapping)]
+    if lists and any("unevaluatedProperties" in part for part in found):
+        problem = f"{name} has patternProperties beside unevaluatedProperties, where no pattern could be given up"
+        raise UsageError(problem, "use additionalProperties, or name the properties")
+    own = [part["pattern"] for part in found if isinstance(part.get("pattern"), str)]
+    for pattern in (*own, *(each for patterns in lists for each in patterns)):
+        try:
+            regex.compile(pattern)
+        except (regex.error, RecursionError, OverflowError, MemoryError) as error:
+            raise UsageError(f"{name} has the pattern {pattern}, which cannot be used: {error}", "mend it") from error
 
 
 def _told(error: "ValidationError | SchemaError") -> str:

@@ -23,9 +23,10 @@ from hermes_cli.terminal.signal_handlers import Handler, on_signals
 _IFLAG, _LFLAG = 0, 3
 # A paste stays in one piece also when it comes before the prompt.
 _PASTES_ON, _PASTES_OFF = b"\x1b[?2004h", b"\x1b[?2004l"
-# No update held back, the cursor shown, lines wrapped, plain text: an answer may stop anywhere.
 _READ_EVERY_S, _PASTE_GAP_S = 0.05, 0.01
 _READ_BYTES, _MOST_BYTES = 1 << 16, 1 << 26
+_CTRL_D = b"\x04"
+# No update held back, the cursor shown, lines wrapped, plain text: an answer may stop anywhere.
 _PLAIN_SCREEN = b"\x1b[?2026l\x1b[?25h\x1b[?7h\x1b[0m"
 
 
@@ -37,7 +38,7 @@ class _Quiet:
         self._before = termios.tcgetattr(terminal)
         self._applied = False
         self._asking = False
-        self._reading = threading.Lock()
+        self._reading = threading.RLock()
         self._ended = threading.Event()
         self._reader = threading.Thread(target=self._read_ahead, daemon=True)
 
@@ -82,6 +83,8 @@ class _Quiet:
             attributes = termios.tcgetattr(self._terminal)
             if attributes[_LFLAG] & (termios.ECHO | termios.ICANON):
                 self._before = attributes  # after a stop the shell may have set it anew
+                with self._reading:
+                    _take_lines(self._terminal)
             _set_mode(self._terminal, _quieted(self._before))
             self._applied = True
             _draw(_PASTES_ON)
@@ -206,6 +209,15 @@ def stop(*, group: bool = True) -> None:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _take_lines(terminal: int) -> None:
+    """Take what is a line already, or the end of input: without lines the terminal would give a NUL for a Ctrl-D."""
+    while select.select([terminal], [], [], 0)[0]:
+        line = os.read(terminal, _READ_BYTES)
+        _typed.extend(line.replace(b"\n", b"\r") or _CTRL_D)
+        if not line:
+            return
 
 
 def _quieted(attributes: list[Any]) -> list[Any]:

@@ -168,19 +168,20 @@ def _literal(word: str) -> str:
 
 def _filled(word: str, arguments: Mapping[str, Any], safe: bool) -> str:
     """A word with its arguments in place; it stays one word. Raises CallFailed for what would act as an option."""
+    written = {name: _written(name, arguments[name]) for name in placeholders(word)}
+    filled = _PLACE.sub(lambda found: written[found[1]] if found[1] else found[0][0], word)
+    if filled.startswith("-") and not word.startswith("-") and not safe:
+        first = next(name for name in written if written[name])
+        if isinstance(arguments[first], str):
+            raise CallFailed(f"{first} must not begin with -: the command would take it for an option")
+    return filled
 
-    def text(found: re.Match[str]) -> str:
-        if not found[1]:
-            return found[0][0]
-        value = arguments[found[1]]
-        written = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        if "\0" in written:
-            raise CallFailed(f"{found[1]} must not hold a NUL character")
-        if not safe and found.start() == 0 and isinstance(value, str) and written.startswith("-"):
-            raise CallFailed(f"{found[1]} must not begin with -: the command would take it for an option")
-        return written
 
-    return _PLACE.sub(text, word)
+def _written(name: str, value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if "\0" in text:
+        raise CallFailed(f"{name} must not hold a NUL character")
+    return text
 
 
 def _communicate(process: "subprocess.Popen[bytes]", given: bytes, limits: Limits) -> tuple[bytes, bytes, bool]:

@@ -53,6 +53,8 @@ class Signature:
                 part.setdefault("additionalProperties", False)  # type: ignore[attr-defined]
         properties = schema.setdefault("properties", {})
         for name, parameter in self._parameters.items():
+            if name not in properties:
+                raise self._fault(f"has an alias for its parameter {name}, which must keep its own name")
             properties[name] = self._property(properties[name], parameter, texts.get(name))
         return {"description": parsed_description, "parameters": schema, "line": self._line}
 

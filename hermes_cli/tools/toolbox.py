@@ -210,14 +210,14 @@ def _given(tool: Tool, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
 
     required = tool.parameters.get("required") or ()
     properties = tool.parameters.get("properties") or {}
-    definitions = tool.parameters.get("$defs") or {}
+    shared = {key: tool.parameters[key] for key in ("$schema", "$defs", "definitions") if key in tool.parameters}
     left_out = {
         name
         for name, value in arguments.items()
         if value is None
         and name not in required
         and name in properties
-        and faults({"properties": {name: properties[name]}, "$defs": definitions}, {name: None})
+        and faults({**shared, "properties": {name: properties[name]}}, {name: None})
     }
     return {name: value for name, value in arguments.items() if name not in left_out}
 

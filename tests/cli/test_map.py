@@ -181,6 +181,11 @@ def test_a_file_cut_anywhere_is_made_whole(kind: str, tmp_path: Path, capsys: py
     }
 
 
+def test_a_record_of_very_many_lines_is_found_again(tmp_path: Path) -> None:
+    many = MapInput(1, "x\n" * 1_000_000)
+    assert (written(tmp_path / "out", "csv", [many]), written(tmp_path / "out", "csv", [many])) == ([1], [])
+
+
 @pytest.mark.parametrize("kind", ["jsonl", "csv"])
 def test_a_file_about_something_else_is_left_alone(kind: str, tmp_path: Path) -> None:
     file = tmp_path / "out"

@@ -159,15 +159,26 @@ def test_ctrl_c_at_the_question_is_a_no_and_the_chat_goes_on(on_screen: OnScreen
     assert runs(tool_file) == 0
 
 
-def test_keys_typed_before_the_question_do_not_answer_it(on_screen: OnScreen, tool_file: Path) -> None:
-    screen = on_screen("chat", *DEMO, "--tools", tool_file)
-    screen.prompt()
-    screen.type(f"{QUESTION}\r")
-    screen.type("y\ry\r")
+@pytest.mark.parametrize("command", ["chat", "ask"])
+def test_keys_typed_before_a_question_do_not_answer_it(
+    on_screen: OnScreen, tool_file: Path, tmp_path: Path, command: str
+) -> None:
+    """In a chat a thread takes what is typed meanwhile; at `ask` it waits in the terminal."""
+    go_on, question = tmp_path / "go on", "Get the weather for Oslo. Then get the weather for Rome."
+    waits = f"    import os, time\n    while not os.path.exists({str(go_on)!r}):\n        time.sleep(0.02)\n"
+    tool_file.write_text(tool_file.read_text().replace("    return", f"{waits}    return"))
+    screen = on_screen(command, *DEMO, "--tools", tool_file, *([question] if command == "ask" else []))
+    if command == "chat":
+        screen.say(question)
     screen.shows("run it? ")
+    screen.type("y\r")
+    screen.wait(lambda: runs(tool_file) == 1, "the first call")
+    screen.type("y\ry\r")
+    go_on.touch()
+    screen.shows("run it? ", times=2)
     screen.type("n\r")
-    screen.shows("because you declined it")
-    assert runs(tool_file) == 0
+    screen.shows("declined this call")
+    assert runs(tool_file) == 1
 
 
 def test_what_is_allowed_for_always_is_not_asked_again_until_the_file_changes(

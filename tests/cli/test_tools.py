@@ -1,11 +1,13 @@
 """`hermes tools`: the real program."""
 
 import json
+import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.cli.conftest import OnTerminal, assert_failed, exit_code
+from tests.cli.conftest import OnTerminal, Start, assert_failed, exit_code
 from tests.conftest import Hermes, Script
 
 WEATHER = '''
@@ -87,10 +89,25 @@ def test_run_that_fails(hermes: Hermes, weather: Path) -> None:
     for arguments, message in cases.items():
         assert_failed(hermes("tools", "run", *arguments, "--tools", weather), 6, message)
     assert_failed(hermes("tools", "run", "get_wether", "--tools", weather), 2, "there is no tool get_wether")
-    assert_failed(hermes("tools", "run", weather, "city=Oslo"), 2, f"{weather} is a file of tools")
     assert_failed(hermes("tools", "run", "calculate", "expression=1", "--timeout", "nan"), 2, "cannot be nan")
+    file = hermes("tools", "run", weather)
+    assert_failed(file, 2, "is a file, not the name of a tool")
+    assert f"hermes tools run get_weather --tools {weather}" in file.err
     assert_failed(hermes("tools", "run", "calculate", "1+1"), 2, "1+1 is not KEY=VALUE")
     assert_failed(hermes("tools", "run", "calculate", "{1"), 2, "the arguments are not JSON")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_stop_ends_the_command_of_a_tool_too(start: Start, tmp_path: Path, number: signal.Signals, code: int) -> None:
+    (tmp_path / "tools.json").write_text(
+        json.dumps({"name": "wait", "description": "Wait.", "command": ["sh", "-c", "echo $$ > pid; exec sleep 600"]})
+    )
+    child = start("tools", "run", "wait", "--tools", "tools.json", cwd=tmp_path)
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().endswith("\n"):
+        assert child.poll() is None
+    child.send_signal(number)
+    assert (child.communicate(timeout=60), child.returncode) == ((b"", b""), code)
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
 
 
 def test_read_file_stays_in_the_working_folder(hermes: Hermes, tmp_path: Path) -> None:

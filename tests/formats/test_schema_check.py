@@ -9,6 +9,7 @@ from hermes_cli.errors import UsageError
 from hermes_cli.formats.json_schema import compact
 from hermes_cli.formats.schema_check import checked, faults
 
+DRAFT_7 = "http://json-schema.org/draft-07/schema#"
 PERSON = {
     "type": "object",
     "properties": {
@@ -97,6 +98,12 @@ def test_deep_values_and_large_numbers_do_not_break_the_check() -> None:
     assert faults({"multipleOf": 0.01}, 10**400) != []
 
 
+def test_a_reference_that_leads_nowhere_from_its_own_place_is_told() -> None:
+    definitions = {"a": {"$id": "http://a", "$ref": "#/$defs/b"}, "b": {}}
+    schema = {"$defs": definitions, "properties": {"x": {"$ref": "#/$defs/a"}}}
+    assert faults(checked(schema), {"x": 1}) == ["the schema refers to /$defs/b, which is not in it"]
+
+
 @pytest.mark.parametrize(
     "schema",
     [
@@ -109,6 +116,7 @@ def test_deep_values_and_large_numbers_do_not_break_the_check() -> None:
         {"properties": {"$ref": {"type": "string"}}, "enum": [{"$ref": "http://a"}]},
         {"$schema": "http://json-schema.org/draft-04/schema#", "minimum": 3, "exclusiveMinimum": True},
         {"$schema": "http://unknown.example/schema", "type": "object"},
+        {"items": {"$ref": "#/a"}, "a": {"items": {"$ref": "#/b"}}, "b": {"$ref": "#/a/items"}},
         {"pattern": r"^\p{L}+$"},
         {"allOf": [{"type": "string"}, {"type": "integer"}]},
     ],
@@ -132,6 +140,14 @@ def test_schemas_that_can_be_used(schema: Any) -> None:
         ({"items": {"$ref": "#/$defs/x"}}, "refers to #/$defs/x, which is not in it"),
         ({"$ref": "#"}, "refers to itself without end"),
         ({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}, "refers to itself without end"),
+        ({"$id": 5}, "the schema is not valid: $id must be a text, not 5"),
+        ({"items": {"$ref": "#/a"}, "a": {"items": {"$ref": "#/b"}}}, "refers to #/b, which is not in it"),
+        ({"items": {"$ref": "#/a"}, "a": {"type": "objct"}}, "the schema is not valid: type must be one of"),
+        ({"items": {"$ref": "#/a"}, "a": 5}, "the schema is not valid: must be an object or true or false, not 5"),
+        ({"items": {"$ref": "#/a"}, "a": {"pattern": "("}}, "has the pattern (, which cannot be used"),
+        ({"$schema": DRAFT_7, "dependencies": {"a": {"$ref": "#/b"}}}, "refers to #/b, which is not in it"),
+        ({"$defs": {"a": {"$id": "http://a", "$ref": "#/$defs/b"}, "b": {}}, "$ref": "#/$defs/a"}, "not in it"),
+        ({"allOf": [{"patternProperties": {"a": {}}}], "unevaluatedProperties": False}, "beside unevaluatedProperties"),
         ({"pattern": "("}, "has the pattern (, which cannot be used"),
         ({"patternProperties": {"[": {}}}, "has the pattern [, which cannot be used"),
         ({"enum": list(range(200_000))}, "is longer than 500,000 characters"),

@@ -77,6 +77,31 @@ def test_behind_a_paste_larger_than_the_terminal_holds_ctrl_c_still_stops_the_an
         terminal.shows("<120000>")
 
 
+@pytest.mark.parametrize(("keys", "shown"), [("a line\r", "<a line>"), ("\x04", "end of input")], ids=("line", "end"))
+def test_what_was_typed_before_the_keyboard_was_quiet_is_kept(keys: str, shown: str, tmp_path: Path) -> None:
+    program = """
+import select, time
+from pathlib import Path
+from hermes_cli.terminal.keyboard import quiet_keyboard
+from hermes_cli.terminal.prompt.prompt_input import open_prompt
+
+prompt = open_prompt(complete=lambda text: [], status=lambda: "", history_file=None)
+print("preparing", flush=True)
+while not select.select([0], [], [], 1)[0]:
+    pass
+with quiet_keyboard():
+    while select.select([0], [], [], 0)[0]:
+        time.sleep(0.02)
+    print("answered", flush=True)
+text = prompt.read()
+print("end of input" if text is None else f"<{text}>", flush=True)
+"""
+    with on_terminal(tmp_path, program=program, TERM="dumb") as terminal:
+        terminal.shows("preparing")
+        terminal.send(keys)
+        terminal.shows("answered", shown)
+
+
 def shell(folder: Path) -> "tuple[str, ...]":
     """An interactive shell, and the program as a file beside it."""
     (folder / PROGRAM_FILE).write_text(PROGRAM)

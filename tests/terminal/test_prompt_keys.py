@@ -91,9 +91,9 @@ def test_a_terminal_that_is_gone_is_the_end() -> None:
 )
 def test_a_paste_is_one_message(keys: str, message: str) -> None:
     with desk() as chat:
-        writer = threading.Thread(target=os.write, args=(chat.typist.master, keys.encode()))
+        writer = threading.Thread(target=os.write, args=(chat.typist.master, f"{keys}\r".encode()))
         writer.start()
-        assert chat.read("\r") == message
+        assert chat.read() == message
         writer.join()
 
 

@@ -1,12 +1,7 @@
 """The built-in tools, called the way the model calls them: through their children."""
 
-import http.server
 import os
-import socket
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -57,6 +52,8 @@ def test_current_time(toolbox: Toolbox) -> None:
         ("10 / 4", 2.5),
         ("1 / 3", 1 / 3),
         ("sqrt(16) + round(2.567, 1) + max(1, 2)", 8.6),
+        ("round(25, -1) + round(1234.5, -999999999) + round(7, 999999999) + round(2.5)", 29),
+        ("+".join(["1"] * 400), 400),
         ("factorial(20)", 2432902008176640000),
         ("2 ** -1", 0.5),
         ("3 ** -99999", 0.0),
@@ -92,7 +89,9 @@ def test_calculate(toolbox: Toolbox, expression: str, value: float) -> None:
         ("round(1, ndigits=2)", "is not arithmetic"),
         ("1" * 2000, "longer than 1000 characters"),
         ("(" * 300 + "1" + ")" * 300, "is not an arithmetic expression"),
-        ("-" * 200 + "1", "nested too deeply"),
+        ("-" * 999 + "1", "nested too deeply"),
+        ("[" + "-" * 900 + "1]", "nested too deeply"),
+        ("round(1, 0.5)", "round(1, 0.5): "),
         ("7" * 999, None),
     ],
 )
@@ -162,7 +161,7 @@ def test_read_file_goes_on_in_a_long_file(reader: Toolbox) -> None:
         ("latin.txt", "is not UTF-8 text"),
         ("huge.txt", "at most 10,000,000 are read"),
         ("pipe", "it is no regular file"),
-        ("loop", "loop"),
+        ("loop", "cannot read loop: Too many levels of symbolic links"),
         ("~/x", "No such file"),
     ],
 )
@@ -170,127 +169,3 @@ def test_read_file_refuses(reader: Toolbox, path: str, error: str) -> None:
     result = call(reader, "read_file", path=path, timeout_s=10)
     assert error in str(result.error)
     assert "secret\n" not in str(result)
-
-
-class _Pages(http.server.BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        assert isinstance(self.server, http.server.HTTPServer)
-        port = self.server.server_port
-        match self.path:
-            case "/page":
-                html = "<title>t</title><h1>A &amp; B</h1><script>evil()</script><p>one  two<br>three"
-                self._answer(html.encode(), "text/html; charset=utf-8")
-            case "/plain":
-                self._answer("caf\xe9".encode("latin-1"), "text/plain; charset=latin-1")
-            case "/image":
-                self._answer(b"\x89PNG", "image/png")
-            case "/lie":
-                self._answer(b"\0\1\2", "text/plain")
-            case "/big":
-                self._answer(b"x" * 3_000_000, "text/plain")
-            case "/to-page":
-                self._redirect("/page")
-            case "/to-private":
-                self._redirect(f"http://127.0.0.1:{port}/plain")
-            case "/to-file":
-                self._redirect("file:///etc/passwd")
-            case "/loop":
-                self._redirect("/loop")
-            case "/slow":
-                self.send_response(200)
-                self.send_header("Content-Type", "text/plain")
-                self.end_headers()
-                time.sleep(20)
-            case _:
-                self.send_error(404)
-
-    def _answer(self, body: bytes, kind: str) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        with suppress(OSError):  # a reader that has enough goes away
-            self.wfile.write(body)
-
-    def _redirect(self, target: str) -> None:
-        self.send_response(302)
-        self.send_header("Location", target)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Stay silent."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """A web server that is allowed to be fetched from as `localhost`, not as 127.0.0.1."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Pages) as pages:
-        pages.daemon_threads = True
-        threading.Thread(target=pages.serve_forever, daemon=True).start()
-        yield f"http://localhost:{pages.server_port}"
-        pages.shutdown()
-
-
-@pytest.fixture(scope="module")
-def fetcher() -> Iterator[Toolbox]:
-    with load_toolbox(["fetch_url:localhost"]) as opened:
-        yield opened
-
-
-def test_fetch_url(fetcher: Toolbox, server: str) -> None:
-    assert call(fetcher, "fetch_url", url=f"{server}/page").value == "t\nA & B\n\none two\nthree"
-    assert call(fetcher, "fetch_url", url=f"{server}/to-page#part").value.startswith("t\nA & B")
-    assert call(fetcher, "fetch_url", url=f"{server}/plain").value == "caf\xe9"
-
-
-@pytest.mark.parametrize(
-    ("path", "error"),
-    [
-        ("/image", "is no text, but image/png"),
-        ("/lie", "is no text"),
-        ("/big", "the page has more than 2,000,000 bytes"),
-        ("/none", "answers 404"),
-        ("/\u00e9 ", "the address holds spaces"),
-        ("/\u00e9", "answers 404"),
-        ("/to-private", "127.0.0.1 has the private address 127.0.0.1"),
-        ("/to-file", "file:///etc/passwd' is not allowed"),
-        ("/loop", "infinite loop"),
-    ],
-)
-def test_fetch_url_refuses(fetcher: Toolbox, server: str, path: str, error: str) -> None:
-    assert error in str(call(fetcher, "fetch_url", url=server + path).error)
-
-
-def test_fetch_url_ends_with_its_time(fetcher: Toolbox, server: str) -> None:
-    assert "took longer than 1 s" in str(call(fetcher, "fetch_url", url=f"{server}/slow", timeout_s=1).error)
-
-
-@pytest.mark.parametrize(
-    ("url", "error"),
-    [
-        ("file:///etc/passwd", "is no web address"),
-        ("ftp://a.example/", "is no web address"),
-        ("a.example", "is no web address"),
-        ("http://", "is no web address"),
-        ("http://user:word@a.example/", "a user name is not fetched"),
-        ("http://127.0.0.1/", "private address 127.0.0.1"),
-        ("http://2130706433/", "private address 127.0.0.1"),
-        ("http://0/", "private address 0.0.0.0"),
-        ("http://10.1.2.3/", "private address"),
-        ("http://169.254.169.254/latest/meta-data", "private address"),
-        ("http://[::1]/", "private address ::1"),
-        ("http://[::ffff:127.0.0.1]/", "private address"),
-        ("http://[64:ff9b::7f00:1]/", "private address"),
-        ("http://224.0.0.1/", "private address"),
-        ("http://localhost:99999/", "ort out of range"),
-    ],
-)
-def test_fetch_url_leaves_private_places_alone(toolbox: Toolbox, url: str, error: str) -> None:
-    assert error in str(call(toolbox, "fetch_url", url=url).error)
-
-
-def test_fetch_url_tells_that_nobody_answers(fetcher: Toolbox) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        error = call(fetcher, "fetch_url", url=f"http://localhost:{taken.getsockname()[1]}/").error
-    assert "cannot be fetched: " in str(error) and "refused" in str(error)

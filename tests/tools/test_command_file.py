@@ -1,6 +1,8 @@
 """JSON tool files: each tool a command line, run in real children without a shell."""
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -59,9 +61,20 @@ def test_a_value_cannot_become_an_option(commands: Write) -> None:
         call(open_end, "t", text="--help").error
         == "text must not begin with -: the command would take it for an option"
     )
+    after_nothing = commands(entry([sys.executable, "-c", ECHO, "{a}{text}"], {"a": {"type": "string"}, **text}))
+    assert "text must not begin with -" in str(call(after_nothing, "t", a="", text="--help").error)
+    assert call(after_nothing, "t", a="x", text="--help").value == ["x--help"]
     assert call(open_end, "t", text="a\0b").error == "text must not hold a NUL character"
     closed = commands(entry([sys.executable, "-c", ECHO, "--", "{text}"], text))
     assert call(closed, "t", text="--help").value == ["--", "--help"]
+
+
+def test_a_null_is_left_out_where_it_is_none_of_the_values(commands: Write) -> None:
+    given = entry([sys.executable, "-c", ECHO, ["{a}"], ["{b}"]], {"a": {"$ref": "#/definitions/a"}, "b": True})
+    given["function"]["parameters"]["definitions"] = {"a": {"type": ["string", "null"]}}
+    assert call(commands(given), "t", a=None, b=None).value == ["null", "null"]
+    given["function"]["parameters"]["definitions"] = {"a": {"type": "string"}}
+    assert call(commands(given), "t", a=None, b=None).value == ["null"]
 
 
 def test_arguments_can_go_to_stdin(commands: Write) -> None:
@@ -77,7 +90,7 @@ def test_arguments_can_go_to_stdin(commands: Write) -> None:
         ("print('plain text')", "plain text", None),
         ("print('{\"a\": NaN}')", {"a": "NaN"}, None),
         ("pass", "", None),
-        ("import sys; print(open('/dev/tty'))", None, "No such device or address"),
+        ("import sys; print(open('/dev/tty'))", None, os.strerror(errno.ENXIO)),
         ("import sys; sys.exit('it broke')", None, "the command ended with exit code 1: it broke"),
         ("import os; os.kill(os.getpid(), 11)", None, "the command was killed by SIGSEGV"),
         ("import sys; sys.stdout.buffer.write(bytes(100))", None, "the command printed 100 bytes that are not text"),

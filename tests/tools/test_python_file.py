@@ -291,6 +291,11 @@ def test_async_functions_share_a_loop_and_modules_keep_their_state(tool_file: To
             "class A: ...\ndef f(a: int, x: A):\n  'D.'",
             "line 2: f has a type for its parameter x that has no form in JSON",
         ),
+        (
+            "from typing import Annotated\nfrom pydantic import Field\n"
+            "def f(x: Annotated[int, Field(alias='y')]):\n  'D.'",
+            "line 3: f has an alias for its parameter x",
+        ),
         ("def f(x: object = object()):\n  'D.'", "f has a default for x that has no form in JSON"),
         ("def f(x: float = float('nan')):\n  'D.'", "f has a default for x that has no form in JSON"),
         ("def f():\n  'D.'\ndef f():\n  'E.'", "tools.py, line 3: f is defined twice, first in line 1"),

@@ -10,7 +10,7 @@ READ_ONLY = {"calculate"}
 _Number = int | float
 _MOST_CHARACTERS = 1000
 _MOST_BITS = 10_000
-_MOST_DEPTH = 100
+_MOST_DIGITS = 4000  # no number here has more
 _CONSTANTS = {"pi": math.pi, "e": math.e, "tau": math.tau}
 _OPERATORS: dict[type, Callable[[_Number, _Number], _Number]] = {
     ast.Add: operator.add,
@@ -24,7 +24,7 @@ _FUNCTIONS: dict[str, Callable[..., _Number]] = {
     "abs": abs,
     "min": min,
     "max": max,
-    "round": round,
+    "round": lambda number, digits=0: _round(number, digits),
     "floor": math.floor,
     "ceil": math.ceil,
     "sqrt": math.sqrt,
@@ -59,33 +59,33 @@ for example (3 + 4) * 2 ** 10.
     try:
         # The power sign of people; in Python ^ means something else.
         tree = ast.parse(expression.strip().replace("^", "**"), mode="eval")
-        return _value(tree.body, 0)
+        return _value(tree.body)
     except SyntaxError as error:
         raise ValueError(f"{expression} is not an arithmetic expression") from error
     except ZeroDivisionError as error:
         raise ValueError("a division by zero") from error
     except OverflowError as error:
         raise ValueError("the result is too large") from error
+    except (RecursionError, MemoryError) as error:
+        raise ValueError("the expression is nested too deeply") from error
 
 
-def _value(node: ast.expr, depth: int) -> _Number:
-    if depth > _MOST_DEPTH:
-        raise ValueError("the expression is nested too deeply")
+def _value(node: ast.expr) -> _Number:
     match node:
         case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
             return _bounded(number)
         case ast.Name(id=name) if name in _CONSTANTS:
             return _CONSTANTS[name]
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -_value(operand, depth + 1)
+            return -_value(operand)
         case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-            return _value(operand, depth + 1)
+            return _value(operand)
         case ast.BinOp(left=left, op=ast.Pow(), right=right):
-            return _power(_value(left, depth + 1), _value(right, depth + 1))
+            return _power(_value(left), _value(right))
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
-            return _bounded(_OPERATORS[type(op)](_value(left, depth + 1), _value(right, depth + 1)))
+            return _bounded(_OPERATORS[type(op)](_value(left), _value(right)))
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in _FUNCTIONS:
-            return _applied(name, [_value(one, depth + 1) for one in arguments])
+            return _applied(name, [_value(one) for one in arguments])
     raise ValueError(f"{ast.unparse(node)} is not arithmetic; there are + - * / // % ** and {', '.join(_FUNCTIONS)}")
 
 
@@ -107,6 +107,12 @@ def _power(base: _Number, exponent: _Number) -> _Number:
     if isinstance(result, complex):
         raise ValueError(f"{base} ** {exponent} is no real number")
     return _bounded(result)
+
+
+def _round(number: _Number, digits: _Number) -> _Number:
+    if not isinstance(digits, int):
+        raise TypeError("the number of digits must be whole")
+    return round(number, max(-_MOST_DIGITS, min(digits, _MOST_DIGITS)) or None)
 
 
 def _factorial(number: _Number) -> int:

@@ -22,8 +22,10 @@ _TEXT = re.compile(r"text/|application/(json|xml|javascript|[\w.+-]+\+(json|xml)
 _ALLOWED = {host for host in os.environ.get("HERMES_CLI_TOOL_SETTING", "").lower().split(",") if host}
 _KEPT = "%/:@!$&'()*+,;=~?-._"
 _AGENT = "hermes-cli fetch_url"
-_NO_TEXT = ("script", "style", "noscript", "template", "svg", "head")
+_NO_TEXT = ("script", "style", "noscript", "template", "svg")
+_IN_HEAD = ("title", "meta", "link", "base", "script", "style", "noscript", "template")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_IN_USE = ipaddress.IPv6Network("2000::/3")  # of all IPv6 addresses only these are given out
 
 
 def fetch_url(url: str) -> str:
@@ -124,7 +126,7 @@ def _is_public(text: str) -> bool:
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
         if address in _NAT64:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner is not None and not _is_public(str(inner)):
+        if (inner is not None and not _is_public(str(inner))) or not (address in _IN_USE or address in _NAT64):
             return False
     return address.is_global and not address.is_multicast
 
@@ -159,6 +161,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         self, request: Any, file: Any, code: int, message: str, headers: http.client.HTTPMessage, url: str
     ) -> urllib.request.Request | None:
         _check(url)
+        file.close()  # or all of it would be read, and it may never end
         return super().redirect_request(request, file, code, message, headers, url)
 
 
@@ -172,7 +175,7 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 def _page_text(html: str) -> str:
-    """What a reader sees of a page, and its links."""
+    """What a reader sees of a page, without its form."""
     reader = _PageReader()
     reader.feed(html)
     reader.close()
@@ -185,17 +188,23 @@ class _PageReader(HTMLParser):
         super().__init__()
         self.pieces: list[str] = []
         self._hidden = 0
+        self._in_head = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._hidden += tag in _NO_TEXT
+        # The tag that ends the head may be left out: then whatever cannot stand in it does.
+        self._in_head = tag == "head" or (self._in_head and tag in _IN_HEAD)
         if tag in ("p", "br", "div", "li", "tr", "table", "pre", "section", "h1", "h2", "h3", "h4", "h5", "h6"):
             self.pieces.append("\n")
+        elif tag in ("td", "th"):
+            self.pieces.append(" ")
 
     def handle_endtag(self, tag: str) -> None:
         self._hidden -= tag in _NO_TEXT and self._hidden > 0
+        self._in_head = self._in_head and tag != "head"
         if tag in ("p", "h1", "h2", "h3", "h4", "h5", "h6", "table", "ul", "ol"):
             self.pieces.append("\n")
 
     def handle_data(self, data: str) -> None:
-        if not self._hidden:
+        if not self._hidden and not self._in_head:
             self.pieces.append(data)

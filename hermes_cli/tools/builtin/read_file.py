@@ -47,7 +47,7 @@ def _inside(path: str) -> Path:
     """The file meant, all links followed. Raises ValueError for one that lies outside."""
     if "\0" in path:
         raise ValueError("a path cannot hold a NUL character")
-    target = (_ROOT / path).resolve()
+    target = Path(os.path.realpath(_ROOT / path))
     if not target.is_relative_to(_ROOT):
         raise ValueError(f"{path} lies outside of the folder that may be read")
     return target
