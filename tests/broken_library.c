@@ -1,7 +1,8 @@
 /* A libllama.so in front of the real one: everything goes through to it except what is broken on purpose.
  *
  * PARAMS_BYTES and EXTRA_AT are the size of llama_model_params and the place of use_extra_bufts in it, as the installed
- * bindings have them. HERMES_TEST_LOADS may name a file that gets one byte for each model loaded with its weights.
+ * bindings have them. HERMES_TEST_LOADS may name a file that gets one byte for each model loaded with its weights;
+ * HERMES_TEST_ABORT is what an abort says.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -39,6 +40,10 @@ void *llama_model_load_from_file(const char *path, struct params params) {
 #endif
 #ifdef ILLEGAL_WHEN_FAST
     if (extra) raise(SIGILL);
+#endif
+#ifdef ABORTS_WHEN_FAST
+    void (*stop)(const char *, int, const char *, ...) = dlsym(RTLD_NEXT, "ggml_abort");
+    if (extra) stop("a.c", 1, getenv("HERMES_TEST_ABORT"));
 #endif
 #ifdef HANGS_WHEN_FAST
     while (extra) pause();

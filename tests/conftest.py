@@ -27,6 +27,7 @@ settings.register_profile("same every time", derandomize=True, deadline=None)
 settings.load_profile("same every time")
 
 PACKAGE_PARENT = Path(hermes_cli.__file__).parents[1]
+_NOT_TAKEN = ("HF_", "OLLAMA_", "HUGGING", "TRANSFORMERS_OFFLINE", "SSL_CERT_", "XDG_", "COLUMNS", "LINES")
 _COLOUR_VARIABLES = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE")
 
 
@@ -42,8 +43,8 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         environment.setenv("HERMES_CLI_DATA_DIR", str(tmp_path_factory.mktemp("data")))
         # Children that compile every module anew take twice as long to start.
         environment.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-        # No models of other programs, no token, no other hub.
-        for name in [name for name in os.environ if name.startswith(("HF_", "OLLAMA_", "HUGGING"))]:
+        # No models of other programs, no token, no other hub, and nothing between the tests and their servers.
+        for name in [name for name in os.environ if name.startswith(_NOT_TAKEN) or name.lower().endswith("_proxy")]:
             environment.delenv(name)
         for name in ("HF_HOME", "OLLAMA_MODELS", "HOME"):
             environment.setenv(name, str(tmp_path_factory.mktemp("home")))

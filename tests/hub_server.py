@@ -43,6 +43,7 @@ class Hub:
     token: str | None = None
     claimed_sizes: dict[str, int] = field(default_factory=dict)
     false_hashes: dict[str, str] = field(default_factory=dict)
+    tells_hashes: bool = True
     faults: list[Fault] = field(default_factory=list)
     api_faults: list[Fault] = field(default_factory=list)
     bytes_a_second: int | None = None
@@ -156,11 +157,14 @@ class _Handler(BaseHTTPRequestHandler):
                 "rfilename": name,
                 "size": self.hub.claimed_sizes.get(name, len(data)),
                 "blobId": "0" * 40,
-                "lfs": {"sha256": self.hub.sha256(name, data), "size": len(data), "pointerSize": 135},
+                **({"lfs": self._facts(name, data)} if self.hub.tells_hashes else {}),
             }
             for name, data in self.hub.repositories[repository].items()
         ]
         self._send(json.dumps({"id": repository, "sha": COMMIT, "siblings": files}).encode(), "application/json")
+
+    def _facts(self, name: str, data: bytes) -> dict[str, str | int]:
+        return {"sha256": self.hub.sha256(name, data), "size": len(data), "pointerSize": 135}
 
     def _resolve(self, repository: str, name: str) -> None:
         if not self._allowed(repository):
@@ -174,7 +178,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.send_response(302)
         self.send_header("Location", f"{self.hub.cdn_url}/cdn/{self.hub.key(data)}/file?signature=abc")
-        self.send_header("X-Linked-Etag", f'"{self.hub.sha256(name, data)}"')
+        if self.hub.tells_hashes:
+            self.send_header("X-Linked-Etag", f'"{self.hub.sha256(name, data)}"')
         self.send_header("X-Linked-Size", str(len(data)))
         self.send_header("X-Repo-Commit", COMMIT)
         self.send_header("Content-Length", "0")
@@ -219,7 +224,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"0\r\n\r\n")
             return
         if kind != "close":
-            self.send_header("Content-Length", str(len(data) + (at if kind == "length" else 0)))
+            self.send_header("Content-Length", str(len(data) + (fault.at if fault and kind == "length" else 0)))
         self.send_header("Connection", "close")
         self.end_headers()
         self.close_connection = True

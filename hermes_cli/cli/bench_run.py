@@ -10,7 +10,6 @@ from pathlib import Path
 from hermes_cli.chat.events import Finished
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
-from hermes_cli.engine import tuning
 from hermes_cli.engine.backend import BackendInfo
 from hermes_cli.engine.load_options import LoadOptions
 from hermes_cli.engine.loading import make_context, make_model
@@ -22,7 +21,7 @@ from hermes_cli.engine.tuning import Tuned
 from hermes_cli.errors import LoadCancelled, UsageError
 from hermes_cli.models.load_plan import plan_load, this_machine
 from hermes_cli.terminal import console
-from hermes_cli.terminal.turn_view import plan_line, thousands
+from hermes_cli.terminal.turn_view import plan_line, tell_loaded, thousands
 
 _LENGTHS = (128, 512, 2048, 8192)
 _WRITTEN = 64
@@ -44,12 +43,14 @@ class Row:
 
 def measured(path: Path, wishes: LoadOptions, lengths: Sequence[int] | None, cancel: CancelToken, as_json: bool) -> str:
     """The report on prompts of these lengths, None for the usual ones. Raises LoadCancelled and other HermesErrors."""
-    attempts = plan_load(path, wishes, lambda: not cancel.cancelled).attempts
+    plan = plan_load(path, wishes, lambda: not cancel.cancelled)
     status = console.StatusLine()
     try:
         status.show(f"loading {path.stem}")
-        with open_backend(path, *attempts, cancel=cancel) as backend:
+        with open_backend(path, *plan.attempts, cancel=cancel, notes=plan.notes, advice=plan.advice) as backend:
             info, used = backend.info, backend.options
+            status.erase()
+            tell_loaded(info, verbose=False)
             first_s = _asked(backend, (Message("user", "Hello, who are you?"),), 1, cancel).timings.first_token_s
             rows = list(_rows(backend, lengths, cancel, status))
         rows = list(_with_bare(path, used, rows, cancel, status))
@@ -66,20 +67,25 @@ def _rows(
 ) -> Iterator[Row]:
     """The program's own speed: each prompt begins with the one before, so only what is new is read."""
     until = time.monotonic() + _BUDGET_S / 2  # the other half is for llama.cpp alone
-    longest = backend.info.context_length - 2 * _WRITTEN
-    before, row = 0, None
-    for length in sorted(set(lengths or _LENGTHS)):
-        if length > longest:
-            if lengths:
-                raise UsageError(f"--prompt {length} does not fit into the window", f"give at most {longest}, or --ctx")
-            continue
+    row: Row | None = None
+    for length in _fitting(lengths, backend.info.context_length - 2 * _WRITTEN):
+        before = row.prompt_tokens if row else 0
         if row and not lengths and time.monotonic() + (length - before) / row.read + _WRITTEN / row.write > until:
             console.notice(f"left out, as it would take long here: --prompt {length}")
             return
         status.show(f"measuring a prompt of {thousands(length)} tokens")
         row = _row(backend, length, cancel)
-        before = length
-        yield row
+        if row.prompt_tokens > before:  # else it is the same prompt, made of the same whole sentences
+            yield row
+
+
+def _fitting(lengths: Sequence[int] | None, longest: int) -> list[int]:
+    """The lengths to measure, in order. Raises UsageError for one that was asked for and is too long."""
+    wanted = sorted(set(lengths or _LENGTHS))
+    if longest < (wanted[-1] if lengths else wanted[0]):
+        hint = f"give at most {longest}, or a longer window with --ctx" if longest >= 64 else "give a longer one: --ctx"
+        raise UsageError(f"--prompt {wanted[-1] if lengths else wanted[0]} does not fit into the window", hint)
+    return [length for length in wanted if length <= longest]
 
 
 def _row(backend: LocalBackend, length: int, cancel: CancelToken) -> Row:
@@ -145,8 +151,9 @@ def _table(info: BackendInfo, first_s: float, rows: Sequence[Row]) -> str:
 
 def tuned(path: Path, wishes: LoadOptions, cancel: CancelToken, as_json: bool) -> str:
     """Try settings, tell each as it comes, and report what is remembered. Raises LoadCancelled."""
-    tuning.forget(path)
-    plan = plan_load(path, wishes, lambda: not cancel.cancelled)
+    plan = plan_load(path, wishes, lambda: not cancel.cancelled, use_tuned=False)
+    for note in plan.notes:
+        console.notice(note)
     trials: list[Trial] = []
     status = console.StatusLine()
 
@@ -157,9 +164,12 @@ def tuned(path: Path, wishes: LoadOptions, cancel: CancelToken, as_json: bool) -
             console.lines(_trial_line(trial))
         status.show("measuring")
 
-    with closing(Tuner(path, plan.attempts[0], wishes, cancel, told)) as tuner:
-        found = tuner.tune(may_repack=this_machine().may_repack)
-    status.erase()
+    try:
+        status.show(f"loading {path.stem}")
+        with closing(Tuner(path, plan.attempts[0], wishes, cancel, told)) as tuner:
+            found = tuner.tune(may_repack=this_machine().may_repack)
+    finally:
+        status.erase()
     if as_json:
         facts = {"tuned": asdict(found), "trials": [asdict(trial) for trial in trials]}
         return json.dumps(facts, indent=2) + "\n"

@@ -93,8 +93,12 @@ def _settings(facts: Facts) -> Iterator[Finding]:
 
 
 def _model(facts: Facts) -> Iterator[Finding]:
-    wrong = facts["problem"] is not None
-    yield "model", f"wrong: {facts['problem']}; {facts['hint']}" if wrong else f"{facts['name']}, {facts['path']}"
+    if facts["problem"] is not None:
+        yield "model", f"wrong: {facts['problem']}; {facts['hint']}"
+    elif facts["path"] == str(paths.DEMO_MODEL):
+        yield "model", "demo, which travels with the program; for a real one: hermes pull"
+    else:
+        yield "model", f"{facts['name']}, {facts['path']}"
 
 
 def _engine(facts: Facts) -> Iterator[Finding]:

@@ -1,9 +1,12 @@
 """What `hermes doctor` finds, as one value for people and for JSON."""
 
+import os
 import platform
 import shutil
+import stat
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -65,14 +68,13 @@ def _version(package: str) -> str | None:
 
 def _machine() -> Facts:
     from hermes_cli.engine import build_advice, hardware
-    from hermes_cli.models.recommend import memory_bytes
 
     return {
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cpu": hardware.cpu_name(),
         "cores": hardware.physical_cores(),
         "instructions": build_advice.offered(hardware.cpu_flags()),
-        "memory_bytes": memory_bytes(),
+        "memory_bytes": hardware.memory_bytes(),
         "available_bytes": hardware.available_bytes(),
         "gpus": list(build_advice.gpu_makers()),
     }
@@ -85,7 +87,7 @@ def _engine() -> Facts:
 
     facts: Facts = {"problem": None, "library": str(native.library_folder())}
     try:
-        verdict = probe.verdict()
+        verdict = probe.current_verdict()
         built_for = build_advice.features(native.system_info())
         facts |= {
             "version": native.library_version(),
@@ -130,9 +132,15 @@ def _folders() -> dict[str, Facts]:
 
 def _contents(folder: Path) -> Facts:
     """How many files lie below a folder, and their bytes; None where there is no folder."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 - pathlib raises where a folder may not be searched
         return {"files": None, "bytes": None}
-    sizes = [file.lstat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink()]
+    sizes = []
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):  # gone meanwhile, or not to be looked at
+                found = Path(place, name).lstat()
+                if stat.S_ISREG(found.st_mode):
+                    sizes.append(found.st_size)
     return {"files": len(sizes), "bytes": sum(sizes)}
 
 

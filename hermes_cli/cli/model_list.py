@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from hermes_cli.models.inspect import Inspected
 
 
+_WITHOUT_ENDS = str.maketrans("\t\r\n", "   ")
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """A model in a list: one that is here, or one that could be."""
@@ -196,9 +199,10 @@ def _row(model: "FoundModel", default: bool) -> Row:
 
 
 def _offers(models: Sequence["FoundModel"]) -> list[Row]:
+    from hermes_cli.engine.hardware import memory_bytes
     from hermes_cli.models.catalog import QUANTS, catalog
     from hermes_cli.models.find import models_of
-    from hermes_cli.models.recommend import memory_bytes, needed_bytes
+    from hermes_cli.models.recommend import needed_bytes
 
     memory = memory_bytes()
 
@@ -254,4 +258,5 @@ def _readable(name: str, value: object) -> str:
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.split())
+    """As it is, but for what would end a column or a line."""
+    return text.translate(_WITHOUT_ENDS)

@@ -1,5 +1,7 @@
 """`hermes models`: what is here and what could be; look into a model, remove one."""
 
+import os
+import shlex
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -92,9 +94,10 @@ def remove(
             downloaded.remove_unfinished(part)
         return 0
     found = _removable(name)
-    if not _agreed(list(found.parts), yes, f"hermes models rm --yes {name}"):
+    files = [file for file in found.parts if downloaded.record_of(file)]
+    if not _agreed(files, yes, f"hermes models rm --yes {shlex.quote(name)}"):
         return 1
-    for file in found.parts:
+    for file in files:
         downloaded.remove(file)
     return 0
 
@@ -110,13 +113,15 @@ def path(name: Annotated[str | None, typer.Argument(metavar="NAME", help="A mode
 def _found(name: str) -> "FoundModel":
     """The model here of that name, the demo included. Raises ModelNotFound."""
     from hermes_cli.models.find import DEMO_NAME, by_name, find_model
-    from hermes_cli.models.found_models import FoundModel
+    from hermes_cli.models.found_models import FoundModel, found_models
 
     if name.lower() == DEMO_NAME:
         return FoundModel(DEMO_NAME, paths.DEMO_MODEL, "bundled", None, (paths.DEMO_MODEL,))
     if model_list.is_file(name):
         spec = find_model(name)
-        return FoundModel(spec.name, spec.path, "own", None, (spec.path,))
+        real = os.path.realpath(spec.path)
+        known = next((model for model in found_models() if os.path.realpath(model.path) == real), None)
+        return known or FoundModel(spec.name, spec.path, "own", None, (spec.path,))
     return by_name(name)
 
 

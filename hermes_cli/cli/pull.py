@@ -1,5 +1,6 @@
 """`hermes pull`: download a model, verified and resumable."""
 
+import shlex
 import sys
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -29,11 +30,11 @@ def pull(
     """
     from hermes_cli.models.reference import reference
 
-    wanted = reference(model) if model else _recommended()
+    wanted = _recommended() if model is None else reference(model)
     path = here(wanted)
     if path is None:
         _warn_of_size(wanted)
-        if not model and not yes and not _agreed():
+        if model is None and not yes and not _agreed():
             return 1
         path = download(wanted)
     StandardOutput().write(f"{path}\n")
@@ -65,7 +66,7 @@ def download(wanted: "Reference") -> "Path":
             view.say(f"downloading {wanted}: {size_text(pulled.size_bytes)} from {_origin(pulled.files[0].url)}")
         path = run(pulled, view)
     except KeyboardInterrupt:
-        view.say(f"stopped; `hermes pull {wanted}` goes on from here")
+        view.say(f"stopped; `hermes pull {shlex.quote(str(wanted))}` goes on from here")
         raise
     finally:
         view.close()
@@ -76,7 +77,8 @@ def download(wanted: "Reference") -> "Path":
 
 def _warn_of_size(wanted: "Reference") -> None:
     """Say so where the model is too large for this machine's memory, as far as that is known."""
-    from hermes_cli.models.recommend import memory_bytes, needed_bytes
+    from hermes_cli.engine.hardware import memory_bytes
+    from hermes_cli.models.recommend import needed_bytes
     from hermes_cli.models.reference import CatalogReference
 
     if isinstance(wanted, CatalogReference):

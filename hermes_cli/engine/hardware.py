@@ -3,18 +3,15 @@
 import os
 import platform
 import time
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 
-_COPY_BYTES, _COPIES = 32 << 20, 8
+_COPY_BYTES, _ALL_BYTES, _COPIES = 32 << 20, 512 << 20, 8
 
-# Folder, limit, usage, and what of the usage is file cache that gives way.
-_CGROUPS = (
-    ("/sys/fs/cgroup", "memory.max", "memory.current", ("inactive_file", "active_file")),
-    (
-        "/sys/fs/cgroup/memory",
-        *("memory.limit_in_bytes", "memory.usage_in_bytes"),
-        ("total_inactive_file", "total_active_file"),
-    ),
+# Controller (none in version 2), limit, usage, and what of the usage is file cache that gives way.
+_MEMORY_FILES = (
+    ("", "memory.max", "memory.current", ("inactive_file", "active_file")),
+    ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file")),
 )
 
 
@@ -25,7 +22,7 @@ def physical_cores() -> int:
     except AttributeError:
         return _psutil_cores()
     siblings = {_read(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") or str(cpu) for cpu in allowed}
-    return max(1, min(len(siblings), _cgroup_cores() or len(siblings)))
+    return max(1, min([len(siblings), *cpu_quotas()]))
 
 
 def _psutil_cores() -> int:
@@ -34,15 +31,41 @@ def _psutil_cores() -> int:
     return psutil.cpu_count(logical=False) or os.cpu_count() or 1
 
 
-def _cgroup_cores() -> int | None:
-    """The CPU quota of this container in whole cores, where there is one."""
-    quota, _, period = (_read("/sys/fs/cgroup/cpu.max") or "").partition(" ")
-    if not period:
-        quota = _read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") or ""
-        period = _read("/sys/fs/cgroup/cpu/cpu.cfs_period_us") or ""
-    if not quota.isdigit() or not period.isdigit():
-        return None
-    return max(1, round(int(quota) / int(period)))
+def cpu_quotas(root: str = "") -> Iterator[int]:
+    """The limits of this container and other groups of processes below `root`, in whole cores."""
+    quotas = [(_read(f"{group}/cpu.max") or "").partition(" ")[::2] for group in _groups(root, "")]
+    for group in _groups(root, "cpu"):
+        quotas.append((_read(f"{group}/cpu.cfs_quota_us") or "", _read(f"{group}/cpu.cfs_period_us") or ""))
+    for quota, period in quotas:
+        if quota.isdigit() and period.isdigit():
+            yield max(1, round(int(quota) / int(period)))
+
+
+def memory_limits(root: str = "") -> Iterator[tuple[int, int]]:
+    """The limits of this container and other groups of processes below `root`, each with what is left of it."""
+    for controller, limit_file, usage_file, cache_names in _MEMORY_FILES:
+        for group in _groups(root, controller):
+            limit, usage = _read(f"{group}/{limit_file}"), _read(f"{group}/{usage_file}")
+            if limit and usage and limit.isdigit() and usage.isdigit():
+                pairs = (line.split() for line in (_read(f"{group}/memory.stat") or "").splitlines())
+                cached = sum(int(value) for name, value in pairs if name in cache_names)
+                yield int(limit), max(0, int(limit) - int(usage) + cached)
+
+
+def _groups(root: str, controller: str) -> list[str]:
+    """The folder of the control group that this process is in, and those of all groups around it."""
+    top = f"{root}/sys/fs/cgroup/{controller}"
+    for line in (_read(f"{root}/proc/self/cgroup") or "").splitlines():
+        controllers, _, path = line.partition(":")[2].partition(":")
+        if controller in controllers.split(","):
+            return [f"{top}{group}" for group in (path, *PurePosixPath(path).parents)]
+    return [top]
+
+
+def memory_bytes() -> int:
+    """The memory of this machine, or of this container."""
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min([total, *(limit for limit, _ in memory_limits())])
 
 
 def available_bytes() -> int:
@@ -52,13 +75,7 @@ def available_bytes() -> int:
         import psutil
 
         available = int(psutil.virtual_memory().available)
-    for folder, limit_file, usage_file, cache_names in _CGROUPS:
-        limit, usage = _read(f"{folder}/{limit_file}"), _read(f"{folder}/{usage_file}")
-        if limit and usage and limit.isdigit() and usage.isdigit():
-            pairs = (line.split() for line in (_read(f"{folder}/memory.stat") or "").splitlines())
-            cached = sum(int(value) for name, value in pairs if name in cache_names)
-            available = min(available, max(0, int(limit) - int(usage) + cached))
-    return available
+    return min([available, *(left for _, left in memory_limits())])
 
 
 def _linux_available() -> int | None:
@@ -69,8 +86,8 @@ def _linux_available() -> int | None:
     return None
 
 
-def reading_bytes_per_s() -> float:
-    """How fast the cores together read memory, guessed from how fast they copy it; takes a tenth of a second.
+def reading_bytes_per_s(cores: int) -> float:
+    """How fast so many cores together read memory, guessed from how fast they copy it; takes a tenth of a second.
 
     Writing a token takes reading all weights once, so this over the size of a model is about its tokens a second.
     """
@@ -78,11 +95,12 @@ def reading_bytes_per_s() -> float:
     import threading
 
     new = ctypes.create_string_buffer
-    blocks = [(new(_COPY_BYTES), new(_COPY_BYTES)) for _ in range(physical_cores())]
+    size = min(_COPY_BYTES, _ALL_BYTES // (2 * cores))
+    blocks = [(new(size), new(size)) for _ in range(cores)]
 
     def copy(source: object, target: object, times: int) -> None:
         for _ in range(times):
-            ctypes.memmove(target, source, _COPY_BYTES)  # type: ignore[arg-type]
+            ctypes.memmove(target, source, size)  # type: ignore[arg-type]
 
     for source, target in blocks:
         copy(source, target, 1)  # so that all of it is really there
@@ -92,7 +110,7 @@ def reading_bytes_per_s() -> float:
         thread.start()
     for thread in threads:
         thread.join()
-    return 2 * len(threads) * _COPIES * _COPY_BYTES / (time.perf_counter() - started)
+    return 2 * cores * _COPIES * size / (time.perf_counter() - started)
 
 
 def cpu_name() -> str:

@@ -28,7 +28,7 @@ TIMEOUT_S = 20.0
 _VERSION = 1
 _NO_LIBRARY = 3
 _CRASHES = {signal.SIGSEGV, signal.SIGILL, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGTRAP, signal.SIGSYS}
-_SILENCE_LASTS_S = 86_400.0
+_DOUBT_LASTS_S = 86_400.0
 _POLL_S = 0.05
 
 
@@ -39,7 +39,7 @@ class Verdict:
     extra_buffers: bool
     gpu: bool | None
     failures: dict[str, str] = field(default_factory=dict)
-    expires: float | None = None  # seconds since the epoch; silence may only have been a busy machine
+    expires: float | None = None  # seconds since the epoch; silence or full memory may say nothing of the library
 
 
 def verdict(timeout_s: float = TIMEOUT_S, keep_on: Callable[[], bool] = lambda: True) -> Verdict:
@@ -54,6 +54,15 @@ def verdict(timeout_s: float = TIMEOUT_S, keep_on: Callable[[], bool] = lambda: 
         known = remembered[key] = _prove(_Asker(timeout_s, keep_on))
         _write(remembered)
     return known
+
+
+def current_verdict(keep_on: Callable[[], bool] = lambda: True) -> Verdict:
+    """The verdict, found anew where a GPU has come or gone since. Raises as `verdict`."""
+    known = verdict(keep_on=keep_on)
+    if native.supports_gpu() == (known.gpu is not None):
+        return known
+    forget()
+    return verdict(keep_on=keep_on)
 
 
 def forget() -> None:
@@ -90,7 +99,8 @@ def _prove(asker: "_Asker") -> Verdict:
         gpu = reason is None
         if reason is not None:
             failures["gpu"] = reason
-    expires = time.time() + _SILENCE_LASTS_S if _SILENCE in failures.values() else None
+    in_doubt = any(reason == _SILENCE or native.is_out_of_memory(reason) for reason in failures.values())
+    expires = time.time() + _DOUBT_LASTS_S if in_doubt else None
     return Verdict(extra_buffers=extra_buffers, gpu=gpu, failures=failures, expires=expires)
 
 
@@ -140,7 +150,8 @@ class _Asker:
         if code == _NO_LIBRARY:
             raise EngineError(*said[-2:])
         if code:
-            return said[-1] if said else f"exit code {code}"
+            errors = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
+            return (errors or said or [f"exit code {code}"])[-1]
         device, _, answer = out.decode("utf-8", "replace").partition("\n")
         self.has_gpu = device == "gpu"
         return None if answer == ANSWER else f"a wrong answer: {answer!r}"

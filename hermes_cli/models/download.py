@@ -8,7 +8,7 @@ from pathlib import Path
 from hermes_cli.errors import DownloadError
 from hermes_cli.models import web
 from hermes_cli.models.hub import RemoteFile
-from hermes_cli.models.part_file import PartFile, part_file
+from hermes_cli.models.part_file import PartFile, check_room, part_file
 from hermes_cli.models.patience import Patience, Watcher
 
 _BLOCK_BYTES = 1 << 18
@@ -74,12 +74,14 @@ class _Transfer:
     def take_up(self) -> bool:
         """Use what an earlier download left, if it is of the same file."""
         known, found = self._part.identity(), self._part.found_bytes()
-        same = known.get("sha256") == self._remote.sha256 is not None or (
-            self._remote.sha256 is None and known.get("url") == self._remote.url and known.get("etag") is not None
-        )
+        etag = known.get("etag")
+        if self._remote.sha256:
+            same = known.get("sha256") == self._remote.sha256
+        else:
+            same = known.get("url") == self._remote.url and etag is not None and etag.isascii()
         if not found or not same or (self._size is not None and found > self._size):
             return False
-        self._etag = known.get("etag")
+        self._etag = etag
         self._begun = True
         self._part.take_up(lambda done: self._watcher.at(f"checking {self._part.target.name}", done, found))
         return True
@@ -140,6 +142,7 @@ class _Transfer:
             self._etag = answer.etag
             self.restart()
         if self._size is None:
+            check_room(self._part.target, (total or 0) - self._part.size_bytes)
             self._size = total
         elif total is not None and total != self._size:
             raise web.Unreachable(f"the server has {total:,} bytes of {self._part.target.name}, not {self._size:,}")

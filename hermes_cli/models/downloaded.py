@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hermes_cli import paths
 from hermes_cli.errors import OutputError
-from hermes_cli.models.part_file import write_error
+from hermes_cli.models.part_file import is_busy, write_error
 from hermes_cli.models.reference import HubReference, UrlReference
 
 _LARGEST_RECORD_BYTES = 1 << 16
@@ -75,8 +75,8 @@ def remove(file: Path) -> None:
 
 
 def unfinished() -> list[Path]:
-    """The partial files of downloads that were stopped."""
-    return sorted(paths.models_folder().rglob("*.gguf.part"))
+    """The partial files of downloads that were stopped; those that go on are left out."""
+    return [part for part in sorted(paths.models_folder().rglob("*.[gG][gG][uU][fF].part")) if not is_busy(part)]
 
 
 def remove_unfinished(part: Path) -> None:

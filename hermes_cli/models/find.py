@@ -1,6 +1,7 @@
 """Which GGUF a model name means: a path, `demo`, or a model on this machine by its own or its catalog's name."""
 
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,16 @@ from hermes_cli.errors import ModelNotFound, did_you_mean
 from hermes_cli.models import catalog, recommend
 from hermes_cli.models.downloaded import record_of
 from hermes_cli.models.found_models import FoundModel, found_models
-from hermes_cli.models.reference import HubReference, Reference, UrlReference, all_parts, is_remote, reference
+from hermes_cli.models.reference import (
+    HubReference,
+    Reference,
+    UrlReference,
+    address,
+    all_parts,
+    is_remote,
+    preference,
+    reference,
+)
 
 DEMO_NAME = "demo"
 
@@ -88,26 +98,34 @@ def already_here(wanted: Reference) -> FoundModel | None:
     """The file that a reference to something to download means, if it is here."""
     models = [model for model in found_models() if not model.missing]
     if isinstance(wanted, UrlReference):
-        records = ((model, record_of(model.path)) for model in models)
-        return next((model for model, record in records if record and record.url == wanted.url), None)
+        return next((model for model in models if _is_at(model, wanted)), None)
     if isinstance(wanted, HubReference):
-        return next((model for model in models if _is_from(model, wanted)), None)
+        matches = [model for model in models if _is_from(model, wanted)]
+        return min(matches, key=lambda model: preference(model.quant), default=None)
     matches = models_of((wanted.model, wanted.quant), models)
     return matches[0] if matches else None
+
+
+def _is_at(model: FoundModel, wanted: UrlReference) -> bool:
+    record = record_of(model.path) if model.origin == "pulled" else None
+    return record is not None and address(record.url) == wanted.address
 
 
 def _is_from(model: FoundModel, wanted: HubReference) -> bool:
     if (model.repository or "").lower() != wanted.repository.lower():
         return False
+    if wanted.is_pinned:
+        record = record_of(model.path)
+        return record is not None and record.source == str(wanted)
     if wanted.file:
         return model.path.as_posix().endswith(f"/{all_parts(wanted.file)[0]}")
-    return model.quant == (wanted.quant or catalog.DEFAULT_QUANT)
+    return wanted.quant in (None, model.quant)
 
 
 def _downloaded(name: str) -> FoundModel:
     found = already_here(reference(name))
     if found is None:
-        raise ModelNotFound(f"{name} is not here", f"download it: hermes pull {name}")
+        raise ModelNotFound(f"{name} is not here", f"download it: hermes pull {shlex.quote(name)}")
     return found
 
 

@@ -67,8 +67,7 @@ def found_models() -> list[FoundModel]:
 def _own() -> Iterator[FoundModel]:
     root = paths.models_folder()
     for file in _gguf_files(root):
-        repository = "/".join(file.relative_to(root).parts[:2]) if len(file.relative_to(root).parts) > 2 else None
-        yield from _model(file, "pulled" if record_of(file) else "own", repository)
+        yield from _model(file, "pulled" if record_of(file) else "own", _repository(root, file))
 
 
 def _hugging_face() -> Iterator[FoundModel]:
@@ -84,7 +83,13 @@ def _hugging_face() -> Iterator[FoundModel]:
 def _lm_studio() -> Iterator[FoundModel]:
     for root in paths.lm_studio_folders():
         for file in _gguf_files(root):
-            yield from _model(file, "LM Studio", "/".join(file.relative_to(root).parts[:2]))
+            yield from _model(file, "LM Studio", _repository(root, file))
+
+
+def _repository(root: Path, file: Path) -> str | None:
+    """What a file at `OWNER/REPOSITORY/FILE` belongs to."""
+    parts = file.relative_to(root).parts
+    return "/".join(parts[:2]) if len(parts) > 2 else None
 
 
 def _ollama() -> Iterator[FoundModel]:

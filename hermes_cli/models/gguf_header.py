@@ -24,11 +24,11 @@ class Header:
     group_bytes: Mapping[str, int] = field(default_factory=dict)  # weights by `blk.N`, `output`, `token_embd` and so on
 
     def number(self, key: str) -> int | None:
-        """A whole number; of several, one per layer, the largest."""
+        """A whole number that counts something; of several, one per layer, the largest."""
         value = self.values.get(key)
         if isinstance(value, Array):
             value = max(value.values, default=None)
-        return int(value) if isinstance(value, int | float) and abs(value) < 1 << 53 else None
+        return int(value) if isinstance(value, int | float) and 0 <= value < 1 << 53 else None
 
     def text(self, key: str) -> str | None:
         """A text."""

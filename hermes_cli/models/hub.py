@@ -10,12 +10,10 @@ from typing import Any
 from hermes_cli.errors import DownloadError, UsageError, did_you_mean
 from hermes_cli.models import web
 from hermes_cli.models.patience import Patience, Watcher
-from hermes_cli.models.reference import HubReference, all_parts, is_safe, is_web_address, quant_of
+from hermes_cli.models.reference import HubReference, all_parts, is_safe, preference, quant_of
 
 _TIMEOUT_S = 20.0
 _LARGEST_BYTES = 1 << 50
-_MIRROR = "check HF_ENDPOINT and the proxy"
-_PREFERRED = ("Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0", "Q4_K_S", "Q4_0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,61 +28,63 @@ class RemoteFile:
 
 def is_offline() -> bool:
     """Whether the user forbade the network, in the words of the hub's own programs."""
-    value = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
-    return value.upper() in ("1", "ON", "YES", "TRUE")
+    return os.environ.get(_offline_variable(), "").upper() in ("1", "ON", "YES", "TRUE")
+
+
+def _offline_variable() -> str:
+    """The one that decides."""
+    return "HF_HUB_OFFLINE" if os.environ.get("HF_HUB_OFFLINE") else "TRANSFORMERS_OFFLINE"
 
 
 def check_online(what: str) -> None:
     """Raise DownloadError if `what` may not be fetched."""
     if is_offline():
-        raise DownloadError(f"{what} is not here, and HF_HUB_OFFLINE forbids the network", "unset HF_HUB_OFFLINE")
+        name = _offline_variable()
+        raise DownloadError(f"{what} is not here, and {name} forbids the network", f"unset {name}")
 
 
 def credentials() -> web.Credentials | None:
-    """The user's token for the hub, as `hf auth login` or HF_TOKEN gave it. Raises UsageError."""
-    hub = web.origin(endpoint())
+    """The user's token for the hub, as `hf auth login` or HF_TOKEN gave it. Raises UsageError, DownloadError."""
+    place = web.origin(endpoint())
     from huggingface_hub import constants, get_token
 
     token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
     if token and not re.fullmatch(r"[!-~]+", token):
         raise UsageError("the token for the hub has characters that no token has", "set HF_TOKEN to it once more")
-    return web.Credentials(hub, token) if token else None
+    return web.Credentials(place, token) if token else None
 
 
 def endpoint() -> str:
-    """The address of the hub, or of the mirror that HF_ENDPOINT names. Raises UsageError."""
-    address = (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
-    if not is_web_address(address):
-        raise UsageError(f"HF_ENDPOINT is {address}, which is no web address", "write it like https://huggingface.co")
-    return address
+    """The address of the hub, or of the mirror that HF_ENDPOINT names. Raises DownloadError."""
+    place = (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+    if not web.is_web_address(place):
+        raise DownloadError(
+            f"HF_ENDPOINT is no web address: {place}", "write it like https://huggingface.co, or unset it"
+        )
+    return place
 
 
 def files_of(wanted: HubReference, patience: Patience, watcher: Watcher) -> tuple[RemoteFile, ...]:
     """The file, or the parts, that a reference names, pinned to the repository as it is now. Raises DownloadError."""
     info = patience.retry(lambda: _info(wanted), watcher)
-    found = _offered(info)
+    names = {str(entry.rfilename): entry for entry in info.siblings or ()}
+    found = {name: entry for name, entry in names.items() if name.lower().endswith(".gguf") and is_safe(name)}
     parts = all_parts(_chosen(wanted, list(found)))
     missing = [name for name in parts if name not in found]
     if missing:
         raise DownloadError(f"{wanted.repository} lacks {missing[0]}", "tell its owner; take another quant meanwhile")
     base = f"{endpoint()}/{wanted.repository}/resolve/{info.sha or wanted.revision or 'main'}"
-    return tuple(_remote_file(base, name, found[name]) for name in parts)
+    return tuple(_remote_file(base, found[name]) for name in parts)
 
 
-def _offered(info: Any) -> dict[str, Any]:
-    """The GGUF files of a repository; names that lead out of the models folder are passed over."""
-    named = {str(entry.rfilename): entry for entry in info.siblings or ()}
-    return {name: entry for name, entry in named.items() if name.lower().endswith(".gguf") and is_safe(name)}
-
-
-def _remote_file(base: str, name: str, entry: Any) -> RemoteFile:
+def _remote_file(base: str, entry: Any) -> RemoteFile:
     from urllib.parse import quote
 
     sha256 = str(entry.lfs.sha256).lower() if entry.lfs else None
     known = sha256 if sha256 and re.fullmatch(r"[0-9a-f]{64}", sha256) else None
-    size = entry.size
+    name, size = entry.rfilename, entry.size
     if size is not None and not (isinstance(size, int) and 0 <= size < _LARGEST_BYTES):
-        raise DownloadError(f"the hub tells an impossible size of {name}", _MIRROR)
+        raise DownloadError(f"the hub tells an impossible size of {name}", "check HF_ENDPOINT and the proxy")
     return RemoteFile(name, f"{base}/{quote(name)}", size, known)
 
 
@@ -106,9 +106,8 @@ def _chosen(wanted: HubReference, names: list[str]) -> str:
             return by_quant[wanted.quant]
         what = f"it has {', '.join(quants)}" if quants else f"it has {_listed(names)}"
         raise DownloadError(f"{wanted.repository} has no quant {wanted.quant}", what)
-    for quant in (*_PREFERRED, *by_quant):
-        if quant in by_quant:
-            return by_quant[quant]
+    if by_quant:
+        return by_quant[min(by_quant, key=preference)]
     raise DownloadError(f"{wanted.repository} has no GGUF files", "name a repository whose name ends in -GGUF")
 
 
@@ -117,12 +116,12 @@ def _listed(names: list[str]) -> str:
 
 
 def _info(wanted: HubReference) -> Any:
-    """What the hub knows of a repository. Raises Unreachable, DownloadError, UsageError."""
-    token = credentials()
+    """What the hub knows of a repository. Raises Unreachable, DownloadError."""
+    place, token = endpoint(), credentials()  # before the import, which fails for some that are none
     from huggingface_hub import HfApi, errors
 
     try:
-        return HfApi(endpoint=endpoint(), token=token.token if token else None).model_info(
+        return HfApi(endpoint=place, token=token.token if token else None).model_info(
             wanted.repository, revision=wanted.revision, files_metadata=True, timeout=_TIMEOUT_S
         )
     except errors.GatedRepoError as problem:
@@ -139,7 +138,11 @@ def _info(wanted: HubReference) -> Any:
     except (OSError, ssl.SSLError) as problem:
         raise web.failure(problem, _page(wanted)) from problem
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
-        raise DownloadError("the hub's answer makes no sense", _MIRROR) from problem
+        raise DownloadError("the hub's answer makes no sense", "check HF_ENDPOINT and the proxy") from problem
+    except Exception as problem:  # what its client says of a proxy that it cannot use
+        raise DownloadError(
+            f"the hub cannot be asked: {_words(problem)}", "check HF_ENDPOINT and the proxy"
+        ) from problem
 
 
 def _refused(wanted: HubReference, problem: Any) -> Exception:
@@ -161,7 +164,11 @@ def _unreachable(problem: Exception) -> Exception:
         return DownloadError(f"the hub cannot prove who it is: {why}", web.TLS_HINT)
     if "Timeout" in type(problem).__name__:
         return web.Unreachable("the hub does not answer")
-    return web.Unreachable(f"cannot reach the hub: {re.sub(r'^.Errno -?[0-9]+. ', '', str(problem))}")
+    return web.Unreachable(f"cannot reach the hub: {_words(problem)}")
+
+
+def _words(problem: Exception) -> str:
+    return re.sub(r"^.Errno -?[0-9]+. ", "", str(problem)).rstrip(".")
 
 
 def _causes(problem: BaseException) -> Iterator[BaseException]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hermes_cli.engine import hardware, native, probe, tuning
+from hermes_cli.engine import hardware, probe, tuning
 from hermes_cli.engine.build_advice import unused_gpu
 from hermes_cli.engine.load_options import COMFORT_TOKENS, GPU_SPARE_BYTES, LoadOptions
 from hermes_cli.engine.loading import decided
@@ -33,7 +33,7 @@ class Machine:
     free_bytes: int
     gpus: tuple[Gpu, ...] = ()
     may_repack: bool = False  # whether repacked weights work here
-    gpu_fault: str = ""  # why there are no GPUs
+    gpu_fault: str = ""  # why those that are there are not used
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,30 +45,39 @@ class LoadPlan:
     advice: str | None = None  # how it would be faster
 
 
-def plan_load(path: Path, wishes: LoadOptions, keep_on: Callable[[], bool] = lambda: True) -> LoadPlan:
-    """The plan for a file here. Raises UsageError, EngineError; LoadCancelled as soon as `keep_on` says no."""
-    machine = this_machine(keep_on)
+def plan_load(
+    path: Path, wishes: LoadOptions, keep_on: Callable[[], bool] = lambda: True, *, use_tuned: bool = True
+) -> LoadPlan:
+    """The plan for a file here, with the settings that were measured to be best, or without.
+
+    Raises UsageError, EngineError; LoadCancelled as soon as `keep_on` says no.
+    """
+    found = plan_file(path, wishes, this_machine(keep_on), use_tuned=use_tuned)
+    unused = unused_gpu() if wishes.gpu_layers is None else None
+    return replace(found, advice=": ".join(unused)) if unused else found
+
+
+def plan_file(path: Path, wishes: LoadOptions, machine: Machine, *, use_tuned: bool = True) -> LoadPlan:
+    """The plan for a file on that machine. Raises UsageError, EngineError."""
     try:
         header = model_header(path)
     except ModelNotFound:  # llama.cpp, which knows more kinds of files, has the last word
-        return LoadPlan((replace(wishes, gpu_layers=0),))
-    measured = tuning.remembered(path, on_gpu=bool(machine.gpus) and wishes.gpu_layers != 0)
-    wishes = tuned(wishes, measured, machine) if measured else replace(wishes, extra_buffers=_repacks(machine))
-    unused = unused_gpu() if wishes.gpu_layers is None else None
-    return replace(plan_for(header, wishes, machine), advice=unused and ": ".join(unused))
+        return LoadPlan((replace(wishes, gpu_layers=wishes.gpu_layers if machine.gpus else 0),))
+    repacked = machine.may_repack and hardware.gains_from_repacking()
+    found = plan_for(header, replace(wishes, extra_buffers=repacked), machine)
+    on_gpu = bool(found.attempts[0].gpu_layers)
+    measured = tuning.remembered(path, on_gpu=on_gpu) if use_tuned else None
+    return plan_for(header, tuned(wishes, measured, machine), machine) if measured else found
 
 
 def this_machine(keep_on: Callable[[], bool] = lambda: True) -> Machine:
     """What is free here, and what was proved to work. Raises EngineError, LoadCancelled."""
-    proved = probe.verdict(keep_on=keep_on)
-    if native.supports_gpu() != (proved.gpu is not None):  # a GPU has come or gone since
-        probe.forget()
-        proved = probe.verdict(keep_on=keep_on)
+    proved = probe.current_verdict(keep_on)
     return Machine(
         hardware.available_bytes(),
         gpus() if proved.gpu else (),
         proved.extra_buffers,
-        "" if proved.gpu else proved.failures.get("gpu", "this build of llama.cpp finds none"),
+        proved.failures.get("gpu", ""),
     )
 
 
@@ -84,10 +93,6 @@ def tuned(wishes: LoadOptions, found: tuning.Tuned, machine: Machine) -> LoadOpt
     )
 
 
-def _repacks(machine: Machine) -> bool:
-    return machine.may_repack and hardware.gains_from_repacking()
-
-
 def plan_for(header: Header, wishes: LoadOptions, machine: Machine) -> LoadPlan:
     """The plan for a model with this header. Raises UsageError, EngineError."""
     _check_window(header, wishes.context_length)
@@ -95,10 +100,12 @@ def plan_for(header: Header, wishes: LoadOptions, machine: Machine) -> LoadPlan:
     if worth != machine.gpus:
         # llama.cpp gives each a share by what it has free, and fails where one cannot hold its buffers.
         wishes = replace(wishes, gpus=tuple(gpu.name for gpu in worth))
-        machine = replace(machine, gpus=worth, gpu_fault=machine.gpu_fault or "too little of its memory is free")
-    notes = []
-    if wishes.gpu_layers and not machine.gpus:
-        notes.append(f"the GPU is not used: {machine.gpu_fault}")
+        machine = replace(machine, gpus=worth, gpu_fault="too little of its memory is free")
+    notes, advice = [], None
+    if not machine.gpus and wishes.gpu_layers:
+        notes.append(f"the GPU is not used: {machine.gpu_fault or 'this build of llama.cpp finds none'}")
+    if not machine.gpus and wishes.gpu_layers is None and machine.gpu_fault:
+        advice = f"the GPU is not used: {machine.gpu_fault}; see: hermes doctor"
     every = [_attempt(header, wishes, machine, *choice) for choice in _choices(header, wishes, machine)]
     fitting = [options for options, memory in every if _fits(memory, machine, wishes.context_length is not None)]
     on_gpu = bool(every[-1][0].gpu_layers)  # as it was asked for, and nowhere else
@@ -110,7 +117,7 @@ def plan_for(header: Header, wishes: LoadOptions, machine: Machine) -> LoadPlan:
     window = attempts[0].context_length or 0
     if wishes.context_length is None and window < min(_trained(header), FLOOR_TOKENS):
         notes.append(f"a window of {window:,} tokens is all that memory allows")
-    return LoadPlan(tuple(attempts), tuple(notes))
+    return LoadPlan(tuple(attempts), tuple(notes), advice)
 
 
 def _is_worth_using(header: Header, gpu: Gpu) -> bool:

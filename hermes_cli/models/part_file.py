@@ -4,13 +4,16 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from hermes_cli import paths
 from hermes_cli.errors import DownloadError
 
 _BLOCK_BYTES = 1 << 20
+_SPARE_BYTES = 64_000_000
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -23,12 +26,12 @@ class PartFile:
         self._hash = hashlib.sha256()
         self.size_bytes = 0
 
-    def identity(self) -> dict[str, str | None]:
-        """What the bytes are a part of, as `restart` was told; empty if nobody knows."""
+    def identity(self) -> dict[str, str]:
+        """What the bytes are a part of, as far as `restart` was told; empty if nobody knows."""
         with suppress(OSError, ValueError, RecursionError):
             known = json.loads(_facts(self.target).read_text(encoding="utf-8"))
             if isinstance(known, dict):
-                return known
+                return {name: text for name, text in known.items() if isinstance(text, str) and text.isprintable()}
         return {}
 
     def found_bytes(self) -> int:
@@ -123,6 +126,41 @@ def part_bytes(target: Path) -> int:
         return _part(target).stat().st_size
     except OSError:
         return 0
+
+
+def check_room(target: Path, missing_bytes: int) -> None:
+    """Raise DownloadError if the disk has no room for so many bytes more at `target`, whose folder is made."""
+    folder = target.parent
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+    except OSError as problem:
+        raise write_error(target, problem) from problem
+    if missing_bytes and missing_bytes + _SPARE_BYTES > free:
+        raise DownloadError(
+            f"{target.name} needs {missing_bytes / 1e9:.2f} GB more, and there are {free / 1e9:.2f} GB free in "
+            f"{paths.models_folder()}",
+            "free some space, take a smaller quant, or set HERMES_CLI_DATA_DIR to another disk",
+        )
+
+
+def is_busy(part: Path) -> bool:
+    """Whether a program is writing to this part file."""
+    import fcntl
+
+    try:
+        handle = os.open(part, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return False
 
 
 def write_error(target: Path, problem: OSError) -> DownloadError:

@@ -1,21 +1,17 @@
 """Getting a model onto this machine: what it consists of, whether there is room, its files one after the other."""
 
-import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hermes_cli import paths
 from hermes_cli.errors import DownloadError
 from hermes_cli.models import web
 from hermes_cli.models.download import fetch
 from hermes_cli.models.downloaded import Record, record_of, target_path, write_record
 from hermes_cli.models.gguf_file import check_complete
 from hermes_cli.models.hub import RemoteFile, check_online, credentials, files_of
-from hermes_cli.models.part_file import part_bytes, write_error
+from hermes_cli.models.part_file import check_room, part_bytes
 from hermes_cli.models.patience import Patience, Watcher
-from hermes_cli.models.reference import CatalogReference, HubReference, Reference, UrlReference
-
-_SPARE_BYTES = 64_000_000
+from hermes_cli.models.reference import CatalogReference, HubReference, Reference, UrlReference, address
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,31 +52,15 @@ def prepare(wanted: Reference, watcher: Watcher, patience: Patience | None = Non
     files = files_of(source, asking, watcher)
     if known.sha256:
         _check_unchanged(wanted, known.sha256, files[0])
+        files = (replace(files[0], sha256=known.sha256), *files[1:])  # a mirror may tell none
     return Pull(wanted, source, files, patience)
-
-
-def check_room(pull: Pull) -> None:
-    """Raise DownloadError if the disk has no room for what is still to come."""
-    if pull.size_bytes is None:
-        return
-    missing = pull.size_bytes - sum(min(_here(pull.target(file)), file.size_bytes or 0) for file in pull.files)
-    folder = pull.path.parent
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        free = shutil.disk_usage(folder).free
-    except OSError as problem:
-        raise write_error(pull.path, problem) from problem
-    if missing and missing + _SPARE_BYTES > free:
-        raise DownloadError(
-            f"{pull.wanted} needs {missing / 1e9:.2f} GB more, and there are {free / 1e9:.2f} GB free in "
-            f"{paths.models_folder()}",
-            "free some space, take a smaller quant, or set HERMES_CLI_DATA_DIR to another disk",
-        )
 
 
 def run(pull: Pull, watcher: Watcher) -> Path:
     """Download what is missing; the file that opens the model. Raises DownloadError."""
-    check_room(pull)
+    if pull.size_bytes is not None:  # else it is looked at when the server tells
+        here = sum(min(_here(pull.target(file)), file.size_bytes or 0) for file in pull.files)
+        check_room(pull.path, pull.size_bytes - here)
     token = credentials() if isinstance(pull.source, HubReference) else None
     for file in pull.files:
         target = pull.target(file)
@@ -106,7 +86,7 @@ def _fetch(pull: Pull, file: RemoteFile, target: Path, token: web.Credentials | 
 
 
 def _same(record: Record, file: RemoteFile) -> bool:
-    return record.sha256 == file.sha256 if file.sha256 else record.url == file.url
+    return record.sha256 == file.sha256 if file.sha256 else address(record.url) == address(file.url)
 
 
 def _here(target: Path) -> int:

@@ -1,6 +1,5 @@
 """Which model suits this machine: how much memory one needs, and which of several is the best that fits."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -39,22 +38,8 @@ class Recommendation:
         """How fast it will write, in words; on a CPU guessed from the speed of the memory, which takes 0.1 s."""
         if self.on_gpu:
             return "all on the GPU"
-        speed = hardware.reading_bytes_per_s() / self.model.size_bytes(self.quant)
+        speed = hardware.reading_bytes_per_s(hardware.physical_cores()) / self.model.size_bytes(self.quant)
         return f"roughly {speed:.0f} tok/s" if speed >= 1.5 else "1 tok/s or less"
-
-
-def memory_bytes() -> int:
-    """The memory of this machine, or of this container."""
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    for place in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            with open(place, encoding="ascii") as file:  # noqa: PTH123
-                limit = file.read(40).strip()
-        except OSError:
-            continue
-        if limit.isdigit():
-            total = min(total, int(limit))
-    return total
 
 
 def needed_bytes(model: CatalogModel, quant: str) -> int:
@@ -74,7 +59,7 @@ def recommended(gpus: "Sequence[Gpu]" = ()) -> Recommendation:
     On GPUs the finest quant that they hold; on a CPU the speed falls as the file grows, so a finer one than Q4_K_M is
     for machines with plenty of memory and cores.
     """
-    memory, model = memory_bytes(), default_model()
+    memory, model = hardware.memory_bytes(), default_model()
     room = f"this machine has {memory / 1e9:.0f} GB of memory"
     video = sum(gpu.free_bytes for gpu in gpus)
     for quant in reversed(QUANTS):
@@ -105,7 +90,7 @@ def best(models: Sequence[FoundModel]) -> FoundModel | None:
 
     It does not depend on what is free at the moment, so that it is the same one every time.
     """
-    limit = memory_bytes() * _SHARE - _BEYOND_BYTES
+    limit = hardware.memory_bytes() * _SHARE - _BEYOND_BYTES
     sizes = {model.path: model.size_bytes for model in models}
 
     def rank(found: FoundModel) -> tuple[bool, int, int]:

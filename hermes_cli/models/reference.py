@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from hermes_cli.errors import UsageError
 from hermes_cli.models import catalog
@@ -14,6 +14,7 @@ _ON_HUB = re.compile(rf"(?P<repository>{_NAME}/{_NAME})(?::(?P<quant>[A-Za-z0-9_
 _PAGE = re.compile(rf"/(?P<repository>{_NAME}/{_NAME})/(?:resolve|blob|raw)/(?P<revision>[^/]+)/(?P<file>.+\.gguf)")
 _HOW = "write it like hf:NousResearch/Hermes-3-Llama-3.1-8B-GGUF:Q4_K_M, or with /FILE.gguf at the end"
 _PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$", re.IGNORECASE)
+_PREFERRED = ("Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0", "Q4_K_S", "Q4_0")
 QUANT = re.compile(r"[.:-](?:i1-)?(?P<quant>I?Q\d\w*|BF16|F16|F32)(?:-\d{5}-of-\d{5})?(?:\.gguf)?$", re.IGNORECASE)
 
 
@@ -38,9 +39,16 @@ class HubReference:
     revision: str | None = None
 
     def __str__(self) -> str:
+        if self.file and self.revision and self.is_pinned:
+            return f"https://{_PAGES[0]}/{self.repository}/resolve/{quote(self.revision, safe='')}/{quote(self.file)}"
         if self.file:
             return f"hf:{self.repository}/{self.file}"
         return f"hf:{self.repository}:{self.quant}" if self.quant else f"hf:{self.repository}"
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether it is of another revision than the latest."""
+        return self.revision not in (None, "main")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,11 @@ class UrlReference:
 
     def __str__(self) -> str:
         return self.url
+
+    @property
+    def address(self) -> str:
+        """The URL without what may change while the file does not: a signature, the place in a page."""
+        return address(self.url)
 
     @property
     def host(self) -> str:
@@ -93,6 +106,16 @@ def quant_of(name: str) -> str | None:
     return found["quant"].upper() if found else None
 
 
+def preference(quant: str | None) -> int:
+    """The place of a quant where none is named: the one with the lowest is taken."""
+    return _PREFERRED.index(quant) if quant in _PREFERRED else len(_PREFERRED)
+
+
+def address(url: str) -> str:
+    """A URL without query and fragment."""
+    return urlsplit(url)._replace(query="", fragment="").geturl()
+
+
 def all_parts(name: str) -> list[str]:
     """The files of a model of which `name` is one: itself, or with its siblings `-00001-of-00003` and so on."""
     part = _PART.search(name)
@@ -110,29 +133,25 @@ def _on_hub(text: str, rest: str) -> HubReference:
 
 
 def _url(text: str) -> HubReference | UrlReference:
-    if not is_web_address(text) or re.search(r"[\x00-\x20\x7f]", text):
-        raise UsageError(f"{text} is not a URL", "copy the address of a .gguf file")
-    parts = urlsplit(text)
-    if parts.username is not None:
-        raise UsageError(f"the address at {parts.hostname} has a name in it", "use one without NAME:PASSWORD@")
-    page = _PAGE.fullmatch(unquote(parts.path)) if parts.hostname in _PAGES else None
-    if page and is_safe(page["file"]):
-        return HubReference(page["repository"], None, page["file"], page["revision"])
-    found = UrlReference(text)
-    if not found.file_name.lower().endswith(".gguf") or not is_safe(found.file_name):
-        raise UsageError(f"{text} is not the address of a GGUF file", "it has to end in .gguf")
-    return found
-
-
-def is_web_address(text: str) -> bool:
-    """Whether this is http or https, to a server whose name and port can be asked for."""
     try:
         parts = urlsplit(text)
-        host = parts.hostname or ""
-        host.encode("idna")  # empty or long labels, of which the socket would complain later
-        return parts.scheme in ("http", "https") and parts.port != 0 and bool(re.fullmatch(r"[a-z0-9._:-]+", host))
+        host = parts.hostname
+        _ = parts.port
     except ValueError:
-        return False
+        host = None
+    if not host or re.search(r"[\x00-\x20\x7f]", text):
+        raise UsageError(f"{text} is not a URL", "copy the address of a .gguf file")
+    if parts.username is not None:
+        raise UsageError(
+            f"a user name in a URL is not sent to {host}", "download the file with curl, and name its path"
+        )
+    page = _PAGE.fullmatch(parts.path) if host in _PAGES else None
+    if page and is_safe(unquote(page["file"])):
+        return HubReference(page["repository"], None, unquote(page["file"]), unquote(page["revision"]))
+    found = UrlReference(text)
+    if not found.file_name.lower().endswith(".gguf") or not is_safe(f"{found.host}/{found.file_name}"):
+        raise UsageError(f"{text} is not the address of a GGUF file", "it has to end in .gguf")
+    return found
 
 
 def is_safe(path: str) -> bool:

@@ -7,21 +7,19 @@ import email.message
 import http.client
 import re
 import ssl
-import string
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 from hermes_cli import __version__
 from hermes_cli.errors import DownloadError
-from hermes_cli.models.reference import is_web_address
 
 TIMEOUT_S = 30.0
 _REDIRECTS = 8
+_AS_IT_IS = "%/:?#[]@!$&'()*+,;=~|"
 _PASSING = (408, 425, 429, 500, 502, 503, 504, 509, 520, 521, 522, 523, 524)
 TLS_HINT = "check the clock and the proxy; SSL_CERT_FILE=FILE names other certificates to trust"
 
@@ -71,9 +69,11 @@ class Answer:
 def open_url(url: str, headers: Mapping[str, str], credentials: Credentials | None = None) -> Answer:
     """Ask for `url`; closing the body is the caller's. Raises Unreachable, RangeRefused, DownloadError."""
     linked_etag = None
-    place = quote(url, safe=string.punctuation)
+    place = url
     for _ in range(_REDIRECTS):
-        request = urllib.request.Request(place, headers={"User-Agent": f"hermes-cli/{__version__}", **headers})
+        request = urllib.request.Request(
+            _in_ascii(place), headers={"User-Agent": f"hermes-cli/{__version__}", **headers}
+        )
         request.add_header("Accept-Encoding", "identity")
         if credentials and origin(place) == credentials.origin:
             request.add_unredirected_header("Authorization", f"Bearer {credentials.token}")
@@ -86,11 +86,27 @@ def open_url(url: str, headers: Mapping[str, str], credentials: Credentials | No
                 if not place:
                     raise _refused(url, refusal) from refusal
             continue
+        except (
+            UnicodeError,
+            http.client.InvalidURL,
+        ) as problem:  # a host or a port, of a proxy perhaps, that cannot be
+            raise DownloadError(
+                f"{_host(place)} cannot be asked: {problem}", "check the address and the proxy"
+            ) from problem
         except (OSError, http.client.HTTPException) as problem:
             raise failure(problem, place) from problem
         linked_etag = linked_etag or _plain(body.headers.get("X-Linked-Etag"))
         return Answer(body, body.status, body.headers, linked_etag)
     raise DownloadError(f"{_host(url)} sends from one address to the next without end", "try again later")
+
+
+def is_web_address(url: str) -> bool:
+    """Whether this is a URL of the web, with a server and perhaps a port."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def origin(url: str) -> str:
@@ -121,14 +137,15 @@ def retry_after(text: str | None) -> float | None:
 
 def _redirected(place: str, refusal: urllib.error.HTTPError) -> str:
     """Where a redirect leads; nothing that is not the web, and nothing less private than before."""
-    # http.client reads headers as Latin-1, whatever bytes they are.
-    location = quote(refusal.headers.get("Location", ""), safe=string.punctuation, encoding="iso-8859-1")
     try:
-        target = urljoin(place, location)
+        # Header bytes that are not ASCII come as Latin-1.
+        target = urljoin(
+            place, refusal.headers.get("Location", "").encode("latin-1", "replace").decode("utf-8", "replace")
+        )
     except ValueError:
         return ""
-    less_private = place.startswith("https:") and not target.startswith("https:")
-    return target if is_web_address(target) and not less_private else ""
+    is_less_private = place.startswith("https:") and not target.startswith("https:")
+    return target if is_web_address(target) and not is_less_private else ""
 
 
 def _refused(url: str, refusal: urllib.error.HTTPError) -> Exception:
@@ -159,6 +176,13 @@ def access_refused(url: str, code: int, gated: bool) -> DownloadError:
     return DownloadError(f"{_host(url)} refuses access to {page} ({code})", hint)
 
 
+def _in_ascii(url: str) -> str:
+    """The URL with what no request line may hold written as %XX."""
+    parts = urlsplit(url)
+    path, query = quote(parts.path, safe=_AS_IT_IS), quote(parts.query, safe=_AS_IT_IS)
+    return parts._replace(path=path, query=query).geturl()
+
+
 def _host(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
 
@@ -168,10 +192,10 @@ def _plain(etag: str | None) -> str | None:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def http_error_302(self, *_: Any, **__: Any) -> None:
+    def http_error_302(self, *_: object) -> None:
         """Redirects are followed in `open_url`, which sees their headers and keeps the token back."""
 
-    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302  # type: ignore[assignment]
 
 
 @cache

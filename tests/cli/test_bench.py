@@ -2,12 +2,12 @@
 
 import json
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Start, assert_failed
+from hermes_cli.engine import native
+from tests.cli.conftest import OnScreen, OnTerminal, Start, assert_failed, exit_code
 from tests.conftest import Hermes, child_environment
 
 DEMO = ("bench", "-m", "demo")
@@ -51,13 +51,47 @@ def test_what_tuning_finds_is_told_used_and_forgotten(hermes: Hermes, cache: dic
 
 def test_a_prompt_that_does_not_fit_is_an_error(hermes: Hermes) -> None:
     assert_failed(hermes(*DEMO, "--prompt", "4090"), 2, "--prompt 4090 does not fit into the window")
+    assert_failed(hermes(*DEMO, "--prompt", "64", "--prompt", "4090"), 2, "--prompt 4090 does not fit")
+    assert_failed(hermes(*DEMO, "--ctx", "128"), 2, "--prompt 128 does not fit into the window")
     assert_failed(hermes(*DEMO, "--tune", "--reset"), 2, "--tune goes with neither")
 
 
-@pytest.mark.parametrize("options", [(), ("--tune",)])
-def test_ctrl_c_ends_it(start: Start, cache: dict[str, str], options: tuple[str, ...]) -> None:
-    child = start(*DEMO, *options, env=child_environment(cache))
-    with pytest.raises(subprocess.TimeoutExpired):
-        child.wait(timeout=2)
+def test_a_gpu_that_was_asked_for_and_is_not_there_is_told(hermes: Hermes, cache: dict[str, str]) -> None:
+    if native.supports_gpu():
+        pytest.skip("there is a GPU")
+    for options in (("--prompt", "64"), ("--tune", "--json")):
+        told = hermes(*DEMO, "--gpu-layers", "all", *options, env=cache).err
+        assert told.startswith("the GPU is not used: this build of llama.cpp finds none\n")
+
+
+def test_prompts_that_come_out_alike_are_one_row(hermes: Hermes) -> None:
+    rows = json.loads(hermes(*DEMO, "--prompt", "128", "--prompt", "129", "--json").out)["prompts"]
+    assert len(rows) == 1 and rows[0]["bare_read"] > 0
+
+
+def test_ctrl_c_ends_it(on_terminal: OnTerminal, wide_path: Path) -> None:
+    child = on_terminal("bench", "-m", wide_path, "--ctx", "32768", "--prompt", "30000")
+    child.expect("measuring a prompt of 30.0k tokens")
+    child.sendintr()
+    assert exit_code(child) == 130
+
+
+def test_ctrl_c_in_a_search_leaves_no_line_behind(on_screen: OnScreen) -> None:
+    screen = on_screen(*DEMO, "--tune")
+    screen.shows("as it is ")
+    screen.shows("measuring")
+    screen.type("\x03")
+    assert screen.ended() == 130
+    assert "measuring" not in screen.text
+
+
+def test_ctrl_c_in_a_search_keeps_what_an_earlier_one_found(
+    start: Start, hermes: Hermes, cache: dict[str, str], tmp_path: Path
+) -> None:
+    assert hermes(*DEMO, "--tune", "--json", env=cache).code == 0
+    kept = (tmp_path / "cache" / "tuning.json").read_bytes()
+    child = start(*DEMO, "--tune", env=child_environment(cache))
+    assert child.stderr and child.stderr.readline().startswith(b"as it is ")
     child.send_signal(signal.SIGINT)
-    assert child.wait(timeout=10) == 130
+    assert child.wait(timeout=30) == 130
+    assert (tmp_path / "cache" / "tuning.json").read_bytes() == kept

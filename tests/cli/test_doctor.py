@@ -99,11 +99,23 @@ def test_gpus_are_seen_without_llama_cpp(tmp_path: Path) -> None:
     assert gpu_makers(tmp_path) == ("NVIDIA", "AMD", "Intel") or sys.platform == "darwin"
 
 
-def test_the_model_that_answers_is_told_or_that_it_is_not_here(hermes: Hermes, demo_path: Path) -> None:
-    assert f"demo, {demo_path}" in hermes("doctor").out.decode()
+def test_the_model_that_answers_is_told_or_that_it_is_not_here(hermes: Hermes, demo_path: Path, tmp_path: Path) -> None:
+    assert "demo, which travels with the program; for a real one: hermes pull" in hermes("doctor").out.decode()
+    own = tmp_path / "own.gguf"
+    own.symlink_to(demo_path)
+    assert f"own, {own}" in hermes("doctor", env={"HERMES_CLI_MODEL": str(own)}).out.decode()
     result = hermes("doctor", env={"HERMES_CLI_MODEL": "gemini"})
     assert result.code == 1
     assert "wrong: there is no model gemini here (in HERMES_CLI_MODEL); " in result.out.decode()
+
+
+def test_a_gpu_that_has_come_or_gone_is_noticed(hermes: Hermes, tmp_path: Path) -> None:
+    cache = {"HERMES_CLI_CACHE_DIR": str(tmp_path)}
+    real = json.loads(hermes("doctor", "--json", env=cache).out)["engine"]
+    (name, verdict) = next(iter(json.loads((tmp_path / "library-probe.json").read_text()).items()))
+    other = {**verdict, "gpu": None if real["offload"] else True}
+    (tmp_path / "library-probe.json").write_text(json.dumps({name: other}))
+    assert json.loads(hermes("doctor", "--json", env=cache).out)["engine"]["gpu_works"] == real["gpu_works"]
 
 
 def test_json_holds_all_of_it(hermes: Hermes) -> None:
@@ -121,6 +133,20 @@ def test_json_holds_all_of_it(hermes: Hermes) -> None:
         ("Metal", "-DGGML_METAL=on"),
     ):
         assert facts["builds"][kind].startswith(f"CMAKE_ARGS={switch} {sys.executable} -m pip install ")
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="nothing is closed to root")
+def test_a_folder_that_may_not_be_searched_is_passed_over(hermes: Hermes, tmp_path: Path) -> None:
+    closed = tmp_path / "data" / "models" / "closed"
+    closed.mkdir(parents=True)
+    (closed / "a.gguf").write_bytes(b"GGUF")
+    (closed.parent / "b.gguf").write_bytes(b"GGUF")
+    closed.chmod(0o600)
+    try:
+        facts = json.loads(hermes("doctor", "--json", env={"HERMES_CLI_DATA_DIR": str(tmp_path / "data")}).out)
+    finally:
+        closed.chmod(0o700)
+    assert facts["folders"]["models"]["files"] == 1
 
 
 def test_the_other_builds_are_told_on_request(hermes: Hermes) -> None:

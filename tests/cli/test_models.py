@@ -9,6 +9,7 @@ import pytest
 
 from hermes_cli import paths
 from hermes_cli.models.downloaded import Record, write_record
+from hermes_cli.models.part_file import part_file
 from tests.cli.conftest import HOSTILE, OnTerminal, assert_failed, exit_code
 from tests.conftest import Hermes
 from tests.gguf_copy import changed_copy
@@ -32,9 +33,11 @@ def folder(demo_path: Path) -> Iterator[Path]:
 
 
 def test_the_list_for_programs(folder: Path, hermes: Hermes, demo_path: Path) -> None:
+    (folder / "two  spaces\t.gguf").write_bytes(b"GGUF")
     lines = [line.split("\t") for line in hermes("models").out.decode().splitlines()]
     assert lines == [
         [EIGHT, "100", "own", str(folder / f"{EIGHT}.gguf")],
+        ["two  spaces ", "4", "own", str(folder / "two  spaces .gguf")],
         ["Tiny.Q8_0", str(demo_path.stat().st_size), "pulled", str(folder / "nous/Tiny-GGUF/Tiny.Q8_0.gguf")],
         ["demo", str(demo_path.stat().st_size), "bundled", str(demo_path)],
     ]
@@ -85,9 +88,34 @@ def test_only_what_was_downloaded_is_removed(folder: Path, hermes: Hermes, demo_
     assert_failed(hermes("models", "rm", "tiny"), 2, "nobody is here to confirm")
     assert_failed(hermes("models", "rm", "--yes", EIGHT), 2, "is a file of yours", "is not removed")
     assert_failed(hermes("models", "rm", "--yes", demo_path), 2, "is not removed")
+    first, second = (folder / "nous/Tiny-GGUF" / f"Two-0000{number}-of-00002.gguf" for number in (1, 2))
+    for part in (first, second):
+        part.write_bytes(b"GGUF")
+    write_record(first, Record("hf:nous/Tiny-GGUF", "https://x/y", 4, "0" * 64, True))
+    assert hermes("models", "rm", "--yes", "two").code == 0
+    assert second.exists() and not first.exists()
+    second.unlink()
     assert hermes("models", "rm", "--yes", "tiny").code == 0
     assert [path.name for path in folder.iterdir()] == [f"{EIGHT}.gguf"]
     assert demo_path.exists()
+
+
+def test_what_was_downloaded_is_known_by_its_source_and_its_path_too(folder: Path, hermes: Hermes) -> None:
+    file = folder / "nous/Tiny-GGUF/Tiny.Q8_0.gguf"
+    for name in ("hf:nous/Tiny-GGUF:Q8_0", file):
+        assert json.loads(hermes("models", "show", name, "--json").out)["kept_by"] == "pulled"
+    assert hermes("models", "rm", "--yes", "nous/Tiny-GGUF/Tiny.Q8_0.gguf", cwd=folder).code == 0
+    assert not file.exists()
+
+
+def test_a_download_that_goes_on_is_not_removed_as_a_stopped_one(folder: Path, hermes: Hermes) -> None:
+    part = folder / "nous/Tiny-GGUF/Other.Q4_0.gguf.part"
+    with part_file(part.with_suffix(""), lambda: None):
+        result = hermes("models", "rm", "--unfinished", "--yes")
+        assert (result.code, result.err) == (0, "there are no stopped downloads\n")
+    assert part.exists()
+    assert hermes("models", "rm", "--unfinished", "--yes").code == 0
+    assert not part.exists()
 
 
 def test_removal_asks(folder: Path, on_terminal: OnTerminal) -> None:

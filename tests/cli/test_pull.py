@@ -175,6 +175,12 @@ def test_a_proxy_is_used(hub: Hub, hermes: Hermes) -> None:
     assert {headers["host"] for _, headers in hub.requests} == {"hub.invalid", "cdn.invalid"}
 
 
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:abc", "socks5://127.0.0.1:1"])
+def test_a_proxy_that_cannot_be_is_told(hub: Hub, hermes: Hermes, proxy: str) -> None:
+    env = {"HF_ENDPOINT": "http://hub.invalid", "HTTP_PROXY": proxy, "http_proxy": proxy}
+    assert_failed(hermes("pull", WANTED, env=env), 3, "the hub cannot be asked")
+
+
 def test_a_certificate_that_nobody_vouches_for(hub: Hub, hermes: Hermes, tmp_path: Path) -> None:
     if shutil.which("openssl") is None:
         pytest.skip("makes a certificate with openssl")
@@ -205,6 +211,7 @@ def test_without_a_name_it_recommends_and_asks(hub: Hub, hermes: Hermes, on_term
         "for this machine: Hermes 3" in nobody.err
         and "hint: download it without asking: hermes pull --yes" in nobody.err
     )
+    assert_failed(hermes("pull", "--yes", ""), 2, "there is no model called")
     child = on_terminal("pull")
     child.expect(r"for this machine: Hermes 3 .* to download, about .* of memory to run")
     child.expect("Download it")

@@ -1,6 +1,7 @@
 """What this machine offers."""
 
 import os
+from pathlib import Path
 
 import psutil
 import pytest
@@ -26,6 +27,45 @@ def test_a_process_bound_to_one_core_uses_one(script: Script) -> None:
 
 def test_free_memory_is_some_and_not_more_than_there_is() -> None:
     assert 0 < hardware.available_bytes() <= psutil.virtual_memory().total
+
+
+GROUPS = {
+    "proc/self/cgroup": "4:cpu,cpuacct:/shop\n3:memory:/shop/till\n0::/user.slice/chat.scope\n",
+    "sys/fs/cgroup/memory.max": "max\n",
+    "sys/fs/cgroup/user.slice/memory.max": "8000\n",
+    "sys/fs/cgroup/user.slice/memory.current": "7000\n",
+    "sys/fs/cgroup/user.slice/memory.stat": "anon 5000\ninactive_file 900\nactive_file 600\n",
+    "sys/fs/cgroup/user.slice/chat.scope/memory.max": "4000\n",
+    "sys/fs/cgroup/user.slice/chat.scope/memory.current": "1000\n",
+    "sys/fs/cgroup/user.slice/chat.scope/cpu.max": "150000 100000\n",
+    "sys/fs/cgroup/user.slice/cpu.max": "max 100000\n",
+    "sys/fs/cgroup/memory/shop/memory.limit_in_bytes": "6000\n",
+    "sys/fs/cgroup/memory/shop/memory.usage_in_bytes": "9000\n",
+    "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n",
+    "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+    "sys/fs/cgroup/cpu/shop/cpu.cfs_quota_us": "50000\n",
+    "sys/fs/cgroup/cpu/shop/cpu.cfs_period_us": "100000\n",
+}
+
+
+def test_limits_of_all_groups_of_processes_count(tmp_path: Path) -> None:
+    for name, content in GROUPS.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    assert sorted(hardware.memory_limits(str(tmp_path))) == [(4000, 3000), (6000, 0), (8000, 2500)]
+    assert sorted(hardware.cpu_quotas(str(tmp_path))) == [1, 2]
+    (tmp_path / "proc/self/cgroup").write_text("nonsense\n")
+    assert not list(hardware.memory_limits(str(tmp_path))) and not list(hardware.cpu_quotas(str(tmp_path)))
+
+
+def test_the_speed_of_memory_is_found_in_little_of_it_however_many_cores_there_are(script: Script) -> None:
+    code = """
+    import resource
+    from hermes_cli.engine import hardware
+    resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
+    print(hardware.reading_bytes_per_s(64) > 0)
+    """
+    assert script(code).out == b"True\n"
 
 
 def test_the_processor_has_a_name() -> None:

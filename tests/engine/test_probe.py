@@ -165,6 +165,17 @@ def test_silence_is_not_held_against_a_library_for_ever(
         assert (loads(script, environment) > 0) == proved_again
 
 
+@pytest.mark.parametrize(("said", "for_ever"), [("assertion failed", True), ("CUDA error: out of memory", False)])
+def test_an_abort_is_told_and_full_memory_is_not_held_against_a_library_for_ever(
+    script: Script, broken_library: BrokenLibrary, tmp_path: Path, said: str, for_ever: bool
+) -> None:
+    environment = with_library(broken_library("ABORTS_WHEN_FAST"), tmp_path / "cache", HERMES_TEST_ABORT=said)
+    assert script(VERDICT, "20", env=environment).code == 0
+    (verdict,) = json.loads((tmp_path / "cache" / "library-probe.json").read_text()).values()
+    assert verdict["failures"] == {"extra_buffers": f"llama.cpp stopped: a.c:1: {said}"}
+    assert (verdict["expires"] is None) == for_ever
+
+
 def test_dry_run_with_a_build_that_always_crashes_is_one_clean_error(
     hermes: Hermes, broken_library: BrokenLibrary, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from hermes_cli.engine.tuning import Tuned
 from hermes_cli.errors import LoadCancelled
 from hermes_cli.models.load_plan import plan_load
 
+ON_CPU = LoadOptions(gpu_layers=0)  # the same on every machine
 FOUND = Tuned("a model", 2, "q8_0", 512, None, False, 100.0, 10.0, 200.0, 20.0, "2026-11-28")
 
 
@@ -37,21 +39,21 @@ def tune(path: Path, cancel: CancelToken, trials: list[Trial], wishes: LoadOptio
 
 def test_settings_are_tried_and_the_best_is_used_by_the_next_load(demo_path: Path, nothing_remembered: Path) -> None:
     trials: list[Trial] = []
-    found = tune(demo_path, CancelToken(), trials, LoadOptions(), 30)
+    found = tune(demo_path, CancelToken(), trials, ON_CPU, 30)
     assert trials[0].setting == "as it is" and trials[0].kept
     tried = [trial.setting for trial in trials if trial.speed]
     assert {"flash attention on", "cache q8_0"} <= set(tried)
     assert any(name.startswith("batches of ") for name in tried)
     assert all(trial.speed.read > 0 and trial.speed.write > 0 for trial in trials if trial.speed)
     assert tuning.remembered(demo_path, on_gpu=False) == found
-    chosen = plan_load(demo_path, LoadOptions()).attempts[0]
+    chosen = plan_load(demo_path, ON_CPU).attempts[0]
     settings = (chosen.threads, chosen.kv_type, chosen.batch_tokens, chosen.extra_buffers)
     assert settings == (found.threads, found.kv_type, found.batch_tokens, found.extra_buffers)
 
 
 def test_without_time_everything_is_left_out_and_stays_as_it_is(demo_path: Path, nothing_remembered: Path) -> None:
     trials: list[Trial] = []
-    wishes = LoadOptions(threads=1, kv_type="f16")
+    wishes = replace(ON_CPU, threads=1, kv_type="f16")
     found = tune(demo_path, CancelToken(), trials, wishes, 0)
     assert [trial.setting for trial in trials if trial.speed] == ["as it is"]
     assert not any("thread" in trial.setting or "cache" in trial.setting for trial in trials), "the user decided"

@@ -103,6 +103,11 @@ def test_a_beginning_that_several_names_have_names_them(install: Install) -> Non
     assert error.message == "hermes could be Hermes-3-3B, Hermes-3-8B"
 
 
+def test_a_command_to_copy_is_one_for_the_shell(install: Install) -> None:
+    assert refused("hf:a/b:Q4_K_M").hint == "download it: hermes pull hf:a/b:Q4_K_M"
+    assert refused("https://x/a.gguf?b=1&c=2").hint == "download it: hermes pull 'https://x/a.gguf?b=1&c=2'"
+
+
 def test_a_misspelt_name_gets_the_nearest_one(install: Install) -> None:
     install("Hermes-3-8B")
     assert refused("Hermse-3-8B").hint == "did you mean Hermes-3-8B?"

@@ -95,6 +95,8 @@ def test_a_file_of_lm_studio(home: Path) -> None:
     assert (only().origin, only().repository) == ("LM Studio", NOUS_8B)
     assert already_here(reference("hermes-3-8b")) == only()
     assert find_model("Hermes-3-Llama-3.1-8B.Q4_K_M").path == path
+    path.rename(home / ".lmstudio/models/alone.gguf")
+    assert (only().name, only().repository) == ("alone", None)
 
 
 def test_a_model_of_ollama(home: Path) -> None:

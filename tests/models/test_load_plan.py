@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from hermes_cli.engine import probe
-from hermes_cli.engine.load_options import LoadOptions
+from hermes_cli.engine import probe, tuning
+from hermes_cli.engine.load_options import CPU_BATCH_TOKENS, LoadOptions
 from hermes_cli.engine.native_devices import Gpu
 from hermes_cli.engine.native_model import KvType
+from hermes_cli.engine.tuning import Tuned
 from hermes_cli.errors import EngineError, OutOfMemory, UsageError
 from hermes_cli.models.gguf_file import model_header
 from hermes_cli.models.gguf_header import Header
-from hermes_cli.models.load_plan import Machine, plan_for, plan_load
+from hermes_cli.models.load_plan import Machine, plan_file, plan_for, plan_load
 from tests.conftest import Script
 
 GB = 1_000_000_000
@@ -48,7 +49,7 @@ def gpu(free: float, *, shared: bool = False) -> Gpu:
 
 def machine(memory: float, *gpus: Gpu) -> Machine:
     """A machine with so many GB of free memory."""
-    return Machine(int(memory * GB), gpus, gpu_fault="" if gpus else "this build of llama.cpp finds none")
+    return Machine(int(memory * GB), gpus)
 
 
 def first(wishes: LoadOptions, here: Machine, header: Header = EIGHT_B) -> LoadOptions:
@@ -124,6 +125,17 @@ def test_a_gpu_that_is_asked_for_but_not_there_is_told() -> None:
     assert plan_for(EIGHT_B, LoadOptions(gpu_layers=0), machine(64)).notes == ()
 
 
+def test_a_gpu_that_is_there_and_not_used_is_told_with_the_reason() -> None:
+    broken = replace(machine(64), gpu_fault="killed by SIGSEGV")
+    told = "the GPU is not used: killed by SIGSEGV"
+    assert plan_for(EIGHT_B, LoadOptions(), broken).advice == f"{told}; see: hermes doctor"
+    full = "the GPU is not used: too little of its memory is free; see: hermes doctor"
+    assert plan_for(EIGHT_B, LoadOptions(), machine(64, gpu(0.7))).advice == full
+    assert plan_for(EIGHT_B, LoadOptions(gpu_layers=-1), broken).notes == (told,)
+    for wishes, here in ((LoadOptions(), machine(64)), (LoadOptions(gpu_layers=0), broken)):
+        assert (plan_for(EIGHT_B, wishes, here).notes, plan_for(EIGHT_B, wishes, here).advice) == ((), None)
+
+
 def test_too_little_memory_is_told() -> None:
     assert plan_for(EIGHT_B, LoadOptions(), machine(4.5)).notes == (
         "the model is larger than the free memory; it will be slow",
@@ -146,6 +158,14 @@ def test_an_impossible_window_in_the_header_is_an_error(trained: int) -> None:
         plan_for(header, LoadOptions(), machine(64))
 
 
+@pytest.mark.parametrize("key", ["block_count", "embedding_length", "attention.head_count", "feed_forward_length"])
+@pytest.mark.parametrize("value", [-1, -1000, 0])
+def test_numbers_that_cannot_be_in_the_header_do_no_harm(key: str, value: int) -> None:
+    header = replace(EIGHT_B, values={**EIGHT_B.values, f"llama.{key}": value})
+    for here in (machine(64, gpu(80)), machine(64)):
+        assert (first(LoadOptions(), here, header).memory_bytes or 0) >= EIGHT_B.weights_bytes
+
+
 @pytest.mark.parametrize("kv_type", ["f16", "q8_0"])
 def test_a_window_that_memory_cannot_hold_is_refused_with_one_that_it_can(kv_type: KvType) -> None:
     wishes, here = LoadOptions(context_length=131_072, kv_type=kv_type), machine(12)
@@ -164,11 +184,41 @@ def test_where_no_window_fits_the_hint_names_none() -> None:
 
 
 def test_the_real_machine_has_a_plan_for_the_demo_model(demo_path: Path) -> None:
-    found = plan_load(demo_path, LoadOptions())
-    chosen = found.attempts[0]
-    assert (chosen.context_length, chosen.threads, chosen.kv_type) == (4096, 1, "f16")
+    chosen = plan_load(demo_path, LoadOptions()).attempts[0]
     assert bool(chosen.gpu_layers) == bool(probe.verdict().gpu)
-    assert chosen.memory_bytes and chosen.memory_bytes < 200_000_000
+    on_cpu = plan_load(demo_path, LoadOptions(gpu_layers=0)).attempts[0]
+    for each in (chosen, on_cpu):
+        assert (each.context_length, each.threads, each.kv_type) == (4096, 1, "f16")
+    assert on_cpu.memory_bytes and on_cpu.memory_bytes < 200_000_000
+
+
+def test_what_was_measured_is_used_where_the_model_runs(demo_path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.gguf"
+    copy.write_bytes(demo_path.read_bytes())
+    on_cpu = Tuned("copy", 2, "f16", 128, True, False, 1.0, 1.0, 2.0, 2.0, "2026-11-28")
+    on_gpu = replace(on_cpu, batch_tokens=1024)
+    full, free = machine(64, gpu(0.1)), machine(64, gpu(12))
+    try:
+        tuning.remember(copy, on_cpu, on_gpu=False)
+        tuning.remember(copy, on_gpu, on_gpu=True)
+        for wishes, here, batch in (
+            (LoadOptions(), full, 128),
+            (LoadOptions(), machine(64), 128),
+            (LoadOptions(), free, 1024),
+            (LoadOptions(gpu_layers=0), free, 128),
+        ):
+            assert plan_file(copy, wishes, here).attempts[0].batch_tokens == batch
+        assert plan_file(copy, LoadOptions(), full, use_tuned=False).attempts[0].batch_tokens == CPU_BATCH_TOKENS
+    finally:
+        tuning.forget(copy)
+
+
+def test_a_file_that_only_llama_cpp_can_judge_goes_where_it_was_asked_to(tmp_path: Path) -> None:
+    strange = tmp_path / "strange.gguf"
+    strange.write_bytes(b"GGUF" + bytes(60))
+    for asked, here, layers in ((None, machine(9), 0), (-1, machine(9), 0), (-1, machine(9, gpu(9)), -1)):
+        (attempt,) = plan_file(strange, LoadOptions(gpu_layers=asked), here).attempts
+        assert (attempt.gpu_layers or 0) == layers
 
 
 def test_where_memory_is_shorter_than_it_seemed_the_next_attempt_is_made_and_told(

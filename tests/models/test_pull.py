@@ -60,6 +60,69 @@ def test_one_file_of_a_repository(hub: Hub, wanted: str) -> None:
     assert found and found.origin == "pulled" and find_model(wanted).path == path
 
 
+@pytest.mark.parametrize(
+    ("files", "taken"),
+    [
+        (("Five.Q5_K_M.gguf", "Five.Q8_0.gguf"), "Five.Q5_K_M.gguf"),
+        (("Five.IQ1_S.gguf", "Five.Q8_0.gguf"), "Five.Q8_0.gguf"),
+        (("model.gguf",), "model.gguf"),
+    ],
+)
+def test_a_repository_without_the_usual_quant_is_found_again_without_network(
+    hub: Hub, files: tuple[str, ...], taken: str
+) -> None:
+    for name in files:
+        hub.put("nous/Five-GGUF", name, DATA)
+    path = get("hf:nous/Five-GGUF")
+    assert path.name == taken
+    hub.requests.clear()
+    assert find_model("hf:nous/Five-GGUF").path == path
+    assert hub.requests == []
+
+
+def test_a_file_of_another_revision_is_another_file(hub: Hub) -> None:
+    get(WANTED)
+    assert already_here(reference(f"https://huggingface.co/{REPOSITORY}/blob/main/{FILE}"))
+    page = f"https://huggingface.co/{REPOSITORY}/blob/v1/{FILE}"
+    assert already_here(reference(page)) is None
+    shutil.rmtree(paths.models_folder())
+    get(page)
+    assert already_here(reference(page))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("../../../../out.Q4_K_M.gguf", "/tmp/out.Q4_K_M.gguf", "a/../../out.gguf", "a//b.gguf"),
+        *("\x1b[2J\n.gguf", "\0.gguf", "\ud800.gguf", f"{'a' * 300}.gguf"),
+    ],
+)
+def test_a_hub_cannot_name_a_place_outside_the_models_folder(hub: Hub, name: str) -> None:
+    hub.put("evil/Out-GGUF", name, DATA)
+    assert "has no GGUF files" in refused("hf:evil/Out-GGUF").message
+    assert hub.bodies() == []
+
+
+def test_files_of_one_name_at_two_addresses_are_not_taken_for_each_other(hub: Hub, demo_path: Path) -> None:
+    hub.plain |= {"a": demo_path.read_bytes(), "b": demo_path.read_bytes() + b"more"}
+    one, other = f"{hub.url}/plain/a/x.gguf", f"{hub.url}/plain/b/x.gguf"
+    path = get(f"{one}?signature=1")
+    assert get(f"{one}?signature=2") == find_model(one).path == path
+    assert already_here(reference(other)) is None
+    with pytest.raises(DownloadError, match="is there already, and is another file"):
+        get(other)
+    assert path.read_bytes() == demo_path.read_bytes()
+
+
+@pytest.mark.parametrize("place", ["hub.local", "ftp://hub.local", "http://127.0.0.1:abc", "http://[::1", "https://"])
+def test_a_hub_at_no_address_is_told_at_once(hub: Hub, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", place)
+    heard = Heard()
+    with pytest.raises(DownloadError, match="HF_ENDPOINT is no web address"):
+        get(WANTED, heard)
+    assert heard.said == []
+
+
 def test_a_name_of_the_catalog_gets_all_parts(hub: Hub) -> None:
     repository = "bartowski/Hermes-3-Llama-3.1-405B-GGUF"
     hub.put(repository, "big/Hermes-405B-Q5_K_M-00001-of-00002.gguf", DATA)
@@ -84,6 +147,15 @@ def test_a_file_that_is_not_the_one_the_catalog_knows_is_refused(hub: Hub) -> No
     assert hub.bodies() == []
 
 
+def test_what_the_catalog_knows_is_checked_where_the_hub_tells_no_checksums(hub: Hub, demo_path: Path) -> None:
+    hub.tells_hashes = False
+    hub.put("NousResearch/Hermes-3-Llama-3.1-8B-GGUF", "Hermes-3-Llama-3.1-8B.Q4_K_M.gguf", demo_path.read_bytes())
+    assert "not d4403ce5a6e9…: it was thrown away" in refused("8b").message
+    hub.put(REPOSITORY, FILE, demo_path.read_bytes())
+    record = record_of(get(WANTED))
+    assert record and not record.verified
+
+
 def test_another_file_of_that_name_is_not_overwritten(hub: Hub) -> None:
     path = get(WANTED)
     hub.put(REPOSITORY, FILE, DATA + b"new")
@@ -97,6 +169,11 @@ def test_no_room_is_told_before_the_first_byte(hub: Hub) -> None:
     error = refused(WANTED)
     assert "needs 1000000.00 GB more" in error.message and "HERMES_CLI_DATA_DIR" in error.hint
     assert hub.bodies() == []
+    hub.plain["a.gguf"] = DATA
+    hub.faults[:] = [Fault("length", at=10**15)]
+    error = refused(f"{hub.url}/plain/a.gguf")
+    assert "needs 1000000.00 GB more" in error.message
+    assert (paths.models_folder() / hub.url[7:].replace(":", "_") / "a.gguf.part").stat().st_size == 0
 
 
 def test_a_folder_that_cannot_be_written_to(hub: Hub) -> None:
@@ -142,17 +219,6 @@ def test_what_is_not_there_is_told(hub: Hub, wanted: str, words: str) -> None:
     assert words in error.message and error.hint
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["../../../evil", "/evil", "a/./b", "\x1b[2J\n", "\0", "\ud800", "a" * 300, ".hidden"],
-)
-def test_a_name_that_leads_out_of_its_folder_is_passed_over(hub: Hub, name: str) -> None:
-    hub.put("nous/Evil-GGUF", f"{name}.Q4_K_M.gguf", DATA)
-    hub.put("nous/Evil-GGUF", "Good.Q8_0.gguf", DATA)
-    assert refused("hf:nous/Evil-GGUF:Q4_K_M").hint == "it has Q8_0"
-    assert get("hf:nous/Evil-GGUF").name == "Good.Q8_0.gguf"
-
-
 @pytest.mark.parametrize("size", [-5, "1000", 1e3, float("nan"), float("inf"), 10**400, [1]])
 def test_an_impossible_size_is_told(hub: Hub, size: Any) -> None:
     hub.claimed_sizes[FILE] = size
@@ -165,29 +231,11 @@ def test_an_answer_without_end_of_nesting_is_told(hub: Hub) -> None:
     assert refused(WANTED).message == "the hub's answer makes no sense"
 
 
-@pytest.mark.parametrize("address", ["no url", "http://[", "http://127.0.0.1:99999", "http://☃.x", "localhost:8080"])
-def test_a_mirror_that_is_no_address_is_told(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
-    monkeypatch.setenv("HF_ENDPOINT", address)
-    with pytest.raises(UsageError, match="which is no web address"):
-        get(WANTED)
-
-
 def test_a_token_that_cannot_be_one_is_told(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_é")
     with pytest.raises(UsageError, match="characters that no token has"):
         get(WANTED)
     assert hub.requests == []
-
-
-def test_another_url_with_the_same_file_name_is_another_model(hub: Hub) -> None:
-    hub.plain["a.gguf"] = paths.DEMO_MODEL.read_bytes()
-    url = f"{hub.url}/plain/a.gguf"
-    path = get(url)
-    found = already_here(reference(url))
-    assert found and found.path == path
-    assert already_here(reference(f"{url}?other")) is None
-    with pytest.raises(DownloadError, match="is another file"):
-        get(f"{url}?other")
 
 
 def test_a_hub_that_is_busy_is_asked_again(hub: Hub) -> None:
@@ -201,7 +249,8 @@ def test_a_hub_that_is_busy_is_asked_again(hub: Hub) -> None:
         get(f"hf:{REPOSITORY}/other.gguf")
 
 
-def test_without_network_and_file_it_says_so_at_once(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert "HF_HUB_OFFLINE forbids the network" in refused(WANTED).message
+@pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
+def test_without_network_and_file_it_says_so_at_once(hub: Hub, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "1")
+    assert f"{variable} forbids the network" in refused(WANTED).message
     assert hub.requests == []
