@@ -232,6 +232,9 @@ def _chosen_model(settings: ChatSettings) -> ModelSpec:
     except ModelNotFound as problem:
         if settings.model and settings.model == settings.defaults.model:
             problem.message += f" (in {settings.defaults.origin('model')})"
+        elif settings.saved and settings.model == settings.saved.settings.model:
+            problem.message += " (the model of the session)"
+            problem.hint = f"go on with another: --model NAME; or {problem.hint}"
         raise
     if spec.name == DEMO_NAME and settings.model is None:
         notice("no Hermes 3 model here; answering with the 8 MB demo model. Get the real one: hermes pull")

@@ -72,3 +72,18 @@ def test_without_a_session_there_is_nothing_to_go_on_with(hermes: Hermes, tmp_pa
     assert_failed(hermes("ask", "-c", SUM), 2, "there is no session yet")
     assert_failed(hermes("ask", "--session", "../x", SUM), 2, "there is no session file ../x")
     assert_failed(hermes("ask", "--session", tmp_path, SUM), 2, "there is no session file")
+
+
+def test_a_session_whose_model_is_gone_says_whose_it_is_and_goes_on_with_another(
+    hermes: Hermes, demo_path: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.gguf"
+    own.symlink_to(demo_path)
+    hermes("ask", "-m", own, "-t", "0", SUM)
+    gone = demo_path.with_name("gone.gguf")
+    (session,) = paths.sessions_folder().iterdir()
+    session.write_text(session.read_text().replace(str(demo_path), str(gone)))
+    result = hermes("ask", "-c", "Again")
+    assert_failed(result, 3, f"there is no file {gone} (the model of the session)")
+    assert "go on with another: --model NAME" in result.err
+    assert hermes("ask", "-c", "-m", "demo", "-t", "0", SUM).code == 0
