@@ -57,6 +57,7 @@ class Session:
         self.saving_problem: HermesError | None = None
         self.last_finished: Finished | None = None
         self._last_id = last_turn_id
+        self._summed_up: dict[int, dict[int, Standing]] = {}  # by a summary's id: how the turns stood before it
 
     def send(self, text: str, cancel: CancelToken) -> Generator[TurnEvent]:
         """Ask, and pass the events of the answer on."""
@@ -64,14 +65,12 @@ class Session:
 
     def regenerate(self, cancel: CancelToken, sampling: Sampling | None = None) -> Generator[TurnEvent]:
         """Answer the last question anew; without any text the old answer stays. Raises UsageError."""
-        last = self._last_turn()
+        last = self._repeatable_turn()
         return self._answer(self.conversation.without_last(), last, cancel, sampling=sampling)
 
     def continue_answer(self, cancel: CancelToken) -> Generator[TurnEvent]:
         """Go on with the last answer where it was stopped or cut; the events tell what is new. Raises UsageError."""
-        last = self._last_turn()
-        if last.answer.finish_reason not in ("cancelled", "length"):
-            raise UsageError("the last answer is complete", "ask for more in your own words")
+        last = self._unfinished_turn()
         return self._answer(self.conversation.without_last(), last, cancel, go_on=True)
 
     def compact(self, cancel: CancelToken, keep: int = 0) -> Generator[TurnEvent]:
@@ -87,19 +86,27 @@ class Session:
             new = self.conversation.turns[len(before.turns) :]
             if new and new[0].answer.finish_reason == "stop":
                 older = before.turns[: max(len(before.turns) - keep, 0)]
-                going = [turn.id for turn in older if turn.standing == "kept" or turn.question == SUMMARY_REQUEST]
-                self.set_standing(going, "left_out")
+                going = [turn for turn in older if turn.standing == "kept" or turn.question == SUMMARY_REQUEST]
+                self._summed_up[new[0].id] = {turn.id: turn.standing for turn in going}
+                self.set_standing([turn.id for turn in going], "left_out")
                 self.set_standing([new[0].id], "pinned")
             elif new:
                 self.conversation = before
                 self._save(lambda transcript: transcript.move_head(_last_id(before)))
 
     def undo(self, count: int = 1) -> tuple[Turn, ...]:
-        """Take the last turns back and return them; they stay in the file. Raises UsageError."""
+        """Take the last turns back and return them; they stay in the file. Raises UsageError.
+
+        With a summary the turns come back that it took the place of, if it was made since the session was opened.
+        """
         self._last_turn()
         gone = self.conversation.turns[-count:]
         self.conversation = self.conversation.without_last(count)
         self._save(lambda transcript: transcript.move_head(_last_id(self.conversation)))
+        for turn in reversed(gone):
+            stood = self._summed_up.pop(turn.id, {})
+            for standing in set(stood.values()):
+                self.set_standing([id for id, before in stood.items() if before == standing], standing)
         return gone
 
     def set_standing(self, ids: list[int], standing: Standing) -> None:
@@ -132,12 +139,22 @@ class Session:
         self.conversation, self.transcript, self._last_id = conversation, transcript, last_turn_id
         self.settings = settings or self.settings
         self.last_finished = None
+        self._summed_up.clear()
 
-    def turns_to_leave_out(self, text: str) -> tuple[Turn, ...]:
-        """The turns that must leave the window before `text` is sent and has room for an answer."""
+    def turns_to_leave_out(self, text: str | None = None, *, go_on: bool = False) -> tuple[Turn, ...]:
+        """The turns that must leave the window before `text` is sent and has room for an answer.
+
+        Without a text, before the last turn is answered anew, or gone on with. Raises UsageError if there is no such.
+        """
+        if text is None:
+            last = self._unfinished_turn() if go_on else self._repeatable_turn()
+            base, asked = self.conversation.without_last(), last.messages if go_on else last.messages[:1]
+        else:
+            base, asked = self.conversation, (Message("user", text),)
         window = self.backend.info.context_length
         room = window - reserved_tokens(window, self.max_tokens)
-        return turns_to_leave_out(self._read(self.conversation), Message("user", text), room, self.backend.count_tokens)
+        tight = window - window // 16  # room for a short answer, where a usual one has none whatever goes
+        return turns_to_leave_out(self._read(base), asked, room, self.backend.count_tokens, tight_tokens=tight)
 
     def turn_tokens(self, turn: Turn) -> int:
         """How much of the window a turn takes up while it is not left out."""
@@ -193,6 +210,18 @@ class Session:
             raise UsageError("nothing was said yet", "send a message first")
         return self.conversation.turns[-1]
 
+    def _repeatable_turn(self) -> Turn:
+        last = self._last_turn()
+        if last.question == SUMMARY_REQUEST and last.standing == "pinned":
+            raise UsageError("the last turn is a summary", "/undo takes it back, /compact sums up again")
+        return last
+
+    def _unfinished_turn(self) -> Turn:
+        last = self._last_turn()
+        if last.answer.finish_reason not in ("cancelled", "length"):
+            raise UsageError("the last answer is complete", "ask for more in your own words")
+        return last
+
     def _answer(
         self,
         base: Conversation,
@@ -205,7 +234,7 @@ class Session:
     ) -> Generator[TurnEvent]:
         """The answer to what was asked after `base`, or what follows what the turn holds; `plain` is without tools,
         schema and limit."""
-        question, *earlier = asked.messages if go_on else asked.messages[:1]
+        question, *earlier = asked.messages if go_on else asked.questions
         request = GenerationRequest(
             (*self._read(base).messages, question, *earlier),
             sampling or self.settings.sampling,

@@ -102,7 +102,9 @@ class TurnLoop:
     def _speak(self) -> Generator[TurnEvent, None, list[ToolCall | BrokenCall]]:
         """One generation: its text outside of calls is passed on; the calls, where the answer ended well."""
         parser = self._parser()
-        calls: list[ToolCall | BrokenCall] = []
+        # A part that was cut right behind a call holds one that did not run yet.
+        begun = parser.feed(self._part) if parser else ()
+        calls = [one for one in begun if not isinstance(one, str)]
         pieces: list[str] = [self._part]
         finished: Finished | None = None
         later = bool(self.finished)
@@ -140,14 +142,12 @@ class TurnLoop:
         return calls
 
     def _parser(self) -> "ToolCallParser | None":
-        """What finds the calls, where there are tools; it goes on from the part of the answer that is there."""
+        """What finds the calls, where there are tools."""
         if not self._tools:
             return None
         from hermes_cli.formats.tool_call_parser import ToolCallParser
 
-        parser = ToolCallParser()
-        parser.feed(self._part)
-        return parser
+        return ToolCallParser()
 
     def _asked(self) -> GenerationRequest:
         """The request of a round: one that had to bring a call is followed by free ones, the last one must answer."""

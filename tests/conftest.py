@@ -27,16 +27,16 @@ settings.register_profile("same every time", derandomize=True, deadline=None)
 settings.load_profile("same every time")
 
 PACKAGE_PARENT = Path(hermes_cli.__file__).parents[1]
-_NOT_TAKEN = ("HF_", "OLLAMA_", "HUGGING", "TRANSFORMERS_OFFLINE", "SSL_CERT_", "XDG_", "COLUMNS", "LINES")
-_COLOUR_VARIABLES = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE")
+_NOT_TAKEN = ("HF_", "OLLAMA_", "HUGGING", "TRANSFORMERS_OFFLINE", "SSL_CERT_", "XDG_")
+_USERS_VARIABLES = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "EDITOR", "VISUAL")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Folders of the tests' own and no settings from outside, for this process and all it starts."""
     with pytest.MonkeyPatch.context() as environment:
-        for name in (*os.environ, *_COLOUR_VARIABLES):
-            if name in _COLOUR_VARIABLES or (name.startswith("HERMES_CLI_") and name != "HERMES_CLI_TEST_MODEL"):
+        for name in (*os.environ, *_USERS_VARIABLES):
+            if name in _USERS_VARIABLES or (name.startswith("HERMES_CLI_") and name != "HERMES_CLI_TEST_MODEL"):
                 environment.delenv(name, raising=False)
         environment.setenv("HERMES_CLI_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         environment.setenv("HERMES_CLI_CONFIG_DIR", str(tmp_path_factory.mktemp("config")))

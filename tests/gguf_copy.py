@@ -1,6 +1,6 @@
 """Changed copies of a GGUF, written with the `gguf` package: other metadata, other tokens, no weights."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ def changed_copy(
     renamed_tokens: Mapping[str, str] | None = None,
     token_types: Mapping[str, int] | None = None,
     weights: bool = True,
+    more_weights: Mapping[str, Sequence[float]] | None = None,
 ) -> Path:
     """Copy `source` with `metadata` set, keys beginning with one of `without` left out, tokens renamed or retyped."""
     reader = GGUFReader(source)
@@ -39,6 +40,8 @@ def changed_copy(
         writer.add_key_value(name, new, _KIND_OF[type(new)])
     for tensor in reader.tensors if weights else ():
         writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+    for name, numbers in (more_weights or {}).items():
+        writer.add_tensor(name, np.array(numbers, np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     if weights:

@@ -11,7 +11,7 @@ from hermes_cli import paths
 from hermes_cli.chat.conversation import Turn
 from hermes_cli.chat.events import Finished, Timings, Usage
 from hermes_cli.chat.message import Message
-from hermes_cli.errors import HermesError
+from hermes_cli.errors import HermesError, UsageError
 from hermes_cli.store.transcript_format import SessionSettings
 from hermes_cli.store.transcripts import Transcript
 
@@ -69,7 +69,7 @@ def ids(turns: Iterable[Turn]) -> list[int]:
     return [said.id for said in turns]
 
 
-def message(action: Callable[[], object], kind: type[HermesError]) -> str:
+def message(action: Callable[[], object], kind: type[HermesError] = UsageError) -> str:
     """Sentence and hint of the error that `action` raises."""
     with pytest.raises(kind) as caught:
         action()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hermes_cli import paths
-from hermes_cli.chat.conversation import Conversation
+from hermes_cli.chat.conversation import Conversation, Turn
 from hermes_cli.chat.events import Finished, TextDelta, TurnEvent
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, Sampling
@@ -187,6 +187,16 @@ def test_a_new_answer_takes_the_place_of_the_last_one_and_both_stay_in_the_file(
     assert saved.turns[old.id].turn == old and saved.turns[old.id].parent is None
 
 
+def test_a_new_answer_is_one_to_all_that_was_asked(backend: LocalBackend) -> None:
+    """Imported conversations may have several messages of the user in one turn."""
+    asked = (Message("user", "Hi."), Message("user", SUM))
+    imported = Conversation(None, (Turn(1, (*asked, Message("assistant", "I do not know.", "stop"))),))
+    session = Session(backend, imported, settings=SessionSettings(sampling=GREEDY), last_turn_id=1)
+    drained(session.regenerate(CancelToken()))
+    (new,) = session.conversation.turns
+    assert new.messages == (*asked, Message("assistant", "2 plus 3 is 5.", "stop"))
+
+
 def test_a_new_answer_that_is_stopped_before_any_text_leaves_the_old_one(backend: LocalBackend) -> None:
     session, cancel = greedy_session(backend), CancelToken()
     say(session, SUM)
@@ -245,6 +255,28 @@ def test_a_summary_takes_the_place_of_the_turns_before_it_but_for_those_to_keep(
     assert "My name is Ana." not in [message.content for message in session.conversation.messages]
 
 
+def test_a_summary_is_taken_back_with_what_it_did_and_not_made_anew_from_itself(backend: LocalBackend) -> None:
+    session = Session(backend, settings=SessionSettings(sampling=GREEDY), transcript=transcript())
+    assert session.transcript
+    path = session.transcript.path
+    for text in (SUM, "My name is Ana.", "What is 4 plus 4?"):
+        say(session, text)
+    session.set_standing([1], "left_out")
+    session.set_standing([2], "pinned")
+    before = session.conversation
+    drained(session.compact(CancelToken()))
+    with pytest.raises(UsageError, match="is a summary"):
+        session.regenerate(CancelToken())
+    once = session.conversation
+    drained(session.compact(CancelToken()))
+    session.undo()
+    assert session.conversation == once
+    session.undo()
+    assert session.conversation == before
+    session.transcript.close()
+    assert read_session(path).conversation == before
+
+
 def test_a_summary_that_is_stopped_changes_nothing(endless: LocalBackend) -> None:
     session = greedy_session(endless, max_tokens=5)
     say(session, SUM)
@@ -265,6 +297,35 @@ def test_turns_that_do_not_fit_are_named_before_they_would_be_lost(demo_path: Pa
         assert sum(session.turn_tokens(turn) for turn in going) > 0
         session.set_standing([turn.id for turn in going], "left_out")
         assert session.turns_to_leave_out("one two three four five " * 8) == ()
+
+
+def test_a_new_answer_has_the_room_of_the_old_one_and_its_turn_stays_in_the_window(demo_path: Path) -> None:
+    with open_backend(demo_path, LoadOptions(context_length=256)) as small:
+        session = greedy_session(small)
+        say(session, "My name is Ana. " + "one two three " * 27)
+        assert session.window_tokens() > 256 * 3 // 4
+        assert session.turns_to_leave_out() == ()
+        with pytest.raises(UsageError, match="complete"):
+            session.turns_to_leave_out(go_on=True)
+        assert session.turns_to_leave_out(SUM) == session.conversation.turns
+    with pytest.raises(UsageError, match="nothing was said"):
+        greedy_session(small).turns_to_leave_out()
+
+
+def test_an_answer_that_filled_the_window_is_gone_on_with_once_the_turns_before_it_are_left_out(
+    endless_path: Path,
+) -> None:
+    with open_backend(endless_path, LoadOptions(context_length=256)) as small:
+        session = greedy_session(small, max_tokens=20)
+        say(session, SUM)
+        session.change_settings(SessionSettings(sampling=GREEDY))
+        say(session, SUM)
+        first, last = session.conversation.turns
+        assert session.window_tokens() >= 256 and last.answer.finish_reason == "length"
+        assert session.turns_to_leave_out(go_on=True) == (first,)
+        session.set_standing([first.id], "left_out")
+        assert drained(session.continue_answer(CancelToken()))
+        assert session.conversation.turns[-1].standing == "kept"
 
 
 def test_a_turn_that_cannot_be_saved_is_told_and_saved_with_the_next_one(

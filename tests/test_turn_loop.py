@@ -224,6 +224,27 @@ def test_a_call_that_was_cut_off_is_told_and_does_not_run(backend: LocalBackend,
     assert result.error == "not run: the answer was cut off before its end" and not result.approved
 
 
+def test_an_answer_that_was_cut_right_behind_its_call_goes_on_with_the_call(
+    backend: LocalBackend, toolbox: Toolbox
+) -> None:
+    tools = ToolUse(toolbox, yes)
+    session, most = Session(backend, tools=tools), 12
+    while not session.conversation.turns or not session.conversation.turns[-1].answer.content.endswith("</tool_call>"):
+        most += 1
+        session = Session(backend, settings=replace(GREEDY, max_tokens=most), tools=tools)
+        run(session, "What is the weather in Rome?")
+    assert session.conversation.turns[-1].answer.finish_reason == "length"
+    session.change_settings(GREEDY)
+    events = list(session.continue_answer(CancelToken()))
+    assert results(events) == [ToolResult(ROME, True, {"city": "Rome", "sky": "clear"})]
+    assert "clear" in spoken(events)
+    assert [message.role for message in session.conversation.turns[0].messages[1:]] == [
+        "assistant",
+        "tool",
+        "assistant",
+    ]
+
+
 def test_a_call_that_may_not_be_made_is_told_and_does_not_run(backend: LocalBackend, toolbox: Toolbox) -> None:
     """Nothing holds the model back, but the choice of tools is none."""
     session = Session(backend, settings=GREEDY, tools=ToolUse(toolbox, yes, choice="none"), constrained=False)

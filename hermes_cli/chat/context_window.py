@@ -14,23 +14,33 @@ def reserved_tokens(window: int, max_tokens: int | None) -> int:
 
 
 def turns_to_leave_out(
-    conversation: Conversation, question: Message, room_tokens: int, count: Callable[[tuple[Message, ...]], int]
+    conversation: Conversation,
+    asked: tuple[Message, ...],
+    room_tokens: int,
+    count: Callable[[tuple[Message, ...]], int],
+    *,
+    tight_tokens: int = 0,
 ) -> tuple[Turn, ...]:
-    """The oldest turns that must go so that `question` still fits in; none if it fits, or could not fit at all.
+    """The oldest turns that must go so that `asked` still fits in; none if it fits, or could not fit at all.
 
-    Pinned turns stay. `count` tells how many tokens a request takes up; it is never asked about much more than fits in.
+    Where it could not, all may take up `tight_tokens` instead of `room_tokens`. Pinned turns stay. `count` tells how
+    many tokens a request takes up; it is never asked about much more than fits in.
     """
     droppable = [turn for turn in conversation.turns if turn.standing == "kept"]
     total = len(droppable)
 
-    def fits(kept: int) -> bool:
+    def taken(kept: int) -> int:
         ids = frozenset(turn.id for turn in droppable[: total - kept])
-        return count((*conversation.with_standing(ids, "left_out").messages, question)) <= room_tokens
+        return count((*conversation.with_standing(ids, "left_out").messages, *asked))
 
-    if not droppable or not fits(0):
+    if not droppable:
+        return ()
+    least = taken(0)
+    room = room_tokens if least <= room_tokens else tight_tokens
+    if least > room:
         return ()
     most, too_many = 0, total + 1  # of the last turns so many fit in, and so many do not
     while too_many - most > 1:
         tried = min(most * 4 or 1, total) if too_many > total else (most + too_many) // 2
-        most, too_many = (tried, too_many) if fits(tried) else (most, tried)
+        most, too_many = (tried, too_many) if taken(tried) <= room else (most, tried)
     return tuple(droppable[: total - most])

@@ -1,5 +1,6 @@
 """The chat so far, turn by turn: values, changed by making new ones."""
 
+import itertools
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -24,6 +25,11 @@ class Turn:
     def question(self) -> str:
         """What the user said."""
         return self.messages[0].content
+
+    @property
+    def questions(self) -> tuple[Message, ...]:
+        """What comes before any answer: one message, of imported conversations sometimes several."""
+        return tuple(itertools.takewhile(lambda one: one.role == "user", self.messages)) or self.messages[:1]
 
     @property
     def answer(self) -> Message:

@@ -38,7 +38,7 @@ def envelope(shown: ShownAnswer, session: "Session") -> dict[str, Any]:
         "answer": final_text(shown, session),
         "finish_reason": finished.reason,
         "model": info.model_name,
-        "session": session.transcript.id if session.transcript else None,
+        "session": session.transcript.name if session.transcript else None,
         "seed": finished.seed,
         "usage": asdict(finished.usage),
         "timings": {

@@ -10,6 +10,7 @@ from hermes_cli.engine.load_options import LoadOptions
 from hermes_cli.errors import UsageError
 from hermes_cli.formats.json_schema import Schema
 from hermes_cli.store.settings import Settings
+from hermes_cli.store.transcript_format import SessionSettings
 
 if TYPE_CHECKING:
     from hermes_cli.tools.approval import Policy
@@ -54,6 +55,7 @@ class ChatSettings:
     defaults: Settings = field(default_factory=Settings)
     tools: ToolSettings = field(default_factory=ToolSettings)
     schema: Schema | None = None
+    own: SessionSettings = field(default_factory=SessionSettings)  # what flags and defaults say without a preset
     own_offer: tuple[tuple[str, ...], Schema | None] | None = None  # tools and schema without those of the preset
     most_repairs: int = MOST_REPAIRS
     constrained: bool = True

@@ -74,6 +74,7 @@ def unset(name: Name) -> None:
     if not config_file.remove(name):
         known_key(name)
         raise UsageError(f"{name} is not set in {paths.config_file()}", "see what is: hermes config show")
+    _shrink_kv_store()
     if name in KEYS:
         _tell_what_follows(name)
 
@@ -163,6 +164,9 @@ def _tell_what_follows(name: str, value: str = "") -> None:
             find_model(value)
         except ModelNotFound as problem:
             console.notice(f"written, but for now {problem.message}")
+    file = paths.expanded(value)
+    if name == "template" and value not in ("", *_WORDS) and not os.path.isfile(file):  # noqa: PTH113 - never raises
+        console.notice(f"written, but for now there is no file {value}")
 
 
 def _write(text: str) -> None:

@@ -1,6 +1,5 @@
 """From options to a session that can be asked: the model found and loaded, with what the user should know said."""
 
-import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,14 +13,15 @@ from hermes_cli.engine.backend import Backend
 from hermes_cli.engine.background_backend import BackgroundBackend
 from hermes_cli.errors import LoadCancelled, ModelNotFound, UsageError
 from hermes_cli.formats.json_schema import Schema
-from hermes_cli.models.find import DEMO_NAME, ModelSpec, find_model
+from hermes_cli.models.find import DEMO_NAME, ModelSpec, find_model, lasting_name
 from hermes_cli.session import Session, as_read
 from hermes_cli.store.saved_session import read_session
 from hermes_cli.store.session_files import find_session, latest_session
 from hermes_cli.store.transcript_format import SessionSettings
 from hermes_cli.store.transcripts import Transcript
-from hermes_cli.terminal.chat import Chat, open_transcript, saved_preset
+from hermes_cli.terminal.chat import Chat
 from hermes_cli.terminal.console import StatusLine, notice
+from hermes_cli.terminal.reopening import open_transcript, saved_preset
 from hermes_cli.terminal.text_file import wrapped
 from hermes_cli.terminal.turn_view import tell_control_text, tell_loaded
 from hermes_cli.turn_loop import ToolUse
@@ -75,6 +75,7 @@ def open_chat(settings: ChatSettings, *, interactive: bool) -> Chat:
         load_tools=lambda sources: load_tools(replace(settings.tools, sources=tuple(sources), choice="auto")),
         offer=(settings.tools.sources, settings.schema),
         own_offer=settings.own_offer,
+        own_settings=settings.own,
     )
 
 
@@ -129,7 +130,7 @@ def _session(
     saved = settings.saved
     # The demo model is only kept where it was asked for: a real one may come.
     name = settings.model or (None if spec.name == DEMO_NAME else spec.name)
-    led = SessionSettings(_lasting(name), settings.preset, settings.sampling, settings.max_tokens)
+    led = SessionSettings(name and lasting_name(name), settings.preset, settings.sampling, settings.max_tokens)
     conversation = replace(saved.conversation if saved else Conversation(), system_prompt=settings.system_prompt)
     with ExitStack() as undo:
         tools = load_tools(settings.tools, cancel) if settings.tools.sources else None
@@ -195,12 +196,6 @@ def _transcript(settings: ChatSettings, led: SessionSettings) -> Transcript | No
     return open_transcript(settings.saved)
 
 
-def _lasting(model: str | None) -> str | None:
-    """A model's name, or its path so that it is found from any folder."""
-    path = os.path.expanduser(model or "")  # noqa: PTH111 - pathlib raises for unknown users
-    return os.path.realpath(path) if os.path.isfile(path) else model  # noqa: PTH113 - nor for long names
-
-
 def written_prompt(text: str, settings: ChatSettings) -> "Prompt":
     """What the model would read, made with its vocabulary alone."""
     from hermes_cli.engine import probe
@@ -233,8 +228,8 @@ def _chosen_model(settings: ChatSettings) -> ModelSpec:
         if settings.model and settings.model == settings.defaults.model:
             problem.message += f" (in {settings.defaults.origin('model')})"
         elif settings.saved and settings.model == settings.saved.settings.model:
-            problem.message += " (the model of the session)"
-            problem.hint = f"go on with another: --model NAME; or {problem.hint}"
+            problem.message += f" (in the session {settings.saved.id})"
+            problem.hint = "go on with another: -m NAME; see what is here: hermes models"
         raise
     if spec.name == DEMO_NAME and settings.model is None:
         notice("no Hermes 3 model here; answering with the 8 MB demo model. Get the real one: hermes pull")

@@ -149,6 +149,7 @@ def _settings(
     console.use_color(color or defaults.color)
     from hermes_cli.cli.chat_settings import ChatSettings, with_defaults
     from hermes_cli.cli.prompt_text import system_text
+    from hermes_cli.store.transcript_format import SessionSettings
 
     save = defaults.save and not no_save
     load = load_options(defaults, ctx, gpu_layers, kv_type, threads, template)
@@ -169,6 +170,8 @@ def _settings(
         schema=_schema(schema),
         constrained=not no_constrain,
     )
+    own = with_defaults(settings)
+    settings = replace(settings, own=SessionSettings(sampling=own.sampling, max_tokens=own.max_tokens))
     settings = _with_preset(settings, preset, _variables(var or ()))
     return settings if settings.resume is not None else with_defaults(settings)
 

@@ -172,6 +172,8 @@ def export(
     from hermes_cli.store.session_export import FOR_TRAINING, FORMATS
 
     ending = output.suffix.lower().removeprefix(".") if output else ""
+    if form is None and ending == "jsonl":
+        raise UsageError("two formats are JSON lines", "name one: --format sharegpt or --format openai")
     chosen = form or (ending if ending in FORMATS else "md")
     if everything and (name or chosen not in FOR_TRAINING):
         raise UsageError("--all goes with --format sharegpt or openai, and without an id", "hermes sessions export -h")
@@ -266,20 +268,25 @@ def _need_somebody(yes: bool, without_asking: str) -> None:
 
 
 def _remove(files: Sequence[Path], yes: bool) -> int:
-    """Ask and remove; 1 if the user does not want to."""
+    """Ask and remove; 1 if the user does not want to, or something stays."""
     from hermes_cli.engine.kv_store import trim
     from hermes_cli.store.session_files import remove_session
     from hermes_cli.store.session_index import all_sessions
+    from hermes_cli.store.transcripts import in_use
 
     what = f"the session {one_line(files[0].stem)}" if len(files) == 1 else f"these {len(files)} sessions"
     if not yes and not typer.confirm(f"Remove {what} for good?", err=True):
         return 1
+    busy = [path for path in files if in_use(path)]  # opened while the question was on the screen
     for path in files:
-        remove_session(path)
+        if path in busy:
+            console.notice(f"{path.stem} stays: open in another program")
+        else:
+            remove_session(path)
     # What was read of them may lie there too; it is only a cache.
     trim(paths.kv_folder(), 0)
     all_sessions()  # the index forgets what was said in them
-    return 0
+    return 1 if busy else 0
 
 
 def _export_all(form: str, target: AnswerOutput) -> None:

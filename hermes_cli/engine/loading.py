@@ -67,7 +67,7 @@ def _opened(path: Path, options: LoadOptions, progress: Callable[[float], bool])
     except BaseException:
         model.close()
         raise
-    store = _store(weights, options) if weights else None
+    store = _store(weights, options, is_long=context.is_long) if weights else None
     return model, KvCache(context, can_go_back=model.can_go_back, store=store), options
 
 
@@ -147,7 +147,7 @@ def _identity(path: Path) -> list[object] | None:
         return None
 
 
-def _store(weights: list[object], options: LoadOptions) -> KvStore:
+def _store(weights: list[object], options: LoadOptions, *, is_long: bool) -> KvStore:
     """Where this model's states are kept, under a fingerprint of all that their bits depend on."""
 
     def fingerprint() -> bytes:
@@ -155,7 +155,7 @@ def _store(weights: list[object], options: LoadOptions) -> KvStore:
             library = probe.fingerprint()
         except OSError:
             return os.urandom(32)  # its files have gone: no entry is for it
-        settings = (options.kv_type, options.gpu_layers, options.extra_buffers, options.flash_attention)
+        settings = (options.kv_type, options.gpu_layers, options.extra_buffers, options.flash_attention, is_long)
         facts = [library, native.library_version(), weights, settings]
         return hashlib.sha256(json.dumps(facts).encode()).digest()
 

@@ -92,7 +92,10 @@ class Context:
             )
         self._memory = library.llama_get_memory(self._ctx)
         # llama.cpp rounds up to a multiple of 256.
-        self.context_length = min(context_length, int(library.llama_n_ctx(self._ctx)))
+        allocated = int(library.llama_n_ctx(self._ctx))
+        self.context_length = min(context_length, allocated)
+        # What a cache holds of the same tokens may depend on this.
+        self.is_long = allocated > model.short_context_length
         self.batch_size = int(library.llama_n_batch(self._ctx))
         # Of layers that look back only so far, a state holds only so many tokens: no going back from it.
         self.state_is_whole = library.llama_model_n_swa(model.handle) == 0

@@ -107,6 +107,12 @@ class Model:
         return int(self._c.llama_model_n_ctx_train(self.handle))
 
     @property
+    def short_context_length(self) -> int:
+        """Models such as Phi-3 turn keys in windows beyond this one by other factors than in those within it."""
+        original = self.metadata(f"{self.metadata('general.architecture')}.rope.scaling.original_context_length")
+        return int(original) if original else self.trained_context_length
+
+    @property
     def size_bytes(self) -> int:
         return int(self._c.llama_model_size(self.handle))
 

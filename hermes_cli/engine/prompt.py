@@ -84,12 +84,12 @@ class PromptWriter:
 
 
 def _read_template(path: Path) -> str:
-    hint = "give auto, chatml, embedded or a Jinja file"
     try:
         if not path.is_file():
             raise FileNotFoundError(errno.ENOENT, "not a file")
         return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot read the template {path}: {error.strerror}", hint) from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"the template {path} is not UTF-8 text", hint) from error
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageError(
+            f"cannot read the template {path}: {why}", "give auto, chatml, embedded or a Jinja file"
+        ) from error

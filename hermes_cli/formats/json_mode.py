@@ -19,10 +19,10 @@ def schema_prompt(schema: Schema) -> str:
 
 def json_part(answer: str) -> str:
     """The JSON in an answer: all of it, or its first code block, where a model that writes freely may have put it."""
-    if _is_json(answer):
+    if is_json(answer):
         return answer
     blocks = code_blocks(answer)
-    return blocks[0] if blocks and _is_json(blocks[0]) else answer
+    return blocks[0] if blocks and is_json(blocks[0]) else answer
 
 
 def parsed(text: str) -> Any:
@@ -30,7 +30,8 @@ def parsed(text: str) -> Any:
     return json.loads(text, parse_constant=_refuse, parse_float=_finite)
 
 
-def _is_json(text: str) -> bool:
+def is_json(text: str) -> bool:
+    """Whether `text` is one JSON value and nothing else."""
     try:
         parsed(text)
     except (ValueError, RecursionError):

@@ -4,6 +4,7 @@ No reference is ever fetched, and no pattern keeps the program busy: one that ta
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import SchemaError, ValidationError
 
 _MOST_CHARACTERS = 500_000
+_BRACE = re.compile(r"(\\[pPuUNx]\{[^}]*\}|\\.)|\{(?![\d,])", re.DOTALL)
 _PATTERN_S = 0.5
 _PROBES: tuple[Any, ...] = (None, True, 0, "", [], {}, [[]], {"": ""})
 _TYPES = {
@@ -113,11 +115,16 @@ def _matches(pattern: str, text: str) -> bool:
     import regex
 
     try:
-        return regex.search(pattern, text, timeout=_PATTERN_S) is not None
+        return regex.search(_exact(pattern), text, timeout=_PATTERN_S) is not None
     except TimeoutError:
         raise _Hopeless(f"the pattern {pattern} takes too long on {_shown(text)}") from None
     except regex.error as error:
         raise _Hopeless(f"the pattern {pattern} cannot be used: {error}") from error
+
+
+def _exact(pattern: str) -> str:
+    """`pattern` with a brace that counts nothing as the character it is: `regex` would match about, `x{e}`."""
+    return _BRACE.sub(lambda found: found[1] or r"\{", pattern)
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator["ValidationError"]:
@@ -202,7 +209,7 @@ def _check_patterns(found: Sequence[Mapping[str, Any]], name: str) -> None:
     own = [part["pattern"] for part in found if isinstance(part.get("pattern"), str)]
     for pattern in (*own, *(each for patterns in lists for each in patterns)):
         try:
-            regex.compile(pattern)
+            regex.compile(_exact(pattern))
         except (regex.error, RecursionError, OverflowError, MemoryError) as error:
             raise UsageError(f"{name} has the pattern {pattern}, which cannot be used: {error}", "mend it") from error
 

@@ -46,6 +46,12 @@ def find_model(name: str | None) -> ModelSpec:
     return _spec(by_name(name))
 
 
+def lasting_name(name: str) -> str:
+    """What stands for the same model in any folder: its whole path where `name` is one."""
+    path = os.path.expanduser(name)  # noqa: PTH111 - pathlib raises for unknown users
+    return os.path.realpath(path) if name.lower() != DEMO_NAME and os.path.isfile(path) else name  # noqa: PTH113
+
+
 def demo_model() -> ModelSpec:
     """The tiny model that travels with the program."""
     return ModelSpec(DEMO_NAME, paths.DEMO_MODEL)

@@ -21,6 +21,9 @@ def read() -> dict[str, Any]:
 
 def put(name: str, value: str | int | float | bool) -> None:
     """Set one key, in its line where it has one. Raises UsageError, OutputError."""
+    if isinstance(value, str) and not _is_unicode(value):
+        what = f"{name} cannot be kept in {paths.config_file()}: its value is not UTF-8 text"
+        raise UsageError(what, "rename the file, or name it each time with an option")
     with _alone():
         before = _text()
         expected = {**_parsed(before), name: value}
@@ -51,6 +54,15 @@ def create(text: str) -> bool:
             return False
         _replace(text)
         return True
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether `text` came from bytes that are UTF-8; others of the command line are half a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _text() -> str:

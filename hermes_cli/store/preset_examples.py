@@ -1,11 +1,11 @@
 """Examples in a preset: what to ask it, and how to see that the answer is a right one."""
 
-import json
 import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hermes_cli.formats.json_mode import is_json
 from hermes_cli.store import front_matter
 from hermes_cli.store.front_matter import Fault
 
@@ -34,7 +34,7 @@ class Example:
         wrong = [f"does not contain {' or '.join(missing)}"] if missing else []
         wrong += [f"contains {' and '.join(unwanted)}"] if unwanted else []
         wrong += [f"does not match {pattern.pattern}" for pattern in self.matches if not pattern.search(answer)]
-        if self.form == "json" and not _is_json(answer):
+        if self.form == "json" and not is_json(answer):
             wrong.append("is not JSON and nothing else")
         if self.form == "code" and not _CODE_BLOCK.search(answer):
             wrong.append("has no code block")
@@ -101,11 +101,3 @@ def _pattern(place: str, text: str) -> re.Pattern[str]:
             return re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
         raise Fault(f"has a regular expression that is none as matches of {place}: {error}") from error
-
-
-def _is_json(answer: str) -> bool:
-    try:
-        json.loads(answer)
-    except (ValueError, RecursionError):
-        return False
-    return True

@@ -124,8 +124,13 @@ def create(name: str, text: str) -> Path:
     try:
         for folder in (paths.config_folder(), path.parent):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+        except BaseException:
+            path.unlink(missing_ok=True)  # a part of it would go before the bundled preset
+            raise
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}", f"look at it: ls -ld '{path.parent}'") from error
     return path

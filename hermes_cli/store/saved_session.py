@@ -177,6 +177,7 @@ class _Reader:
     def _add(self, record: TurnAdded, number: int) -> None:
         given, parent = record.turn.id, record.parent
         if given in self.turns and self.turns[given].fields == record.fields:
+            self._head = self._previous = given
             return
         if parent is not None:
             parent = self._new_ids.get(parent, parent)

@@ -52,11 +52,13 @@ def find_session(name: str) -> Path:
 
     Raises UsageError for what is not there, and for what may mean several.
     """
-    if os.sep in name or name.endswith(ENDING):
-        return _existing(name)
+    names_a_file = os.sep in name or name.endswith(ENDING)
+    if names_a_file and _is_file(path := paths.expanded(name)):
+        return path
+    # Without a look at all the others: a script may name hundreds, one after another.
+    if not names_a_file and _ID.fullmatch(name) and _is_file(path := session_file(name)):
+        return path
     files = {Path(entry.path).stem: Path(entry.path) for entry in session_files()}
-    if name in files:
-        return files[name]
     meant = [id for id in files if name and (id.startswith(name) or id.rpartition("-")[2] == name)]
     if len(meant) == 1:
         return files[meant[0]]
@@ -69,6 +71,8 @@ def find_session(name: str) -> Path:
         return files[titled[0]]
     if meant or titled:
         raise _ambiguous(name, titled or meant, titles)
+    if names_a_file:
+        raise UsageError(f"there is no session file {name}", "see what there is: hermes sessions list")
     known = [*files, *filter(None, titles.values())]
     hint = did_you_mean(name, known, "see what there is: hermes sessions list")
     raise UsageError(f"there is no session {name}", hint)
@@ -80,7 +84,7 @@ def find_to_change(name: str) -> Path:
     Raises UsageError, also for a file elsewhere that is none.
     """
     path = find_session(name)
-    if _lies_in_the_folder(path):
+    if lies_in_the_folder(path):
         return path
     from hermes_cli.store.saved_session import read_session
 
@@ -118,6 +122,17 @@ def make_folder() -> None:
             folder.chmod(stat.S_IMODE(status.st_mode) & ~0o077)
 
 
+def lies_in_the_folder(path: Path) -> bool:
+    """Whether a file is one of the sessions that are found by their id."""
+    stem = path.name.removesuffix(ENDING)
+    if stem == path.name or not _ID.fullmatch(stem):
+        return False
+    try:
+        return path.parent.samefile(paths.sessions_folder())
+    except OSError:
+        return False
+
+
 def remove_session(path: Path) -> None:
     """Delete a session's file. Raises OutputError."""
     try:
@@ -128,24 +143,11 @@ def remove_session(path: Path) -> None:
         raise OutputError(f"cannot remove {path}: {error.strerror}", f"look at it: {_look(path.parent)}") from error
 
 
-def _lies_in_the_folder(path: Path) -> bool:
-    stem = path.name.removesuffix(ENDING)
-    if stem == path.name or not _ID.fullmatch(stem):
-        return False
+def _is_file(path: Path) -> bool:
     try:
-        return path.parent.samefile(paths.sessions_folder())
-    except OSError:
-        return False
-
-
-def _existing(name: str) -> Path:
-    path = paths.expanded(name)
-    try:
-        if stat.S_ISREG(path.stat().st_mode):
-            return path
+        return stat.S_ISREG(path.stat().st_mode)
     except (OSError, ValueError):
-        pass
-    raise UsageError(f"there is no session file {name}", "see what there is: hermes sessions list")
+        return False
 
 
 def _ambiguous(name: str, ids: Iterable[str], titles: dict[str, str]) -> UsageError:

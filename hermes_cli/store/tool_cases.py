@@ -48,6 +48,10 @@ class ExpectedCall:
                 wrong.append(f"{name} is {_shown(value)}, and should not be there")
         return wrong
 
+    def is_met_by(self, call: ToolCall, parameters: Mapping[str, Mapping[str, Any]]) -> bool:
+        """Whether `call` is this one; `parameters` are the schemas of the tools by name."""
+        return call.name == self.name and not self.faults(call, parameters[self.name])
+
 
 @dataclass(frozen=True, slots=True)
 class ToolCase:
@@ -58,15 +62,13 @@ class ToolCase:
 
     def faults(self, calls: Sequence[ToolCall], parameters: Mapping[str, Mapping[str, Any]]) -> list[str]:
         """What is wrong with the calls that came; `parameters` are the schemas of the tools by name."""
-        left, wrong = list(calls), list[str]()
-        missing: list[ExpectedCall] = []
-        for expected in self.calls:
-            right = (each for each in left if each.name == expected.name)
-            found = next((each for each in right if not expected.faults(each, parameters[expected.name])), None)
-            if found is None:
-                missing.append(expected)
-            else:
-                left.remove(found)
+        fitting = [
+            [place for place, call in enumerate(calls) if expected.is_met_by(call, parameters)]
+            for expected in self.calls
+        ]
+        taken = _pairs(fitting)
+        missing = [expected for number, expected in enumerate(self.calls) if number not in taken.values()]
+        left, wrong = [call for place, call in enumerate(calls) if place not in taken], list[str]()
         for expected in missing:
             near = next((each for each in left if each.name == expected.name), None)
             if near is None:
@@ -211,6 +213,24 @@ def _call(place: str, name: str, fields: Mapping[object, object]) -> ExpectedCal
 def _named(place: str, fields: Mapping[object, object], key: str) -> dict[str, Any]:
     named = front_matter.mapping(fields, key, f" of {place}")
     return {str(name): value for name, value in named.items()}
+
+
+def _pairs(fitting: Sequence[Sequence[int]]) -> dict[int, int]:
+    """Pair as many as possible: `fitting` lists for each what would do for it; which is taken, and for whom."""
+    taken: dict[int, int] = {}
+
+    def give(number: int, seen: set[int]) -> bool:
+        for place in fitting[number]:
+            if place not in seen:
+                seen.add(place)
+                if place not in taken or give(taken[place], seen):
+                    taken[place] = number
+                    return True
+        return False
+
+    for number in range(len(fitting)):
+        give(number, set())
+    return taken
 
 
 def _says_nothing(name: str, value: Any, properties: Mapping[str, Any]) -> bool:

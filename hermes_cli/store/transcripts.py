@@ -86,6 +86,12 @@ class Transcript:
         """The name of the file without its ending."""
         return self.path.stem
 
+    @property
+    def name(self) -> str:
+        """What `--session` finds it by, from any folder: the id, the path of a file that lies elsewhere."""
+        own = self._descriptor is None or session_files.lies_in_the_folder(self.path)
+        return self.id if own else str(self.path)
+
     def append_turn(self, turn: Turn, parent: int | None, *, model: str | None, finished: Finished | None) -> None:
         """Save a turn that follows the turn `parent`; the conversation now ends with it."""
         self.title = self.title or first_words(turn.question)
@@ -185,12 +191,22 @@ def append(descriptor: int, data: bytes) -> None:
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(descriptor, rest) :]
-        os.fsync(descriptor)
+        to_disk(descriptor)
     except BaseException:
         # Where even this fails, the next line begins with a newline, and readers leave the torn one out.
         with suppress(OSError):
             os.ftruncate(descriptor, before)
         raise
+
+
+def to_disk(descriptor: int) -> None:
+    """Wait until what was written would survive a power cut; on macOS `fsync` alone leaves it in the drive's memory."""
+    full = getattr(fcntl, "F_FULLFSYNC", None)
+    if full is not None:
+        with suppress(OSError):  # not every file system has it
+            fcntl.fcntl(descriptor, full)
+            return
+    os.fsync(descriptor)
 
 
 def in_use(path: Path) -> bool:
@@ -234,6 +250,6 @@ def _sync(folder: Path) -> None:
     """Bring the name of a new file to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        to_disk(descriptor)
     finally:
         os.close(descriptor)

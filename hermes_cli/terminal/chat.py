@@ -11,10 +11,10 @@ from hermes_cli.chat.conversation import Conversation, Turn
 from hermes_cli.chat.events import TurnEvent
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.engine.background_backend import BackgroundBackend
-from hermes_cli.errors import ContextOverflow, HermesError, LoadCancelled, SessionBusy, UsageError
+from hermes_cli.errors import ContextOverflow, HermesError, LoadCancelled, UsageError
 from hermes_cli.formats.json_schema import Schema
+from hermes_cli.models.find import lasting_name
 from hermes_cli.session import Session
-from hermes_cli.store.saved_session import SavedSession
 from hermes_cli.store.transcript_format import SessionSettings
 from hermes_cli.store.transcripts import Transcript
 from hermes_cli.terminal import console
@@ -63,6 +63,7 @@ class Chat:
         load_tools: Callable[[Sequence[str]], ToolUse],
         offer: Offer = ((), None),
         own_offer: Offer | None = None,
+        own_settings: SessionSettings = SessionSettings(),  # noqa: B008 - frozen
     ) -> None:
         self.session = session
         self.backend = backend
@@ -73,11 +74,12 @@ class Chat:
         self.load_tools = load_tools
         self.tool_sources, _ = offer
         self.own_offer = offer if own_offer is None else own_offer  # what holds where a preset has nothing to offer
-        self.own_settings = session.settings if session.settings.preset is None else SessionSettings()
+        self.own_settings = session.settings if session.settings.preset is None else own_settings
         self.written: set[Path] = set()
         self._find_model = find_model
         self.draft = ""
         self.last_text = ""
+        self.answered = False
         self.leaving: int | None = None
         self._announced: frozenset[int] = frozenset()
         self._greeted = False
@@ -100,26 +102,31 @@ class Chat:
 
     def say(self, text: str) -> None:
         """Send `text` with what is attached; it is asked for once more where turns would leave the window."""
-        self.last_text = text
+        self.last_text, self.answered = text, False
         whole = "\n\n".join((text, *self.attached))
-        before = self.session.conversation
-        if not self.make_room(whole, text):
+        if not self.make_room(whole, as_typed(text)):
             return
+        before = self.session.conversation
         try:
             self.answer(lambda cancel: self.session.send(whole, cancel), whole)
         except ContextOverflow as problem:
             if before.turns:
                 problem.hint = f"begin anew with /clear, or {problem.hint}"
+            if self.attached:
+                problem.hint = f"take the files away with /read -, or {problem.hint}"
             raise
         finally:
             if self.session.conversation is not before:
-                self.attached = ()
+                self.attached, self.answered = (), True
 
-    def make_room(self, text: str, draft: str = "") -> bool:
-        """Leave out the turns that `text` needs to go. On a terminal they are only named first, and False returned."""
+    def make_room(self, text: str | None, draft: str, *, go_on: bool = False) -> bool:
+        """Leave out the turns that `text` needs to go. On a terminal they are only named first, and False returned.
+
+        Without a text those that a new answer to the last turn needs to go, or one that goes on with it.
+        """
         if not self.ready(draft):
             return False
-        going = self.session.turns_to_leave_out(text)
+        going = self.session.turns_to_leave_out(text, go_on=go_on)
         ids = frozenset(turn.id for turn in going)
         if going and self.interactive and not ids <= self._announced:
             self._announced = ids
@@ -246,7 +253,7 @@ class Chat:
             raise
         finally:
             self.watch_loading()
-        self.session.change_settings(replace(self.session.settings, model=name))
+        self.session.change_settings(replace(self.session.settings, model=lasting_name(name)))
 
     def _use(self, open_model: Callable[[], BackgroundBackend]) -> None:
         """Close the model before the next one takes up memory."""
@@ -309,28 +316,9 @@ def _runs(numbers: Sequence[int]) -> str:
     return ", ".join("-".join(map(str, run)) for run in runs)
 
 
-def open_transcript(saved: SavedSession) -> Transcript:
-    """The file of a saved session to write on; a copy of one that another program is writing, with a notice."""
-    try:
-        return Transcript.reopen(saved)
-    except SessionBusy as busy:
-        copy = Transcript.fork(saved)
-        console.notice(f"{busy.message}; this goes on in a copy, {copy.id}")
-        return copy
-
-
-def saved_preset(saved: SavedSession) -> "Preset | None":
-    """The preset of a saved session, for its tools and schema; says so where it cannot be used any more."""
-    name = saved.settings.preset
-    if name is None:
-        return None
-    from hermes_cli.store.presets import find_preset
-
-    try:
-        return find_preset(name)
-    except UsageError as problem:
-        console.notice(f"{problem.message}; the session goes on with its prompt and sampling, but not with its tools")
-        return None
+def as_typed(text: str) -> str:
+    """What sends `text` when it is typed: a slash at its start is doubled, or it would be a command."""
+    return f"/{text}" if text.startswith("/") else text
 
 
 def excerpt(text: str) -> str:

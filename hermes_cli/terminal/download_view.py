@@ -1,7 +1,6 @@
 """How a download is shown on stderr: one line with a bar, painted anew; off a terminal a line now and then."""
 
 import os
-import shutil
 import sys
 import time
 from collections import deque
@@ -13,6 +12,7 @@ _PAINT_EVERY_S = 0.1
 _LINE_EVERY_S = 5.0
 _SPEED_OVER_S = 8.0
 _WIDEST_BAR = 30
+_USUAL_COLUMNS = 80
 
 
 class DownloadView:
@@ -41,7 +41,7 @@ class DownloadView:
         speed = self._speed()
         if self._painting:
             self._shown = True
-            line = painted_line(what, done_bytes, total_bytes, speed, shutil.get_terminal_size().columns - 1)
+            line = painted_line(what, done_bytes, total_bytes, speed, _columns() - 1)
             console.put(f"\r\x1b[2K{line}")
         else:
             console.notice(f"{what}: {amounts(done_bytes, total_bytes)}{pace(done_bytes, total_bytes, speed)}")
@@ -60,6 +60,14 @@ class DownloadView:
     def _speed(self) -> float:
         (begin, before), (end, after) = self._samples[0], self._samples[-1]
         return (after - before) / (end - begin) if end > begin else 0.0
+
+
+def _columns() -> int:
+    """The width of the window that shows stderr."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or _USUAL_COLUMNS
+    except (OSError, ValueError):
+        return _USUAL_COLUMNS
 
 
 def painted_line(what: str, done: int, total: int | None, speed: float, columns: int) -> str:

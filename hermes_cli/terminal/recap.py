@@ -1,5 +1,7 @@
 """How a chat begins and ends on the terminal: what it is, what was said before, how to come back."""
 
+import shlex
+
 from hermes_cli.chat.conversation import Turn
 from hermes_cli.terminal import console
 from hermes_cli.terminal.chat import Chat
@@ -34,7 +36,7 @@ def part(chat: Chat) -> None:
     session.save()
     tell_saving_problem(session)
     if session.transcript and session.conversation.turns and not session.saving_problem:
-        console.notice(f"Saved. Resume: hermes chat --session {session.transcript.id}")
+        console.notice(f"Saved. Resume: hermes chat --session {shlex.quote(session.transcript.name)}")
 
 
 def _cut(text: str) -> str:

@@ -1,9 +1,9 @@
 """The commands of a chat: one table for dispatch, help and completion."""
 
 import inspect
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from hermes_cli.errors import UsageError, did_you_mean
 from hermes_cli.terminal import console
@@ -81,7 +81,7 @@ TABLE = (
     Command("model", settings.model, "[NAME|PATH]", completions.models),
     Command("tools", tools.tools, "[FILE|NAME|-]", completions.tools),
     Command("json", tools.json_mode, "[SCHEMA|-]"),
-    Command("read", files.read, "FILE", completions.files),
+    Command("read", files.read, "FILE|-", completions.files),
     Command("paste", files.paste),
     Command("copy", files.copy, "[code] [N]", completions.copy_forms),
     Command("context", window.context),
@@ -113,7 +113,7 @@ def parse(line: str) -> tuple[Command, str] | str:
     try:
         command = named(first[1:])
     except UsageError:
-        if Path(first).exists():
+        if os.path.exists(first):  # noqa: PTH110 - pathlib raises for names that are too long
             return line
         raise
     argument = rest[0].strip() if rest else ""

@@ -67,6 +67,7 @@ def show_answer(events: Generator[TurnEvent], output: AnswerOutput) -> ShownAnsw
                     case ToolStarted(call):
                         status.show(f"running {call.name}")
                     case ToolFinished(result, markers):
+                        output.pause()
                         status.erase()
                         results.append(result)
                         notice(tool_line(result))

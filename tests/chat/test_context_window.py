@@ -8,7 +8,7 @@ from hermes_cli.chat.context_window import reserved_tokens, turns_to_leave_out
 from hermes_cli.chat.conversation import Conversation, Standing, Turn
 from hermes_cli.chat.message import Message
 
-QUESTION = Message("user", "q" * 10)
+QUESTION = (Message("user", "q" * 10),)
 
 
 def count(messages: tuple[Message, ...]) -> int:
@@ -47,6 +47,13 @@ def test_where_nothing_helps_nothing_goes() -> None:
     assert turns_to_leave_out(conversation(), QUESTION, 1, count) == ()
 
 
+def test_for_a_long_question_the_answer_gets_less_room() -> None:
+    said = conversation(20, 20)
+    assert ids(turns_to_leave_out(said, QUESTION, 14, count, tight_tokens=40)) == [1]
+    assert ids(turns_to_leave_out(said, QUESTION, 14, count, tight_tokens=34)) == [1, 2]
+    assert turns_to_leave_out(said, QUESTION, 14, count, tight_tokens=14) == ()
+
+
 def test_turns_that_are_left_out_already_are_not_named_again() -> None:
     said = conversation(20, 20, 20).with_standing(frozenset({1}), "left_out")
     assert ids(turns_to_leave_out(said, QUESTION, 54, count)) == [2]
@@ -70,7 +77,7 @@ def test_what_is_left_fits_and_one_turn_less_would_not(lengths: list[int], pinne
 
     def taken(turns: tuple[Turn, ...]) -> int:
         left = said.with_standing(frozenset(turn.id for turn in turns), "left_out")
-        return count((*left.messages, QUESTION))
+        return count((*left.messages, *QUESTION))
 
     kept = tuple(turn for turn in said.turns if turn.standing == "kept")
     assert gone == kept[: len(gone)]

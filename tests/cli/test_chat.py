@@ -29,6 +29,12 @@ def leave(screen: Screen) -> None:
     assert screen.ended() == 0
 
 
+def begin_answer(screen: Screen, times: int = 1) -> None:
+    """Ask a model that never ends, and wait for the beginning of its answer."""
+    screen.say("Tell me something.")
+    screen.shows("I am a tiny demo model", times)
+
+
 def test_a_chat_greets_remembers_tells_how_to_come_back_and_ctrl_d_leaves(on_screen: OnScreen) -> None:
     screen = on_screen(*GREEDY_CHAT)
     screen.say(NAME)
@@ -72,8 +78,7 @@ def test_without_the_systems_clipboard_copy_asks_the_terminal_to_take_the_answer
 def test_ctrl_c_stops_the_answer_keeps_its_part_and_the_chat_goes_on(on_screen: OnScreen, endless_path: Path) -> None:
     screen = on_screen("chat", "-m", endless_path, "-t", "0")
     for times in (1, 2):
-        screen.say("Tell me something.")
-        screen.shows("I am a tiny demo model", times)
+        begin_answer(screen, times)
         screen.type(CTRL_C)
         screen.shows("stopped: /continue goes on, /regen answers anew", times)
     leave(screen)
@@ -157,8 +162,7 @@ def test_what_is_typed_during_an_answer_is_not_in_it_and_waits_for_the_prompt(
     on_screen: OnScreen, endless_path: Path
 ) -> None:
     screen = on_screen("chat", "-m", endless_path, "-t", "0")
-    screen.say("Go")
-    screen.wait(lambda: bool(screen.text.rpartition("> Go")[2].strip()), "the answer")
+    begin_answer(screen)
     screen.type("typed ahead")
     time.sleep(0.2)
     screen.type(CTRL_C)
@@ -218,6 +222,20 @@ def test_commands_answer_and_unknown_ones_are_not_sent(on_screen: OnScreen) -> N
     leave(screen)
 
 
+def test_a_call_that_was_cut_is_not_shown_when_the_answer_goes_on(on_screen: OnScreen, tmp_path: Path) -> None:
+    (tmp_path / "town.py").write_text(
+        'def get_weather(city: str) -> str:\n    "Get the weather of a city."\n    return "wet"'
+    )
+    screen = on_screen(*GREEDY_CHAT, "--tools", "town.py", "--yes", "-n", "12")
+    screen.say("What is the weather in Rome?")
+    screen.shows("cut at max tokens: /continue")
+    screen.say("/set max_tokens default")
+    screen.say("/continue")
+    screen.shows("tok/s · first")
+    assert 'get_weather(city="Rome") → "wet"' in screen.text and "<tool_call>" not in screen.text
+    leave(screen)
+
+
 def test_a_session_goes_on_with_its_last_exchanges_recalled(on_screen: OnScreen, hermes: Hermes) -> None:
     first = on_screen(*GREEDY_CHAT)
     first.say(NAME)
@@ -254,7 +272,7 @@ def test_two_chats_on_one_session_do_not_mix(on_screen: OnScreen) -> None:
 
 def test_the_window_may_become_tiny_while_an_answer_comes(on_screen: OnScreen, endless_path: Path) -> None:
     screen = on_screen("chat", "-m", endless_path, "-t", "0")
-    screen.say("Go")
+    begin_answer(screen)
     for rows, columns in ((10, 20), (2, 1), (30, 90)):
         time.sleep(0.2)
         screen.resize(rows, columns)
@@ -272,8 +290,7 @@ def test_a_signal_ends_the_chat_with_its_code_and_the_turn_is_saved(
     screen = on_screen("chat", "-m", endless_path, "-t", "0")
     screen.prompt()
     if answering:
-        screen.say("Go")
-        time.sleep(0.5)
+        begin_answer(screen)
     screen.child.kill(number)
     assert screen.ended() == 128 + number
     assert "Traceback" not in screen.text
@@ -285,11 +302,10 @@ def test_a_signal_ends_the_chat_with_its_code_and_the_turn_is_saved(
 @pytest.mark.parametrize("stop", ["at-the-prompt", "after-a-stopped-answer", "killed-in-an-answer"])
 def test_the_terminal_is_left_as_it_was(on_screen: OnScreen, stop: str, endless_path: Path, tmp_path: Path) -> None:
     script = 'echo "before $(stty -g)"; "$@" & echo $! > pid; fg > /dev/null; echo "code $?"; echo "after $(stty -g)"'
-    screen = on_screen("chat", "-m", endless_path, script=script, size=(40, 250))
+    screen = on_screen("chat", "-m", endless_path, "-t", "0", script=script, size=(40, 250))
     screen.prompt()
     if stop != "at-the-prompt":
-        screen.say("Hi")
-        time.sleep(0.5)
+        begin_answer(screen)
     if stop == "killed-in-an-answer":
         os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
     else:
@@ -306,9 +322,8 @@ def test_the_terminal_is_left_as_it_was(on_screen: OnScreen, stop: str, endless_
 
 def test_ctrl_z_stops_the_program_in_an_answer_and_it_goes_on(on_screen: OnScreen, endless_path: Path) -> None:
     script = '"$@" & fg; jobs -s; stty -a | grep -ow -- "-*echo"; fg; echo "code $?"'
-    screen = on_screen("chat", "-m", endless_path, script=script)
-    screen.say("Hi")
-    time.sleep(0.5)
+    screen = on_screen("chat", "-m", endless_path, "-t", "0", script=script)
+    begin_answer(screen)
     screen.type(CTRL_Z)
     screen.wait(lambda: "echo" in screen.lines, "the shell")
     time.sleep(0.5)

@@ -149,6 +149,17 @@ def test_a_lower_limit_frees_the_disk_at_once(hermes: Hermes, file: Path, tmp_pa
         assert hermes("config", "set", "kv_store_mb", limit, env=env).code == 0
         left.append([entry.exists() for entry in entries])
     assert left == [[True, True], [False, True], [False, False]]
+    assert hermes("config", "set", "kv_store_mb", "4000", env=env).code == 0
+    with entries[0].open("wb") as large:
+        large.truncate(3 << 30)  # takes no room on the disk
+    assert hermes("config", "unset", "kv_store_mb", env=env).code == 0
+    assert not entries[0].exists()
+
+
+def test_text_that_is_not_utf_8_cannot_be_kept(hermes: Hermes, file: Path) -> None:
+    result = hermes("config", "set", "model", "no-\udcff.gguf")
+    assert_failed(result, 2, f"model cannot be kept in {file}: its value is not UTF-8 text")
+    assert not list(file.parent.glob("*"))
 
 
 def test_set_checks_first(commands: Commands, file: Path) -> None:
@@ -172,12 +183,13 @@ def test_set_checks_first(commands: Commands, file: Path) -> None:
 
 def test_set_tells_what_keeps_it_from_counting(commands: Commands, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HERMES_CLI_CTX", "256")
-    codes, _, err = commands("set ctx 512", "set model nowhere")
-    assert codes == [0, 0]
+    codes, _, err = commands("set ctx 512", "set model nowhere", "set template no.jinja", "set template chatml")
+    assert codes == [0] * 4
     assert err == (
         "HERMES_CLI_CTX is set and goes before config.toml\nwritten, but for now there is no model nowhere here\n"
+        "written, but for now there is no file no.jinja\n"
     )
-    assert file.read_text() == 'ctx = 512\nmodel = "nowhere"\n'
+    assert file.read_text() == 'ctx = 512\nmodel = "nowhere"\ntemplate = "chatml"\n'
 
 
 def test_a_files_path_is_kept_whole(commands: Commands, tmp_path: Path, demo_path: Path) -> None:

@@ -156,3 +156,17 @@ def test_a_session_is_gone_on_with_in_one_way_only(hermes: Hermes, config: Path)
     result = hermes("ask", "-m", "demo", "-c", "--session", "x", "Hi")
     assert_failed(result, 2, "--continue and --session do not go together")
     assert_failed(hermes("ask", "-m", "demo", "--session", " ", "Hi"), 2, "--session names no session")
+
+
+def test_what_a_preset_chosen_in_a_chat_leaves_open_is_as_options_and_settings_say(
+    hermes: Hermes, config: Path
+) -> None:
+    """Also after a preset that the chat began with, and that is left behind."""
+    (config / "config.toml").write_text("temperature = 0.25\n")
+    (config / "prompts" / "mine.md").write_text("---\ndescription: mine\nsampling: {temperature: 2, top_k: 3}\n---\n")
+    typed = f"/show\n/preset default\n/show\n{SUM}\n/preset mine\n"
+    for begun in ("-p mine", "-c"):
+        shown = hermes("chat", "-m", "demo", "-n", "7", *begun.split(), stdin=typed)
+        rows = [line.split() for line in shown.err.splitlines()]
+        values = [row[1] for row in rows if row and row[0] in ("temperature", "top_k", "max_tokens")]
+        assert values == ["2", "3", "7", "0.25", "default", "7"]

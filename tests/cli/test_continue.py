@@ -11,7 +11,7 @@ from hermes_cli import paths
 from hermes_cli.chat.request import Sampling
 from hermes_cli.store.saved_session import read_session
 from hermes_cli.store.transcript_format import SessionSettings
-from tests.cli.conftest import assert_failed
+from tests.cli.conftest import OnTerminal, assert_failed, exit_code
 from tests.conftest import Hermes
 from tests.saved import begun, folders_in, ids, kept, turn
 
@@ -43,6 +43,19 @@ def test_model_preset_and_sampling_stay_until_options_change_them(hermes: Hermes
     assert first["seed"] == 3 != second["seed"]
 
 
+def test_a_session_that_lies_elsewhere_is_named_so_that_it_is_found_again(
+    hermes: Hermes, on_terminal: OnTerminal, tmp_path: Path
+) -> None:
+    kept("My name is Alice.").rename(tmp_path / "of mine.jsonl")
+    first = json.loads(hermes("ask", "--json", "--session", "of mine.jsonl", SUM, cwd=tmp_path).out)
+    assert first["session"] == str(tmp_path / "of mine.jsonl")
+    chat = on_terminal("chat", "--session", first["session"], TERM="dumb")
+    chat.expect_exact("/help")
+    chat.sendline("/exit")
+    chat.expect_exact(f"Saved. Resume: hermes chat --session '{tmp_path}/of mine.jsonl'")
+    assert exit_code(chat) == 0
+
+
 def test_what_another_program_writes_goes_on_in_a_copy(hermes: Hermes, sessions: Path) -> None:
     transcript = begun(turn(1, "My name is Alice.", "Nice to meet you, Alice!"))
     transcript.close()
@@ -68,22 +81,16 @@ def test_a_session_longer_than_the_window_fails_unless_turns_may_go(hermes: Herm
     assert standings[0] == "left_out" and standings[-1] == "kept"
 
 
+def test_a_model_that_is_gone_is_told_with_the_session_that_wants_it(hermes: Hermes) -> None:
+    gone = begun(turn(1), settings=SessionSettings("gone"))
+    gone.close()
+    result = hermes("ask", "-c", SUM)
+    assert_failed(result, 3, f"there is no model gone here (in the session {gone.id})")
+    assert "hint: go on with another: -m NAME" in result.err
+    assert hermes("ask", "-c", "-m", "demo", "-t", "0", SUM).out == b"2 plus 3 is 5.\n"
+
+
 def test_without_a_session_there_is_nothing_to_go_on_with(hermes: Hermes, tmp_path: Path) -> None:
     assert_failed(hermes("ask", "-c", SUM), 2, "there is no session yet")
     assert_failed(hermes("ask", "--session", "../x", SUM), 2, "there is no session file ../x")
     assert_failed(hermes("ask", "--session", tmp_path, SUM), 2, "there is no session file")
-
-
-def test_a_session_whose_model_is_gone_says_whose_it_is_and_goes_on_with_another(
-    hermes: Hermes, demo_path: Path, tmp_path: Path
-) -> None:
-    own = tmp_path / "own.gguf"
-    own.symlink_to(demo_path)
-    hermes("ask", "-m", own, "-t", "0", SUM)
-    gone = demo_path.with_name("gone.gguf")
-    (session,) = paths.sessions_folder().iterdir()
-    session.write_text(session.read_text().replace(str(demo_path), str(gone)))
-    result = hermes("ask", "-c", "Again")
-    assert_failed(result, 3, f"there is no file {gone} (the model of the session)")
-    assert "go on with another: --model NAME" in result.err
-    assert hermes("ask", "-c", "-m", "demo", "-t", "0", SUM).code == 0

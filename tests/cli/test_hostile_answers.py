@@ -34,5 +34,6 @@ def test_a_model_cannot_bring_them_in_by_its_name(on_terminal: OnTerminal, hosti
     child.expect_exact("loaded in")
     assert "evil␛[31m␛[2J\ufffd5n" in str(child.before)
     assert not any(code in str(child.before) for code in ("\x1b[31m", "\x1b[2J", "\x9b", "\u202e"))
+    child.expect_exact("\n> ")
     child.sendeof()
     assert exit_code(child) == 0

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -148,7 +147,6 @@ def test_ctrl_c_ends_it_at_once(start: Start, write: Write, endless_path: Path) 
     write("sums", SUM * 500)
     child = start("presets", "test", "sums", "-m", endless_path)
     assert child.stdout and child.stdout.readline().startswith(b"model: ")
-    time.sleep(0.3)
     child.send_signal(signal.SIGINT)
     assert child.wait(20) == 130
     assert child.communicate() == (b"", b"")

@@ -142,6 +142,18 @@ def test_a_session_in_use_is_neither_removed_nor_renamed(run: Run) -> None:
     assert path.exists()
 
 
+def test_a_session_that_is_opened_during_the_question_stays(on_terminal: OnTerminal) -> None:
+    path, other_path = kept("one"), kept("two")
+    child = on_terminal("sessions", "rm", "one", "two")
+    child.expect("Remove these 2 sessions for good")
+    with path.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        child.sendline("y")
+        child.expect(f"{path.stem} stays: open in another program")
+        assert exit_code(child) == 1
+    assert (path.exists(), other_path.exists()) == (True, False)
+
+
 def test_prune_takes_what_any_limit_names_and_shows_it_first(run: Run) -> None:
     old, large, small = kept("old", used=1000), kept("x" * 9000, used=2_000_000_000), kept("small", used=2_000_000_001)
     limits = ("--older-than", "30d", "--larger-than", "5kB")
@@ -198,6 +210,8 @@ def test_exports_go_to_stdout_or_into_a_file(run: Run, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "a.txt").read_text())["conversations"][0] == {"from": "human", "value": "hello"}
     assert_failed(run("export", "-o", tmp_path / "no" / "a.md"), 1, "cannot write")
     assert_failed(run("export", "-f", "pdf"), 2, "pdf")
+    assert_failed(run("export", "-o", tmp_path / "a.jsonl"), 2, "two formats are JSON lines")
+    assert not (tmp_path / "a.jsonl").exists()
 
 
 def test_all_sessions_travel_in_one_file(run: Run, tmp_path: Path) -> None:

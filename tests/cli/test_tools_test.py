@@ -1,5 +1,6 @@
 """`hermes tools test`: cases asked of the demo model, by the real program."""
 
+import itertools
 import json
 import signal
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hermes_cli.chat.tool_call import ToolCall
 from hermes_cli.errors import UsageError
 from hermes_cli.store.tool_cases import read_cases
 from tests.cli.conftest import OnTerminal, Start, assert_failed, exit_code
@@ -95,6 +97,15 @@ def test_several_calls_in_any_order(hermes: Hermes, write: Write) -> None:
         "get_weather  1/2  50%",
         "all          1/2  50%",
     ]
+
+
+def test_a_call_that_fits_several_is_taken_for_the_one_that_needs_it(write: Write) -> None:
+    calls = "[{call: f}, {call: f, schemas: {x: {minimum: 1}}}, {call: f, arguments: {x: 1}}]"
+    (case,) = read_cases(write(f"  - prompt: p\n    calls: {calls}\n")).cases
+    for given in itertools.permutations((1, 2, 0)):
+        assert case.faults([ToolCall("f", {"x": x}) for x in given], {"f": {}}) == []
+    wrong = case.faults([ToolCall("f", {"x": x}) for x in (1, 0, 0)], {"f": {}})
+    assert wrong == ["x is 0, not 1"]
 
 
 def test_json_tells_what_was_called_instead(hermes: Hermes, write: Write) -> None:

@@ -19,7 +19,7 @@ from hermes_cli.engine.local_backend import LoadOptions, LocalBackend, open_back
 from hermes_cli.engine.native_model import KvType
 from tests.conftest import Script
 from tests.engine.answers import GREEDY, Answer, answer, assistant, pause, user
-from tests.gguf_copy import written_mamba
+from tests.gguf_copy import changed_copy, written_mamba
 
 NAMES = ("Ana", "Boris", "Chloe", "Dimitri")
 FILLER = "The quick brown fox jumps over the lazy dog by the old mill. "
@@ -178,6 +178,23 @@ def test_each_kv_type_has_its_own(demo_path: Path) -> None:
         for kv_type in ("f16", "q8_0"):
             with opened(demo_path, kv_type=kv_type) as backend:
                 assert (answer(backend, asked).finished.usage.cached_tokens > 0) is cached
+
+
+def test_a_window_in_which_keys_are_turned_otherwise_has_its_own(demo_path: Path, tmp_path: Path) -> None:
+    """As with Phi-3: the factors depend on the length of the window."""
+    path = changed_copy(
+        demo_path,
+        tmp_path / "longrope.gguf",
+        metadata={"llama.rope.scaling.type": "longrope", "llama.rope.scaling.original_context_length": 512},
+        more_weights={"rope_factors_long.weight": [4.0] * 16, "rope_factors_short.weight": [1.0] * 16},
+    )
+    told = []
+    for window in (512, 384, 600, 2048):
+        options = LoadOptions(context_length=window, kv_store_bytes=KV_STORE_BYTES)
+        with open_backend(path, options) as backend:
+            told.append(answer(backend, [LONG, user("Who are you?")], max_tokens=8))
+    assert [one.finished.usage.cached_tokens > 0 for one in told] == [False, True, False, True]
+    assert told[0].text == told[1].text != told[2].text == told[3].text
 
 
 def test_another_model_file_has_its_own(demo_path: Path, endless_path: Path, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def tune(path: Path, cancel: CancelToken, trials: list[Trial], wishes: LoadOptio
 
 def test_settings_are_tried_and_the_best_is_used_by_the_next_load(demo_path: Path, nothing_remembered: Path) -> None:
     trials: list[Trial] = []
-    found = tune(demo_path, CancelToken(), trials, ON_CPU, 30)
+    found = tune(demo_path, CancelToken(), trials, ON_CPU, 600)
     assert trials[0].setting == "as it is" and trials[0].kept
     tried = [trial.setting for trial in trials if trial.speed]
     assert {"flash attention on", "cache q8_0"} <= set(tried)
@@ -71,7 +71,7 @@ def test_a_stop_ends_the_search_and_nothing_is_remembered(demo_path: Path, nothi
 
     trials = Stopping()
     with pytest.raises(LoadCancelled):
-        tune(demo_path, cancel, trials, LoadOptions(), 30)
+        tune(demo_path, cancel, trials, LoadOptions(), 600)
     assert len(trials) == 1 and not nothing_remembered.exists()
 
 

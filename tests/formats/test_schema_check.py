@@ -78,6 +78,20 @@ def test_a_pattern_that_takes_for_ever_is_given_up(schema: dict[str, Any]) -> No
     assert found.startswith("the pattern ^(a|aa)+$ takes too long on ")
 
 
+@pytest.mark.parametrize(
+    ("pattern", "good", "bad"),
+    [
+        ("^x{e}$", "x{e}", "abc"),
+        (r"^\p{Lu}{2}\{$", "AB{", "Ab{"),
+        ("^[{]{1,2}$", "{{", "{{{"),
+        (r"^\\{s}$", r"\{s}", "ab"),
+    ],
+)
+def test_braces_that_count_nothing_are_themselves(pattern: str, good: str, bad: str) -> None:
+    assert faults({"pattern": pattern}, good) == []
+    assert len(faults({"pattern": pattern}, bad)) == 1
+
+
 def test_patterns_for_names_work_as_ever() -> None:
     schema = {
         "patternProperties": {"^x": {"type": "integer"}},

@@ -110,6 +110,7 @@ JUDGED: dict[str, tuple[Example, str, list[str]]] = {
     "a number is json": (example(form="json"), "5", []),
     "a fence is not json": (example(form="json"), '```json\n{"a": 1}\n```', ["is not JSON and nothing else"]),
     "deep json": (example(form="json"), "[" * 100_000, ["is not JSON and nothing else"]),
+    "NaN is not json": (example(form="json"), '{"a": NaN}', ["is not JSON and nothing else"]),
     "code": (example(form="code"), "Here:\n~~~\nx\n~~~", []),
     "no code": (example(form="code"), "Use `x`, or ```y```.", ["has no code block"]),
     "a line": (example(form="line"), "ls -l\n", []),

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from hermes_cli import paths
 from hermes_cli.chat.request import Sampling
-from hermes_cli.errors import HermesError, OutputError, UsageError
+from hermes_cli.errors import OutputError, UsageError
 from hermes_cli.store.presets import all_presets, create, fill, find_preset, preset_names, schema_of
 from hermes_cli.store.schemas import load_schema
+from tests.conftest import Script
+from tests.saved import message
 
 BUNDLED = sorted(file.stem for file in paths.bundled_prompts_folder().glob("*.md"))
 
@@ -40,14 +42,6 @@ def write(own: Path) -> Callable[..., None]:
 
 def preset(front: str, body: str = "") -> str:
     return f"---\ndescription: for a test\n{front}\n---\n{body}"
-
-
-def message(action: Callable[[], object], kind: type[HermesError] = UsageError) -> str:
-    """Sentence and hint of the error that `action` raises."""
-    with pytest.raises(kind) as caught:
-        action()
-    assert not caught.value.message.endswith(".")
-    return f"{caught.value.message} | {caught.value.hint}"
 
 
 def test_there_are_a_dozen_bundled_presets() -> None:
@@ -252,3 +246,19 @@ def test_a_folder_that_cannot_be_made_is_told(own: Path) -> None:
     own.write_text("a file in the way")
     assert "cannot write" in message(lambda: create("abc", "x"), OutputError)
     assert find_preset("coder").bundled
+
+
+FULL_DISK = """
+    import resource
+    from hermes_cli.errors import OutputError
+    from hermes_cli.store.presets import create, find_preset
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, -1))
+    try:
+        create("coder", "---\\ndescription: mine\\n---\\n")
+    except OutputError as error:
+        print(error.message.rpartition(": ")[2], find_preset("coder").bundled)
+"""
+
+
+def test_a_full_disk_leaves_no_part_in_place_of_the_bundled_one(script: Script, own: Path) -> None:
+    assert script(FULL_DISK).out == b"File too large True\n"

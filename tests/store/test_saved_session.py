@@ -191,6 +191,9 @@ def test_a_turn_cannot_be_its_own_forebear(read: Callable[..., SavedSession]) ->
 def test_a_line_that_is_there_twice_is_one(read: Callable[..., SavedSession]) -> None:
     saved = read(HEADER, said(1, None), said(1, None), said(2, 1))
     assert (ids(saved.conversation.turns), saved.notices, saved.continuable) == ([1, 2], (), True)
+    again = ({"head": 1}, said(3, 1))  # what could not be taken back is written once more
+    saved = read(HEADER, said(1, None), said(2, 1), *again, *again)
+    assert (ids(saved.conversation.turns), saved.notices, saved.continuable) == ([1, 3], (), True)
 
 
 def test_two_turns_of_one_id_are_both_kept_and_not_written_on(read: Callable[..., SavedSession]) -> None:

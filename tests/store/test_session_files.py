@@ -30,6 +30,26 @@ def test_a_session_is_found_by_id_beginning_last_part_title_and_path(
         assert find_session(name).samefile(elsewhere)
 
 
+def test_a_title_that_looks_like_a_path_is_found(
+    sessions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, second = kept("What is TCP/IP?"), kept("hello", title="notes.jsonl")
+    assert (find_session("what is TCP/IP?"), find_session("notes.jsonl")) == (first, second)
+    kept("And what is TCP/IP?", title="what is tcp/ip?")
+    assert "may mean several" in message(lambda: find_session("What is TCP/IP?"), UsageError)
+    file = second.rename(tmp_path / "notes.jsonl")
+    assert find_session("notes.jsonl").samefile(file)
+    assert "there is no session file no/such" in message(lambda: find_session("no/such"), UsageError)
+
+
+def test_a_whole_id_is_found_without_a_look_at_all_sessions(sessions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script may name hundreds of thousands."""
+    path = kept("hello")
+    monkeypatch.setattr(os, "scandir", lambda folder: pytest.fail("all sessions were looked at"))
+    assert find_session(path.stem) == path
+
+
 def test_a_name_that_may_mean_several_lists_them(sessions: Path) -> None:
     first, second = (renamed(kept("hello"), f"20261124-03150{number}-7f3{number}") for number in (1, 2))
     for name in ("20261124", "hello"):

@@ -61,11 +61,13 @@ def test_colours_on_a_terminal(
 
 STATUS = """
 import time; from hermes_cli.terminal.console import StatusLine, put, without_status; line = StatusLine()
-line.show("too soon"); line.erase(); line.show("first"); line.show("reading " + "x" * 200); time.sleep(0.7)
+def until_shown():
+    while not line._shown: time.sleep(0.01)
+line.show("too soon"); line.erase(); line.show("first"); line.show("reading " + "x" * 200); until_shown()
 line.erase(); line.show("running")
 with without_status():
     put("a question"); time.sleep(0.7); put("\\n")
-time.sleep(0.7); line.erase(); line.show("too late"); line.erase(); time.sleep(0.7); put("done")
+until_shown(); line.erase(); line.show("too late"); line.erase(); time.sleep(0.7); put("done")
 """
 
 

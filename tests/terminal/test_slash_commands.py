@@ -1,6 +1,7 @@
 """The commands of a chat: what is one and what is text, what each does, what completes them."""
 
 import re
+import string
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -12,7 +13,7 @@ from hermes_cli import paths
 from hermes_cli.chat.request import Sampling
 from hermes_cli.engine.background_backend import BackgroundBackend
 from hermes_cli.engine.local_backend import LoadOptions, open_backend
-from hermes_cli.errors import HermesError, ModelNotFound, OutputError, UsageError
+from hermes_cli.errors import ContextOverflow, HermesError, ModelNotFound, OutputError, UsageError
 from hermes_cli.models.find import find_model
 from hermes_cli.session import Session
 from hermes_cli.store.saved_session import read_session
@@ -103,6 +104,7 @@ def test_what_is_a_command(line: str, name: str, argument: str) -> None:
     [
         ("/exitfoo", "there is no command /exitfoo", "did you mean /exit? // sends it as text"),
         ("/xyzzy", "there is no command /xyzzy", "/help lists them; // sends it as text"),
+        (f"/{'x' * 300}", f"there is no command /{'x' * 300}", "/help lists them; // sends it as text"),
         ("/exit now", "/exit takes no argument", "// at the start sends the line as text"),
         ("/s", "/s could be /system or /set or /show or /stats or /sessions or /save", "type more of it"),
     ],
@@ -146,6 +148,9 @@ def test_edit_gives_the_question_back_to_the_prompt(chat: Chat, say: Say) -> Non
     say(SUM)
     say("/edit")
     assert chat.draft == SUM and not chat.session.conversation.turns
+    say("//help is what?")
+    say("/edit")
+    assert chat.draft == "//help is what?"
 
 
 def test_retry_sends_again_what_got_no_answer(chat: Chat, say: Say) -> None:
@@ -158,6 +163,30 @@ def test_retry_sends_again_what_got_no_answer(chat: Chat, say: Say) -> None:
     say(SUM)
     with pytest.raises(UsageError, match="has an answer"):
         say("/retry")
+
+
+def test_retry_knows_what_got_no_answer_from_an_answered_message_that_begins_like_it(
+    chat: Chat, say: Say, tmp_path: Path
+) -> None:
+    say(f"{SUM} Please.")
+    (tmp_path / "long.txt").write_text("qx " * 1000)
+    say(f"/read {tmp_path / 'long.txt'}")
+    for line in (SUM, "/retry"):
+        with pytest.raises(ContextOverflow):
+            say(line)
+
+
+def test_a_file_waits_for_a_turn_that_succeeds_also_where_turns_left_the_window(
+    chat: Chat, say: Say, tmp_path: Path
+) -> None:
+    while chat.session.window_tokens() < 340:
+        say(SUM)
+    attached = tmp_path / "long.txt"
+    attached.write_text("<qx> " * 44)
+    say(f"/read {attached}")
+    chat.session.stop = tuple(string.printable)  # nothing is said: the turn is withdrawn
+    assert "left out of the window" in say(SUM)[1]
+    assert len(chat.attached) == 1
 
 
 def test_clear_begins_a_session_of_its_own_with_the_same_settings(chat: Chat, say: Say) -> None:
@@ -194,7 +223,10 @@ def test_values_are_set_and_shown_and_wrong_ones_refused(chat: Chat, say: Say) -
     say("/set temperature 0.3")
     say("/set top-k=5")
     assert chat.session.settings.sampling == Sampling(temperature=0.3, repeat_penalty=1, top_k=5)
+    say("/set seed 4294967295")
+    say("/set max-tokens 2147483647")
     shown = say("/show")[1]
+    assert "seed            4294967295\n" in shown and "max_tokens      2147483647\n" in shown
     assert "temperature     0.3\n" in shown and "top_p           default\n" in shown and chat.transcript().id in shown
     for wrong in (
         "/set",
@@ -208,11 +240,16 @@ def test_values_are_set_and_shown_and_wrong_ones_refused(chat: Chat, say: Say) -
             say(wrong)
 
 
-def test_the_model_changes_and_stays_where_the_new_one_is_not_there(chat: Chat, say: Say, demo_path: Path) -> None:
+def test_the_model_changes_and_stays_where_the_new_one_is_not_there(
+    chat: Chat, say: Say, demo_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     say(NAME)
     with pytest.raises(ModelNotFound):
         say("/model no-such-model")
     say(f"/model {demo_path}")
+    assert chat.session.settings.model == str(demo_path)
+    monkeypatch.chdir(demo_path.parent)
+    say(f"/model {demo_path.name}")
     assert chat.session.settings.model == str(demo_path)
     assert "Alice" in say("What is my name?")[0]
 
@@ -234,6 +271,16 @@ def test_a_file_goes_with_the_next_message_only(chat: Chat, say: Say, tmp_path: 
     for wrong in ("/read", "/read no-such-file"):
         with pytest.raises(UsageError):
             say(wrong)
+
+
+def test_a_file_that_is_too_long_can_be_taken_away_again(chat: Chat, say: Say, tmp_path: Path) -> None:
+    (tmp_path / "long.txt").write_text("qx " * 1000)
+    say(f"/read {tmp_path / 'long.txt'}")
+    with pytest.raises(ContextOverflow) as raised:
+        say(SUM)
+    assert raised.value.hint.startswith("take the files away with /read -, or ")
+    say("/read -")
+    assert say(SUM)[0] == f"{SUM_ANSWER}\n"
 
 
 def test_without_a_clipboard_copy_is_an_error_as_is_what_is_not_there(
@@ -376,6 +423,13 @@ def test_a_preset_leaves_nothing_of_the_one_before(chat: Chat, say: Say) -> None
     assert chat.session.tools and list(chat.session.tools.toolbox.tools) == ["current_time"]
 
 
+def test_a_file_of_tools_may_have_a_space_in_its_name(chat: Chat, say: Say, tmp_path: Path) -> None:
+    (tmp_path / "my tools.py").write_text('def greet() -> str:\n    "Greet."\n    return "hi"')
+    assert say(f"/tools calculate '{tmp_path}/my tools.py'")[1].splitlines()[1].startswith("greet ")
+    with pytest.raises(UsageError):
+        say("/tools 'calculate")
+
+
 def test_what_could_not_be_saved_is_saved_before_the_session_is_left(
     chat: Chat, say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -431,7 +485,15 @@ def test_a_summary_is_plain_text_and_whole_whatever_holds_for_answers(chat: Chat
 
 
 @pytest.mark.parametrize(
-    "line", ["/read a\0b", "/save a\0.md", f"/undo {'9' * 5000}", f"/pin {'9' * 5000}", "/set seed -1"]
+    "line",
+    [
+        "/read a\0b",
+        "/save a\0.md",
+        f"/save {'x' * 300}.md",
+        f"/undo {'9' * 5000}",
+        f"/pin {'9' * 5000}",
+        "/set seed -1",
+    ],
 )
 def test_odd_arguments_are_errors_of_one_line(chat: Chat, say: Say, line: str) -> None:
     say(SUM)

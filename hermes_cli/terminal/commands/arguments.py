@@ -1,6 +1,7 @@
 """What is typed after a command, read and checked."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from hermes_cli.errors import UsageError, did_you_mean
 from hermes_cli.store.settings import KEYS
 from hermes_cli.terminal.chat import Chat
 
+NOTHING = "-"  # takes away what a command gives
 SAMPLING_KEYS = tuple(field.name for field in fields(Sampling))
 
 
@@ -61,12 +63,18 @@ def sampling_changes(sampling: Sampling, pairs: list[str]) -> Sampling:
 
 def with_sampling_value(sampling: Sampling, key: str, value: str) -> Sampling:
     """`sampling` with one value changed; `default` leaves it to the model card. Raises UsageError."""
-    name = "temperature" if key == "temp" else key.replace("-", "_")
-    if name not in SAMPLING_KEYS:
-        raise UsageError(f"there is no setting {key}", did_you_mean(name, SAMPLING_KEYS, ", ".join(SAMPLING_KEYS)))
+    name = setting_name(key, SAMPLING_KEYS)
     if value == "default":
         return replace(sampling, **{name: None})
     return replace(sampling, **{name: setting_value(name, value)})
+
+
+def setting_name(key: str, known: Sequence[str]) -> str:
+    """The one of the `known` settings that `key` means. Raises UsageError."""
+    name = "temperature" if key == "temp" else key.replace("-", "_")
+    if name not in known:
+        raise UsageError(f"there is no setting {key}", did_you_mean(name, known, ", ".join(known)))
+    return name
 
 
 def setting_value(name: str, value: str) -> Any:

@@ -6,16 +6,23 @@ from hermes_cli.errors import UsageError
 from hermes_cli.formats.code_block import code_blocks
 from hermes_cli.terminal import clipboard, console
 from hermes_cli.terminal.chat import Chat
-from hermes_cli.terminal.commands.arguments import turns
+from hermes_cli.terminal.commands.arguments import NOTHING, turns
 from hermes_cli.terminal.text_file import wrapped
 
 _CODE = "code"
 
 
 def read(chat: Chat, argument: str) -> None:
-    """Attach a file to the next message."""
+    """Attach a file to the next message.
+
+    /read - takes away what is attached, also what /paste and -f attached.
+    """
     if not argument:
         raise UsageError("/read needs a file", "such as /read notes.txt")
+    if argument == NOTHING:
+        chat.attached = ()
+        console.notice("nothing is attached to the next message")
+        return
     _attach(chat, wrapped(Path(argument)), argument)
 
 

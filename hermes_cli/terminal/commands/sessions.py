@@ -1,5 +1,6 @@
 """Commands about saved sessions."""
 
+import os
 from dataclasses import replace
 
 from hermes_cli import paths
@@ -9,8 +10,9 @@ from hermes_cli.store.session_files import find_session
 from hermes_cli.store.transcripts import Transcript
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer_output import FileOutput
-from hermes_cli.terminal.chat import Chat, open_transcript, saved_preset
+from hermes_cli.terminal.chat import Chat
 from hermes_cli.terminal.recap import tell_recap
+from hermes_cli.terminal.reopening import open_transcript, saved_preset
 
 _LISTED = 15
 _ENDINGS = ("md", "html", "json")
@@ -58,7 +60,7 @@ def save(chat: Chat, argument: str) -> None:
         raise UsageError("/save needs a file that ends in .md, .html or .json", "such as /save chat.md")
     if not chat.session.conversation.turns:
         raise UsageError("nothing was said yet", "send a message first")
-    if path.exists() and path not in chat.written:
+    if os.path.exists(path) and path not in chat.written:  # noqa: PTH110 - pathlib raises for names that are too long
         raise UsageError(f"{path} is there already", "choose another name, or remove it")
     session = chat.session
     session.save()

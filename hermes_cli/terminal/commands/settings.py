@@ -5,10 +5,15 @@ from dataclasses import asdict, replace
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.chat import Chat
-from hermes_cli.terminal.commands.arguments import SAMPLING_KEYS, setting_value, with_sampling_value, words
+from hermes_cli.terminal.commands.arguments import (
+    NOTHING,
+    SAMPLING_KEYS,
+    setting_name,
+    setting_value,
+    with_sampling_value,
+    words,
+)
 from hermes_cli.terminal.turn_view import plan_line
-
-NOTHING = "-"
 
 
 def system(chat: Chat, argument: str) -> None:
@@ -57,10 +62,10 @@ def set_value(chat: Chat, argument: str) -> None:
 
     /set temperature 0.3, /set max_tokens 500, /set seed default: for the rest of this session.
     """
-    words = argument.replace("=", " ", 1).split()
-    if len(words) != 2:
+    pair = argument.replace("=", " ", 1).split()
+    if len(pair) != 2:
         raise UsageError("/set needs a key and a value", f"such as /set temperature 0.3; keys: {', '.join(keys())}")
-    key, value = words
+    key, value = setting_name(pair[0], keys()), pair[1]
     session = chat.session
     settings = session.settings
     if key == "max_tokens":
@@ -86,7 +91,7 @@ def show(chat: Chat, argument: str) -> None:
     if session.transcript:
         facts["session"] = session.transcript.id
     values = {**asdict(session.settings.sampling), "max_tokens": session.max_tokens}
-    facts |= {key: "default" if value is None else f"{value:g}" for key, value in values.items()}
+    facts |= {key: "default" if value is None else str(value) for key, value in values.items()}
     system_prompt = session.conversation.system_prompt
     facts["system"] = "none" if system_prompt is None else system_prompt
     console.lines("\n".join(f"{name:<15} {value}" for name, value in facts.items()))

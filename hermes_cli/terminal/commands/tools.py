@@ -4,7 +4,7 @@ import json
 
 from hermes_cli.terminal import console
 from hermes_cli.terminal.chat import Chat
-from hermes_cli.terminal.commands.settings import NOTHING
+from hermes_cli.terminal.commands.arguments import NOTHING, words
 
 
 def tools(chat: Chat, argument: str) -> None:
@@ -14,7 +14,7 @@ def tools(chat: Chat, argument: str) -> None:
     """
     session = chat.session
     if argument:
-        chat.change_tools(tuple(argument.split()) if argument != NOTHING else ())
+        chat.change_tools(tuple(words(argument)) if argument != NOTHING else ())
         chat.own_offer = chat.tool_sources, session.schema
     if not session.tools:
         console.lines("no tools; load some: /tools calculate, or /tools FILE.py")

@@ -39,7 +39,7 @@ def _row(name: str, tokens: int, window: int, text: str, standing: str) -> str:
 def compact(chat: Chat, argument: str) -> None:
     """Have the model sum up the chat, and go on from that.
 
-    /compact keep 2 leaves the last 2 turns as they are.
+    /compact keep 2 leaves the last 2 turns as they are. /undo brings all back.
     """
     keep = arguments.count(argument.removeprefix("keep").strip(), otherwise=0)
     if not chat.session.conversation.turns:
