@@ -40,7 +40,7 @@ def doctor(
         output.write(json.dumps(facts, indent=2) + "\n")
     else:
         findings = [*_program(facts["program"]), *_machine(facts["machine"]), *_folders(facts["folders"])]
-        findings += [*_settings(facts), *_engine(facts["engine"])]
+        findings += [*_settings(facts), *_model(facts["model"]), *_engine(facts["engine"])]
         findings += facts["builds"].items() if builds else ()
         width = max(len(name) for name, _ in findings)
         for name, value in findings:
@@ -90,6 +90,15 @@ def _settings(facts: Facts) -> Iterator[Finding]:
         yield "", f"{setting['name']} = {setting['value']}{origin}"
     for problem in facts["problems"]:
         yield "", f"wrong: {problem['message']}; {problem['hint']}"
+
+
+def _model(facts: Facts) -> Iterator[Finding]:
+    if facts["problem"] is not None:
+        yield "model", f"wrong: {facts['problem']}; {facts['hint']}"
+    elif facts["path"] == str(paths.DEMO_MODEL):
+        yield "model", "demo, which travels with the program; for a real one: hermes pull"
+    else:
+        yield "model", f"{facts['name']}, {facts['path']}"
 
 
 def _engine(facts: Facts) -> Iterator[Finding]:

@@ -20,12 +20,13 @@ Facts = dict[str, Any]
 
 def report(settings: Settings, problems: Sequence[UsageError]) -> Facts:
     """Everything there is to tell; `healthy` is False where nothing can be answered."""
-    engine = _engine()
+    engine, model = _engine(), _model(settings)
     return {
-        "healthy": not problems and engine["problem"] is None,
+        "healthy": not problems and engine["problem"] is None and model["problem"] is None,
         "program": _program(),
         "machine": _machine(),
         "engine": engine,
+        "model": model,
         "folders": _folders(),
         "settings": [
             {"name": name, "value": written(getattr(settings, name)), "origin": origin}
@@ -104,6 +105,18 @@ def _engine() -> Facts:
     except HermesError as problem:
         facts |= {"problem": problem.message, "hint": problem.hint}
     return facts
+
+
+def _model(settings: Settings) -> Facts:
+    """The model that answers where none is named; `problem` and `hint` if the one in the settings is not here."""
+    from hermes_cli.models.find import find_model
+
+    try:
+        spec = find_model(settings.model)
+    except HermesError as problem:
+        where = f"{problem.message} (in {settings.origin('model')})"
+        return {"name": settings.model, "path": None, "problem": where, "hint": problem.hint}
+    return {"name": spec.name, "path": str(spec.path), "problem": None}
 
 
 def _folders() -> dict[str, Facts]:

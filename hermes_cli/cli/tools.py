@@ -78,6 +78,8 @@ def run(
     """Call a tool by hand, as a call of the model would; without --tools a built-in one. Prints its result as JSON."""
     from hermes_cli.tools.toolbox import load_toolbox
 
+    if timeout != timeout:  # it is within no range, and Typer lets it pass through all of them
+        raise UsageError("--timeout cannot be nan", "give a number")
     cancel, result = CancelToken(), None
     with (
         stopping(cancel, leave=lambda: None),

@@ -1,6 +1,7 @@
 """JSON mode: the system prompt of the Hermes 3 model card that asks for JSON by a schema, and the JSON in an answer."""
 
 import json
+import math
 from typing import Any
 
 from hermes_cli.formats.code_block import code_blocks
@@ -26,7 +27,7 @@ def json_part(answer: str) -> str:
 
 def parsed(text: str) -> Any:
     """The value of a JSON text, which has no NaN and Infinity. Raises ValueError, RecursionError."""
-    return json.loads(text, parse_constant=_refuse)
+    return json.loads(text, parse_constant=_refuse, parse_float=_finite)
 
 
 def is_json(text: str) -> bool:
@@ -40,3 +41,11 @@ def is_json(text: str) -> bool:
 
 def _refuse(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    """Python reads 1e999 as infinity, which it could not write as JSON again."""
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text} is larger than any number")
+    return value

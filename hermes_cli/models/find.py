@@ -69,6 +69,8 @@ def best_hermes() -> FoundModel | None:
 
 def by_name(name: str) -> FoundModel:
     """The model here of that name: of the catalog, its own, or the beginning of its own. Raises ModelNotFound."""
+    if not name:  # what every name begins with
+        raise ModelNotFound("the name of the model is empty", "see what is here: hermes models")
     models = found_models()
     known = catalog.look_up(name)
     matches = models_of(known, models) if known else []

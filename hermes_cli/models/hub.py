@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hermes_cli.errors import DownloadError, did_you_mean
+from hermes_cli.errors import DownloadError, UsageError, did_you_mean
 from hermes_cli.models import web
 from hermes_cli.models.patience import Patience, Watcher
 from hermes_cli.models.reference import HubReference, all_parts, is_safe, preference, quant_of
 
 _TIMEOUT_S = 20.0
+_LARGEST_BYTES = 1 << 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,13 @@ def check_online(what: str) -> None:
 
 
 def credentials() -> web.Credentials | None:
-    """The user's token for the hub, as `hf auth login` or HF_TOKEN gave it."""
+    """The user's token for the hub, as `hf auth login` or HF_TOKEN gave it. Raises UsageError, DownloadError."""
     place = web.origin(endpoint())
     from huggingface_hub import constants, get_token
 
     token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
+    if token and not re.fullmatch(r"[!-~]+", token):
+        raise UsageError("the token for the hub has characters that no token has", "set HF_TOKEN to it once more")
     return web.Credentials(place, token) if token else None
 
 
@@ -64,7 +67,7 @@ def endpoint() -> str:
 def files_of(wanted: HubReference, patience: Patience, watcher: Watcher) -> tuple[RemoteFile, ...]:
     """The file, or the parts, that a reference names, pinned to the repository as it is now. Raises DownloadError."""
     info = patience.retry(lambda: _info(wanted), watcher)
-    names = {entry.rfilename: entry for entry in info.siblings or ()}
+    names = {str(entry.rfilename): entry for entry in info.siblings or ()}
     found = {name: entry for name, entry in names.items() if name.lower().endswith(".gguf") and is_safe(name)}
     parts = all_parts(_chosen(wanted, list(found)))
     missing = [name for name in parts if name not in found]
@@ -79,7 +82,10 @@ def _remote_file(base: str, entry: Any) -> RemoteFile:
 
     sha256 = str(entry.lfs.sha256).lower() if entry.lfs else None
     known = sha256 if sha256 and re.fullmatch(r"[0-9a-f]{64}", sha256) else None
-    return RemoteFile(entry.rfilename, f"{base}/{quote(entry.rfilename)}", entry.size, known)
+    name, size = entry.rfilename, entry.size
+    if size is not None and not (isinstance(size, int) and 0 <= size < _LARGEST_BYTES):
+        raise DownloadError(f"the hub tells an impossible size of {name}", "check HF_ENDPOINT and the proxy")
+    return RemoteFile(name, f"{base}/{quote(name)}", size, known)
 
 
 def _chosen(wanted: HubReference, names: list[str]) -> str:
@@ -111,11 +117,11 @@ def _listed(names: list[str]) -> str:
 
 def _info(wanted: HubReference) -> Any:
     """What the hub knows of a repository. Raises Unreachable, DownloadError."""
-    place = endpoint()  # before the import, which fails for some that are none
+    place, token = endpoint(), credentials()  # before the import, which fails for some that are none
     from huggingface_hub import HfApi, errors
 
     try:
-        return HfApi(endpoint=place).model_info(
+        return HfApi(endpoint=place, token=token.token if token else None).model_info(
             wanted.repository, revision=wanted.revision, files_metadata=True, timeout=_TIMEOUT_S
         )
     except errors.GatedRepoError as problem:
@@ -131,7 +137,7 @@ def _info(wanted: HubReference) -> Any:
         raise _unreachable(problem) from problem
     except (OSError, ssl.SSLError) as problem:
         raise web.failure(problem, _page(wanted)) from problem
-    except (ValueError, TypeError, KeyError, AttributeError) as problem:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
         raise DownloadError("the hub's answer makes no sense", "check HF_ENDPOINT and the proxy") from problem
     except Exception as problem:  # what its client says of a proxy that it cannot use
         raise DownloadError(

@@ -124,7 +124,7 @@ class Settings:
         Key(
             str,
             "A model's name, or the path of a GGUF file.",
-            otherwise="the smallest Hermes 3 here, else the demo model",
+            otherwise="the best Hermes 3 here that fits, else the demo model",
             example="demo",
         )
     )

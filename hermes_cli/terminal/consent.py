@@ -33,11 +33,15 @@ class Consent:
     def __init__(self, tools: Mapping[str, Tool], policy: Policy) -> None:
         with _terminal() as terminal:
             self._approvals = Approvals(tools, policy=policy, interactive=terminal is not None)
+        self._told = False
 
     def __call__(self, call: ToolCall, cancel: CancelToken) -> Decision:
         """The decision about `call`; a cancel ends the question with no."""
         decided = self._approvals.decide(call)
         if decided is not None:
+            if decided.reason == NOBODY_TO_ASK and not self._told:
+                console.notice("nobody is here to be asked about tools; --yes lets them run")
+                self._told = True
             return decided
         with console.without_status():
             console.lines(described(call))

@@ -178,7 +178,7 @@ class _Source:
     def _text(self) -> str:
         try:
             return importlib.util.decode_source(self.content)
-        except (SyntaxError, UnicodeDecodeError) as error:
+        except (SyntaxError, UnicodeDecodeError, LookupError) as error:
             raise UsageError(f"{self.path.name} is not Python text: {error}", "save it as UTF-8") from error
 
     def _sha256(self) -> str:

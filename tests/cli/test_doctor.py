@@ -99,6 +99,16 @@ def test_gpus_are_seen_without_llama_cpp(tmp_path: Path) -> None:
     assert gpu_makers(tmp_path) == ("NVIDIA", "AMD", "Intel") or sys.platform == "darwin"
 
 
+def test_the_model_that_answers_is_told_or_that_it_is_not_here(hermes: Hermes, demo_path: Path, tmp_path: Path) -> None:
+    assert "demo, which travels with the program; for a real one: hermes pull" in hermes("doctor").out.decode()
+    own = tmp_path / "own.gguf"
+    own.symlink_to(demo_path)
+    assert f"own, {own}" in hermes("doctor", env={"HERMES_CLI_MODEL": str(own)}).out.decode()
+    result = hermes("doctor", env={"HERMES_CLI_MODEL": "gemini"})
+    assert result.code == 1
+    assert "wrong: there is no model gemini here (in HERMES_CLI_MODEL); " in result.out.decode()
+
+
 def test_a_gpu_that_has_come_or_gone_is_noticed(hermes: Hermes, tmp_path: Path) -> None:
     cache = {"HERMES_CLI_CACHE_DIR": str(tmp_path)}
     real = json.loads(hermes("doctor", "--json", env=cache).out)["engine"]

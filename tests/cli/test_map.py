@@ -53,10 +53,11 @@ def test_json_lines_give_a_text_or_a_prompt_with_what_belongs_to_it(hermes: Herm
         "[1, 2]",
         '{"prompt": 5}',
         '{"prompt": "Hi", "n": NaN}',
+        '{"prompt": "Hi", "n": -1e999}',
         "\ufeff Caf\u00e9 \u2028 {",
     ]
     result = hermes(*MAP, "-n", "30", stdin="\r\n".join(lines))
-    assert result.err == "6 answered\n"
+    assert result.err == "7 answered\n"
     first, second, *others = records(result)
     assert first["input"] == "What is 2 plus 3?" and first["answer"] == ANSWERS[0]
     own = {"input": "What is 4 plus 4?", "answer": ANSWERS[1], "id": "a7"}

@@ -155,3 +155,9 @@ def test_what_is_no_model_is_told(hermes: Hermes, tmp_path: Path, content: bytes
     bad = tmp_path / "bad.gguf"
     bad.write_bytes(content)
     assert_failed(hermes("models", "inspect", bad), 3, str(bad))
+
+
+def test_an_empty_name_is_not_the_beginning_of_all_names(folder: Path, hermes: Hermes) -> None:
+    (folder / f"{EIGHT}.gguf").unlink()
+    assert_failed(hermes("models", "rm", "--yes", ""), 3, "the name of the model is empty")
+    assert (folder / "nous/Tiny-GGUF/Tiny.Q8_0.gguf").exists()

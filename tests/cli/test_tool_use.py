@@ -90,6 +90,7 @@ def test_without_anybody_to_ask_nothing_runs_and_the_code_says_so(
     result = hermes("ask", *DEMO, "--tools", tool_file, *options, QUESTION)
     assert (result.code, runs(tool_file)) == (6, 0)
     assert "declined" in result.out.decode() and "The user declined this call: " in result.err
+    assert ("--yes lets them run" in result.err) == (not options)
 
 
 def test_json_tells_the_calls(hermes: Hermes, tool_file: Path) -> None:

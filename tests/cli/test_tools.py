@@ -89,6 +89,7 @@ def test_run_that_fails(hermes: Hermes, weather: Path) -> None:
     for arguments, message in cases.items():
         assert_failed(hermes("tools", "run", *arguments, "--tools", weather), 6, message)
     assert_failed(hermes("tools", "run", "get_wether", "--tools", weather), 2, "there is no tool get_wether")
+    assert_failed(hermes("tools", "run", "calculate", "expression=1", "--timeout", "nan"), 2, "cannot be nan")
     file = hermes("tools", "run", weather)
     assert_failed(file, 2, "is a file, not the name of a tool")
     assert f"hermes tools run get_weather --tools {weather}" in file.err

@@ -235,6 +235,9 @@ def test_the_demo_models_own_template_writes_what_our_chatml_writes(demo_path: P
 def test_a_template_that_cannot_be_used_is_a_clean_error(demo_path: Path, turns_path: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"cannot read the template .*nowhere.jinja: not a file$"):
         _writes(demo_path, str(tmp_path / "nowhere.jinja"))
+    (tmp_path / "binary.jinja").write_bytes(b"\xff")
+    with pytest.raises(UsageError, match=r"binary\.jinja: it is not UTF-8 text$"):
+        _writes(demo_path, str(tmp_path / "binary.jinja"))
     with pytest.raises(UsageError, match="no ChatML markers"):
         _writes(turns_path, "chatml")
     without = changed_copy(demo_path, tmp_path / "bare.gguf", without=("tokenizer.chat",), renamed_tokens=RENAMED)

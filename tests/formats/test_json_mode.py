@@ -43,6 +43,7 @@ def test_any_schema_is_one_line_between_the_tags_and_reads_back_equal(schema: di
         ('Here:\n```json\n{"a": 1}\n```\nIs that right?', '{"a": 1}'),
         ("```\n[NaN]\n```", "```\n[NaN]\n```"),
         ("NaN", "NaN"),
+        ("```\n[1e999]\n```", "```\n[1e999]\n```"),
         ('{"a": "```\\n1\\n```"}', '{"a": "```\\n1\\n```"}'),
         ("1 and 2", "1 and 2"),
         ("", ""),

@@ -3,11 +3,12 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hermes_cli import paths
-from hermes_cli.errors import DownloadError
+from hermes_cli.errors import DownloadError, UsageError
 from hermes_cli.models import pull
 from hermes_cli.models.downloaded import record_of
 from hermes_cli.models.find import already_here, find_model
@@ -90,7 +91,11 @@ def test_a_file_of_another_revision_is_another_file(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["../../../../out.Q4_K_M.gguf", "/tmp/out.Q4_K_M.gguf", "a/../../out.gguf", "a//b.gguf"]
+    "name",
+    [
+        *("../../../../out.Q4_K_M.gguf", "/tmp/out.Q4_K_M.gguf", "a/../../out.gguf", "a//b.gguf"),
+        *("\x1b[2J\n.gguf", "\0.gguf", "\ud800.gguf", f"{'a' * 300}.gguf"),
+    ],
 )
 def test_a_hub_cannot_name_a_place_outside_the_models_folder(hub: Hub, name: str) -> None:
     hub.put("evil/Out-GGUF", name, DATA)
@@ -212,6 +217,25 @@ def test_what_is_not_there_is_told(hub: Hub, wanted: str, words: str) -> None:
     hub.put("nous/Empty", "README.md", b"")
     error = refused(wanted)
     assert words in error.message and error.hint
+
+
+@pytest.mark.parametrize("size", [-5, "1000", 1e3, float("nan"), float("inf"), 10**400, [1]])
+def test_an_impossible_size_is_told(hub: Hub, size: Any) -> None:
+    hub.claimed_sizes[FILE] = size
+    assert "impossible size" in refused(WANTED).message
+
+
+def test_an_answer_without_end_of_nesting_is_told(hub: Hub) -> None:
+    hub.plain["deep"] = b"[" * 200_000
+    hub.api_faults[:] = [Fault("status", status=307, headers={"Location": f"{hub.url}/plain/deep"})]
+    assert refused(WANTED).message == "the hub's answer makes no sense"
+
+
+def test_a_token_that_cannot_be_one_is_told(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_é")
+    with pytest.raises(UsageError, match="characters that no token has"):
+        get(WANTED)
+    assert hub.requests == []
 
 
 def test_a_hub_that_is_busy_is_asked_again(hub: Hub) -> None:

@@ -279,6 +279,7 @@ def test_async_functions_share_a_loop_and_modules_keep_their_state(tool_file: To
         ("x = 1\nx / 0", "tools.py, line 2 fails while it is imported: ZeroDivisionError: division by zero"),
         ("import sys\nsys.exit(0)", "tools.py, line 2 ends the program while it is imported"),
         ("import os\nos._exit(9)", "tools.py cannot be imported: the tool's process ended with exit code 9"),
+        ("# coding: rot13\nqrs s(): cnff", "tools.py is not Python text: 'rot13' is not a text encoding"),
         ("x = 1", "tools.py defines no public function"),
         ("\ndef f(x):\n  'D.'", "tools.py, line 2: f needs a type hint for its parameter x"),
         ("def f(x: int): ...", "tools.py, line 1: f needs a docstring that tells the model what it does"),
