@@ -4,9 +4,11 @@ Usage: python -m benchmarks.startup [--rounds 15]
 """
 
 import argparse
+import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,10 +30,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     given = parser.parse_args()
     measures = {name: _timed(command) for name, command in COMMANDS.items()}
-    print(table(interleaved(measures, given.rounds), "python -c pass", "s"))
-    print("\n| import of `hermes ask` | ms with what it imports |\n|---|---|")
-    for name, milliseconds in import_costs():
-        print(f"| {name} | {milliseconds:.1f} |")
+    with tempfile.TemporaryDirectory() as folder:  # for the sessions, which are saved as ever
+        os.environ["HERMES_CLI_DATA_DIR"] = folder
+        print(table(interleaved(measures, given.rounds), "python -c pass", "s"))
+        print("\n| import of `hermes ask` | ms with what it imports |\n|---|---|")
+        for name, milliseconds in import_costs():
+            print(f"| {name} | {milliseconds:.1f} |")
 
 
 def _timed(command: list[str]) -> Callable[[], float]:

@@ -45,6 +45,12 @@ def _root(
 
 
 def known_command(words: Sequence[str]) -> str:
-    """The command among `words`, after a space, for a hint; empty if there is none."""
-    names = {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}
-    return next((f" {word}" for word in words if word in names), "")
+    """The command among `words`, as ` tools run`, for a hint; empty if there is none."""
+    groups = {group.name: group.typer_instance for group in app.registered_groups}
+    names = {command.name for command in app.registered_commands} | set(groups)
+    for place, word in enumerate(words):
+        if word in names:
+            group = groups.get(word)
+            inner = {command.name for command in group.registered_commands} if group else set()
+            return f" {word}" + next((f" {under}" for under in words[place + 1 :] if under in inner), "")
+    return ""

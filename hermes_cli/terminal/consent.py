@@ -78,7 +78,7 @@ def _asked(terminal: int | None, cancel: CancelToken) -> Decision:
     if terminal is None:
         return Decision(False, reason=NOBODY_TO_ASK)
     line = b""
-    with typing(terminal):
+    with typing(terminal, lambda: console.put(_QUESTION)):
         console.put(_QUESTION)
         while not cancel.cancelled:
             if not select.select([terminal], [], [], _WAKE_S)[0]:

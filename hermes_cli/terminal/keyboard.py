@@ -38,6 +38,7 @@ class _Quiet:
         self._before = termios.tcgetattr(terminal)
         self._applied = False
         self._asking = False
+        self.asked_again: Callable[[], None] = lambda: None
         self._reading = threading.RLock()
         self._ended = threading.Event()
         self._reader = threading.Thread(target=self._read_ahead, daemon=True)
@@ -106,7 +107,7 @@ class _Quiet:
     def resume(self, number: int, frame: FrameType | None) -> None:
         """On SIGCONT, after a stop of whatever kind."""
         self.apply()
-        self._resumed()
+        (self.asked_again if self.asking else self._resumed)()
 
     def die(self, number: int, frame: FrameType | None) -> None:
         """On SIGQUIT."""
@@ -148,10 +149,14 @@ def quiet_keyboard(resumed: Callable[[], None] = lambda: None) -> Iterator[None]
 
 
 @contextlib.contextmanager
-def typing(terminal: int) -> Iterator[None]:
-    """Within the block, also inside a quiet one, a line can be typed and seen; what waits in `terminal` is dropped."""
+def typing(terminal: int, asked_again: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Within the block, also inside a quiet one, a line can be typed and seen; what waits in `terminal` is dropped.
+
+    Inside a quiet block `asked_again` is called once the program goes on after a stop.
+    """
     quiet = _quiet
     if quiet is not None:
+        quiet.asked_again = asked_again
         quiet.asking = True
         quiet.restore()
     try:

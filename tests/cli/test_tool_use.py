@@ -159,6 +159,16 @@ def test_ctrl_c_at_the_question_is_a_no_and_the_chat_goes_on(on_screen: OnScreen
     assert runs(tool_file) == 0
 
 
+def test_after_a_stop_the_question_is_there_again(on_screen: OnScreen, tool_file: Path) -> None:
+    screen = on_screen("chat", *DEMO, "--tools", tool_file, script='set -m; "$@"; fg')
+    screen.say(QUESTION)
+    screen.shows("run it? ")
+    screen.type("\x1a")
+    screen.shows("run it? ", times=2)
+    screen.type("y\r")
+    screen.shows("sky is clear")
+
+
 @pytest.mark.parametrize("command", ["chat", "ask"])
 def test_keys_typed_before_a_question_do_not_answer_it(
     on_screen: OnScreen, tool_file: Path, tmp_path: Path, command: str
