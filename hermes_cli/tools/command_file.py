@@ -171,10 +171,20 @@ def _filled(word: str, arguments: Mapping[str, Any], safe: bool) -> str:
     written = {name: _written(name, arguments[name]) for name in placeholders(word)}
     filled = _PLACE.sub(lambda found: written[found[1]] if found[1] else found[0][0], word)
     if filled.startswith("-") and not word.startswith("-") and not safe:
-        first = next(name for name in written if written[name])
-        if isinstance(arguments[first], str):
-            raise CallFailed(f"{first} must not begin with -: the command would take it for an option")
+        _check_beginning(word, arguments, written)
     return filled
+
+
+def _check_beginning(word: str, arguments: Mapping[str, Any], written: Mapping[str, str]) -> None:
+    """Raise CallFailed if a text, or one that is empty before a - of the command, made an option of this word."""
+    for found in _PLACE.finditer(word):
+        name, behind = found[1], word[found.end() :]
+        if written[name]:
+            if isinstance(arguments[name], str):
+                raise CallFailed(f"{name} must not begin with -: the command would take it for an option")
+            return
+        if behind.startswith("-"):
+            raise CallFailed(f"{name} must not be empty: the command would take {behind} for an option")
 
 
 def _written(name: str, value: object) -> str:

@@ -64,6 +64,9 @@ def test_a_value_cannot_become_an_option(commands: Write) -> None:
     after_nothing = commands(entry([sys.executable, "-c", ECHO, "{a}{text}"], {"a": {"type": "string"}, **text}))
     assert "text must not begin with -" in str(call(after_nothing, "t", a="", text="--help").error)
     assert call(after_nothing, "t", a="x", text="--help").value == ["x--help"]
+    dashed = commands(entry([sys.executable, "-c", ECHO, "{text}-x"], text))
+    assert call(dashed, "t", text="").error == "text must not be empty: the command would take -x for an option"
+    assert call(dashed, "t", text="a").value == ["a-x"]
     assert call(open_end, "t", text="a\0b").error == "text must not hold a NUL character"
     closed = commands(entry([sys.executable, "-c", ECHO, "--", "{text}"], text))
     assert call(closed, "t", text="--help").value == ["--", "--help"]
