@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import SchemaError, ValidationError
 
 _MOST_CHARACTERS = 500_000
-_BRACE = re.compile(r"(\\[pPuUNx]\{[^}]*\}|\\.)|\{(?![\d,])", re.DOTALL)
+_BRACE = re.compile(r"(\\[pPuUNx]\{[^}]*\}|\\.)|\{(?!(?:\d+,?\d*|,\d+)\})", re.DOTALL)
 _PATTERN_S = 0.5
 _PROBES: tuple[Any, ...] = (None, True, 0, "", [], {}, [[]], {"": ""})
 _TYPES = {

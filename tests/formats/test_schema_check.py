@@ -82,6 +82,9 @@ def test_a_pattern_that_takes_for_ever_is_given_up(schema: dict[str, Any]) -> No
     ("pattern", "good", "bad"),
     [
         ("^x{e}$", "x{e}", "abc"),
+        ("^(?:cat){1<=e<=2}$", "cat{1<=e<=2}", "ca"),
+        ("^(?:cat){2i+1d<=3}$", "cat{2iii1d<=3}", "bat"),
+        ("^x{2}y{1,}z{1,2}$", "xxyyyz", "xyz"),
         (r"^\p{Lu}{2}\{$", "AB{", "Ab{"),
         ("^[{]{1,2}$", "{{", "{{{"),
         (r"^\\{s}$", r"\{s}", "ab"),
