@@ -148,7 +148,7 @@ class Session:
         """
         if text is None:
             last = self._unfinished_turn() if go_on else self._repeatable_turn()
-            base, asked = self.conversation.without_last(), last.messages if go_on else last.messages[:1]
+            base, asked = self.conversation.without_last(), last.messages if go_on else last.questions
         else:
             base, asked = self.conversation, (Message("user", text),)
         window = self.backend.info.context_length

@@ -312,6 +312,17 @@ def test_a_new_answer_has_the_room_of_the_old_one_and_its_turn_stays_in_the_wind
         greedy_session(small).turns_to_leave_out()
 
 
+def test_a_new_answer_has_room_for_all_that_was_asked(demo_path: Path) -> None:
+    asked = (Message("user", "Hi."), Message("user", "one two three " * 24 + SUM))
+    turns = Turn(1, (Message("user", "one two three " * 6), Message("assistant", "I see.", "stop")))
+    imported = Conversation(None, (turns, Turn(2, (*asked, Message("assistant", "I do not know.", "stop")))))
+    with open_backend(demo_path, LoadOptions(context_length=256)) as small:
+        session = Session(small, imported, settings=SessionSettings(sampling=GREEDY), last_turn_id=2)
+        (first,) = session.turns_to_leave_out()
+        session.set_standing([first.id], "left_out")
+        assert drained(session.regenerate(CancelToken()))
+
+
 def test_an_answer_that_filled_the_window_is_gone_on_with_once_the_turns_before_it_are_left_out(
     endless_path: Path,
 ) -> None:
