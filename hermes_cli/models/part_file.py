@@ -136,7 +136,7 @@ def check_room(target: Path, missing_bytes: int) -> None:
         free = shutil.disk_usage(folder).free
     except OSError as problem:
         raise write_error(target, problem) from problem
-    if missing_bytes and missing_bytes + _SPARE_BYTES > free:
+    if missing_bytes > 0 and missing_bytes + _SPARE_BYTES > free:
         raise DownloadError(
             f"{target.name} needs {missing_bytes / 1e9:.2f} GB more, and there are {free / 1e9:.2f} GB free in "
             f"{paths.models_folder()}",

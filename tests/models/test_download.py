@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hermes_cli.errors import DownloadError
 from hermes_cli.models import web
 from hermes_cli.models.download import fetch
 from hermes_cli.models.hub import RemoteFile
+from hermes_cli.models.part_file import check_room
 from hermes_cli.models.patience import Patience
 from tests.hub_server import COMMIT, Fault, Hub, running
 
@@ -238,6 +240,13 @@ def test_a_body_without_a_length_is_taken_to_its_end(hub: Hub, tmp_path: Path) -
     hub.faults[:] = [Fault("chunked", at=70_000)]
     get(plain(hub), tmp_path / "a.gguf")
     assert (tmp_path / "a.gguf").read_bytes() == DATA
+
+
+def test_where_nobody_tells_a_length_no_room_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with `Content-Range: bytes 120000-200003/*`: nothing is known of what is to come."""
+    little = shutil.disk_usage(tmp_path)._replace(free=1_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: little)
+    check_room(tmp_path / "a.gguf", 0 - 120_000)
 
 
 def test_what_is_no_gguf_is_not_kept(hub: Hub, tmp_path: Path) -> None:
