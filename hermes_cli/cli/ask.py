@@ -14,7 +14,14 @@ from hermes_cli.cli.prompt_text import prompt_text
 from hermes_cli.errors import ContextOverflow, LoadCancelled, ToolFailed, UsageError
 from hermes_cli.formats.segment import joined
 from hermes_cli.terminal import console
-from hermes_cli.terminal.answer_output import AnswerOutput, Collected, FileOutput, StandardOutput, standard_output
+from hermes_cli.terminal.answer_output import (
+    STANDARD_OUTPUT,
+    AnswerOutput,
+    Collected,
+    FileOutput,
+    StandardOutput,
+    standard_output,
+)
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
 from hermes_cli.terminal.turn_view import (
     show_answer,
@@ -76,6 +83,7 @@ def ask(
 
     Prompt and piped text together: the words, a blank line, then the text. With -f each file follows, named.
     """
+    output = None if output == STANDARD_OUTPUT else output
     if each_line:
         _refuse_with_map(settings, {"--json": as_json, "--extract": extract, "--dry-run": dry_run})
         from hermes_cli.cli.map import MapWanted, answer_lines

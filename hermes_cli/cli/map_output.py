@@ -12,7 +12,7 @@ from hermes_cli.cli.map_input import MapInput
 from hermes_cli.cli.map_record import Form
 from hermes_cli.errors import HermesError, OutputError, UsageError
 from hermes_cli.terminal import console
-from hermes_cli.terminal.answer_output import STANDARD_OUTPUT, AnswerOutput, FileOutput, StandardOutput
+from hermes_cli.terminal.answer_output import AnswerOutput, FileOutput, StandardOutput
 
 _DESCRIPTORS = ("/dev", "/dev/fd", "/proc/self/fd")
 
@@ -36,7 +36,7 @@ class RecordOutput(Protocol):
 
 def record_output(path: Path | None) -> RecordOutput:
     """stdout, a file to go on with, or where the path leads if that is no regular file. Raises OutputError."""
-    if path is None or path == STANDARD_OUTPUT:
+    if path is None:
         return Stream(StandardOutput())
     try:
         special = str(path.absolute().parent) in _DESCRIPTORS or (path.exists() and not _is_regular(path.stat()))

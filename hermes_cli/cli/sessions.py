@@ -12,7 +12,7 @@ from hermes_cli import paths
 from hermes_cli.cli import session_list
 from hermes_cli.errors import HermesError, SessionBusy, UsageError
 from hermes_cli.terminal import console
-from hermes_cli.terminal.answer_output import AnswerOutput, FileOutput, StandardOutput
+from hermes_cli.terminal.answer_output import STANDARD_OUTPUT, AnswerOutput, FileOutput, StandardOutput
 from hermes_cli.terminal.sanitize import one_line
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def export(
     if everything and (name or chosen not in FOR_TRAINING):
         raise UsageError("--all goes with --format sharegpt or openai, and without an id", "hermes sessions export -h")
     sessions = [] if everything else [_read(name)]
-    target: AnswerOutput = FileOutput(output) if output else StandardOutput()
+    target: AnswerOutput = StandardOutput() if output in (None, STANDARD_OUTPUT) else FileOutput(output)
     try:
         if everything:
             _export_all(chosen, target)

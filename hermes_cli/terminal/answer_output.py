@@ -14,7 +14,7 @@ from hermes_cli.errors import OutputError
 from hermes_cli.terminal.console import colored, is_terminal
 from hermes_cli.terminal.sanitize import for_terminal
 
-STANDARD_OUTPUT = Path("-")  # as in most programs
+STANDARD_OUTPUT = Path("-")  # what names stdout after -o, as in most programs
 _STREAMS = {"stdout": 1, "stderr": 2}
 # Terminals without the codes that move the cursor up and erase a line, or of which nothing is known.
 _LIMITED_TERMINALS = ("", "unknown", "network", "dialup", "switch", "vt52")
@@ -112,7 +112,6 @@ class FileOutput:
     """
 
     def __init__(self, path: Path) -> None:
-        path = Path("/dev/stdout") if path == STANDARD_OUTPUT else path
         self._path = path
         self._temporary: Path | None = None
         self._is_descriptor = False

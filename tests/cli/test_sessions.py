@@ -237,7 +237,7 @@ def test_the_path_is_told(run: Run, sessions: Path) -> None:
 
 def test_nothing_of_a_session_reaches_the_terminal_as_a_code(on_terminal: OnTerminal) -> None:
     kept(f"a{HOSTILE}b", title=f"t{HOSTILE}u")
-    for arguments in (["list"], ["show"], ["search", "b"]):
+    for arguments in (["list"], ["show"], ["search", "b"], ["export"], ["export", "-o", "-"]):
         child = on_terminal("sessions", *arguments)
         code = exit_code(child)
         shown = child.before or ""
