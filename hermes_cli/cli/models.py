@@ -84,15 +84,7 @@ def remove(
     if (name is None) != unfinished:
         raise UsageError("name a model, or say --unfinished", "see what is here: hermes models list")
     if name is None:
-        parts = downloaded.unfinished()
-        if not parts:
-            console.notice("there are no stopped downloads")
-            return 0
-        if not _agreed(parts, yes, "hermes models rm --unfinished --yes"):
-            return 1
-        for part in parts:
-            downloaded.remove_unfinished(part)
-        return 0
+        return _remove_unfinished(yes)
     found = _removable(name)
     files = [file for file in found.parts if downloaded.record_of(file)]
     if not _agreed(files, yes, f"hermes models rm --yes {shlex.quote(name)}"):
@@ -100,6 +92,26 @@ def remove(
     for file in files:
         downloaded.remove(file)
     return 0
+
+
+def _remove_unfinished(yes: bool) -> int:
+    """Ask and remove; 1 if the user does not want to, or something stays."""
+    from hermes_cli.models import downloaded
+    from hermes_cli.models.part_file import is_busy
+
+    parts = downloaded.unfinished()
+    if not parts:
+        console.notice("there are no stopped downloads")
+        return 0
+    if not _agreed(parts, yes, "hermes models rm --unfinished --yes"):
+        return 1
+    busy = [part for part in parts if is_busy(part)]  # gone on with while the question was on the screen
+    for part in parts:
+        if part in busy:
+            console.notice(f"{part.name.removesuffix('.part')} stays: its download goes on")
+        else:
+            downloaded.remove_unfinished(part)
+    return 1 if busy else 0
 
 
 @app.command("path")

@@ -118,6 +118,19 @@ def test_a_download_that_goes_on_is_not_removed_as_a_stopped_one(folder: Path, h
     assert not part.exists()
 
 
+def test_a_download_that_goes_on_during_the_question_stays(folder: Path, on_terminal: OnTerminal) -> None:
+    parts = [folder / f"nous/Tiny-GGUF/{name}.gguf.part" for name in ("One", "Two")]
+    for part in parts:
+        part.write_bytes(b"GGUF")
+    child = on_terminal("models", "rm", "--unfinished")
+    child.expect("Remove for good")
+    with part_file(parts[0].with_suffix(""), lambda: None):
+        child.sendline("y")
+        child.expect("One.gguf stays: its download goes on")
+        assert exit_code(child) == 1
+    assert [part.exists() for part in parts] == [True, False]
+
+
 def test_removal_asks(folder: Path, on_terminal: OnTerminal) -> None:
     child = on_terminal("models", "rm", "tiny")
     child.expect(r"Tiny\.Q8_0\.gguf 8\.3 MB")
