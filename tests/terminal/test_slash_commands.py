@@ -431,6 +431,12 @@ def test_a_preset_leaves_nothing_of_the_one_before(chat: Chat, say: Say) -> None
     assert chat.session.settings.max_tokens == 400
     say("/preset default")
     assert chat.session.settings == replace(GREEDY, preset="default")
+    say("/set max_tokens 50")
+    say("/set top_k 5")
+    say("/preset commit")
+    assert chat.session.settings.max_tokens == 400
+    say("/preset default")
+    assert (chat.session.settings.max_tokens, chat.session.settings.sampling.top_k) == (50, 5)
     say("/preset function-calling")
     assert chat.session.tools and list(chat.session.tools.toolbox.tools) == ["calculate", "current_time"]
     say("/preset default")

@@ -3,6 +3,7 @@
 from dataclasses import asdict, replace
 
 from hermes_cli.errors import UsageError
+from hermes_cli.store.transcript_format import SessionSettings
 from hermes_cli.terminal import console
 from hermes_cli.terminal.chat import Chat
 from hermes_cli.terminal.commands.arguments import (
@@ -67,14 +68,15 @@ def set_value(chat: Chat, argument: str) -> None:
     if len(pair) != 2:
         raise UsageError("/set needs a key and a value", f"such as /set temperature 0.3; keys: {', '.join(keys())}")
     key, value = setting_name(pair[0], keys()), pair[1]
-    session = chat.session
-    settings = session.settings
-    if key == "max_tokens":
-        limit = None if value == "default" else setting_value(key, value)
-        session.change_settings(replace(settings, max_tokens=limit))
-    else:
-        session.change_settings(replace(settings, sampling=with_sampling_value(settings.sampling, key, value)))
+    chat.session.change_settings(_with_value(chat.session.settings, key, value))
+    chat.own_settings = _with_value(chat.own_settings, key, value)  # it stays where the next preset leaves it open
     console.notice(f"{key} is {value} from the next message on")
+
+
+def _with_value(settings: SessionSettings, key: str, value: str) -> SessionSettings:
+    if key == "max_tokens":
+        return replace(settings, max_tokens=None if value == "default" else setting_value(key, value))
+    return replace(settings, sampling=with_sampling_value(settings.sampling, key, value))
 
 
 def keys() -> tuple[str, ...]:
