@@ -69,6 +69,9 @@ def run(pull: Pull, watcher: Watcher) -> Path:
             raise DownloadError(f"{target} is there already, and is another file", "move it away, or: hermes models rm")
         if not target.exists():
             _fetch(pull, file, target, token, watcher)
+        elif record and isinstance(pull.wanted, HubReference) and pull.wanted.is_pinned:
+            # The same bytes as of the revision that is here; from now on they are found as of this one.
+            write_record(target, replace(record, source=str(pull.wanted)))
     return pull.path
 
 

@@ -85,6 +85,10 @@ def test_a_file_of_another_revision_is_another_file(hub: Hub) -> None:
     assert already_here(reference(f"https://huggingface.co/{REPOSITORY}/blob/main/{FILE}"))
     page = f"https://huggingface.co/{REPOSITORY}/blob/v1/{FILE}"
     assert already_here(reference(page)) is None
+    hub.requests.clear()
+    path = get(page)
+    assert hub.bodies() == [] and find_model(page).path == path, "what is the same is found as both"
+    assert already_here(reference(WANTED))
     shutil.rmtree(paths.models_folder())
     get(page)
     assert already_here(reference(page))
