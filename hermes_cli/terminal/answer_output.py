@@ -132,6 +132,7 @@ class FileOutput:
                 self._temporary.chmod(mode)
         except (OSError, ValueError, OverflowError) as error:  # a NUL in a name, or a number too large
             raise self._failed(error) from error
+        self._terminal = self._file.isatty()
 
     def follow(self, text: str) -> None:
         """The file gets what is new."""
@@ -139,7 +140,7 @@ class FileOutput:
     def write(self, text: str) -> None:
         """Append `text`."""
         try:
-            self._file.write(text.encode("utf-8", "replace"))
+            self._file.write((for_terminal(text) if self._terminal else text).encode("utf-8", "replace"))
             if not self._temporary:
                 self._file.flush()
         except OSError as error:

@@ -237,7 +237,8 @@ def test_the_path_is_told(run: Run, sessions: Path) -> None:
 
 def test_nothing_of_a_session_reaches_the_terminal_as_a_code(on_terminal: OnTerminal) -> None:
     kept(f"a{HOSTILE}b", title=f"t{HOSTILE}u")
-    for arguments in (["list"], ["show"], ["search", "b"], ["export"], ["export", "-o", "-"]):
+    exports = (["export", *options] for options in ([], ["-o", "-"], ["-o", "/dev/stdout"], ["-o", "/dev/tty"]))
+    for arguments in (["list"], ["show"], ["search", "b"], *exports):
         child = on_terminal("sessions", *arguments)
         code = exit_code(child)
         shown = child.before or ""
