@@ -24,6 +24,8 @@ class _Pages(http.server.BaseHTTPRequestHandler):
             case "/short":
                 html = "<!DOCTYPE html><head><title>t</title><table><tr><th>A<th>B<tr><td>1<td>2</table>"
                 self._answer(html.encode(), "text/html")
+            case "/bare":
+                self._answer(b"<head><title>t</title>\n<script>evil()</script> One <b>two</b>", "text/html")
             case "/plain":
                 self._answer("caf\xe9".encode("latin-1"), "text/plain; charset=latin-1")
             case "/image":
@@ -90,6 +92,7 @@ def test_fetch_url(fetcher: Toolbox, server: str) -> None:
     assert call(fetcher, "fetch_url", url=f"{server}/page").value == "t\nA & B\n\none two\nthree"
     # Tags may be left out, as the one that ends the head.
     assert call(fetcher, "fetch_url", url=f"{server}/short").value == "A B\n1 2"
+    assert call(fetcher, "fetch_url", url=f"{server}/bare").value == "One two"
     assert call(fetcher, "fetch_url", url=f"{server}/to-page#part").value.startswith("t\nA & B")
     assert call(fetcher, "fetch_url", url=f"{server}/plain").value == "caf\xe9"
 

@@ -188,12 +188,13 @@ class _PageReader(HTMLParser):
         super().__init__()
         self.pieces: list[str] = []
         self._hidden = 0
-        self._in_head = False
+        self._in_head = self._in_title = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._hidden += tag in _NO_TEXT
-        # The tag that ends the head may be left out: then whatever cannot stand in it does.
+        # The tag that ends the head may be left out: then whatever cannot stand in it does, also text.
         self._in_head = tag == "head" or (self._in_head and tag in _IN_HEAD)
+        self._in_title = tag == "title"
         if tag in ("p", "br", "div", "li", "tr", "table", "pre", "section", "h1", "h2", "h3", "h4", "h5", "h6"):
             self.pieces.append("\n")
         elif tag in ("td", "th"):
@@ -202,9 +203,13 @@ class _PageReader(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         self._hidden -= tag in _NO_TEXT and self._hidden > 0
         self._in_head = self._in_head and tag != "head"
+        self._in_title = False
         if tag in ("p", "h1", "h2", "h3", "h4", "h5", "h6", "table", "ul", "ol"):
             self.pieces.append("\n")
 
     def handle_data(self, data: str) -> None:
-        if not self._hidden and not self._in_head:
+        if self._hidden:
+            return
+        self._in_head = self._in_head and (self._in_title or not data.strip())
+        if not self._in_head:
             self.pieces.append(data)
