@@ -212,7 +212,7 @@ class Session:
 
     def _repeatable_turn(self) -> Turn:
         last = self._last_turn()
-        if last.question == SUMMARY_REQUEST and last.standing == "pinned":
+        if last.question == SUMMARY_REQUEST:
             raise UsageError("the last turn is a summary", "/undo takes it back, /compact sums up again")
         return last
 

@@ -268,6 +268,10 @@ def test_a_summary_is_taken_back_with_what_it_did_and_not_made_anew_from_itself(
     with pytest.raises(UsageError, match="is a summary"):
         session.regenerate(CancelToken())
     once = session.conversation
+    session.set_standing([once.turns[-1].id], "left_out")
+    with pytest.raises(UsageError, match="is a summary"):
+        session.regenerate(CancelToken())
+    session.set_standing([once.turns[-1].id], "pinned")
     drained(session.compact(CancelToken()))
     session.undo()
     assert session.conversation == once
