@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-ROWS, COLUMNS = 44, 78
+ROWS, COLUMNS = 46, 78
 CHAT = ("My name is Alice.", "Show me some Markdown.", "What is my name?", "/context")
 TARGET = Path(__file__).with_name("chat.svg")
 _NAMES = {"brown": "yellow", "brightbrown": "bright_yellow"}

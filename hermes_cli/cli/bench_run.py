@@ -52,6 +52,8 @@ def measured(path: Path, wishes: LoadOptions, lengths: Sequence[int] | None, can
             status.erase()
             tell_loaded(info, verbose=False)
             first_s = _asked(backend, (Message("user", "Hello, who are you?"),), 1, cancel).timings.first_token_s
+            if used.gpu_layers:  # a GPU loads what it computes with when that is first used
+                _asked(backend, (Message("user", SAMPLE_TEXT * min(20, info.context_length // 64)),), 1, cancel)
             rows = list(_rows(backend, lengths, cancel, status))
         rows = list(_with_bare(path, used, rows, cancel, status))
     finally:

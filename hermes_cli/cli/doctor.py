@@ -127,12 +127,14 @@ def _engine(facts: Facts) -> Iterator[Finding]:
 
 def _gpu(facts: Facts) -> Iterator[Finding]:
     if not facts["offload"]:
-        yield "gpu", "this build has no GPU support; everything runs on the CPU"
+        yield "gpu", "none that this build can use; everything runs on the CPU"
         if facts["unused_gpu"]:
-            yield "", f"{facts['unused_gpu']['why']}; build it so: {facts['unused_gpu']['command']}"
+            yield "", f"{facts['unused_gpu']['why']}; {facts['unused_gpu']['command']}"
         return
     works = "used for all layers that fit, or that --gpu-layers allows"
     yield "gpu", works if facts["gpu_works"] else f"found, but not used, because it fails: {facts['gpu_fault']}"
     for device in facts["devices"]:
-        memory = f"{size_text(device['free_bytes'])} free of {size_text(device['total_bytes'])}"
+        memory = "its memory is full"  # too full even to be asked
+        if device["total_bytes"]:
+            memory = f"{size_text(device['free_bytes'])} free of {size_text(device['total_bytes'])}"
         yield "", f"{device['name']}: {device['description']}, {memory}{', shared' if device['shared'] else ''}"

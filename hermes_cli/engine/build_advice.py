@@ -1,11 +1,13 @@
 """Which build of llama.cpp suits this machine, and the command that installs it for this Python."""
 
+import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from hermes_cli.engine import native
+from hermes_cli.engine.native_devices import backends
 
 # What has to be said to the build, by who made the GPU.
 _SWITCHES = {
@@ -15,6 +17,10 @@ _SWITCHES = {
     "Intel": "-DGGML_VULKAN=on",
 }
 _NAMES = {"NVIDIA": "CUDA", "AMD": "ROCm", "Apple": "Metal", "Intel": "Vulkan"}
+# By the names that llama.cpp gives to what it computes on.
+_BACKENDS = {"NVIDIA": ("CUDA", "Vulkan"), "AMD": ("ROCm", "Vulkan"), "Apple": ("MTL",)}
+_HIDING = {"NVIDIA": ("CUDA_VISIBLE_DEVICES",), "AMD": ("HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")}
+_LOOK = {"NVIDIA": "nvidia-smi", "AMD": "rocminfo"}
 _PCI_MAKERS = {"0x10de": "NVIDIA", "0x1002": "AMD", "0x8086": "Intel"}
 # The names llama.cpp gives to instruction sets, and the system's own for the same; only what its kernels gain from.
 _INSTRUCTIONS = {
@@ -96,9 +102,21 @@ def gpu_makers(root: Path = Path("/")) -> tuple[str, ...]:
 
 
 def unused_gpu() -> tuple[str, str] | None:
-    """For a build without GPU support beside a GPU worth using: what is unused, and the command that changes that."""
-    maker = next((maker for maker in gpu_makers() if maker != "Intel"), None)
-    if maker is None or native.supports_gpu():
+    """Where llama.cpp finds no GPU beside one worth using: why it is unused, and the command to go on with."""
+    return None if native.supports_gpu() else why_unused(gpu_makers(), backends(), os.environ)
+
+
+def why_unused(
+    makers: Sequence[str], computes_on: Sequence[str], environment: Mapping[str, str]
+) -> tuple[str, str] | None:
+    """The same for GPUs of these makers, a build that computes on that, and these variables."""
+    maker = next((maker for maker in makers if maker in _BACKENDS), None)
+    if maker is None:
         return None
-    why = f"the {maker} GPU is not used: this build of llama.cpp has no {_NAMES[maker]}"
-    return why, rebuild(f"CMAKE_ARGS={_SWITCHES[maker]}")
+    unused = f"the {maker} GPU is not used"
+    if not set(_BACKENDS[maker]) & set(computes_on):
+        return f"{unused}: this build of llama.cpp has no {_NAMES[maker]}", rebuild(f"CMAKE_ARGS={_SWITCHES[maker]}")
+    hiding = next((name for name in _HIDING.get(maker, ()) if name in environment), None)
+    if hiding:
+        return f"{unused}: {hiding}={environment[hiding]} hides it", f"unset {hiding}"
+    return f"{unused}: llama.cpp does not find it, perhaps for its driver", _LOOK.get(maker, "hermes doctor --builds")

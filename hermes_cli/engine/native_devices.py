@@ -12,6 +12,9 @@ _GPU, _INTEGRATED = 1, 2  # ggml_backend_dev_type
 _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "ggml_backend_dev_count": (ctypes.c_size_t, ()),
     "ggml_backend_dev_get": (ctypes.c_void_p, (ctypes.c_size_t,)),
+    "ggml_backend_reg_count": (ctypes.c_size_t, ()),
+    "ggml_backend_reg_get": (ctypes.c_void_p, (ctypes.c_size_t,)),
+    "ggml_backend_reg_name": (ctypes.c_char_p, (ctypes.c_void_p,)),
     "ggml_backend_dev_type": (ctypes.c_int, (ctypes.c_void_p,)),
     "ggml_backend_dev_name": (ctypes.c_char_p, (ctypes.c_void_p,)),
     "ggml_backend_dev_description": (ctypes.c_char_p, (ctypes.c_void_p,)),
@@ -41,6 +44,15 @@ def gpus() -> tuple[Gpu, ...]:
     kinds = [(library.ggml_backend_dev_type(device), device) for device in _devices(library)]
     separate = [_gpu(library, device, shared=sys.platform == "darwin") for kind, device in kinds if kind == _GPU]
     return tuple(separate or [_gpu(library, device, shared=True) for kind, device in kinds if kind == _INTEGRATED])
+
+
+def backends() -> tuple[str, ...]:
+    """What the build can compute on, such as CUDA and CPU, whether there is such a device or not."""
+    library = _library()
+    if library is None:
+        return ()
+    found = (library.ggml_backend_reg_get(index) for index in range(library.ggml_backend_reg_count()))
+    return tuple((library.ggml_backend_reg_name(backend) or b"").decode("utf-8", "replace") for backend in found)
 
 
 def device_list(names: Sequence[str]) -> Any:

@@ -103,6 +103,7 @@ class Tuner:
             best, before = self._compare(self._base)  # gains that were chance are gone the second time
             if before.turn_s / best.turn_s < _LEAST_GAIN:
                 self._best, best = self._base, before
+                self._told(Trial("as it was, after all", best, kept=True))
         tuned = self._tuned(before, best)
         tuning.remember(self._path, tuned, on_gpu=bool(self._base.gpu_layers))
         return tuned

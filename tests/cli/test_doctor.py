@@ -11,7 +11,8 @@ import pytest
 
 from hermes_cli import __version__
 from hermes_cli.engine import hardware
-from hermes_cli.engine.build_advice import gpu_makers, offered, repacking_advice, unused_instructions
+from hermes_cli.engine.build_advice import gpu_makers, offered, repacking_advice, unused_instructions, why_unused
+from hermes_cli.engine.native_devices import backends
 from tests.conftest import BrokenLibrary, Hermes, child_environment
 from tests.installed_script import install_script
 
@@ -97,6 +98,25 @@ def test_gpus_are_seen_without_llama_cpp(tmp_path: Path) -> None:
     (tmp_path / "dev").mkdir()
     (tmp_path / "dev/nvidia0").touch()
     assert gpu_makers(tmp_path) == ("NVIDIA", "AMD", "Intel") or sys.platform == "darwin"
+
+
+@pytest.mark.parametrize(
+    ("makers", "computes_on", "environment", "why", "command"),
+    [
+        (["NVIDIA", "Intel"], ["CPU"], {}, "has no CUDA", "-DGGML_CUDA=on"),
+        (["NVIDIA"], ["CUDA", "CPU"], {"CUDA_VISIBLE_DEVICES": ""}, "CUDA_VISIBLE_DEVICES= hides it", "unset CUDA_VIS"),
+        (["NVIDIA"], ["Vulkan", "CPU"], {}, "does not find it", "nvidia-smi"),
+        (["AMD"], ["ROCm", "CPU"], {"HIP_VISIBLE_DEVICES": "9"}, "HIP_VISIBLE_DEVICES=9 hides it", "unset HIP_VIS"),
+        (["Apple"], ["BLAS", "CPU"], {}, "has no Metal", "-DGGML_METAL=on"),
+    ],
+)
+def test_why_a_gpu_is_unused(
+    makers: list[str], computes_on: list[str], environment: dict[str, str], why: str, command: str
+) -> None:
+    found = why_unused(makers, computes_on, environment)
+    assert found and why in found[0] and command in found[1]
+    assert why_unused(["Intel"], computes_on, environment) is None
+    assert set(backends()) >= {"CPU"}
 
 
 def test_the_model_that_answers_is_told_or_that_it_is_not_here(hermes: Hermes, demo_path: Path, tmp_path: Path) -> None:
