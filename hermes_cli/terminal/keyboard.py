@@ -20,7 +20,7 @@ from typing import Any
 from hermes_cli.terminal import console
 from hermes_cli.terminal.signal_handlers import Handler, on_signals, take
 
-_IFLAG, _LFLAG = 0, 3
+_IFLAG, _LFLAG, _CC = 0, 3, 6
 # A paste stays in one piece also when it comes before the prompt.
 _PASTES_ON, _PASTES_OFF = b"\x1b[?2004h", b"\x1b[?2004l"
 _READ_EVERY_S, _PASTE_GAP_S = 0.05, 0.01
@@ -69,7 +69,7 @@ class _Quiet:
             with contextlib.suppress(OSError), self._reading:
                 while not self._asking and _in_foreground(self._terminal) and self._waits():
                     if not (data := os.read(self._terminal, _READ_BYTES)):
-                        return
+                        break
                     _typed.extend(data)
 
     def _waits(self) -> bool:
@@ -226,8 +226,10 @@ def _take_lines(terminal: int) -> None:
 
 
 def _quieted(attributes: list[Any]) -> list[Any]:
-    """Without echo and lines, Enter as it is; a signal key throws away neither what was typed nor what is drawn."""
+    """Without echo, lines and waiting reads; Enter as it is. A signal key leaves alone what was typed and drawn."""
     quieted = list(attributes)
+    quieted[_CC] = list(quieted[_CC])
+    quieted[_CC][termios.VMIN] = quieted[_CC][termios.VTIME] = 0
     quieted[_IFLAG] &= ~termios.ICRNL
     quieted[_LFLAG] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN)
     quieted[_LFLAG] |= termios.ISIG | termios.NOFLSH
