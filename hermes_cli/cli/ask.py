@@ -165,7 +165,8 @@ def _make_room(session: "Session", text: str, overflow: Overflow) -> None:
         return
     if going := session.turns_to_leave_out(text):
         session.set_standing([turn.id for turn in going], "left_out")
-        console.notice(f"left out of the window: the oldest {len(going)} turns that were in it")
+        oldest = "the oldest turn that was" if len(going) == 1 else f"the oldest {len(going)} turns that were"
+        console.notice(f"left out of the window: {oldest} in it")
 
 
 def _show_prompt(text: str, settings: "ChatSettings", as_json: bool) -> int:

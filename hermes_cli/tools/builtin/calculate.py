@@ -93,7 +93,8 @@ def _applied(name: str, arguments: list[_Number]) -> _Number:
     try:
         return _bounded(_FUNCTIONS[name](*arguments))
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}({', '.join(map(str, arguments))}): {error}") from error
+        why = str(error).replace("<lambda>", name)
+        raise ValueError(f"{name}({', '.join(map(str, arguments))}): {why}") from error
 
 
 def _power(base: _Number, exponent: _Number) -> _Number:
