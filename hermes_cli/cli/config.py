@@ -13,6 +13,8 @@ from hermes_cli.store import config_file
 from hermes_cli.store.settings import KEYS, Key, Settings, known_key, load_settings, read_settings, written
 from hermes_cli.terminal import console, editor
 from hermes_cli.terminal.answer_output import StandardOutput
+from hermes_cli.terminal.columns import table, window_columns
+from hermes_cli.terminal.sanitize import one_line
 
 app = typer.Typer(
     help="Settings: what is set, where it comes from, and how to change it.",
@@ -120,8 +122,8 @@ def _table(settings: Settings) -> str:
     """Aligned columns, for people; what is not set shows what the program does then."""
     rows = [("setting", "value", "from")]
     rows += [(name, _value(name, settings) or key.standard, settings.origin(name)) for name, key in KEYS.items()]
-    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    return "".join(f"{name:<{widths[0]}}  {value:<{widths[1]}}  {origin}\n" for name, value, origin in rows)
+    cells = [tuple(map(one_line, row)) for row in rows]
+    return table(cells, window_columns(sys.stdout), order=(0, 2), elastic=1)
 
 
 def _template() -> str:

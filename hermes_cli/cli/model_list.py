@@ -2,12 +2,15 @@
 
 import json
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from hermes_cli import paths
 from hermes_cli.cli.session_list import size_text
+from hermes_cli.terminal import columns
+from hermes_cli.terminal.columns import window_columns
 from hermes_cli.terminal.sanitize import one_line
 
 if TYPE_CHECKING:
@@ -43,12 +46,8 @@ def rows(models: Sequence["FoundModel"], default: "FoundModel | None", everythin
 
 def table(listed: Sequence[Row]) -> str:
     """Aligned columns, for people."""
-    cells = [("", "name", "size", "kept by", "file or command"), *map(_cells, listed)]
-    widths = [max(len(row[column]) for row in cells) for column in range(4)]
-    return "".join(
-        f"{mark:<{widths[0]}} {name:<{widths[1]}}  {size:>{widths[2]}}  {origin:<{widths[3]}}  {place}".rstrip() + "\n"
-        for mark, name, size, origin, place in cells
-    )
+    cells = [("  name", "size", "kept by", "file or command"), *map(_cells, listed)]
+    return columns.table(cells, window_columns(sys.stdout), order=(0, 1, 2), elastic=3, right=(1,))
 
 
 def tab_separated(listed: Iterable[Row]) -> str:
@@ -230,12 +229,12 @@ def _is_known(model: "CatalogModel", quant: str) -> bool:
     return model.file(quant).bytes is not None
 
 
-def _cells(row: Row) -> tuple[str, str, str, str, str]:
+def _cells(row: Row) -> tuple[str, str, str, str]:
     place = one_line(row.path) if row.path else f"hermes pull {row.name}"
     size = size_text(row.size_bytes) if row.exact_size else f"~{size_text(row.size_bytes)}"
     home = os.path.expanduser("~")  # noqa: PTH111
     place = place.replace(home, "~", 1) if place.startswith(f"{home}/") else place
-    return "*" if row.default else "", one_line(row.name), size, row.origin, f"{place}{_told(row.problem)}"
+    return f"{'*' if row.default else ' '} {one_line(row.name)}", size, row.origin, f"{place}{_told(row.problem)}"
 
 
 def _told(problem: str | None) -> str:

@@ -1,7 +1,8 @@
 """`hermes presets`: list, show, write, change and remove presets. What a preset is: store.presets."""
 
+import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +12,8 @@ from hermes_cli.cli import preset_trial
 from hermes_cli.errors import OutputError, UsageError
 from hermes_cli.terminal import console, editor
 from hermes_cli.terminal.answer_output import StandardOutput
+from hermes_cli.terminal.columns import table, window_columns
+from hermes_cli.terminal.sanitize import one_line
 
 if TYPE_CHECKING:
     from hermes_cli.store.presets import Preset
@@ -57,12 +60,15 @@ def _alone(context: typer.Context) -> None:
 
 
 @app.command("list")
-def list_presets() -> None:
+def list_presets(as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False) -> None:
     """List the presets: name, whose it is, what it is for."""
     from hermes_cli.store.presets import all_presets
 
     presets, problems = all_presets()
-    _write(_table(presets) if console.is_terminal(sys.stdout) else _tab_separated(presets))
+    if as_json:
+        _write(_as_json(presets))
+    else:
+        _write(_table(presets) if console.is_terminal(sys.stdout) else _tab_separated(presets))
     for problem in problems:
         console.notice(f"left out: {problem.message}; {problem.hint}")
 
@@ -146,14 +152,22 @@ def _check(name: str) -> None:
 
 def _table(presets: Iterable["Preset"]) -> str:
     """Aligned columns, for people."""
-    rows = [("name", "", "description"), *_rows(presets)]
-    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    return "".join(f"{name:<{widths[0]}}  {owner:<{widths[1]}}  {what}\n" for name, owner, what in rows)
+    rows = [("name", "", "description"), *(tuple(map(one_line, row)) for row in _rows(presets))]
+    return table(rows, window_columns(sys.stdout), order=(0, 1), elastic=2)
 
 
 def _tab_separated(presets: Iterable["Preset"]) -> str:
     """A line each, for programs."""
     return "".join("\t".join(row) + "\n" for row in _rows(presets))
+
+
+def _as_json(presets: Sequence["Preset"]) -> str:
+    """One list of objects."""
+    objects = [
+        {"name": name, "origin": owner, "description": what, "path": str(preset.path)}
+        for preset, (name, owner, what) in zip(presets, _rows(presets), strict=True)
+    ]
+    return json.dumps(objects, ensure_ascii=False, indent=2) + "\n"
 
 
 def _rows(presets: Iterable["Preset"]) -> list[tuple[str, str, str]]:

@@ -1,15 +1,15 @@
 """Sessions as lists: columns for people, tabs for programs, JSON; sizes and ages, and what is beyond them."""
 
-import itertools
 import json
 import re
-import shutil
-import unicodedata
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from hermes_cli.errors import UsageError
+from hermes_cli.terminal import columns
+from hermes_cli.terminal.columns import cut, window_columns
 from hermes_cli.terminal.sanitize import one_line
 
 if TYPE_CHECKING:
@@ -18,20 +18,12 @@ if TYPE_CHECKING:
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _AGES = {"h": 1, "d": 24, "w": 24 * 7, "y": 24 * 365}
 _MODEL_CHARACTERS = 24
-_TITLE_CHARACTERS = 20
 
 
 def table(sessions: Sequence["SessionSummary"]) -> str:
-    """Aligned columns as wide as the terminal."""
-    rows = [("id", "used", "turns", "size", "model"), *map(_cells, sessions)]
-    titles = ["title", *(one_line(_title(session)) for session in sessions)]
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    room = max(shutil.get_terminal_size().columns - sum(widths) - 2 * len(widths), _TITLE_CHARACTERS)
-    lines = []
-    for (id, used, turns, size, model), title in zip(rows, titles, strict=True):
-        columns = (f"{id:<{widths[0]}}", f"{used:<{widths[1]}}", f"{turns:>{widths[2]}}", f"{size:>{widths[3]}}")
-        lines.append("  ".join((*columns, f"{model:<{widths[4]}}", _cut(title, room))).rstrip() + "\n")
-    return "".join(lines)
+    """Aligned columns, as many as fit on the terminal."""
+    rows = [("id", "used", "turns", "size", "model", "title"), *map(_cells, sessions)]
+    return columns.table(rows, window_columns(sys.stdout), order=(0, 1, 2, 4, 3), elastic=5, right=(2, 3), wrap=False)
 
 
 def tab_separated(sessions: Iterable["SessionSummary"]) -> str:
@@ -122,18 +114,10 @@ def _cells(session: "SessionSummary") -> tuple[str, ...]:
         f"{session.used:%Y-%m-%d %H:%M}",
         str(session.turn_count),
         size_text(session.size_bytes),
-        _cut(model, _MODEL_CHARACTERS),
+        cut(model, _MODEL_CHARACTERS),
+        one_line(_title(session)),
     )
 
 
 def _title(session: "SessionSummary") -> str:
     return f"({session.problem})" if session.problem else session.title
-
-
-def _cut(text: str, room: int) -> str:
-    """The beginning of `text` that fits into this many columns."""
-    widths = [2 if unicodedata.east_asian_width(mark) in "WF" else not unicodedata.combining(mark) for mark in text]
-    if sum(widths) <= room:
-        return text
-    ends = itertools.accumulate(widths)
-    return text[: sum(end < room for end in ends)].rstrip() + "…"

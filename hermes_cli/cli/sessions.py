@@ -169,12 +169,12 @@ def export(
     everything: Annotated[bool, typer.Option("--all", help="All sessions, one line each: sharegpt, openai.")] = False,
 ) -> None:
     """Write a session as Markdown, JSON, one HTML page, or JSON lines for fine-tuning."""
-    from hermes_cli.store.session_export import FOR_TRAINING, FORMATS
+    from hermes_cli.store.session_export import FOR_TRAINING, FORMATS, form_by_name
 
     ending = output.suffix.lower().removeprefix(".") if output else ""
     if form is None and ending == "jsonl":
         raise UsageError("two formats are JSON lines", "name one: --format sharegpt or --format openai")
-    chosen = form or (ending if ending in FORMATS else "md")
+    chosen = form or (form_by_name(output) if output and ending else "md")
     if everything and (name or chosen not in FOR_TRAINING):
         raise UsageError("--all goes with --format sharegpt or openai, and without an id", "hermes sessions export -h")
     sessions = [] if everything else [_read(name)]
@@ -192,7 +192,9 @@ def export(
 
 @app.command("import")
 def import_file(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON lines, as ShareGPT or OpenAI write them.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="JSON lines, as ShareGPT or OpenAI write them; - for stdin.")
+    ],
 ) -> None:
     """Make a session of every conversation in a file; prints their ids."""
     from hermes_cli.store.session_import import import_sessions

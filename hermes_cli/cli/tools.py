@@ -14,7 +14,9 @@ from hermes_cli.cli import options, tool_trial
 from hermes_cli.errors import LoadCancelled, ToolFailed, UsageError, did_you_mean
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer_output import StandardOutput
+from hermes_cli.terminal.columns import table, window_columns
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
+from hermes_cli.terminal.sanitize import one_line
 
 if TYPE_CHECKING:
     from hermes_cli.tools.tool import Tool
@@ -145,9 +147,8 @@ def _row(tool: "Tool") -> tuple[str, str, str, str]:
 
 def _table(rows: Iterable[tuple[str, ...]]) -> str:
     """Aligned columns, for people."""
-    lines = [("name", "from", "consent", "description"), *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(3)]
-    return "".join("  ".join((*(f"{line[c]:<{widths[c]}}" for c in range(3)), line[3])) + "\n" for line in lines)
+    lines = [("name", "from", "consent", "description"), *(tuple(map(one_line, row)) for row in rows)]
+    return table(lines, window_columns(sys.stdout), order=(0, 2, 1), elastic=3)
 
 
 def _json(value: object) -> str:

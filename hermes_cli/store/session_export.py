@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from hermes_cli.chat.message import Message
+from hermes_cli.errors import UsageError
 from hermes_cli.store.saved_session import SavedSession
 from hermes_cli.store.transcript_format import message_fields, settings_fields
 
@@ -63,6 +65,15 @@ FORMATS: Mapping[str, Callable[[SavedSession], str]] = {
     "openai": as_openai,
 }
 FOR_TRAINING = ("sharegpt", "openai")
+_BY_NAME = {".md": "md", ".txt": "md", ".html": "html", ".json": "json"}
+
+
+def form_by_name(file: Path) -> str:
+    """The format that the ending of a file's name asks for. Raises UsageError."""
+    form = _BY_NAME.get(file.suffix.lower())
+    if form is None:
+        raise UsageError(f"the file's name has to end in {', '.join(_BY_NAME)}", "name it like chat.md")
+    return form
 
 
 def _heading(message: Message) -> str:

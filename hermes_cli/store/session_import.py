@@ -22,6 +22,7 @@ _ROLES: dict[str, Role] = {
 }
 
 
+_STDIN = Path("-")
 _LARGEST_BYTES = 512 << 20
 
 
@@ -50,9 +51,11 @@ def import_sessions(path: Path) -> list[Path]:
 
 
 def conversations_in(path: Path) -> list[Conversation]:
-    """The conversations in a file of JSON lines, or in a JSON list of them. Raises UsageError."""
+    """The conversations in a file of JSON lines, or in a JSON list of them; `-` is stdin. Raises UsageError."""
+    from_stdin = path == _STDIN
+    path = Path("stdin") if from_stdin else path  # as messages name it
     try:
-        with path.open("rb") as file:
+        with open(0, "rb", closefd=False) if from_stdin else path.open("rb") as file:
             data = file.read(_LARGEST_BYTES + 1)
         if len(data) > _LARGEST_BYTES:
             raise UsageError(f"{path} is larger than {_LARGEST_BYTES >> 20} MiB", "import it in parts: split -l 1000")
@@ -61,7 +64,8 @@ def conversations_in(path: Path) -> list[Conversation]:
         raise UsageError(f"{path} is not UTF-8 text", _hint()) from error
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(f"cannot read {path}: {why}", f"look at it: ls -ld '{path}'") from error
+        hint = "pipe JSON lines into the command" if from_stdin else f"look at it: ls -ld '{path}'"
+        raise UsageError(f"cannot read {path}: {why}", hint) from error
     found = []
     for place, values in _values(path, text):
         try:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Literal, TextIO
 
 from hermes_cli.errors import HermesError
+from hermes_cli.terminal.columns import cells, window_columns, wrapped
 from hermes_cli.terminal.sanitize import for_terminal, one_line
 
 Color = Literal["auto", "always", "never"]
@@ -42,7 +43,15 @@ def colored(stream: TextIO | None = None) -> bool:
 
 
 def _say(text: str, style: str = "", label: str = "") -> None:
-    """One line to stderr."""
+    """One line to stderr; where the window ends before it, spaces take the next word to the next row.
+
+    A newline would do the same, but break a command that someone copies.
+    """
+    columns = window_columns(sys.stderr)
+    *rows, last = wrapped(text, columns - 1, len(label))
+    for place, row in enumerate(rows):
+        rows[place] = row + " " * (-(cells(row) + (0 if place else len(label))) % columns or 1)
+    text = "".join((*rows, last))
     painted = f"\x1b[{style}m" if style and colored() else ""
     reset = "\x1b[0m" if painted else ""
     line = f"{painted}{label}{reset}{text}" if label else f"{painted}{text}{reset}"

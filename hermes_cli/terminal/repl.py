@@ -7,6 +7,8 @@ from hermes_cli.terminal.keyboard import forget_typed
 from hermes_cli.terminal.prompt.prompt_input import PromptInput
 from hermes_cli.terminal.recap import greet, part
 
+_IN_A_CHAT = {"hermes sessions list": "/sessions", "hermes presets list": "/preset and Tab"}  # what hints name
+
 
 def run(chat: Chat, prompt: PromptInput) -> int:
     """Chat until the input ends; returns the exit code.
@@ -47,4 +49,9 @@ def _take(chat: Chat, line: str) -> None:
         chat.say(parsed)
     else:
         command, argument = parsed
-        command.run(chat, argument)
+        try:
+            command.run(chat, argument)
+        except HermesError as problem:
+            for elsewhere, here in _IN_A_CHAT.items():
+                problem.hint = problem.hint.replace(elsewhere, here)
+            raise

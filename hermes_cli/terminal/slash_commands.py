@@ -2,12 +2,14 @@
 
 import inspect
 import os
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from hermes_cli.errors import UsageError, did_you_mean
 from hermes_cli.terminal import console
 from hermes_cli.terminal.chat import Chat
+from hermes_cli.terminal.columns import table, window_columns, wrapped
 from hermes_cli.terminal.commands import completions, files, sessions, settings, tools, turns, window
 from hermes_cli.terminal.prompt.prompt_input import Suggestion
 
@@ -45,12 +47,12 @@ def tell_help(chat: Chat, argument: str) -> None:
     """List the commands, or tell about one."""
     shown = [named(argument.removeprefix(SLASH))] if argument else list(TABLE)
     usages = [f"/{command.name} {command.argument}".rstrip() for command in shown]
-    width = max(map(len, usages))
-    rows = [f"{usage:<{width}}  {command.help}" for usage, command in zip(usages, shown, strict=True)]
-    if argument:
-        rows += shown[0].more
-    else:
-        rows += [
+    columns = window_columns(sys.stderr)
+    rows = [(usage, command.help) for usage, command in zip(usages, shown, strict=True)]
+    more = (
+        shown[0].more
+        if argument
+        else [
             "",
             'Enter sends. Alt-Enter, Ctrl-J, a \\ at the end or a block in """ make new lines.',
             "Ctrl-C stops an answer and keeps what came; Ctrl-D leaves.",
@@ -58,7 +60,9 @@ def tell_help(chat: Chat, argument: str) -> None:
             "Commands may be cut short, as in /reg; /help NAME tells more of one.",
             "// at the start sends a message that begins with /.",
         ]
-    console.lines("\n".join(rows))
+    )
+    lines = [part for line in more for part in wrapped(line, columns)]
+    console.lines("\n".join([table(rows, columns, order=(0,), elastic=1).rstrip("\n"), *lines]))
 
 
 def _names(chat: Chat, typed: str) -> completions.Words:

@@ -63,6 +63,13 @@ def test_list_is_one_line_each_in_a_pipe(hermes: Hermes, mine: Path) -> None:
     assert hermes("presets").out == hermes("presets", "list").out
 
 
+def test_list_as_json(hermes: Hermes, mine: Path) -> None:
+    listed = json.loads(hermes("presets", "list", "--json").out)
+    assert {"name": "mine", "origin": "own", "description": "mine", "path": str(mine)} in listed
+    piped = [line.split("\t") for line in hermes("presets", "list").out.decode().splitlines()]
+    assert [[each["name"], each["origin"], each["description"]] for each in listed] == piped
+
+
 def test_list_is_a_table_on_a_terminal(on_terminal: OnTerminal, mine: Path) -> None:
     mine.write_text('---\ndescription: "red \\e[31m"\n---\n')
     child = on_terminal("presets", "list")

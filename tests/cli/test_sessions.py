@@ -211,6 +211,8 @@ def test_exports_go_to_stdout_or_into_a_file(run: Run, tmp_path: Path) -> None:
     assert_failed(run("export", "-o", tmp_path / "no" / "a.md"), 1, "cannot write")
     assert_failed(run("export", "-f", "pdf"), 2, "pdf")
     assert_failed(run("export", "-o", tmp_path / "a.jsonl"), 2, "two formats are JSON lines")
+    assert_failed(run("export", "-o", tmp_path / "a.pdf"), 2, "has to end in .md, .txt, .html, .json")
+    assert not (tmp_path / "a.pdf").exists()
     assert not (tmp_path / "a.jsonl").exists()
 
 
@@ -226,6 +228,9 @@ def test_all_sessions_travel_in_one_file(run: Run, tmp_path: Path) -> None:
     assert lines == ["older", "newer"]
     imported = run("import", file).out.decode().split()
     assert [read_session(paths.sessions_folder() / f"{id}.jsonl").title for id in imported] == lines
+    piped = run("import", "-", stdin=file.read_bytes()).out.decode().split()
+    assert [read_session(paths.sessions_folder() / f"{id}.jsonl").title for id in piped] == lines
+    assert_failed(run("import", "-", stdin="{"), 2, "line 1 of stdin is not JSON")
     assert_failed(run("export", "--all"), 2, "--all goes with --format sharegpt or openai")
     assert_failed(run("export", "--all", "-f", "openai", "older"), 2, "--all goes with")
     assert_failed(run("import", tmp_path / "absent"), 2, "cannot read")

@@ -3,10 +3,12 @@
 And the status line, which comes also where nothing follows the first word of it.
 """
 
+import subprocess
 import sys
 from pathlib import Path
 
 import pexpect
+import pyte
 import pytest
 
 from tests.conftest import Hermes, child_environment, hermes_command
@@ -57,6 +59,37 @@ def test_colours_on_a_terminal(
     assert child.exitstatus == 3
     assert "there is no model demmo here" in shown
     assert (RED in shown, "\x1b" in shown) == (colored, colored)
+
+
+SAYING = """
+from hermes_cli.errors import UsageError; from hermes_cli.terminal import console
+console.error(UsageError("what was asked for is not there at all", "look at it: hermes config set model /a/long/path"))
+console.notice("a path /that/is/longer/than/the/window/of/forty/columns.gguf stays whole")
+"""
+
+
+def test_a_line_is_broken_between_words_on_a_terminal_and_still_one_line_to_copy() -> None:
+    environment = child_environment({"CI": None, "TERM": "xterm", "NO_COLOR": "1"})
+    command = [sys.executable, "-c", SAYING]
+    child: pexpect.spawn[bytes] = pexpect.spawn(
+        command[0], command[1:], env=environment, timeout=60, dimensions=(20, 40)
+    )
+    data = child.read()
+    child.close()
+    screen = pyte.Screen(40, 20)
+    pyte.ByteStream(screen).feed(data)
+    assert [line.rstrip() for line in screen.display if line.strip()] == [
+        "error: what was asked for is not there",
+        "at all",
+        "hint: look at it: hermes config set",
+        "model /a/long/path",
+        "a path",
+        "/that/is/longer/than/the/window/of/forty",
+        "/columns.gguf",
+        "stays whole",
+    ]
+    piped = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr
+    assert [" ".join(line.split()) for line in data.decode().splitlines()] == piped.splitlines()
 
 
 STATUS = """

@@ -22,6 +22,7 @@ from hermes_cli.store.transcripts import Transcript
 from hermes_cli.terminal import slash_commands
 from hermes_cli.terminal.chat import Chat
 from hermes_cli.terminal.consent import tool_use
+from tests.saved import message
 
 SUM, SUM_ANSWER = "What is 2 plus 3?", "2 plus 3 is 5."
 NAME, NAME_ANSWER = "My name is Alice.", "Nice to meet you, Alice!"
@@ -390,6 +391,19 @@ def test_a_session_is_saved_to_a_file_of_its_own(chat: Chat, say: Say, tmp_path:
         say(f"/save ~no-such-user/{name}")
     say(f"/save {tmp_path / name}")
     assert SUM_ANSWER in (tmp_path / name).read_text()
+
+
+def test_a_session_is_saved_only_in_a_form_that_its_name_asks_for(chat: Chat, say: Say, tmp_path: Path) -> None:
+    say(SUM)
+    for name in ("chat", "chat.pdf", "chat.jsonl"):
+        assert message(partial(say, f"/save {tmp_path / name}")).startswith("the file's name has to end in .md")
+    assert not list(tmp_path.glob("chat*"))
+
+
+def test_a_title_alone_tells_how_one_is_given(say: Say) -> None:
+    with pytest.raises(UsageError) as caught:
+        say("/title")
+    assert caught.value.hint == "such as /title My notes on llamas"
 
 
 def test_exit_leaves(chat: Chat, say: Say) -> None:

@@ -1,6 +1,7 @@
 """Commands about saved sessions."""
 
 import os
+import sys
 from dataclasses import replace
 
 from hermes_cli import paths
@@ -11,12 +12,13 @@ from hermes_cli.store.transcripts import Transcript
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer_output import FileOutput
 from hermes_cli.terminal.chat import Chat
+from hermes_cli.terminal.columns import table, window_columns
 from hermes_cli.terminal.commands.arguments import file_name
 from hermes_cli.terminal.recap import tell_recap
 from hermes_cli.terminal.reopening import open_transcript, saved_preset
+from hermes_cli.terminal.sanitize import one_line
 
 _LISTED = 15
-_ENDINGS = ("md", "html", "json")
 
 
 def list_sessions(chat: Chat, argument: str) -> None:
@@ -24,8 +26,9 @@ def list_sessions(chat: Chat, argument: str) -> None:
     from hermes_cli.store.session_index import all_sessions, excerpt, search_sessions
 
     found = (search_sessions(argument) if argument else all_sessions())[:_LISTED]
-    rows = [f"{one.id}  {excerpt(one.path, argument) if argument else one.title}" for one in found]
-    console.lines("\n".join(rows) if rows else "none")
+    rows = [(one.id, one_line(excerpt(one.path, argument) if argument else one.title)) for one in found]
+    listed = table(rows, window_columns(sys.stderr), order=(0,), elastic=1, wrap=False) if rows else "none"
+    console.lines(listed.rstrip("\n"))
 
 
 def load(chat: Chat, argument: str) -> None:
@@ -52,13 +55,11 @@ def load(chat: Chat, argument: str) -> None:
 
 
 def save(chat: Chat, argument: str) -> None:
-    """Write the chat to a .md, .html or .json file."""
-    from hermes_cli.store.session_export import FORMATS
+    """Write the chat to a .md, .txt, .html or .json file."""
+    from hermes_cli.store.session_export import FORMATS, form_by_name
 
     path = paths.expanded(file_name(argument))
-    kind = path.suffix.lstrip(".").lower()
-    if kind not in _ENDINGS:
-        raise UsageError("/save needs a file that ends in .md, .html or .json", "such as /save chat.md")
+    form = form_by_name(path)
     if not chat.session.conversation.turns:
         raise UsageError("nothing was said yet", "send a message first")
     if os.path.exists(path) and path not in chat.written:  # noqa: PTH110 - pathlib raises for names that are too long
@@ -71,7 +72,7 @@ def save(chat: Chat, argument: str) -> None:
         saved = unsaved_session(session.settings, session.conversation, session.backend.info.model_name)
     else:
         return
-    text = FORMATS[kind](saved)
+    text = FORMATS[form](saved)
     output = FileOutput(path)
     try:
         output.write(text.removesuffix("\n"))
@@ -85,6 +86,8 @@ def save(chat: Chat, argument: str) -> None:
 
 def title(chat: Chat, argument: str) -> None:
     """Name this session."""
+    if not argument:
+        raise UsageError("a title needs some text", "such as /title My notes on llamas")
     chat.transcript().set_title(argument)
     console.notice(f"this session is now called {chat.transcript().title}")
 

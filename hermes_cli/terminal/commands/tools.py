@@ -1,10 +1,13 @@
 """Commands about function calling and JSON mode."""
 
 import json
+import sys
 
 from hermes_cli.terminal import console
 from hermes_cli.terminal.chat import Chat
+from hermes_cli.terminal.columns import table, window_columns
 from hermes_cli.terminal.commands.arguments import NOTHING, words
+from hermes_cli.terminal.sanitize import one_line
 
 
 def tools(chat: Chat, argument: str) -> None:
@@ -20,10 +23,10 @@ def tools(chat: Chat, argument: str) -> None:
         console.lines("no tools; load some: /tools calculate, or /tools FILE.py")
         return
     rows = [
-        f"{tool.name:<20} {'runs unasked' if tool.read_only else 'asks first':<12} {tool.description.splitlines()[0]}"
+        (tool.name, "runs unasked" if tool.read_only else "asks first", one_line(tool.description.splitlines()[0]))
         for tool in session.tools.toolbox.tools.values()
     ]
-    console.lines("\n".join(rows))
+    console.lines(table(rows, window_columns(sys.stderr), order=(0, 1), elastic=2).rstrip("\n"))
 
 
 def json_mode(chat: Chat, argument: str) -> None:

@@ -1,0 +1,78 @@
+"""Lists on narrow terminals: no row is wider than the window, no word is torn, pipes get every column."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from hermes_cli.store.transcript_format import SessionSettings
+from hermes_cli.store.transcripts import Transcript
+from hermes_cli.terminal.columns import cells
+from tests.cli.conftest import OnScreen
+from tests.conftest import Hermes, child_environment, hermes_command
+from tests.saved import FINISHED, folders_in, turn
+
+MODEL = "Hermes-3-Llama-3.1-8B-Q4"
+TITLE = "What is the difference between a llama and an alpaca?"
+
+
+@pytest.fixture(autouse=True)
+def session(tmp_path: Path) -> Iterator[Path]:
+    """The file of a session with a model whose name has 24 characters."""
+    with folders_in(tmp_path):
+        transcript = Transcript.new(SessionSettings(MODEL), None)
+        transcript.append_turn(turn(1, TITLE), None, model=MODEL, finished=FINISHED)
+        transcript.close()
+        yield transcript.path
+
+
+def shown(columns: int, *args: str) -> list[str]:
+    """The rows on a terminal of that width."""
+    command, *rest = hermes_command(*args)
+    environment = child_environment({"TERM": "xterm", "CI": None, "COLUMNS": None, "NO_COLOR": "1"})
+    child = pexpect.spawn(command, rest, env=environment, encoding="utf-8", timeout=60, dimensions=(60, columns))
+    text = child.read()
+    child.close()
+    assert child.exitstatus == 0, text
+    return [row.rstrip() for row in text.splitlines()]
+
+
+@pytest.mark.parametrize("columns", [80, 40])
+@pytest.mark.parametrize(
+    "command", ["sessions", "presets", "tools", "config", "models list --all"], ids=lambda command: command.split()[0]
+)
+def test_no_row_is_wider_than_the_window(command: str, columns: int) -> None:
+    rows = shown(columns, *command.split())
+    assert len(rows) > 1
+    assert [row for row in rows if cells(row) > columns] == []
+
+
+def test_sessions_leave_out_what_has_no_room(session: Path, hermes: Hermes) -> None:
+    head, row = shown(80, "sessions")
+    assert head.split() == ["id", "used", "turns", "size", "title"]
+    assert row.startswith(session.stem) and row.endswith("…") and "What is the differ" in row
+    head, row = shown(40, "sessions")
+    assert (head.split(), row) == (["id", "title"], f"{session.stem}  What is the diffe…")
+    assert MODEL in shown(130, "sessions")[1]
+    assert hermes("sessions").out.decode().rstrip("\n").split("\t")[4:] == [MODEL, TITLE]
+
+
+def test_descriptions_go_on_below_themselves(hermes: Hermes) -> None:
+    rows = shown(80, "presets")
+    place = next(row.index("bundled") for row in rows if "bundled" in row) + len("bundled  ")
+    assert f"{' ' * place}what you get without -p" in rows
+    assert b"as the model card suggests; what you get without -p\n" in hermes("presets").out
+
+
+def test_lists_in_a_chat_fit_too(session: Path, on_screen: OnScreen) -> None:
+    screen = on_screen("chat", "-m", "demo", size=(60, 40))
+    screen.say("/sessions")
+    screen.shows(f"{session.stem}  What is the diffe…")
+    screen.say("/help continue")
+    screen.shows("/continue  Go on with")
+    screen.say("/show")
+    screen.shows("\n" + " " * 16)
+    screen.prompt()
+    screen.type("/exit\r")
+    assert screen.ended() == 0
