@@ -14,6 +14,7 @@ from hermes_cli.models.patience import Patience, Watcher
 _BLOCK_BYTES = 1 << 18
 _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 _AGAIN = "run the command again; if it fails again, the server or a proxy sends the file wrong"
+_NO_GGUF = "name another file; or open the address in a browser: this network may want a login"
 
 
 def fetch(
@@ -158,7 +159,7 @@ class _Transfer:
             if not data:
                 break
             if not self._part.size_bytes and data[:4] != b"GGUF"[: len(data)]:
-                raise web.Unreachable(f"what came for {name} is no GGUF file")
+                raise DownloadError(f"what came for {name} is no GGUF file", _NO_GGUF)
             wanted = None if self._size is None else self._size - self._part.size_bytes
             self._part.append(memoryview(data)[:wanted])
             self._watcher.at(name, self._part.size_bytes, self._size)
