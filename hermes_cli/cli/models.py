@@ -26,19 +26,23 @@ app = typer.Typer(
     invoke_without_command=True,
 )
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A name from `hermes models list`, or its beginning.")]
+All = Annotated[bool, typer.Option("--all", help="Also what could be downloaded.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 @app.callback()
-def _alone(context: typer.Context) -> None:
+def _alone(context: typer.Context, everything: All = False, json: Json = False) -> None:
     if context.invoked_subcommand is None:
-        list_models()
+        list_models(everything, json)
+    elif everything or json:
+        option, command = "--all" if everything else "--json", context.invoked_subcommand
+        raise UsageError(f"{option} has no meaning before {command}", f"hermes models {command} --help")
 
 
 @app.command("list")
 def list_models(
-    everything: Annotated[bool, typer.Option("--all", help="Also what could be downloaded.")] = False,
+    everything: All = False,
     json: Json = False,
 ) -> None:
     """List the models here: name, size, who keeps it, file. The one marked * answers where none is named."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hermes_cli import paths
 from hermes_cli.cli.session_list import size_text
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
@@ -30,8 +31,10 @@ def pull(
     """
     from hermes_cli.models.reference import reference
 
-    wanted = _recommended() if model is None else reference(model)
-    path = here(wanted)
+    path = _without_download(model) if model else None
+    if path is None:
+        wanted = _recommended() if model is None else reference(model)
+        path = here(wanted)
     if path is None:
         _warn_of_size(wanted)
         if model is None and not yes and not _agreed():
@@ -39,6 +42,17 @@ def pull(
         path = download(wanted)
     StandardOutput().write(f"{path}\n")
     return 0
+
+
+def _without_download(name: str) -> "Path | None":
+    """What needs no download: the demo model, or a file; says so."""
+    from hermes_cli.models.find import without_download
+
+    path = without_download(name)
+    if path is not None:
+        why = "travels with the program" if path == paths.DEMO_MODEL else "is here already"
+        console.notice(f"{name} {why}; use it with -m {shlex.quote(name)}")
+    return path
 
 
 def here(wanted: "Reference") -> "Path | None":
