@@ -139,14 +139,14 @@ class _Transfer:
             if not span or int(span[1]) != self._part.size_bytes:
                 self.restart()
                 raise web.Unreachable("the server sends another part than was asked for")
-        elif self._part.size_bytes or not self._begun:
+        if self._size is not None and total is not None and total != self._size:
+            raise web.Unreachable(f"the server has {total:,} bytes of {self._part.target.name}, not {self._size:,}")
+        if answer.status != 206 and (self._part.size_bytes or not self._begun):
             self._etag = answer.etag
             self.restart()
         if self._size is None:
             check_room(self._part.target, (total or 0) - self._part.size_bytes)
             self._size = total
-        elif total is not None and total != self._size:
-            raise web.Unreachable(f"the server has {total:,} bytes of {self._part.target.name}, not {self._size:,}")
 
     def _receive(self, answer: web.Answer) -> None:
         """Append what comes, up to the size of the file."""

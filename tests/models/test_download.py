@@ -184,6 +184,14 @@ def test_what_stays_wrong_is_told_after_some_tries(hub: Hub, tmp_path: Path, fau
     assert len(hub.faults) == 16
 
 
+def test_a_login_page_does_not_cost_the_part(hub: Hub, tmp_path: Path) -> None:
+    target = tmp_path / "a.gguf"
+    give_up(hub, hashed(hub), target)
+    hub.faults[:] = [Fault("login")] * 4
+    assert "bytes of a.gguf, not" in refused(hashed(hub), target).message
+    assert (tmp_path / "a.gguf.part").read_bytes() == DATA[:120_000]
+
+
 def test_no_progress_counts_even_where_the_server_starts_over_each_time(hub: Hub, tmp_path: Path) -> None:
     hub.faults[:] = [Fault("whole", at=90_000)] * 20
     assert "ended 110,004 bytes early, after 4 tries" in refused(hashed(hub), tmp_path / "a.gguf").message
