@@ -190,7 +190,8 @@ class Session:
         if self.tools:
             self.tools.toolbox.close()
         if self.transcript:
-            self.save()
+            if self.saving_problem:  # else all is written; a copy in which nothing was said leaves no file
+                self.save()
             self.transcript.close()
 
     def prompt_text(self) -> str:

@@ -1,6 +1,7 @@
 """`hermes ask`: one answer to stdout."""
 
 import json
+import sys
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -147,7 +148,7 @@ def _answer(text: str, settings: "ChatSettings", target: AnswerOutput, wanted: _
     except BaseException:
         target.discard()
         raise
-    tell_cut(shown.finished, session)
+    tell_cut(shown.finished, session, "a larger -n lets it go on" if console.is_terminal(sys.stderr) else "")
     tell_saving_problem(session)
     if wanted.stats or settings.verbose:
         window = window_use(shown.finished.window_tokens, session.backend.info.context_length)

@@ -9,6 +9,7 @@ import typer
 
 from hermes_cli import paths
 from hermes_cli.cli import model_list
+from hermes_cli.cli.confirm import agreed, check_somebody_is_here
 from hermes_cli.cli.session_list import size_text
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
@@ -180,12 +181,11 @@ def _agreed(files: "list[Path]", yes: bool, without_asking: str) -> bool:
     """Show what is to go and ask. Raises UsageError where nobody can answer."""
     if yes:
         return True
-    if not console.is_terminal(sys.stdin):
-        raise UsageError("nobody is here to confirm", f"remove without asking: {without_asking}")
+    check_somebody_is_here(f"remove without asking: {without_asking}")
     for file in files:
         size = file.stat().st_size if file.exists() else 0
         console.notice(f"{file}  {size_text(size)}")
-    return typer.confirm("Remove for good?", err=True)
+    return agreed("Remove for good?")
 
 
 def _tell_what_is_left() -> None:

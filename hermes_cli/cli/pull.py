@@ -1,15 +1,14 @@
 """`hermes pull`: download a model, verified and resumable."""
 
 import shlex
-import sys
 import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hermes_cli import paths
+from hermes_cli.cli.confirm import agreed, check_somebody_is_here
 from hermes_cli.cli.session_list import size_text
-from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer_output import StandardOutput
 
@@ -124,9 +123,8 @@ def _recommended() -> "Reference":
 
 def _agreed() -> bool:
     """Ask the user. Raises UsageError where nobody is."""
-    if not console.is_terminal(sys.stdin):
-        raise UsageError("nobody is here to confirm", "download it without asking: hermes pull --yes")
-    return typer.confirm("Download it?", default=True, err=True)
+    check_somebody_is_here("download it without asking: hermes pull --yes")
+    return agreed("Download it?", otherwise=True)
 
 
 def _origin(url: str) -> str:

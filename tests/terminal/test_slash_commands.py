@@ -227,7 +227,11 @@ def test_values_are_set_and_shown_and_wrong_ones_refused(chat: Chat, say: Say) -
     say("/set max-tokens 2147483647")
     shown = say("/show")[1]
     assert "seed            4294967295\n" in shown and "max_tokens      2147483647\n" in shown
-    assert "temperature     0.3\n" in shown and "top_p           default\n" in shown and chat.transcript().id in shown
+    assert (
+        "temperature     0.3\n" in shown and "top_p           1 (default)\n" in shown and chat.transcript().id in shown
+    )
+    assert say("/set temp") == ("", "temperature is 0.3\n")
+    assert say("/set min_p") == ("", "min_p is 0 (default)\n")
     for wrong in (
         "/set",
         "/set temprature 1",
@@ -400,8 +404,8 @@ def test_exit_leaves(chat: Chat, say: Say) -> None:
 @pytest.mark.parametrize(
     ("before", "expected"),
     [
-        ("/reg", ["/regen"]),
-        ("/co", ["/continue", "/copy", "/context", "/compact"]),
+        ("/reg", ["/regen "]),
+        ("/co", ["/continue", "/copy ", "/context", "/compact "]),
         ("/set temp", ["temperature"]),
         ("/preset transl", ["translate"]),
         ("/preset translate lang", ["language="]),
@@ -498,6 +502,16 @@ def test_a_file_that_is_there_is_not_overwritten(chat: Chat, say: Say, tmp_path:
     target.unlink()
     say(f"/save {target}")
     say(f"/save {target}")
+
+
+@pytest.mark.parametrize("nothing", ["-", "off"])
+def test_tools_and_schema_are_taken_away(chat: Chat, say: Say, nothing: str) -> None:
+    say("/tools calculate")
+    say("/json name, age int")
+    assert chat.session.tools and chat.session.schema
+    assert say(f"/tools {nothing}")[1].startswith("no tools")
+    assert say(f"/json {nothing}")[1] == "no schema\n"
+    assert chat.session.tools is None and chat.session.schema is None
 
 
 def test_a_summary_is_plain_text_and_whole_whatever_holds_for_answers(chat: Chat, say: Say) -> None:
