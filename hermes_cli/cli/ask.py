@@ -134,7 +134,7 @@ def _answer(text: str, settings: "ChatSettings", target: AnswerOutput, wanted: _
             try:
                 shown = show_answer(session.send(text, cancel), target if wanted.form == "text" else Collected())
             except ContextOverflow as too_long:
-                if session.conversation.turns and wanted.overflow == "error":
+                if wanted.overflow == "error" and session.turns_to_leave_out(text):
                     too_long.hint = f"leave out the oldest turns: --overflow drop, or {too_long.hint}"
                 raise
             if shown.empty:

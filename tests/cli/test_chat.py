@@ -133,12 +133,12 @@ def test_a_message_too_long_for_the_window_costs_only_its_turn(on_screen: OnScre
     screen.prompt()
     screen.type(f"{'qx ' * 1000}\r")
     screen.wait(lambda: bool(re.search(r"error: .*the prompt has [\d,]+ tokens, the window 512", screen.text)), "it")
-    screen.shows("hint: ")
+    screen.shows("hint: shorten it")
     screen.say(NAME)
     screen.shows(NAME_ANSWER)
     screen.prompt()
     screen.type(f"{'qx ' * 1000}\r")
-    screen.shows("begin anew with /clear, or ")
+    screen.shows("hint: shorten it", 2)
     leave(screen)
 
 
@@ -156,6 +156,24 @@ def test_turns_that_would_leave_the_window_are_named_before_and_enter_sends(on_s
     screen.type("\r")
     screen.shows("left out of the window: turn 1 (")
     screen.shows(f"{number} plus 3 is {number + 3}.")
+    leave(screen)
+
+
+def test_what_a_full_window_offers_works_and_the_message_is_sent_after(on_screen: OnScreen) -> None:
+    screen = on_screen(*GREEDY_CHAT, "--ctx", "512")
+    number = 0
+    while "the window is full" not in screen.text:
+        number += 1
+        question = f"{'Please. ' * 12}What is {number} plus 3?"
+        screen.say(question)
+        screen.shows("the window is full" if number == 6 else f"{number} plus 3 is {number + 3}.")
+    screen.shows("after Ctrl-C: /compact sums up instead, /pin N keeps a turn, /retry sends it")
+    screen.type(CTRL_C)
+    screen.say("/compact")
+    screen.shows("tok/s · first", number)
+    screen.say("/retry")
+    screen.shows("tok/s · first", number + 1)
+    assert "left out of the window" not in screen.text
     leave(screen)
 
 

@@ -348,6 +348,41 @@ def test_compact_goes_on_from_a_summary(chat: Chat, say: Say) -> None:
     assert chat.session.conversation.turns[-1].answer.content + "\n" == out
 
 
+def test_compact_in_a_full_window_sums_up_every_turn_and_undo_brings_all_back(chat: Chat, say: Say) -> None:
+    number = 0
+    chat.ready()
+    while not chat.session.turns_to_leave_out(question := f"My name is Alice, and what is {number} plus 3, please?"):
+        number += 1
+        say(question)
+    before = chat.session.conversation
+    out, told = say("/compact")
+    assert "left out" not in told
+    *older, summary = chat.session.conversation.turns
+    assert {turn.standing for turn in older} == {"left_out"} and out.endswith(f"{summary.answer.content}\n")
+    say("/undo")
+    assert chat.session.conversation == before
+
+
+def test_a_message_too_long_for_the_window_gets_only_hints_that_help(chat: Chat, say: Say, tmp_path: Path) -> None:
+    say(NAME)
+    with pytest.raises(ContextOverflow) as alone:
+        say("qx " * 1000)
+    assert alone.value.hint.startswith("shorten it")
+    (tmp_path / "note.txt").write_text("as it is")
+    say(f"/read {tmp_path / 'note.txt'}")
+    with pytest.raises(ContextOverflow) as attached:
+        say("qx " * 1000)
+    assert attached.value.hint.startswith("shorten it")
+    say("/read -")
+    say("/pin 1")
+    nearly = "qx " * 1000
+    while not chat.session.fits_alone(nearly):
+        nearly = nearly[3:]
+    with pytest.raises(ContextOverflow) as pinned:
+        say(nearly)
+    assert pinned.value.hint.startswith("begin anew with /clear, or shorten it")
+
+
 def test_turns_leave_a_full_window_with_a_word_and_the_chat_goes_on(chat: Chat, say: Say) -> None:
     told, number = "", 0
     while "left out of the window: turn" not in told:
