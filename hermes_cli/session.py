@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
 
-from hermes_cli.chat.context_window import reserved_tokens, turns_to_leave_out
+from hermes_cli.chat.context_window import reserved_tokens, tight_room, turns_to_leave_out
 from hermes_cli.chat.conversation import Conversation, Standing, Turn
 from hermes_cli.chat.events import Finished, TurnEvent
 from hermes_cli.chat.message import Message
@@ -16,12 +16,8 @@ from hermes_cli.formats.json_mode import schema_prompt
 from hermes_cli.formats.json_schema import Schema
 from hermes_cli.store.transcript_format import SessionSettings
 from hermes_cli.store.transcripts import Transcript
+from hermes_cli.summary import SUMMARY_REQUEST, sum_up
 from hermes_cli.turn_loop import ToolUse, TurnLoop
-
-SUMMARY_REQUEST = (
-    "Summarise our conversation so far, so that we can go on from your summary alone. Keep names, figures, decisions, "
-    "open questions and code that is still needed; leave out small talk."
-)
 
 
 class Session:
@@ -76,23 +72,23 @@ class Session:
     def compact(self, cancel: CancelToken, keep: int = 0) -> Generator[TurnEvent]:
         """Have the model sum up, pin the summary and leave out all earlier turns but the last `keep`.
 
-        A summary that is not complete changes nothing. The user's own pins stay, summaries made before do not.
+        A summary that is not complete changes nothing. The user's own pins stay, summaries made before do not. Raises
+        UsageError where there is nothing to sum up, ContextOverflow where a turn is too long for it.
         """
         self._last_turn()
         before = self.conversation
-        try:
-            yield from self._answer(before, Turn(0, (Message("user", SUMMARY_REQUEST),)), cancel, plain=True)
-        finally:
-            new = self.conversation.turns[len(before.turns) :]
-            if new and new[0].answer.finish_reason == "stop":
-                older = before.turns[: max(len(before.turns) - keep, 0)]
-                going = [turn for turn in older if turn.standing == "kept" or turn.question == SUMMARY_REQUEST]
-                self._summed_up[new[0].id] = {turn.id: turn.standing for turn in going}
-                self.set_standing([turn.id for turn in going], "left_out")
-                self.set_standing([new[0].id], "pinned")
-            elif new:
-                self.conversation = before
-                self._save(lambda transcript: transcript.move_head(_last_id(before)))
+        older = before.turns[: max(len(before.turns) - keep, 0)]
+        summaries = [turn for turn in older if turn.standing == "pinned" and turn.question == SUMMARY_REQUEST]
+        going = [turn for turn in older if turn.standing == "kept" or turn in summaries]
+        if not going:
+            raise UsageError("there is nothing to sum up", "pinned turns, and those to keep, stay as they are")
+        as_said = self._read(replace(before, turns=older))
+        summary, self.last_finished = yield from sum_up(self.backend, as_said, going, self.settings.sampling, cancel)
+        if summary:
+            self._commit(before, summary, self.last_finished)
+            self._summed_up[self._last_id] = {turn.id: turn.standing for turn in going}
+            self.set_standing([turn.id for turn in going], "left_out")
+            self.set_standing([self._last_id], "pinned")
 
     def undo(self, count: int = 1) -> tuple[Turn, ...]:
         """Take the last turns back and return them; they stay in the file. Raises UsageError.
@@ -153,8 +149,13 @@ class Session:
             base, asked = self.conversation, (Message("user", text),)
         window = self.backend.info.context_length
         room = window - reserved_tokens(window, self.max_tokens)
-        tight = window - window // 16  # room for a short answer, where a usual one has none whatever goes
-        return turns_to_leave_out(self._read(base), asked, room, self.backend.count_tokens, tight_tokens=tight)
+        count = self.backend.count_tokens
+        return turns_to_leave_out(self._read(base), asked, room, count, tight_tokens=tight_room(window))
+
+    def fits_alone(self, text: str) -> bool:
+        """Whether the window holds `text` where no turn comes before it."""
+        alone = (*self._read(self.conversation).opening, Message("user", text))
+        return self.backend.count_tokens(alone) < self.backend.info.context_length
 
     def turn_tokens(self, turn: Turn) -> int:
         """How much of the window a turn takes up while it is not left out."""
@@ -190,7 +191,8 @@ class Session:
         if self.tools:
             self.tools.toolbox.close()
         if self.transcript:
-            self.save()
+            if self.saving_problem:  # else all is written; a copy in which nothing was said leaves no file
+                self.save()
             self.transcript.close()
 
     def prompt_text(self) -> str:
@@ -230,20 +232,18 @@ class Session:
         *,
         go_on: bool = False,
         sampling: Sampling | None = None,
-        plain: bool = False,
     ) -> Generator[TurnEvent]:
-        """The answer to what was asked after `base`, or what follows what the turn holds; `plain` is without tools,
-        schema and limit."""
+        """The answer to what was asked after `base`, or what follows what the turn holds."""
         question, *earlier = asked.messages if go_on else asked.questions
         request = GenerationRequest(
             (*self._read(base).messages, question, *earlier),
             sampling or self.settings.sampling,
-            None if plain else self.max_tokens,
-            () if plain else self.stop,
-            schema=None if plain else self.schema,
+            self.max_tokens,
+            self.stop,
+            schema=self.schema,
             constrained=self.constrained,
         )
-        loop = TurnLoop(self.backend, request, cancel, None if plain else self.tools, self.most_repairs)
+        loop = TurnLoop(self.backend, request, cancel, self.tools, self.most_repairs)
         if earlier and earlier[-1].role == "assistant":
             earlier.pop()  # the loop goes on with it
         finished: Finished | None = None

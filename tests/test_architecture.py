@@ -9,7 +9,20 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "hermes_cli"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 # A room imports from the rooms before it; everything else lies below them all.
-ROOMS = ("chat", "formats", "engine", "models", "tools", "store", "turn_loop", "session", "terminal", "cli", "__main__")
+ROOMS = (
+    "chat",
+    "formats",
+    "engine",
+    "models",
+    "tools",
+    "store",
+    "turn_loop",
+    "summary",
+    "session",
+    "terminal",
+    "cli",
+    "__main__",
+)
 ONLY_IN = {
     "llama_cpp": ("engine/native.py",),
     "typer": ("cli/",),

@@ -7,9 +7,9 @@ import pytest
 
 from hermes_cli import paths
 from hermes_cli.chat.conversation import Conversation, Turn
-from hermes_cli.chat.events import Finished, TextDelta, TurnEvent
+from hermes_cli.chat.events import Finished, GenerationEvent, TextDelta, TurnEvent
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import CancelToken, Sampling
+from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
 from hermes_cli.engine.local_backend import LoadOptions, LocalBackend, open_backend
 from hermes_cli.errors import ContextOverflow, UsageError
 from hermes_cli.session import Session
@@ -20,6 +20,7 @@ from tests.conftest import BrokenLibrary, Script
 
 GREEDY = Sampling(temperature=0, repeat_penalty=1)
 SUM = "What is 2 plus 3?"
+AGREED = Message("assistant", "I see.", "stop")
 
 
 @pytest.fixture(scope="module")
@@ -288,6 +289,69 @@ def test_a_summary_that_is_stopped_changes_nothing(endless: LocalBackend) -> Non
     for event in session.compact(cancel):
         if isinstance(event, TextDelta):
             cancel.cancel("interrupt")
+    assert session.conversation == before
+
+
+def long_chat(*sizes: int) -> Conversation:
+    """Turns with ids from 1, each of so many words."""
+    messages = [(Message("user", f"{number} {'one ' * size}"), AGREED) for number, size in enumerate(sizes, 1)]
+    return Conversation(None, tuple(Turn(number, turn) for number, turn in enumerate(messages, 1)))
+
+
+def test_what_the_window_cannot_hold_at_once_is_summed_up_piece_by_piece(
+    demo_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_backend(demo_path, LoadOptions(context_length=512)) as small:
+        session = Session(small, long_chat(*[40] * 12), settings=SessionSettings(sampling=GREEDY), last_turn_id=12)
+        before, requests, generate = session.conversation, list[GenerationRequest](), small.generate
+
+        def noted(request: GenerationRequest, cancel: CancelToken) -> Iterator[GenerationEvent]:
+            requests.append(request)
+            return generate(request, cancel)
+
+        monkeypatch.setattr(small, "generate", noted)
+        events = list(session.compact(CancelToken(), keep=1))
+        assert [event for event in events if isinstance(event, Finished)] == events[-1:]
+        summary = session.conversation.turns[-1]
+        assert [turn.standing for turn in session.conversation.turns] == ["left_out"] * 11 + ["kept", "pinned"]
+        assert drained(iter(events)).endswith(f"\n\n{summary.answer.content}")
+        first, *others = [[message.content for message in request.messages] for request in requests]
+        assert others and [summary.question] * len(others) == [piece[0] for piece in others]
+        read = [text for piece in [first, *(piece[2:] for piece in others)] for text in piece[:-1:2]]
+        assert read == [turn.question for turn in before.turns[:11]]
+        session.undo()
+        assert session.conversation == before
+
+
+def test_a_summary_that_is_stopped_in_its_second_piece_changes_nothing(demo_path: Path) -> None:
+    with open_backend(demo_path, LoadOptions(context_length=512)) as small:
+        session = Session(small, long_chat(*[40] * 12), settings=SessionSettings(sampling=GREEDY), last_turn_id=12)
+        before, cancel = session.conversation, CancelToken()
+        for event in session.compact(cancel):
+            if event == TextDelta("\n\n"):
+                cancel.cancel("interrupt")
+        assert isinstance(event, Finished) and event.reason == "cancelled"
+        assert session.conversation == before
+
+
+@pytest.mark.parametrize("number", [1, 12])
+def test_a_turn_too_long_to_be_summed_up_is_named_and_nothing_has_changed(demo_path: Path, number: int) -> None:
+    with open_backend(demo_path, LoadOptions(context_length=512)) as small:
+        said = long_chat(*(450 if turn == number else 40 for turn in range(1, 13)))
+        session = Session(small, said, settings=SessionSettings(sampling=GREEDY), last_turn_id=12)
+        with pytest.raises(ContextOverflow, match=f"turn {number} is too long to be summed up") as raised:
+            drained(session.compact(CancelToken()))
+        assert session.conversation == said and f"/forget {number}," in raised.value.hint
+        session.set_standing([number], "left_out")
+        assert drained(session.compact(CancelToken()))
+
+
+def test_there_is_nothing_to_sum_up_where_all_turns_stay(backend: LocalBackend) -> None:
+    session = greedy_session(backend)
+    say(session, SUM)
+    before = session.conversation
+    with pytest.raises(UsageError, match="nothing to sum up"):
+        drained(session.compact(CancelToken(), keep=1))
     assert session.conversation == before
 
 

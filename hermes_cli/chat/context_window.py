@@ -13,6 +13,11 @@ def reserved_tokens(window: int, max_tokens: int | None) -> int:
     return min(max_tokens or _MOST_RESERVED_TOKENS, window // 4)
 
 
+def tight_room(window: int) -> int:
+    """How much a request may take up where it leaves room for a short answer only."""
+    return window - window // 16
+
+
 def turns_to_leave_out(
     conversation: Conversation,
     asked: tuple[Message, ...],
@@ -39,8 +44,14 @@ def turns_to_leave_out(
     room = room_tokens if least <= room_tokens else tight_tokens
     if least > room:
         return ()
-    most, too_many = 0, total + 1  # of the last turns so many fit in, and so many do not
+    most = most_that_fit(total, lambda kept: taken(kept) <= room)
+    return tuple(droppable[: total - most])
+
+
+def most_that_fit(total: int, fits: Callable[[int], bool]) -> int:
+    """The largest number up to `total` that `fits`, as all below it do; far larger ones are not tried."""
+    most, too_many = 0, total + 1
     while too_many - most > 1:
         tried = min(most * 4 or 1, total) if too_many > total else (most + too_many) // 2
-        most, too_many = (tried, too_many) if taken(tried) <= room else (most, tried)
-    return tuple(droppable[: total - most])
+        most, too_many = (tried, too_many) if fits(tried) else (most, tried)
+    return most

@@ -46,9 +46,8 @@ def envelope(shown: ShownAnswer, session: "Session") -> dict[str, Any]:
             "first_token_ms": round(finished.timings.first_token_s * 1000, 1),
             "tokens_per_second": round(tokens_per_second(finished), 1),
         },
+        "tool_calls": [result_fields(result) for result in shown.tool_results],
     }
-    if session.tools:
-        facts["tool_calls"] = [result_fields(result) for result in shown.tool_results]
     if session.schema is not None:
         facts["data"] = None if problem_with_data(shown, session) else parsed(final_text(shown, session))
     return facts

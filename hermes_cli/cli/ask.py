@@ -1,6 +1,7 @@
 """`hermes ask`: one answer to stdout."""
 
 import json
+import sys
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -133,7 +134,7 @@ def _answer(text: str, settings: "ChatSettings", target: AnswerOutput, wanted: _
             try:
                 shown = show_answer(session.send(text, cancel), target if wanted.form == "text" else Collected())
             except ContextOverflow as too_long:
-                if session.conversation.turns and wanted.overflow == "error":
+                if wanted.overflow == "error" and session.turns_to_leave_out(text):
                     too_long.hint = f"leave out the oldest turns: --overflow drop, or {too_long.hint}"
                 raise
             if shown.empty:
@@ -147,7 +148,7 @@ def _answer(text: str, settings: "ChatSettings", target: AnswerOutput, wanted: _
     except BaseException:
         target.discard()
         raise
-    tell_cut(shown.finished, session)
+    tell_cut(shown.finished, session, "a larger -n lets it go on" if console.is_terminal(sys.stderr) else "")
     tell_saving_problem(session)
     if wanted.stats or settings.verbose:
         window = window_use(shown.finished.window_tokens, session.backend.info.context_length)

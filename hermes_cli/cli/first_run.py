@@ -5,9 +5,8 @@ import sys
 import time
 from contextlib import suppress
 
-import typer
-
 from hermes_cli import paths
+from hermes_cli.cli.confirm import agreed
 from hermes_cli.cli.session_list import size_text
 from hermes_cli.errors import HermesError
 from hermes_cli.terminal import console
@@ -51,8 +50,8 @@ def _somebody_is_here() -> bool:
 
 def _agreed(question: str) -> bool:
     try:
-        return typer.confirm(question, default=False, err=True)
-    except typer.Abort:  # Ctrl-C or Ctrl-D at the question
+        return agreed(question)
+    except KeyboardInterrupt:
         console.put("\n")
         return False
 

@@ -70,7 +70,7 @@ def json_text(value: object) -> str:
 def lines(facts: Mapping[str, object]) -> str:
     """A line for each fact that is known."""
     shown = {
-        (name.replace("_", " ") if name.islower() else name): value
+        (name.removesuffix("_bytes").replace("_", " ") if name.islower() else name): value
         for name, value in facts.items()
         if value not in (None, [], "")
     }
@@ -247,7 +247,7 @@ def _size(model: "CatalogModel", quant: str) -> str:
 
 
 def _readable(name: str, value: object) -> str:
-    if name in ("size bytes", "weights bytes") and isinstance(value, int):
+    if name in ("size", "weights") and isinstance(value, int):
         return size_text(value)
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -9,6 +9,7 @@ import typer
 
 from hermes_cli import paths
 from hermes_cli.cli import model_list
+from hermes_cli.cli.confirm import agreed, check_somebody_is_here
 from hermes_cli.cli.session_list import size_text
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
@@ -26,19 +27,23 @@ app = typer.Typer(
     invoke_without_command=True,
 )
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A name from `hermes models list`, or its beginning.")]
+All = Annotated[bool, typer.Option("--all", help="Also what could be downloaded.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 @app.callback()
-def _alone(context: typer.Context) -> None:
+def _alone(context: typer.Context, everything: All = False, json: Json = False) -> None:
     if context.invoked_subcommand is None:
-        list_models()
+        list_models(everything, json)
+    elif everything or json:
+        option, command = "--all" if everything else "--json", context.invoked_subcommand
+        raise UsageError(f"{option} has no meaning before {command}", f"hermes models {command} --help")
 
 
 @app.command("list")
 def list_models(
-    everything: Annotated[bool, typer.Option("--all", help="Also what could be downloaded.")] = False,
+    everything: All = False,
     json: Json = False,
 ) -> None:
     """List the models here: name, size, who keeps it, file. The one marked * answers where none is named."""
@@ -176,12 +181,11 @@ def _agreed(files: "list[Path]", yes: bool, without_asking: str) -> bool:
     """Show what is to go and ask. Raises UsageError where nobody can answer."""
     if yes:
         return True
-    if not console.is_terminal(sys.stdin):
-        raise UsageError("nobody is here to confirm", f"remove without asking: {without_asking}")
+    check_somebody_is_here(f"remove without asking: {without_asking}")
     for file in files:
         size = file.stat().st_size if file.exists() else 0
         console.notice(f"{file}  {size_text(size)}")
-    return typer.confirm("Remove for good?", err=True)
+    return agreed("Remove for good?")
 
 
 def _tell_what_is_left() -> None:

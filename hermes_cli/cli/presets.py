@@ -9,6 +9,7 @@ import typer
 
 from hermes_cli import paths
 from hermes_cli.cli import preset_trial
+from hermes_cli.cli.confirm import agreed, check_somebody_is_here
 from hermes_cli.errors import OutputError, UsageError
 from hermes_cli.terminal import console, editor
 from hermes_cli.terminal.answer_output import StandardOutput
@@ -123,9 +124,9 @@ def remove(name: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do
     path = own_file(name)
     if preset_file(name) != path:
         raise UsageError(f"{name} is bundled and cannot be removed", f"change it instead: hermes presets edit {name}")
-    if not yes and not console.is_terminal(sys.stdin):
-        raise UsageError("nobody is here to confirm", f"remove it without asking: hermes presets rm --yes {name}")
-    if not yes and not typer.confirm(f"Remove {path}?", err=True):
+    if not yes:
+        check_somebody_is_here(f"remove it without asking: hermes presets rm --yes {name}")
+    if not yes and not agreed(f"Remove {path}?"):
         return 1
     try:
         path.unlink()

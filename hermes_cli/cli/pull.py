@@ -1,14 +1,14 @@
 """`hermes pull`: download a model, verified and resumable."""
 
 import shlex
-import sys
 import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hermes_cli import paths
+from hermes_cli.cli.confirm import agreed, check_somebody_is_here
 from hermes_cli.cli.session_list import size_text
-from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer_output import StandardOutput
 
@@ -30,8 +30,10 @@ def pull(
     """
     from hermes_cli.models.reference import reference
 
-    wanted = _recommended() if model is None else reference(model)
-    path = here(wanted)
+    path = _without_download(model) if model else None
+    if path is None:
+        wanted = _recommended() if model is None else reference(model)
+        path = here(wanted)
     if path is None:
         _warn_of_size(wanted)
         if model is None and not yes and not _agreed():
@@ -39,6 +41,17 @@ def pull(
         path = download(wanted)
     StandardOutput().write(f"{path}\n")
     return 0
+
+
+def _without_download(name: str) -> "Path | None":
+    """What needs no download: the demo model, or a file; says so."""
+    from hermes_cli.models.find import without_download
+
+    path = without_download(name)
+    if path is not None:
+        why = "travels with the program" if path == paths.DEMO_MODEL else "is here already"
+        console.notice(f"{name} {why}; use it with -m {shlex.quote(name)}")
+    return path
 
 
 def here(wanted: "Reference") -> "Path | None":
@@ -110,9 +123,8 @@ def _recommended() -> "Reference":
 
 def _agreed() -> bool:
     """Ask the user. Raises UsageError where nobody is."""
-    if not console.is_terminal(sys.stdin):
-        raise UsageError("nobody is here to confirm", "download it without asking: hermes pull --yes")
-    return typer.confirm("Download it?", default=True, err=True)
+    check_somebody_is_here("download it without asking: hermes pull --yes")
+    return agreed("Download it?", otherwise=True)
 
 
 def _origin(url: str) -> str:

@@ -10,6 +10,7 @@ import typer
 
 from hermes_cli import paths
 from hermes_cli.cli import session_list
+from hermes_cli.cli.confirm import agreed, check_somebody_is_here
 from hermes_cli.errors import HermesError, SessionBusy, UsageError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer_output import STANDARD_OUTPUT, AnswerOutput, FileOutput, StandardOutput
@@ -265,8 +266,8 @@ def _marked(mark: str, text: str) -> str:
 
 
 def _need_somebody(yes: bool, without_asking: str) -> None:
-    if not yes and not console.is_terminal(sys.stdin):
-        raise UsageError("nobody is here to confirm", f"remove without asking: {without_asking}")
+    if not yes:
+        check_somebody_is_here(f"remove without asking: {without_asking}")
 
 
 def _remove(files: Sequence[Path], yes: bool) -> int:
@@ -277,7 +278,7 @@ def _remove(files: Sequence[Path], yes: bool) -> int:
     from hermes_cli.store.transcripts import in_use
 
     what = f"the session {one_line(files[0].stem)}" if len(files) == 1 else f"these {len(files)} sessions"
-    if not yes and not typer.confirm(f"Remove {what} for good?", err=True):
+    if not yes and not agreed(f"Remove {what} for good?"):
         return 1
     busy = [path for path in files if in_use(path)]  # opened while the question was on the screen
     for path in files:

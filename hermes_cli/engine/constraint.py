@@ -5,13 +5,14 @@ spells `<tool_call>`, however that was cut into tokens; then only a call of a de
 closing tag text is free again.
 """
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hermes_cli.engine import sampling
 from hermes_cli.engine.constraint_grammar import CALL_START, Plan
 from hermes_cli.engine.constraint_trial import in_words
-from hermes_cli.engine.constraint_vocabulary import Tables, Vocabulary
+from hermes_cli.engine.constraint_vocabulary import MOST_DIGITS_OF_TOKENS, Tables, Vocabulary, leading_digits
 from hermes_cli.engine.native_context import Context, DecodeAborted, Sampler
 from hermes_cli.engine.native_model import Model
 from hermes_cli.errors import UsageError
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from llguidance import LLMatcher
 
 _TAG = CALL_START.encode()
-_MOST_DIGITS = 64
+_MOST_DIGITS, _MOST_EXPONENT_DIGITS = 64, 2  # beyond some 300 places a number is larger than any
+_TAIL_BYTES = 96
+_DIGITS = re.compile(rb"(?P<exponent>[\s:,\[]-?\d[\d.]*[eE][+-]?)?(?P<digits>[\d.]*)\Z")
 
 
 class Constraint:
@@ -41,7 +44,7 @@ class Constraint:
         self._keep_on = keep_on
         self._matcher: LLMatcher | None = None
         self._tag_begun = b""  # the end of the text so far, as far as it may begin the tag
-        self._digits = 0  # how many the text ends with
+        self._tail = b" "  # the end of what is held
         self.finished = False
         self._resume(plan.begun)
         self._sampler = sampling.masked_sampler(values, context)
@@ -78,33 +81,35 @@ class Constraint:
 
     def _choose_held(self, matcher: "LLMatcher") -> int:
         """A free choice where that fits, else one among what does: together as if only that had been there."""
-        tables = self._tables()
+        tables, room = self._tables(), self._room_for_digits()
         token = self._context.sample(self._sampler)
-        fits = self._digits < _MOST_DIGITS and token not in tables.ends and matcher.try_consume_tokens([token])
-        if not fits:
-            token = self._sampler.choose_again(self._mask(matcher))
+        fits = token not in tables.ends and leading_digits(tables.tokens[token]) <= room
+        if not (fits and matcher.try_consume_tokens([token])):
+            token = self._sampler.choose_again(self._mask(matcher, room))
             if token in tables.ends:
                 return token
             if not matcher.consume_token(token):
                 self._check(matcher)
-        piece = tables.tokens[token]
-        number = len(piece) - len(piece.rstrip(b"0123456789."))
-        self._digits = number + (self._digits if number == len(piece) else 0)
+        self._tail = (self._tail + tables.tokens[token])[-_TAIL_BYTES:]
         if self._plan.whole:
             self.finished = matcher.is_stopped() and not matcher.is_error()
         elif matcher.is_accepting():
             self._matcher = None
         return token
 
-    def _mask(self, matcher: "LLMatcher") -> bytes:
-        """What may follow. Raises UsageError where the grammar has become too much."""
+    def _room_for_digits(self) -> int:
+        """How many may come next: small models write some numbers for ever, or larger than any."""
+        found = _DIGITS.search(self._tail)
+        assert found
+        return (_MOST_EXPONENT_DIGITS if found["exponent"] else _MOST_DIGITS) - len(found["digits"])
+
+    def _mask(self, matcher: "LLMatcher", room: int) -> bytes:
+        """What may follow, with no more digits than there is room for unless there must be. Raises UsageError."""
         mask = matcher.compute_bitmask()
         self._check(matcher)
-        return self._without_digits(mask) if self._digits >= _MOST_DIGITS else mask
-
-    def _without_digits(self, mask: bytes) -> bytes:
-        """`mask` without a further digit, unless there must be one: small models write some numbers for ever."""
-        left = int.from_bytes(mask, "little") & self._tables().no_digits
+        if room > MOST_DIGITS_OF_TOKENS:
+            return mask
+        left = int.from_bytes(mask, "little") & self._tables().with_digits(max(room, 0))
         return left.to_bytes(len(mask), "little") if left else mask
 
     def _check(self, matcher: "LLMatcher") -> None:

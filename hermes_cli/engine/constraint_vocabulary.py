@@ -14,6 +14,7 @@ from hermes_cli.errors import UsageError
 if TYPE_CHECKING:
     from llguidance import LLMatcher
 
+MOST_DIGITS_OF_TOKENS = 16  # some tokenizers have longer runs, which are as good as none
 _MOST_MATCHERS = 8
 _WAKE_S = 0.05
 
@@ -28,6 +29,7 @@ class Tables:
         from llguidance import LLTokenizer
 
         self._model = model
+        self._with_digits: dict[int, int] = {}
         self.tokens = model.all_pieces()
         controls = model.control_tokens
         ends = {token for token in controls.values() if model.is_end(token)}
@@ -36,7 +38,6 @@ class Tables:
         self._tags = {tag: controls[tag] for tag in TAGS if tag in controls}
         self.special_token_ids = sorted(ends | set(controls.values()) - set(self._tags.values()))
         self.eos_token_id = min(ends, default=0)
-        self.no_digits = self._no_digits()  # a mask, as a number, of the tokens that do not begin with a digit
         self.tokenizer = LLTokenizer(self, eos_token=sorted(ends) or None)  # type: ignore[arg-type]
 
     def __call__(self, text: bytes | str) -> list[int]:
@@ -52,17 +53,25 @@ class Tables:
     def _tag_pattern(self) -> re.Pattern[str]:
         return re.compile(f"({'|'.join(map(re.escape, self._tags))})")
 
-    def _no_digits(self) -> int:
-        mask = bytearray(b"\xff" * (len(self.tokens) // 8 + 1))
-        for token, piece in enumerate(self.tokens):
-            if piece[:1].isdigit():
-                mask[token >> 3] &= ~(1 << (token & 7))
-        return int.from_bytes(mask, "little")
+    def with_digits(self, most: int) -> int:
+        """A mask, as a number, of the tokens that begin with at most so many digits."""
+        if most not in self._with_digits:
+            mask = bytearray(b"\xff" * (len(self.tokens) // 8 + 1))
+            for token, piece in enumerate(self.tokens):
+                if leading_digits(piece) > most:
+                    mask[token >> 3] &= ~(1 << (token & 7))
+            self._with_digits[most] = int.from_bytes(mask, "little")
+        return self._with_digits[most]
 
     @cached_property
     def tag_ends(self) -> list[int]:
         """The tokens that can end a tag."""
         return [token for token, piece in enumerate(self.tokens) if b">" in piece]
+
+
+def leading_digits(piece: bytes) -> int:
+    """How many digits, and points among them, a token begins with."""
+    return len(piece) - len(piece.lstrip(b"0123456789."))
 
 
 class Vocabulary:

@@ -87,6 +87,9 @@ class Tuner:
         before = best = self._first_look()
         self._told(Trial("as it is", before, kept=True))
         for setting, options, least_gain in self._candidates(may_repack):
+            usual = self._read
+            if options.batch_tokens != self._best.batch_tokens:
+                self._read = max(usual, options.batch_tokens or 0)  # only a prompt that fills a batch tells of it
             try:
                 if time.monotonic() + self._comparing_s(options, best) > until:
                     raise TimeoutError
@@ -94,6 +97,8 @@ class Tuner:
             except (OutOfMemory, TimeoutError):
                 self._told(Trial(setting, None))
                 continue
+            finally:
+                self._read = usual
             is_sure = self._sample_s(tried) < _SLOW_S
             kept = now.turn_s / tried.turn_s >= (least_gain if is_sure else max(least_gain, _LEAST_GAIN_OF_ONE))
             if kept:
@@ -123,13 +128,13 @@ class Tuner:
             yield name, replace(self._best, flash_attention=other), _LEAST_GAIN
         if self._wishes.kv_type is None:
             yield "cache q8_0", replace(self._best, kv_type="q8_0", flash_attention=None), _LEAST_GAIN_OF_KV
-        for batch in _BATCHES:
-            if batch != self._best.batch_tokens and batch <= self._read:
-                yield f"batches of {batch}", replace(self._best, batch_tokens=batch), _LEAST_GAIN
         if may_repack and self._base.gpu_layers != -1:
             other = not self._best.extra_buffers
             name = f"weights {'' if other else 'not '}repacked"
             yield name, replace(self._best, extra_buffers=other), _LEAST_GAIN
+        for batch in _BATCHES:
+            if batch != self._best.batch_tokens:
+                yield f"batches of {batch}", replace(self._best, batch_tokens=batch), _LEAST_GAIN
 
     def _thread_counts(self) -> list[int]:
         """Those worth trying, the present one left out; none if the user chose, or a GPU does all the work."""

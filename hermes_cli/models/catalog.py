@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from hermes_cli import paths
-from hermes_cli.errors import ModelNotFound, UsageError, did_you_mean
+from hermes_cli.errors import ModelNotFound, did_you_mean
 
 QUANTS = ("Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0")
 DEFAULT_QUANT = "Q4_K_M"
@@ -86,10 +86,10 @@ def names() -> list[str]:
     return [name for model in catalog() for name in (model.name, *model.aliases)]
 
 
-def nothing_called(name: str) -> UsageError:
+def nothing_called(name: str) -> ModelNotFound:
     """The error for a name that is none of these, of a model to download."""
     otherwise = "see what there is: hermes models list --all; or name any GGUF: hf:OWNER/REPOSITORY:QUANT"
-    return UsageError(f"there is no model called {name}", did_you_mean(name.lower(), names(), otherwise))
+    return ModelNotFound(f"there is no model called {name}", did_you_mean(name.lower(), names(), otherwise))
 
 
 def _quant(text: str, model: CatalogModel) -> str:

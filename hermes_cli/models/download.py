@@ -14,6 +14,7 @@ from hermes_cli.models.patience import Patience, Watcher
 _BLOCK_BYTES = 1 << 18
 _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 _AGAIN = "run the command again; if it fails again, the server or a proxy sends the file wrong"
+_NO_GGUF = "name another file; or open the address in a browser: this network may want a login"
 
 
 def fetch(
@@ -138,14 +139,14 @@ class _Transfer:
             if not span or int(span[1]) != self._part.size_bytes:
                 self.restart()
                 raise web.Unreachable("the server sends another part than was asked for")
-        elif self._part.size_bytes or not self._begun:
+        if self._size is not None and total is not None and total != self._size:
+            raise web.Unreachable(f"the server has {total:,} bytes of {self._part.target.name}, not {self._size:,}")
+        if answer.status != 206 and (self._part.size_bytes or not self._begun):
             self._etag = answer.etag
             self.restart()
         if self._size is None:
             check_room(self._part.target, (total or 0) - self._part.size_bytes)
             self._size = total
-        elif total is not None and total != self._size:
-            raise web.Unreachable(f"the server has {total:,} bytes of {self._part.target.name}, not {self._size:,}")
 
     def _receive(self, answer: web.Answer) -> None:
         """Append what comes, up to the size of the file."""
@@ -158,7 +159,7 @@ class _Transfer:
             if not data:
                 break
             if not self._part.size_bytes and data[:4] != b"GGUF"[: len(data)]:
-                raise web.Unreachable(f"what came for {name} is no GGUF file")
+                raise DownloadError(f"what came for {name} is no GGUF file", _NO_GGUF)
             wanted = None if self._size is None else self._size - self._part.size_bytes
             self._part.append(memoryview(data)[:wanted])
             self._watcher.at(name, self._part.size_bytes, self._size)

@@ -71,7 +71,7 @@ def remove(file: Path) -> None:
         _record_path(file).unlink(missing_ok=True)
     except OSError as problem:
         raise OutputError(f"cannot remove {file}: {problem.strerror}", f"look at it: ls -ld '{file}'") from problem
-    _remove_empty(file.parent)
+    remove_empty(file.parent)
 
 
 def unfinished() -> list[Path]:
@@ -86,10 +86,11 @@ def remove_unfinished(part: Path) -> None:
         part.unlink(missing_ok=True)
     except OSError as problem:
         raise OutputError(f"cannot remove {part}: {problem.strerror}", f"look at it: ls -ld '{part}'") from problem
-    _remove_empty(part.parent)
+    remove_empty(part.parent)
 
 
-def _remove_empty(folder: Path) -> None:
+def remove_empty(folder: Path) -> None:
+    """Remove a folder below the models folder, and those above it, as far as they are empty."""
     root = paths.models_folder()
     with suppress(OSError):
         while root in folder.parents:

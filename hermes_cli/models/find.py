@@ -46,6 +46,13 @@ def find_model(name: str | None) -> ModelSpec:
     return _spec(by_name(name))
 
 
+def without_download(name: str) -> Path | None:
+    """The demo model, or a file by its path; None for what may need a download. Raises ModelNotFound."""
+    path = os.path.expanduser(name)  # noqa: PTH111 - pathlib raises for unknown users
+    is_file = os.path.isfile(path) and not catalog.look_up(name)  # noqa: PTH113
+    return find_model(name).path if is_file or name.lower() == DEMO_NAME else None
+
+
 def lasting_name(name: str) -> str:
     """What stands for the same model in any folder: its whole path where `name` is one."""
     path = os.path.expanduser(name)  # noqa: PTH111 - pathlib raises for unknown users

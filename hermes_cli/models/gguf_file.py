@@ -41,10 +41,21 @@ def header_of(path: Path) -> Header:
 
 
 def model_header(path: Path) -> Header:
-    """The header of a model here, with its other parts if `path` is the first of several. Raises ModelNotFound."""
+    """The header of a model here, with its other parts if `path` is the first of several.
+
+    Raises ModelNotFound, also for a file that is cut short.
+    """
     names = all_parts(path.name)
     parts = [path.with_name(name) for name in names] if names[0] == path.name else [path]
-    return whole([header_of(part) for part in parts])
+    return whole([_complete(part) for part in parts])
+
+
+def _complete(path: Path) -> Header:
+    header, size = header_of(path), path.stat().st_size
+    if size < header.file_bytes:
+        message = f"{path} is cut short: it needs {header.file_bytes:,} bytes and has {size:,}"
+        raise ModelNotFound(message, "download it again, or name another file")
+    return header
 
 
 def check_complete(path: Path, name: str) -> None:

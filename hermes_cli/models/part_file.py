@@ -90,22 +90,29 @@ class PartFile:
             raise write_error(self.target, problem) from problem
 
     def discard(self) -> None:
-        """Remove the part."""
-        with suppress(OSError):
-            _part(self.target).unlink()
+        """Remove the part. Its facts go first: as soon as the part is gone, another program may begin one."""
         with suppress(OSError):
             _facts(self.target).unlink()
+        with suppress(OSError):
+            _part(self.target).unlink()
+
+    def discard_if_empty(self) -> None:
+        """Remove a part without a byte, if it still has its name. Who waits for its lock makes a new one."""
+        with suppress(OSError):
+            found = os.fstat(self._handle)
+            if found.st_size == 0 and os.path.samestat(found, _part(self.target).stat()):
+                self.discard()
 
 
 @contextmanager
 def part_file(target: Path, busy: Callable[[], None]) -> Iterator[PartFile | None]:
     """The part for `target`, for this program alone; None if another finished the file meanwhile.
 
-    Where another program has it, `busy` is called once and then waited. Raises DownloadError.
+    Where another program has it, `busy` is called once and then waited. A failure removes it if it is empty.
+    Raises DownloadError.
     """
     handle = -1
     try:
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = _locked(target, busy)
     except OSError as problem:
         if handle >= 0:
@@ -114,8 +121,12 @@ def part_file(target: Path, busy: Callable[[], None]) -> Iterator[PartFile | Non
     if handle < 0:
         yield None
         return
+    part = PartFile(target, handle)
     try:
-        yield PartFile(target, handle)
+        yield part
+    except BaseException:
+        part.discard_if_empty()
+        raise
     finally:
         os.close(handle)
 
@@ -183,7 +194,11 @@ def _locked(target: Path, busy: Callable[[], None]) -> int:
     while True:
         if target.exists():
             return -1
-        handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        except FileNotFoundError:
+            continue  # another program gave up and removed the empty folder
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -6,7 +6,7 @@ from pathlib import Path
 from hermes_cli.errors import DownloadError
 from hermes_cli.models import web
 from hermes_cli.models.download import fetch
-from hermes_cli.models.downloaded import Record, record_of, target_path, write_record
+from hermes_cli.models.downloaded import Record, record_of, remove_empty, target_path, write_record
 from hermes_cli.models.gguf_file import check_complete
 from hermes_cli.models.hub import RemoteFile, check_online, credentials, files_of
 from hermes_cli.models.part_file import check_room, part_bytes
@@ -57,7 +57,15 @@ def prepare(wanted: Reference, watcher: Watcher, patience: Patience | None = Non
 
 
 def run(pull: Pull, watcher: Watcher) -> Path:
-    """Download what is missing; the file that opens the model. Raises DownloadError."""
+    """Download what is missing; the file that opens the model. Leaves no empty folder. Raises DownloadError."""
+    try:
+        _download(pull, watcher)
+    finally:
+        remove_empty(pull.path.parent)
+    return pull.path
+
+
+def _download(pull: Pull, watcher: Watcher) -> None:
     if pull.size_bytes is not None:  # else it is looked at when the server tells
         here = sum(min(_here(pull.target(file)), file.size_bytes or 0) for file in pull.files)
         check_room(pull.path, pull.size_bytes - here)
@@ -72,7 +80,6 @@ def run(pull: Pull, watcher: Watcher) -> Path:
         elif record and isinstance(pull.wanted, HubReference) and pull.wanted.is_pinned:
             # The same bytes as of the revision that is here; from now on they are found as of this one.
             write_record(target, replace(record, source=str(pull.wanted)))
-    return pull.path
 
 
 def _fetch(pull: Pull, file: RemoteFile, target: Path, token: web.Credentials | None, watcher: Watcher) -> None:

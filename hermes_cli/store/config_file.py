@@ -47,10 +47,10 @@ def remove(name: str) -> bool:
 
 
 def create(text: str) -> bool:
-    """Write a first file, for its owner's eyes only; False if there is one already. Raises OutputError."""
+    """Write a first file, for its owner's eyes only; False if there is one with a setting. Raises OutputError."""
     path = paths.config_file()
     with _alone():
-        if os.path.lexists(path):
+        if os.path.lexists(path) and not (path.is_file() and path.stat().st_size == 0):
             return False
         _replace(text)
         return True

@@ -111,9 +111,9 @@ class Chat:
         try:
             self.answer(lambda cancel: self.session.send(whole, cancel), whole)
         except ContextOverflow as problem:
-            if before.turns:
+            if before.turns and self.session.fits_alone(whole):
                 problem.hint = f"begin anew with /clear, or {problem.hint}"
-            if self.attached:
+            if self.attached and self.session.fits_alone(text):
                 problem.hint = f"take the files away with /read -, or {problem.hint}"
             raise
         finally:
@@ -133,8 +133,9 @@ class Chat:
             self._announced = ids
             self.draft = draft
             console.notice(f"the window is full; this would leave out {self.named(going)}")
-            instead = "" if draft.startswith("/compact") else "/compact sums up instead, "
-            console.notice(f"Enter sends it all the same; {instead}/pin N keeps a turn")
+            again = "" if text is None else ", /retry sends it"
+            console.notice("Enter sends it all the same")
+            console.notice(f"after Ctrl-C: /compact sums up instead, /pin N keeps a turn{again}")
             return False
         if going:
             console.notice(f"left out of the window: {self.named(going)}")

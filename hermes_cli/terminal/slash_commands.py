@@ -151,7 +151,7 @@ def suggestions(chat: Chat, before: str) -> Iterable[Suggestion]:
     if not space:
         for command in TABLE:
             if command.name.startswith(name.lower()):
-                yield Suggestion(f"/{command.name}", len(before), command.help)
+                yield Suggestion(f"/{command.name}{' ' if command.argument else ''}", len(before), command.help)
         return
     try:
         command = named(name)

@@ -42,6 +42,7 @@ def test_json_is_one_object_with_these_keys_and_types(hermes: Hermes) -> None:
         "seed": int,
         "usage": dict,
         "timings": dict,
+        "tool_calls": list,
     }
     assert {key: type(value) for key, value in told.items()} == kinds
     assert {key: type(value) for key, value in told["usage"].items()} == dict.fromkeys(

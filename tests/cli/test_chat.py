@@ -13,7 +13,7 @@ from hermes_cli import paths
 from hermes_cli.store.saved_session import read_session
 from hermes_cli.store.session_files import latest_session
 from tests.cli.conftest import OnScreen, OnTerminal, Screen, assert_failed, exit_code
-from tests.conftest import Hermes
+from tests.conftest import BrokenLibrary, Hermes
 
 NAME, NAME_ANSWER = "My name is Alice.", "Nice to meet you, Alice!"
 RECALL, RECALL_ANSWER = "What is my name?", "Your name is Alice."
@@ -63,6 +63,31 @@ def test_the_line_below_the_prompt_tells_the_window_and_the_speed_and_above_it_w
     leave(screen)
 
 
+def test_ctrl_c_while_the_model_loads_gives_the_message_back(
+    on_screen: OnScreen, broken_library: BrokenLibrary, tmp_path: Path
+) -> None:
+    library = str(broken_library("HANGS_WHEN_FAST"))
+    screen = on_screen(*GREEDY_CHAT, LLAMA_CPP_LIB_PATH=library, HERMES_CLI_CACHE_DIR=str(tmp_path / "cache"))
+    screen.say(SUM)
+    screen.shows("loading model 0%")
+    screen.type(CTRL_C)
+    screen.shows("loading stopped; the next message loads the model again")
+    screen.wait(lambda: screen.text.endswith(f"> {SUM}\ndemo · not loaded"), "the message in the prompt")
+    screen.type("\r")
+    screen.shows(SUM_ANSWER)
+    leave(screen)
+
+
+def test_what_is_on_the_clipboard_is_attached(hermes: Hermes, tmp_path: Path) -> None:
+    clipboard = tmp_path / "xclip"
+    clipboard.write_text("#!/bin/sh\necho The code of Mira is 7312.\n")
+    clipboard.chmod(0o755)
+    env = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "DISPLAY": ":0", "WAYLAND_DISPLAY": None}
+    result = hermes(*GREEDY_CHAT, stdin="/paste\nWhat is the code of Mira?\n", env=env)
+    assert (result.code, result.out) == (0, b"The code of Mira is 7312.\n")
+    assert result.err.startswith("the clipboard: 26 characters go with the next message\n")
+
+
 def test_without_the_systems_clipboard_copy_asks_the_terminal_to_take_the_answer(on_terminal: OnTerminal) -> None:
     chat = on_terminal(*GREEDY_CHAT, PATH="")
     chat.expect("Send a message")
@@ -108,12 +133,12 @@ def test_a_message_too_long_for_the_window_costs_only_its_turn(on_screen: OnScre
     screen.prompt()
     screen.type(f"{'qx ' * 1000}\r")
     screen.wait(lambda: bool(re.search(r"error: .*the prompt has [\d,]+ tokens, the window 512", screen.text)), "it")
-    screen.shows("hint: ")
+    screen.shows("hint: shorten it")
     screen.say(NAME)
     screen.shows(NAME_ANSWER)
     screen.prompt()
     screen.type(f"{'qx ' * 1000}\r")
-    screen.shows("begin anew with /clear, or ")
+    screen.shows("hint: shorten it", 2)
     leave(screen)
 
 
@@ -131,6 +156,24 @@ def test_turns_that_would_leave_the_window_are_named_before_and_enter_sends(on_s
     screen.type("\r")
     screen.shows("left out of the window: turn 1 (")
     screen.shows(f"{number} plus 3 is {number + 3}.")
+    leave(screen)
+
+
+def test_what_a_full_window_offers_works_and_the_message_is_sent_after(on_screen: OnScreen) -> None:
+    screen = on_screen(*GREEDY_CHAT, "--ctx", "512")
+    number = 0
+    while "the window is full" not in screen.text:
+        number += 1
+        question = f"{'Please. ' * 12}What is {number} plus 3?"
+        screen.say(question)
+        screen.shows("the window is full" if number == 6 else f"{number} plus 3 is {number + 3}.")
+    screen.shows("after Ctrl-C: /compact sums up instead, /pin N keeps a turn, /retry sends it")
+    screen.type(CTRL_C)
+    screen.say("/compact")
+    screen.shows("tok/s · first", number)
+    screen.say("/retry")
+    screen.shows("tok/s · first", number + 1)
+    assert "left out of the window" not in screen.text
     leave(screen)
 
 

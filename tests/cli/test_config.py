@@ -207,6 +207,9 @@ def test_edit_makes_a_first_file_and_keeps_none_without_a_change(hermes: Hermes,
     assert hermes("config", "edit", env=editor(tmp_path, script)).code == 0
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert hermes("config", "get", "save").out == b"false\n"
+    file.write_text("")
+    result = hermes("config", "edit", env=editor(tmp_path, "assert 'temperature' in path.read_text()"))
+    assert (result.code, result.err) == (0, "nothing was changed\n")
 
 
 def test_edit_checks_what_was_written_and_opens_what_is_broken(

@@ -169,4 +169,4 @@ def test_what_a_preset_chosen_in_a_chat_leaves_open_is_as_options_and_settings_s
         shown = hermes("chat", "-m", "demo", "-n", "7", *begun.split(), stdin=typed)
         rows = [line.split() for line in shown.err.splitlines()]
         values = [row[1] for row in rows if row and row[0] in ("temperature", "top_k", "max_tokens")]
-        assert values == ["2", "3", "7", "0.25", "default", "7"]
+        assert values == ["2", "3", "7", "0.25", "50", "7"]

@@ -81,6 +81,15 @@ def test_a_session_longer_than_the_window_fails_unless_turns_may_go(hermes: Herm
     assert standings[0] == "left_out" and standings[-1] == "kept"
 
 
+def test_dropping_turns_is_not_advised_where_the_prompt_alone_is_too_long(hermes: Hermes) -> None:
+    path = kept(SUM)
+    for options in ((), ("--overflow", "drop")):
+        result = hermes("ask", "-c", *options, stdin=b"word " * 30_000)
+        assert_failed(result, 4, "the prompt has")
+        assert "hint: shorten it" in result.err
+    assert [turn.standing for turn in read_session(path).conversation.turns] == ["kept"]
+
+
 def test_a_model_that_is_gone_is_told_with_the_session_that_wants_it(hermes: Hermes) -> None:
     gone = begun(turn(1), settings=SessionSettings("gone"))
     gone.close()

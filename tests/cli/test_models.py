@@ -50,6 +50,9 @@ def test_the_list_as_json_and_with_what_could_be(folder: Path, hermes: Hermes) -
     assert [entry["name"] for entry in listed if entry["default"]] == [EIGHT]
     assert "hermes-3-8b:Q4_K_M" not in names and "hermes-3-8b:Q8_0" in names and "hermes-3-405b:Q4_K_M" in names
     assert all(entry["path"] is None for entry in listed if entry["name"].startswith("hermes-"))
+    assert hermes("models", "--all").out == hermes("models", "list", "--all").out
+    assert json.loads(hermes("models", "--all", "--json").out) == listed
+    assert_failed(hermes("models", "--json", "path"), 2, "--json has no meaning before path")
 
 
 def test_the_list_on_a_terminal(folder: Path, on_terminal: OnTerminal) -> None:
@@ -147,6 +150,7 @@ def test_removal_asks(folder: Path, on_terminal: OnTerminal) -> None:
 
 def test_a_header_is_told_without_loading(hermes: Hermes, demo_path: Path) -> None:
     shown = hermes("models", "inspect", demo_path).out.decode()
+    assert "size                 8.3 MB\n" in shown and "weights              8.2 MB\n" in shown
     assert "architecture         llama\n" in shown and "quantisation         Q8_0\n" in shown
     facts = json.loads(hermes("models", "inspect", "demo", "--json").out)
     assert facts["parameters"] > 7e6 and facts["chat_templates"] == ["tool_use", "default"]
@@ -173,6 +177,14 @@ def test_what_is_no_model_is_told(hermes: Hermes, tmp_path: Path, content: bytes
     bad = tmp_path / "bad.gguf"
     bad.write_bytes(content)
     assert_failed(hermes("models", "inspect", bad), 3, str(bad))
+
+
+def test_a_file_that_is_cut_short_is_told(hermes: Hermes, demo_path: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.gguf"
+    cut.write_bytes(demo_path.read_bytes()[:4_000_000])
+    words = f"{cut} is cut short: it needs 8,299,744 bytes and has 4,000,000"
+    assert_failed(hermes("models", "inspect", cut), 3, words)
+    assert_failed(hermes("models", "inspect", "--json", cut), 3, words)
 
 
 def test_an_empty_name_is_not_the_beginning_of_all_names(folder: Path, hermes: Hermes) -> None:

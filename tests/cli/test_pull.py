@@ -204,6 +204,37 @@ def test_a_certificate_that_nobody_vouches_for(hub: Hub, hermes: Hermes, tmp_pat
         assert "checksum verified" in trusted.err
 
 
+def test_what_nobody_knows_is_not_found(hub: Hub, hermes: Hermes) -> None:
+    for name in ("nothing", "./nothing.gguf"):
+        assert_failed(hermes("pull", name), 3, f"there is no model called {name}")
+    assert hub.requests == []
+
+
+def test_what_needs_no_download_is_told_with_its_file(
+    hub: Hub, hermes: Hermes, demo_path: Path, tmp_path: Path
+) -> None:
+    demo = hermes("pull", "Demo")
+    assert (demo.code, demo.out.decode()) == (0, f"{demo_path}\n")
+    assert demo.err == "Demo travels with the program; use it with -m Demo\n"
+    own = tmp_path / "my own.gguf"
+    own.write_bytes(b"GGUF")
+    found = hermes("pull", own)
+    assert (found.code, found.out.decode()) == (0, f"{own}\n")
+    assert found.err == f"{own} is here already; use it with -m '{own}'\n"
+    own.write_bytes(b"text")
+    assert_failed(hermes("pull", own), 3, "is not a GGUF file")
+    (tmp_path / "3b").write_bytes(b"GGUF")  # a name of the catalog, whatever lies in this folder
+    assert_failed(hermes("pull", "3b", cwd=tmp_path), 3, "there is no repository")
+
+
+def test_a_download_that_failed_without_a_byte_leaves_nothing(hub: Hub, hermes: Hermes) -> None:
+    hub.put(REPOSITORY, FILE, b"text of the right checksum")
+    assert_failed(hermes("pull", f"{hub.url}/plain/gone.gguf"), 3, "there is nothing at")
+    refused = hermes("pull", WANTED)
+    assert refused.code == 3 and "is no GGUF file\nhint: name another file" in refused.err
+    assert list(paths.models_folder().iterdir()) == []
+
+
 def test_without_a_name_it_recommends_and_asks(hub: Hub, hermes: Hermes, on_terminal: OnTerminal) -> None:
     nobody = hermes("pull")
     assert (nobody.code, nobody.out) == (2, b"")
@@ -211,7 +242,7 @@ def test_without_a_name_it_recommends_and_asks(hub: Hub, hermes: Hermes, on_term
         "for this machine: Hermes 3" in nobody.err
         and "hint: download it without asking: hermes pull --yes" in nobody.err
     )
-    assert_failed(hermes("pull", "--yes", ""), 2, "there is no model called")
+    assert_failed(hermes("pull", "--yes", ""), 3, "there is no model called")
     child = on_terminal("pull")
     child.expect(r"for this machine: Hermes 3 .* to download, about .* of memory to run")
     child.expect("Download it")

@@ -3,7 +3,9 @@
 import hashlib
 import random
 import shutil
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from hermes_cli.errors import DownloadError
 from hermes_cli.models import web
 from hermes_cli.models.download import fetch
 from hermes_cli.models.hub import RemoteFile
-from hermes_cli.models.part_file import check_room
+from hermes_cli.models.part_file import check_room, part_file
 from hermes_cli.models.patience import Patience
 from tests.hub_server import COMMIT, Fault, Hub, running
 
@@ -182,6 +184,14 @@ def test_what_stays_wrong_is_told_after_some_tries(hub: Hub, tmp_path: Path, fau
     assert len(hub.faults) == 16
 
 
+def test_a_login_page_does_not_cost_the_part(hub: Hub, tmp_path: Path) -> None:
+    target = tmp_path / "a.gguf"
+    give_up(hub, hashed(hub), target)
+    hub.faults[:] = [Fault("login")] * 4
+    assert "bytes of a.gguf, not" in refused(hashed(hub), target).message
+    assert (tmp_path / "a.gguf.part").read_bytes() == DATA[:120_000]
+
+
 def test_no_progress_counts_even_where_the_server_starts_over_each_time(hub: Hub, tmp_path: Path) -> None:
     hub.faults[:] = [Fault("whole", at=90_000)] * 20
     assert "ended 110,004 bytes early, after 4 tries" in refused(hashed(hub), tmp_path / "a.gguf").message
@@ -252,7 +262,42 @@ def test_where_nobody_tells_a_length_no_room_is_missing(tmp_path: Path, monkeypa
 def test_what_is_no_gguf_is_not_kept(hub: Hub, tmp_path: Path) -> None:
     hub.faults[:] = [Fault("login")] * 4
     assert "is no GGUF file" in refused(plain(hub), tmp_path / "a.gguf").message
-    assert (tmp_path / "a.gguf.part").stat().st_size == 0
+    assert names(tmp_path) == []
+    assert len(hub.faults) == 3
+
+
+def test_what_is_no_gguf_on_the_hub_is_fetched_once(hub: Hub, tmp_path: Path) -> None:
+    text = b"a text with the right checksum"
+    hub.put("nous/model", "a.gguf", text)
+    error = refused(hashed(hub, text), tmp_path / "a.gguf")
+    assert error.message == "what came for a.gguf is no GGUF file" and "name another file" in error.hint
+    assert len(hub.bodies()) == 1 and names(tmp_path) == []
+
+
+def test_who_waits_for_a_download_that_fails_begins_one(hub: Hub, tmp_path: Path) -> None:
+    """The first leaves neither its part nor the folder, while the second waits for the lock of that part."""
+    target, waits = tmp_path / "folder" / "a.gguf", threading.Event()
+    with ThreadPoolExecutor() as pool:
+        with part_file(target, lambda: None) as part:
+            second = pool.submit(fetch, hashed(hub), target, None, AT_ONCE, _Waiting(waits))
+            assert waits.wait(20)
+            assert part
+            part.discard()
+            target.parent.rmdir()
+        assert second.result(20) == hashed(hub).sha256
+    assert target.read_bytes() == DATA and names(target.parent) == ["a.gguf"]
+
+
+class _Waiting(Heard):
+    """Tells when a download waits for another program."""
+
+    def __init__(self, waits: threading.Event) -> None:
+        super().__init__()
+        self._waits = waits
+
+    def say(self, text: str) -> None:
+        super().say(text)
+        self._waits.set()
 
 
 def test_nobody_listening_is_told(tmp_path: Path) -> None:

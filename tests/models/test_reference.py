@@ -55,13 +55,20 @@ def test_files_on_the_hub_and_elsewhere(text: str, expected: object) -> None:
         *("https://", "https://x/", "https://x/a.txt", "https://x/%2e%2e%2fa/..gguf/..", "http://[::1/a.gguf"),
         *("https://x:99999999/a.gguf", "https://x/a b.gguf", f"https://x/{'a' * 300}.gguf", "https://x/a%2f.gguf"),
         *("https://user:secret@x/a.gguf", "https://../a.gguf"),
-        *("owner/repository", "owner/repository:Q4_K_M", "hermes", "", "hermes-3-9b", "\x1b[2J"),
+        *("owner/repository", "owner/repository:Q4_K_M"),
     ],
 )
 def test_what_names_nothing_is_told(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         reference(text)
     assert caught.value.hint and "secret" not in caught.value.message
+
+
+@pytest.mark.parametrize("text", ["hermes", "", "hermes-3-9b", "nothing", "\x1b[2J"])
+def test_a_name_that_nobody_knows_is_not_found(text: str) -> None:
+    with pytest.raises(ModelNotFound, match="there is no model called") as caught:
+        reference(text)
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize("file", ["a.gguf", "b c/ä.gguf"])
@@ -73,7 +80,7 @@ def test_a_file_of_one_revision_is_called_by_its_page(file: str, revision: str) 
 
 
 def test_the_nearest_name_is_suggested() -> None:
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(ModelNotFound) as caught:
         reference("hermes-3-9b")
     assert re.fullmatch(r"did you mean hermes-3-\d+b\?", caught.value.hint)
 

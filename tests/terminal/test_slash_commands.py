@@ -228,7 +228,11 @@ def test_values_are_set_and_shown_and_wrong_ones_refused(chat: Chat, say: Say) -
     say("/set max-tokens 2147483647")
     shown = say("/show")[1]
     assert "seed            4294967295\n" in shown and "max_tokens      2147483647\n" in shown
-    assert "temperature     0.3\n" in shown and "top_p           default\n" in shown and chat.transcript().id in shown
+    assert (
+        "temperature     0.3\n" in shown and "top_p           1 (default)\n" in shown and chat.transcript().id in shown
+    )
+    assert say("/set temp") == ("", "temperature is 0.3\n")
+    assert say("/set min_p") == ("", "min_p is 0 (default)\n")
     for wrong in (
         "/set",
         "/set temprature 1",
@@ -345,6 +349,41 @@ def test_compact_goes_on_from_a_summary(chat: Chat, say: Say) -> None:
     assert chat.session.conversation.turns[-1].answer.content + "\n" == out
 
 
+def test_compact_in_a_full_window_sums_up_every_turn_and_undo_brings_all_back(chat: Chat, say: Say) -> None:
+    number = 0
+    chat.ready()
+    while not chat.session.turns_to_leave_out(question := f"My name is Alice, and what is {number} plus 3, please?"):
+        number += 1
+        say(question)
+    before = chat.session.conversation
+    out, told = say("/compact")
+    assert "left out" not in told
+    *older, summary = chat.session.conversation.turns
+    assert {turn.standing for turn in older} == {"left_out"} and out.endswith(f"{summary.answer.content}\n")
+    say("/undo")
+    assert chat.session.conversation == before
+
+
+def test_a_message_too_long_for_the_window_gets_only_hints_that_help(chat: Chat, say: Say, tmp_path: Path) -> None:
+    say(NAME)
+    with pytest.raises(ContextOverflow) as alone:
+        say("qx " * 1000)
+    assert alone.value.hint.startswith("shorten it")
+    (tmp_path / "note.txt").write_text("as it is")
+    say(f"/read {tmp_path / 'note.txt'}")
+    with pytest.raises(ContextOverflow) as attached:
+        say("qx " * 1000)
+    assert attached.value.hint.startswith("shorten it")
+    say("/read -")
+    say("/pin 1")
+    nearly = "qx " * 1000
+    while not chat.session.fits_alone(nearly):
+        nearly = nearly[3:]
+    with pytest.raises(ContextOverflow) as pinned:
+        say(nearly)
+    assert pinned.value.hint.startswith("begin anew with /clear, or shorten it")
+
+
 def test_turns_leave_a_full_window_with_a_word_and_the_chat_goes_on(chat: Chat, say: Say) -> None:
     told, number = "", 0
     while "left out of the window: turn" not in told:
@@ -414,8 +453,8 @@ def test_exit_leaves(chat: Chat, say: Say) -> None:
 @pytest.mark.parametrize(
     ("before", "expected"),
     [
-        ("/reg", ["/regen"]),
-        ("/co", ["/continue", "/copy", "/context", "/compact"]),
+        ("/reg", ["/regen "]),
+        ("/co", ["/continue", "/copy ", "/context", "/compact "]),
         ("/set temp", ["temperature"]),
         ("/preset transl", ["translate"]),
         ("/preset translate lang", ["language="]),
@@ -512,6 +551,16 @@ def test_a_file_that_is_there_is_not_overwritten(chat: Chat, say: Say, tmp_path:
     target.unlink()
     say(f"/save {target}")
     say(f"/save {target}")
+
+
+@pytest.mark.parametrize("nothing", ["-", "off"])
+def test_tools_and_schema_are_taken_away(chat: Chat, say: Say, nothing: str) -> None:
+    say("/tools calculate")
+    say("/json name, age int")
+    assert chat.session.tools and chat.session.schema
+    assert say(f"/tools {nothing}")[1].startswith("no tools")
+    assert say(f"/json {nothing}")[1] == "no schema\n"
+    assert chat.session.tools is None and chat.session.schema is None
 
 
 def test_a_summary_is_plain_text_and_whole_whatever_holds_for_answers(chat: Chat, say: Say) -> None:

@@ -65,9 +65,13 @@ def preset(chat: Chat, argument: str) -> None:
 def set_value(chat: Chat, argument: str) -> None:
     """Change the sampling or the limit of answers.
 
-    /set temperature 0.3, /set max_tokens 500, /set seed default: for the rest of this session.
+    /set temperature 0.3, /set max_tokens 500, /set seed default: for the rest of this session. A key alone is shown.
     """
     pair = argument.replace("=", " ", 1).split()
+    if len(pair) == 1:
+        key = setting_name(pair[0], keys())
+        console.notice(f"{key} is {_values(chat)[key]}")
+        return
     if len(pair) != 2:
         raise UsageError("/set needs a key and a value", f"such as /set temperature 0.3; keys: {', '.join(keys())}")
     key, value = setting_name(pair[0], keys()), pair[1]
@@ -87,7 +91,19 @@ def keys() -> tuple[str, ...]:
     return (*SAMPLING_KEYS, "max_tokens")
 
 
-def _number(value: float) -> str:
+def _values(chat: Chat) -> dict[str, str]:
+    """What /set can change, as it holds now."""
+    from hermes_cli.engine.sampling import SamplingValues
+
+    session = chat.session
+    standard = {**asdict(SamplingValues()), "seed": "random", "max_tokens": "what the window holds"}
+    values = {**asdict(session.settings.sampling), "max_tokens": session.max_tokens}
+    return {
+        key: f"{_number(standard[key])} (default)" if value is None else _number(value) for key, value in values.items()
+    }
+
+
+def _number(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -100,8 +116,7 @@ def show(chat: Chat, argument: str) -> None:
         facts["model"] += f" ({info.model_name}, {info.description}, {plan_line(info)})"
     if session.transcript:
         facts["session"] = session.transcript.id
-    values = {**asdict(session.settings.sampling), "max_tokens": session.max_tokens}
-    facts |= {key: "default" if value is None else _number(value) for key, value in values.items()}
+    facts |= _values(chat)
     system_prompt = session.conversation.system_prompt
     facts["system"] = "none" if system_prompt is None else system_prompt
     rows = [(name, for_terminal(value)) for name, value in facts.items()]

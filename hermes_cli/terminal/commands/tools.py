@@ -9,15 +9,17 @@ from hermes_cli.terminal.columns import table, window_columns
 from hermes_cli.terminal.commands.arguments import NOTHING, words
 from hermes_cli.terminal.sanitize import one_line
 
+_NONE = (NOTHING, "off")
+
 
 def tools(chat: Chat, argument: str) -> None:
     """Show the tools the model may call, or load others.
 
-    /tools calculate my_tools.py takes these in the place of those before; /tools - takes all away.
+    /tools calculate my_tools.py takes these in the place of those before; /tools - or off takes all away.
     """
     session = chat.session
     if argument:
-        chat.change_tools(tuple(words(argument)) if argument != NOTHING else ())
+        chat.change_tools(() if argument in _NONE else tuple(words(argument)))
         chat.own_offer = chat.tool_sources, session.schema
     if not session.tools:
         console.lines("no tools; load some: /tools calculate, or /tools FILE.py")
@@ -32,12 +34,12 @@ def tools(chat: Chat, argument: str) -> None:
 def json_mode(chat: Chat, argument: str) -> None:
     """Answer in JSON by a schema from now on.
 
-    /json name, age int; or /json FILE. /json - ends it; alone it shows the schema.
+    /json name, age int; or /json FILE. /json - or off ends it; alone it shows the schema.
     """
     from hermes_cli.store.schemas import load_schema
 
     session = chat.session
     if argument:
-        session.schema = None if argument == NOTHING else load_schema(argument)
+        session.schema = None if argument in _NONE else load_schema(argument)
         chat.own_offer = chat.tool_sources, session.schema
     console.lines("no schema" if session.schema is None else json.dumps(session.schema, ensure_ascii=False, indent=2))

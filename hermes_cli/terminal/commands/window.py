@@ -2,7 +2,6 @@
 
 from hermes_cli.chat.conversation import Standing
 from hermes_cli.errors import UsageError
-from hermes_cli.session import SUMMARY_REQUEST
 from hermes_cli.terminal import console
 from hermes_cli.terminal.chat import Chat, excerpt
 from hermes_cli.terminal.commands import arguments
@@ -39,15 +38,16 @@ def _row(name: str, tokens: int, window: int, text: str, standing: str) -> str:
 def compact(chat: Chat, argument: str) -> None:
     """Have the model sum up the chat, and go on from that.
 
-    /compact keep 2 leaves the last 2 turns as they are. /undo brings all back.
+    /compact keep 2 leaves the last 2 turns as they are. What is too long for the window is summed up piece by piece;
+    the last summary holds all. /undo brings back what it took the place of.
     """
     keep = arguments.count(argument.removeprefix("keep").strip(), otherwise=0)
     if not chat.session.conversation.turns:
         raise UsageError("nothing was said yet", "send a message first")
-    # The turns that do not fit beside the request for a summary cannot be in it: they are named, and left out.
-    if chat.make_room(SUMMARY_REQUEST, f"/compact {argument}".rstrip()):
+    if chat.ready(f"/compact {argument}".rstrip()):
+        before = chat.session.conversation
         chat.answer(lambda cancel: chat.session.compact(cancel, keep), resumable=False)
-        if chat.session.conversation.turns[-1].question != SUMMARY_REQUEST:
+        if chat.session.conversation is before:
             console.notice("not summed up; nothing has changed")
 
 
