@@ -157,13 +157,14 @@ def test_stopped_half_way_the_part_stays_and_the_terminal_is_as_before(screen: S
 
 
 def test_windows_that_change_to_one_column_and_stops_break_nothing(screen: Screen, endless_path: Path) -> None:
-    child = screen.start("ask", "-m", endless_path, "--no-save", "-n", "400", "Tell me something.")
+    child = screen.start("ask", "-m", endless_path, "--no-save", "-n", "1500", "Tell me something.")
+    shown = ""
     for size in ((24, 1), (1, 1), (3, 20), (50, 200)):
-        screen.read()
+        shown += screen.read()
         termios.tcsetwinsize(screen.master, size)
         child.send_signal(signal.SIGSTOP)
         child.send_signal(signal.SIGCONT)
-    shown = screen.rest()
+    shown += screen.rest()
     _, err = child.communicate(timeout=60)
     assert (child.returncode, err) == (0, b"")
     assert shown.endswith("\x1b[0m\x1b[?7h\x1b[?25h\x1b[?2026l")
