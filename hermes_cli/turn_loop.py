@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 TIMEOUT_S = 30.0
 _NO_NAME = "unknown"
 _GAP = "\n\n"
-_STOPPED = "not run: the user stopped the answer"
 _CUT = "not run: the answer was cut off before its end"
 _TOO_MANY = "not run: no further call is allowed in this answer"
 
@@ -167,7 +166,7 @@ class TurnLoop:
                     results.append(ToolResult(_named(call), approved=True, error=call.problem))
                     yield ToolFinished(results[-1])
                 elif self._cancel.cancelled:
-                    results.append(ToolResult(call, approved=False, error=_STOPPED))
+                    results.append(self._stopped(call))
                 elif not self._rounds_left:
                     results.append(ToolResult(call, approved=False, error=_TOO_MANY))
                     yield ToolFinished(results[-1])
@@ -178,8 +177,11 @@ class TurnLoop:
                     yield ToolFinished(results[-1], markers)
         finally:
             missing = [call for call in calls[len(results) :] if isinstance(call, ToolCall)]
-            results += [ToolResult(call, approved=False, error=_STOPPED) for call in missing]
+            results += [self._stopped(call) for call in missing]
             self.messages.append(response_message(results))
+
+    def _stopped(self, call: ToolCall) -> ToolResult:
+        return ToolResult(call, approved=False, error=f"not run: {self._cancel.stopper} stopped the answer")
 
     def _result(self, call: ToolCall) -> Generator[TurnEvent, None, ToolResult]:
         """What a call leads to. A wrong one is told to the model, and nobody is asked about it."""
@@ -188,6 +190,8 @@ class TurnLoop:
         if wrong := toolbox.check(call):
             return ToolResult(call, approved=True, error=wrong)
         decision = self._tools.consent(call, self._cancel)
+        if self._cancel.cancelled:
+            return self._stopped(call)
         if not decision.approved:
             reason = f": {decision.reason}" if decision.reason else "."
             return ToolResult(call, approved=False, error=f"The user declined this call{reason}")

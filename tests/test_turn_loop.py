@@ -146,14 +146,15 @@ def test_the_choice_of_tools_is_obeyed(backend: LocalBackend, toolbox: Toolbox, 
     assert [result.call.name for result in found] == called
 
 
+@pytest.mark.parametrize(("reason", "stopper"), [("interrupt", "the user"), ("timeout", "the time limit")])
 def test_a_stop_while_a_tool_is_asked_about_leaves_no_call_without_its_result(
-    backend: LocalBackend, toolbox: Toolbox
+    backend: LocalBackend, toolbox: Toolbox, reason: str, stopper: str
 ) -> None:
     cancel = CancelToken()
 
     def stop(call: ToolCall, token: CancelToken) -> Decision:
-        token.cancel("interrupt")
-        return Decision(False, reason="the user stopped the answer")
+        token.cancel(reason)
+        return Decision(False)
 
     session = Session(backend, settings=GREEDY, tools=ToolUse(toolbox, stop))
     events = run(session, "What is the weather in Rome? And in Oslo?", cancel)
@@ -161,6 +162,7 @@ def test_a_stop_while_a_tool_is_asked_about_leaves_no_call_without_its_result(
     assert isinstance(finished, Finished) and finished.reason == "cancelled"
     last = session.conversation.turns[0].messages[-1]
     assert last.role == "tool" and [result.approved for result in last.tool_results] == [False, False]
+    assert {result.error for result in last.tool_results} == {f"not run: {stopper} stopped the answer"}
 
 
 def test_calls_and_results_are_in_the_file_and_come_back(backend: LocalBackend, toolbox: Toolbox) -> None:

@@ -149,6 +149,24 @@ def test_ctrl_c_ends_the_import_of_a_tool_file(start: Start, tmp_path: Path) -> 
     assert child.returncode == 130
 
 
+def test_ctrl_c_while_a_tool_runs_tells_the_call_in_the_envelope(start: Start, tmp_path: Path) -> None:
+    file, begun = tmp_path / "slow.py", tmp_path / "begun"
+    file.write_text(f"""import pathlib, time
+
+def get_weather(city: str) -> str:
+    "Get the weather of a city."
+    pathlib.Path({str(begun)!r}).touch()
+    time.sleep(1000)
+""")
+    child = start("ask", *DEMO, "--json", "--yes", "--tools", file, QUESTION)
+    while not begun.exists():
+        time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    told = json.loads(child.communicate()[0])
+    assert (child.returncode, told["finish_reason"], told["answer"]) == (130, "cancelled", "")
+    assert [call["error"] for call in told["tool_calls"]] == ["the call was stopped by the user"]
+
+
 def test_ctrl_c_at_the_question_is_a_no_and_the_chat_goes_on(on_screen: OnScreen, tool_file: Path) -> None:
     screen = on_screen("chat", *DEMO, "--tools", tool_file)
     screen.say(QUESTION)
