@@ -10,9 +10,10 @@ from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import MOST_ROUNDS, CancelToken, GenerationRequest
 from hermes_cli.chat.tool_call import BrokenCall, ToolCall, ToolResult
 from hermes_cli.engine.backend import Backend
-from hermes_cli.formats.function_calling import response_block
+from hermes_cli.errors import ContextOverflow
 from hermes_cli.formats.json_mode import json_part, parsed
 from hermes_cli.formats.json_schema import Schema
+from hermes_cli.tools.result_message import fitting_message, response_message
 
 if TYPE_CHECKING:
     from hermes_cli.formats.tool_call_parser import ToolCallParser
@@ -67,7 +68,12 @@ class TurnLoop:
     def run(self) -> Generator[TurnEvent]:
         """The events of all rounds, with one `Finished` for them together."""
         while True:
-            calls = yield from self._speak()
+            try:
+                calls = yield from self._speak()
+            except ContextOverflow as too_long:
+                if self.messages and self.messages[-1].role == "tool":
+                    too_long.hint = f"fewer rounds of calls take up less: --max-rounds N; or {too_long.hint}"
+                raise
             if self.finished[-1].reason == "length":
                 yield from (ToolFinished(ToolResult(_named(call), approved=False, error=_CUT)) for call in calls)
             if self.finished[-1].reason != "stop":
@@ -178,7 +184,8 @@ class TurnLoop:
         finally:
             missing = [call for call in calls[len(results) :] if isinstance(call, ToolCall)]
             results += [self._stopped(call) for call in missing]
-            self.messages.append(response_message(results))
+            window, count = self._backend.info.context_length, self._backend.count_tokens
+            self.messages.append(fitting_message(results, self._asked(), window, count))
 
     def _stopped(self, call: ToolCall) -> ToolResult:
         return ToolResult(call, approved=False, error=f"not run: {self._cancel.stopper} stopped the answer")
@@ -248,18 +255,6 @@ def schema_faults(schema: Schema, text: str) -> list[str]:
         return faults(schema, parsed(json_part(text)))
     except (ValueError, RecursionError) as error:
         return [f"not JSON: {error}"]
-
-
-def response_message(results: Sequence[ToolResult]) -> Message:
-    """The results of a round as the model reads them."""
-    blocks = (response_block(result.call.name, _content(result)) for result in results)
-    return Message("tool", "\n".join(blocks), tool_results=tuple(results))
-
-
-def _content(result: ToolResult) -> object:
-    if result.error is None:
-        return result.value
-    return {"error": result.error} if result.approved else result.error
 
 
 def combined(finished: Sequence[Finished]) -> Finished:

@@ -131,10 +131,12 @@ def _answer(text: str, settings: "ChatSettings", target: AnswerOutput, wanted: _
         ):
             _make_room(session, text, wanted.overflow)
             tell_control_text(session.control_text(text))
+            before = session.conversation
             try:
                 shown = show_answer(session.send(text, cancel), target if wanted.form == "text" else Collected())
             except ContextOverflow as too_long:
-                if wanted.overflow == "error" and session.turns_to_leave_out(text):
+                at_once = session.conversation is before  # else the results of tools are what is too long
+                if at_once and wanted.overflow == "error" and session.turns_to_leave_out(text):
                     too_long.hint = f"leave out the oldest turns: --overflow drop, or {too_long.hint}"
                 raise
             if shown.empty and not (wanted.form == "json" and shown.tool_results):
