@@ -10,9 +10,10 @@ from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import MOST_ROUNDS, CancelToken, GenerationRequest
 from hermes_cli.chat.tool_call import BrokenCall, ToolCall, ToolResult
 from hermes_cli.engine.backend import Backend
-from hermes_cli.formats.function_calling import response_block
+from hermes_cli.errors import ContextOverflow
 from hermes_cli.formats.json_mode import json_part, parsed
 from hermes_cli.formats.json_schema import Schema
+from hermes_cli.tools.result_message import fitting_message, response_message
 
 if TYPE_CHECKING:
     from hermes_cli.formats.tool_call_parser import ToolCallParser
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 TIMEOUT_S = 30.0
 _NO_NAME = "unknown"
 _GAP = "\n\n"
-_STOPPED = "not run: the user stopped the answer"
 _CUT = "not run: the answer was cut off before its end"
 _TOO_MANY = "not run: no further call is allowed in this answer"
 
@@ -68,7 +68,12 @@ class TurnLoop:
     def run(self) -> Generator[TurnEvent]:
         """The events of all rounds, with one `Finished` for them together."""
         while True:
-            calls = yield from self._speak()
+            try:
+                calls = yield from self._speak()
+            except ContextOverflow as too_long:
+                if self.messages and self.messages[-1].role == "tool":
+                    too_long.hint = f"fewer rounds of calls take up less: --max-rounds N; or {too_long.hint}"
+                raise
             if self.finished[-1].reason == "length":
                 yield from (ToolFinished(ToolResult(_named(call), approved=False, error=_CUT)) for call in calls)
             if self.finished[-1].reason != "stop":
@@ -167,7 +172,7 @@ class TurnLoop:
                     results.append(ToolResult(_named(call), approved=True, error=call.problem))
                     yield ToolFinished(results[-1])
                 elif self._cancel.cancelled:
-                    results.append(ToolResult(call, approved=False, error=_STOPPED))
+                    results.append(self._stopped(call))
                 elif not self._rounds_left:
                     results.append(ToolResult(call, approved=False, error=_TOO_MANY))
                     yield ToolFinished(results[-1])
@@ -178,8 +183,12 @@ class TurnLoop:
                     yield ToolFinished(results[-1], markers)
         finally:
             missing = [call for call in calls[len(results) :] if isinstance(call, ToolCall)]
-            results += [ToolResult(call, approved=False, error=_STOPPED) for call in missing]
-            self.messages.append(response_message(results))
+            results += [self._stopped(call) for call in missing]
+            window, count = self._backend.info.context_length, self._backend.count_tokens
+            self.messages.append(fitting_message(results, self._asked(), window, count))
+
+    def _stopped(self, call: ToolCall) -> ToolResult:
+        return ToolResult(call, approved=False, error=f"not run: {self._cancel.stopper} stopped the answer")
 
     def _result(self, call: ToolCall) -> Generator[TurnEvent, None, ToolResult]:
         """What a call leads to. A wrong one is told to the model, and nobody is asked about it."""
@@ -188,6 +197,8 @@ class TurnLoop:
         if wrong := toolbox.check(call):
             return ToolResult(call, approved=True, error=wrong)
         decision = self._tools.consent(call, self._cancel)
+        if self._cancel.cancelled:
+            return self._stopped(call)
         if not decision.approved:
             reason = f": {decision.reason}" if decision.reason else "."
             return ToolResult(call, approved=False, error=f"The user declined this call{reason}")
@@ -244,18 +255,6 @@ def schema_faults(schema: Schema, text: str) -> list[str]:
         return faults(schema, parsed(json_part(text)))
     except (ValueError, RecursionError) as error:
         return [f"not JSON: {error}"]
-
-
-def response_message(results: Sequence[ToolResult]) -> Message:
-    """The results of a round as the model reads them."""
-    blocks = (response_block(result.call.name, _content(result)) for result in results)
-    return Message("tool", "\n".join(blocks), tool_results=tuple(results))
-
-
-def _content(result: ToolResult) -> object:
-    if result.error is None:
-        return result.value
-    return {"error": result.error} if result.approved else result.error
 
 
 def combined(finished: Sequence[Finished]) -> Finished:

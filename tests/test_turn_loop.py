@@ -1,6 +1,7 @@
 """A turn with tools or a schema on the demo model: what is called, what goes back to the model, and when it ends."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hermes_cli.chat.events import Finished, TextDelta, ToolCallReady, ToolFinished, TurnEvent
-from hermes_cli.chat.request import CancelToken, Sampling
+from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
 from hermes_cli.chat.tool_call import ToolCall, ToolResult
 from hermes_cli.engine.local_backend import LocalBackend
 from hermes_cli.formats.schema_input import schema_from_fields
@@ -17,8 +18,9 @@ from hermes_cli.store.saved_session import read_session
 from hermes_cli.store.transcript_format import SessionSettings
 from hermes_cli.store.transcripts import Transcript
 from hermes_cli.tools.approval import Decision
+from hermes_cli.tools.result_message import fitting_message, response_message
 from hermes_cli.tools.toolbox import Toolbox, load_toolbox
-from hermes_cli.turn_loop import ToolUse, combined, response_message
+from hermes_cli.turn_loop import ToolUse, combined
 
 GREEDY = SessionSettings(sampling=Sampling(temperature=0, repeat_penalty=1))
 TOOLS = '''
@@ -146,14 +148,15 @@ def test_the_choice_of_tools_is_obeyed(backend: LocalBackend, toolbox: Toolbox, 
     assert [result.call.name for result in found] == called
 
 
+@pytest.mark.parametrize(("reason", "stopper"), [("interrupt", "the user"), ("timeout", "the time limit")])
 def test_a_stop_while_a_tool_is_asked_about_leaves_no_call_without_its_result(
-    backend: LocalBackend, toolbox: Toolbox
+    backend: LocalBackend, toolbox: Toolbox, reason: str, stopper: str
 ) -> None:
     cancel = CancelToken()
 
     def stop(call: ToolCall, token: CancelToken) -> Decision:
-        token.cancel("interrupt")
-        return Decision(False, reason="the user stopped the answer")
+        token.cancel(reason)
+        return Decision(False)
 
     session = Session(backend, settings=GREEDY, tools=ToolUse(toolbox, stop))
     events = run(session, "What is the weather in Rome? And in Oslo?", cancel)
@@ -161,6 +164,7 @@ def test_a_stop_while_a_tool_is_asked_about_leaves_no_call_without_its_result(
     assert isinstance(finished, Finished) and finished.reason == "cancelled"
     last = session.conversation.turns[0].messages[-1]
     assert last.role == "tool" and [result.approved for result in last.tool_results] == [False, False]
+    assert {result.error for result in last.tool_results} == {f"not run: {stopper} stopped the answer"}
 
 
 def test_calls_and_results_are_in_the_file_and_come_back(backend: LocalBackend, toolbox: Toolbox) -> None:
@@ -251,6 +255,47 @@ def test_a_call_that_may_not_be_made_is_told_and_does_not_run(backend: LocalBack
     (result,) = results(run(session, "What is the weather in Rome?"))
     assert result.error == "not run: no further call is allowed in this answer"
     assert session.conversation.turns[0].messages[-1].tool_results == (result,)
+
+
+def test_results_too_long_for_the_window_are_cut_to_one_length_and_stay_whole_in_the_turn(
+    backend: LocalBackend, tmp_path: Path
+) -> None:
+    long = tmp_path / "long.py"
+    long.write_text("""def get_weather(city: str) -> str:
+    "Get the weather of a city."
+    return "It stays fine all day. " * (450 if city != "Paris" else 1)
+""")
+    with load_toolbox([str(long)]) as loaded:
+        session = Session(backend, settings=replace(GREEDY, max_tokens=60), tools=ToolUse(loaded, yes, most_rounds=1))
+        found = results(run(session, "What is the weather in Rome? And in Oslo?"))
+        question, call, told, *_ = session.conversation.turns[0].messages
+    assert [result.value for result in found] == ["It stays fine all day. " * 450] * 2
+    assert told.tool_results == tuple(found)
+    first, second = (json.loads(line)["content"] for line in told.content.splitlines() if line.startswith("{"))
+    assert first == second and re.search(r"\n\[cut here: the output is longer than ([\d,]+) characters\]$", first)
+    read = session.opening_tokens() + session.turn_tokens(
+        replace(session.conversation.turns[0], messages=(question, call, told))
+    )
+    window = backend.info.context_length
+    assert window - 60 - 40 < read <= window - 60 + 10
+
+
+def test_a_short_result_stays_whole_beside_a_long_one() -> None:
+    long, short = ToolResult(ROME, True, "abc " * 1000), ToolResult(ROME, True, {"sky": "clear"})
+    failed = ToolResult(ROME, True, error="no " * 1000)
+    message = fitting_message([long, short, failed], GenerationRequest(()), 1000, lambda given: len(given[-1].content))
+    told = [json.loads(line)["content"] for line in message.content.splitlines() if line.startswith("{")]
+    notice = "\n[cut here: the output is longer than "
+    assert told[0].startswith("abc abc ") and notice in told[0]
+    assert told[1] == {"sky": "clear"} and notice in told[2]["error"]
+    assert 700 < len(message.content) <= 750 and message.tool_results == (long, short, failed)
+
+
+def test_results_with_no_room_for_a_full_answer_leave_room_for_a_short_one() -> None:
+    message = fitting_message(
+        [ToolResult(ROME, True, "abc " * 1000)], GenerationRequest(()), 140, lambda given: len(given[-1].content)
+    )
+    assert 105 < len(message.content) <= 132
 
 
 def test_markers_in_a_result_are_told_and_are_only_text(backend: LocalBackend, tmp_path: Path) -> None:

@@ -73,6 +73,11 @@ class CancelToken:
     def cancelled(self) -> bool:
         return self.reason is not None
 
+    @property
+    def stopper(self) -> str:
+        """Who or what asked for the stop, in words for the model."""
+        return "the time limit" if self.reason == "timeout" else "the user"
+
     def cancel(self, reason: str) -> None:
         """Ask for the stop; safe in signal handlers, because it takes no lock."""
         if self.reason is None:

@@ -131,20 +131,22 @@ def _answer(text: str, settings: "ChatSettings", target: AnswerOutput, wanted: _
         ):
             _make_room(session, text, wanted.overflow)
             tell_control_text(session.control_text(text))
+            before = session.conversation
             try:
                 shown = show_answer(session.send(text, cancel), target if wanted.form == "text" else Collected())
             except ContextOverflow as too_long:
-                if wanted.overflow == "error" and session.turns_to_leave_out(text):
+                at_once = session.conversation is before  # else the results of tools are what is too long
+                if at_once and wanted.overflow == "error" and session.turns_to_leave_out(text):
                     too_long.hint = f"leave out the oldest turns: --overflow drop, or {too_long.hint}"
                 raise
-            if shown.empty:
+            if shown.empty and not (wanted.form == "json" and shown.tool_results):
                 target.discard()
             else:
                 target.write(late_text(shown, wanted.form, session))
                 target.finish()
     except LoadCancelled:
         target.discard()
-        return EXIT_CODES[cancel.reason or "interrupt"]
+        return _stopped(cancel, wanted)
     except BaseException:
         target.discard()
         raise
@@ -154,10 +156,17 @@ def _answer(text: str, settings: "ChatSettings", target: AnswerOutput, wanted: _
         window = window_use(shown.finished.window_tokens, session.backend.info.context_length)
         console.notice(stats_line(shown.finished, window))
     if shown.cancelled:
-        return EXIT_CODES[cancel.reason or "interrupt"]
+        return _stopped(cancel, wanted)
     if problem := problem_with_data(shown, session):
         raise problem
     return ToolFailed.exit_code if tools_failed(shown, session) else 0
+
+
+def _stopped(cancel: CancelToken, wanted: _Wanted) -> int:
+    """The exit code of who stopped the answer; that the time limit did is told."""
+    if cancel.reason == "timeout":
+        console.notice(f"stopped after {wanted.timeout_s:g} s: --timeout")
+    return EXIT_CODES[cancel.reason or "interrupt"]
 
 
 def _make_room(session: "Session", text: str, overflow: Overflow) -> None:

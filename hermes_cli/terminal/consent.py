@@ -90,7 +90,7 @@ def _asked(terminal: int | None, cancel: CancelToken) -> Decision:
             if not piece or line.endswith(b"\n"):
                 return answer(line.decode("utf-8", "replace"))
         console.put("\n")
-    return Decision(False, reason="the user stopped the answer")
+    return Decision(False)
 
 
 def answer(line: str) -> Decision:

@@ -35,7 +35,7 @@ class Limits:
     def check(self) -> None:
         """Raise CallFailed if the call must end now."""
         if self._cancel and self._cancel.cancelled:
-            raise CallFailed("the call was stopped by the user")
+            raise CallFailed(f"the call was stopped by {self._cancel.stopper}")
         if time.monotonic() >= self._end:
             raise CallFailed(f"the call took longer than {self._timeout_s:g} s and was ended")
 

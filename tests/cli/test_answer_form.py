@@ -13,8 +13,9 @@ from hermes_cli.engine.local_backend import LocalBackend
 from hermes_cli.session import Session
 from hermes_cli.terminal.turn_view import ShownAnswer
 from hermes_cli.tools.approval import Decision
+from hermes_cli.tools.result_message import response_message
 from hermes_cli.tools.toolbox import Toolbox, load_toolbox
-from hermes_cli.turn_loop import ToolUse, response_message
+from hermes_cli.turn_loop import ToolUse
 
 SUM, SUM_FAILED = (ToolResult(ToolCall("calculate", {}), True, error=error) for error in (None, "a division by zero"))
 READ, READ_FAILED = (ToolResult(ToolCall("read_file", {}), True, error=error) for error in (None, "no such file"))

@@ -78,8 +78,9 @@ def test_a_vocabulary_without_weights_cannot_answer(hermes: Hermes, vocabulary_p
     assert_failed(hermes("ask", "-m", vocabulary_path, "Hi"), 1, "cannot load", "tensor")
 
 
-def test_the_time_limit_gives_124(hermes: Hermes, endless_path: Path) -> None:
-    assert hermes("ask", "-m", endless_path, "--timeout", "0.3", "Hi").code == 124
+def test_the_time_limit_gives_124_and_is_told(hermes: Hermes, endless_path: Path) -> None:
+    result = hermes("ask", "-m", endless_path, "--timeout", "0.3", "Hi")
+    assert (result.code, result.err) == (124, "stopped after 0.3 s: --timeout\n")
 
 
 def test_a_traceback_shows_only_on_request(hermes: Hermes) -> None:

@@ -149,6 +149,47 @@ def test_ctrl_c_ends_the_import_of_a_tool_file(start: Start, tmp_path: Path) -> 
     assert child.returncode == 130
 
 
+def test_ctrl_c_while_a_tool_runs_tells_the_call_in_the_envelope(start: Start, tmp_path: Path) -> None:
+    file, begun = tmp_path / "slow.py", tmp_path / "begun"
+    file.write_text(f"""import pathlib, time
+
+def get_weather(city: str) -> str:
+    "Get the weather of a city."
+    pathlib.Path({str(begun)!r}).touch()
+    time.sleep(1000)
+""")
+    child = start("ask", *DEMO, "--json", "--yes", "--tools", file, QUESTION)
+    while not begun.exists():
+        time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    told = json.loads(child.communicate()[0])
+    assert (child.returncode, told["finish_reason"], told["answer"]) == (130, "cancelled", "")
+    assert [call["error"] for call in told["tool_calls"]] == ["the call was stopped by the user"]
+
+
+@pytest.fixture
+def long_result(tmp_path: Path) -> Path:
+    """A tool whose result is longer than a result may be."""
+    file = tmp_path / "long.py"
+    file.write_text('def get_weather(city: str) -> str:\n  "Get the weather of a city."\n  return "x" * 50000\n')
+    return file
+
+
+def test_a_result_longer_than_the_window_is_cut_and_answered(hermes: Hermes, long_result: Path) -> None:
+    result = hermes("ask", *DEMO, "--json", "--yes", "--tools", long_result, QUESTION)
+    told = json.loads(result.out)
+    assert (result.code, result.err.count("\n")) == (0, 1) and told["answer"]
+    assert len(told["tool_calls"][0]["result"]) > 20_000
+
+
+def test_a_window_with_no_room_for_a_result_is_an_error_with_a_hint(hermes: Hermes, long_result: Path) -> None:
+    result = hermes("ask", *DEMO, "--ctx", "405", "--yes", "--tools", long_result, QUESTION)
+    assert (result.code, result.out) == (4, b"")
+    call, error, hint = result.err.splitlines()
+    assert call.startswith(CALL) and error.startswith("error: the prompt has ")
+    assert hint.startswith("hint: fewer rounds of calls take up less: --max-rounds N; or shorten it, or widen")
+
+
 def test_ctrl_c_at_the_question_is_a_no_and_the_chat_goes_on(on_screen: OnScreen, tool_file: Path) -> None:
     screen = on_screen("chat", *DEMO, "--tools", tool_file)
     screen.say(QUESTION)

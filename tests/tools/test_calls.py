@@ -210,13 +210,14 @@ def test_a_call_that_takes_too_long_is_ended(faulty: Toolbox, how: str) -> None:
     assert call(faulty, "count").value == 1
 
 
-def test_a_call_can_be_cancelled(faulty: Toolbox) -> None:
+@pytest.mark.parametrize(("reason", "stopper"), [("interrupt", "the user"), ("timeout", "the time limit")])
+def test_a_call_can_be_cancelled_and_tells_by_whom(faulty: Toolbox, reason: str, stopper: str) -> None:
     cancel = CancelToken()
-    timer = threading.Timer(0.2, cancel.cancel, args=("the user",))
+    timer = threading.Timer(0.2, cancel.cancel, args=(reason,))
     timer.start()
     result = faulty.call(ToolCall("misbehave", {"how": "hang"}), cancel=cancel)
     timer.join()
-    assert result.error == "the call was stopped by the user"
+    assert result.error == f"the call was stopped by {stopper}"
     assert call(faulty, "count").value == 1
 
 
