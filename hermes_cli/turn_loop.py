@@ -5,7 +5,16 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hermes_cli.chat.events import Finished, TextDelta, Timings, ToolCallReady, ToolFinished, ToolStarted, TurnEvent
+from hermes_cli.chat.events import (
+    Finished,
+    ResultsCut,
+    TextDelta,
+    Timings,
+    ToolCallReady,
+    ToolFinished,
+    ToolStarted,
+    TurnEvent,
+)
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import MOST_ROUNDS, CancelToken, GenerationRequest
 from hermes_cli.chat.tool_call import BrokenCall, ToolCall, ToolResult
@@ -13,7 +22,7 @@ from hermes_cli.engine.backend import Backend
 from hermes_cli.errors import ContextOverflow
 from hermes_cli.formats.json_mode import json_part, parsed
 from hermes_cli.formats.json_schema import Schema
-from hermes_cli.tools.result_message import fitting_message, response_message
+from hermes_cli.tools.result_message import fitting_limit, response_message
 
 if TYPE_CHECKING:
     from hermes_cli.formats.tool_call_parser import ToolCallParser
@@ -185,7 +194,10 @@ class TurnLoop:
             missing = [call for call in calls[len(results) :] if isinstance(call, ToolCall)]
             results += [self._stopped(call) for call in missing]
             window, count = self._backend.info.context_length, self._backend.count_tokens
-            self.messages.append(fitting_message(results, self._asked(), window, count))
+            limit = fitting_limit(results, self._asked(), window, count)
+            self.messages.append(response_message(results, limit))
+        if limit is not None:
+            yield ResultsCut(limit)
 
     def _stopped(self, call: ToolCall) -> ToolResult:
         return ToolResult(call, approved=False, error=f"not run: {self._cancel.stopper} stopped the answer")

@@ -1,14 +1,13 @@
 """A turn with tools or a schema on the demo model: what is called, what goes back to the model, and when it ends."""
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hermes_cli.chat.events import Finished, TextDelta, ToolCallReady, ToolFinished, TurnEvent
+from hermes_cli.chat.events import Finished, ResultsCut, TextDelta, ToolCallReady, ToolFinished, TurnEvent
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
 from hermes_cli.chat.tool_call import ToolCall, ToolResult
 from hermes_cli.engine.local_backend import LocalBackend
@@ -18,7 +17,7 @@ from hermes_cli.store.saved_session import read_session
 from hermes_cli.store.transcript_format import SessionSettings
 from hermes_cli.store.transcripts import Transcript
 from hermes_cli.tools.approval import Decision
-from hermes_cli.tools.result_message import fitting_message, response_message
+from hermes_cli.tools.result_message import fitting_limit, response_message
 from hermes_cli.tools.toolbox import Toolbox, load_toolbox
 from hermes_cli.turn_loop import ToolUse, combined
 
@@ -267,12 +266,14 @@ def test_results_too_long_for_the_window_are_cut_to_one_length_and_stay_whole_in
 """)
     with load_toolbox([str(long)]) as loaded:
         session = Session(backend, settings=replace(GREEDY, max_tokens=60), tools=ToolUse(loaded, yes, most_rounds=1))
-        found = results(run(session, "What is the weather in Rome? And in Oslo?"))
+        events = run(session, "What is the weather in Rome? And in Oslo?")
         question, call, told, *_ = session.conversation.turns[0].messages
+    found = results(events)
     assert [result.value for result in found] == ["It stays fine all day. " * 450] * 2
     assert told.tool_results == tuple(found)
     first, second = (json.loads(line)["content"] for line in told.content.splitlines() if line.startswith("{"))
-    assert first == second and re.search(r"\n\[cut here: the output is longer than ([\d,]+) characters\]$", first)
+    (limit,) = [event.limit for event in events if isinstance(event, ResultsCut)]
+    assert first == second and first.endswith(f"\n[cut here: the output is longer than {limit:,} characters]")
     read = session.opening_tokens() + session.turn_tokens(
         replace(session.conversation.turns[0], messages=(question, call, told))
     )
@@ -283,7 +284,9 @@ def test_results_too_long_for_the_window_are_cut_to_one_length_and_stay_whole_in
 def test_a_short_result_stays_whole_beside_a_long_one() -> None:
     long, short = ToolResult(ROME, True, "abc " * 1000), ToolResult(ROME, True, {"sky": "clear"})
     failed = ToolResult(ROME, True, error="no " * 1000)
-    message = fitting_message([long, short, failed], GenerationRequest(()), 1000, lambda given: len(given[-1].content))
+    results = [long, short, failed]
+    limit = fitting_limit(results, GenerationRequest(()), 1000, lambda given: len(given[-1].content))
+    message = response_message(results, limit)
     told = [json.loads(line)["content"] for line in message.content.splitlines() if line.startswith("{")]
     notice = "\n[cut here: the output is longer than "
     assert told[0].startswith("abc abc ") and notice in told[0]
@@ -292,9 +295,9 @@ def test_a_short_result_stays_whole_beside_a_long_one() -> None:
 
 
 def test_results_with_no_room_for_a_full_answer_leave_room_for_a_short_one() -> None:
-    message = fitting_message(
-        [ToolResult(ROME, True, "abc " * 1000)], GenerationRequest(()), 140, lambda given: len(given[-1].content)
-    )
+    results = [ToolResult(ROME, True, "abc " * 1000)]
+    limit = fitting_limit(results, GenerationRequest(()), 140, lambda given: len(given[-1].content))
+    message = response_message(results, limit)
     assert 105 < len(message.content) <= 132
 
 

@@ -44,6 +44,13 @@ class ToolFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class ResultsCut:
+    """The model reads at most `limit` characters of each result of the round: the window holds no more."""
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """Token counts of one answer; `cached_tokens` of the prompt were already in the KV cache."""
 
@@ -76,4 +83,4 @@ class Finished:
 
 
 GenerationEvent = PromptProgress | TextDelta | Finished
-TurnEvent = GenerationEvent | ToolCallReady | ToolStarted | ToolFinished
+TurnEvent = GenerationEvent | ToolCallReady | ToolStarted | ToolFinished | ResultsCut

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hermes_cli.chat.events import (
     Finished,
     PromptProgress,
+    ResultsCut,
     TextDelta,
     ToolCallReady,
     ToolFinished,
@@ -72,6 +73,8 @@ def show_answer(events: Generator[TurnEvent], output: AnswerOutput) -> ShownAnsw
                         results.append(result)
                         notice(tool_line(result))
                         tell_control_text(markers, f"the result of {result.call.name}")
+                    case ResultsCut(limit):
+                        notice(f"the model reads at most {limit:,} characters of a result: the window holds no more")
                     case Finished():
                         finished = event
     finally:

@@ -16,15 +16,16 @@ def response_message(results: Sequence[ToolResult], limit: int | None = None) ->
     return Message("tool", "\n".join(blocks), tool_results=tuple(results))
 
 
-def fitting_message(
+def fitting_limit(
     results: Sequence[ToolResult],
     asked: GenerationRequest,
     window: int,
     count: Callable[[tuple[Message, ...]], int],
-) -> Message:
-    """The results after `asked`, the longest cut to one length so that a window of so many tokens holds an answer too.
+) -> int | None:
+    """The length to cut the results to that come after `asked`, so that the window holds an answer too; None for whole.
 
-    Where nothing of them would be left, only a short answer has room. `count` tells how many tokens messages take up.
+    Where nothing of them would be left, only a short answer has room. `count` tells how many tokens messages take up,
+    `window` how many there can be.
     """
 
     def fits(room: int, limit: int | None = None) -> bool:
@@ -34,9 +35,7 @@ def fitting_message(
         return most_that_fit(LIMIT_CHARACTERS, lambda limit: fits(room, limit))
 
     room = window - reserved_tokens(window, asked.max_tokens)
-    if fits(room):
-        return response_message(results)
-    return response_message(results, most(room) or most(tight_room(window)))
+    return None if fits(room) else most(room) or most(tight_room(window))
 
 
 def _content(result: ToolResult, limit: int | None) -> object:
