@@ -2,10 +2,12 @@
 
 import itertools
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
 
+_WORD = re.compile(r" ('[^']*'(?![^ ;,])|[^ ]*)")  # a name in quotes is one, in a command that is copied
 _BETWEEN = 2
 _LEAST = 20  # what the elastic column keeps before others leave
 _TOO_LITTLE = 12
@@ -33,10 +35,10 @@ def cut(text: str, room: int) -> str:
 
 
 def wrapped(text: str, columns: int, taken: int = 0) -> list[str]:
-    """One line as several, broken at spaces only: a word that is longer stays whole. The first has `taken` less."""
+    """One line as several, broken at spaces outside quotes: a longer word stays whole. The first has `taken` less."""
     if cells(text) + taken <= columns:
         return [text]
-    first, *words = text.split(" ")
+    first, *words = _WORD.findall(f" {text}")
     lines, used = [first], taken + cells(first)
     for word in words:
         used += 1 + cells(word)

@@ -87,7 +87,7 @@ def on_terminal(tmp_path: Path) -> Iterator[OnTerminal]:
         environment = child_environment({"TERM": "xterm-256color", "CI": None, **changes})
         children.append(
             pexpect.spawn(
-                command, rest, env=environment, cwd=str(tmp_path), encoding="utf-8", timeout=60, dimensions=(40, 120)
+                command, rest, env=environment, cwd=str(tmp_path), encoding="utf-8", timeout=60, dimensions=(40, 200)
             )
         )
         return children[-1]

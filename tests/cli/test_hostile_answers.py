@@ -19,7 +19,7 @@ def test_in_a_pipe_the_codes_arrive_as_they_are(hermes: Hermes, hostile_path: Pa
 
 
 def test_on_a_terminal_they_are_only_shown(hermes: Hermes, on_terminal: OnTerminal, hostile_path: Path) -> None:
-    child = on_terminal("ask", "-m", hostile_path, *ASK, CI="1")
+    child = on_terminal("ask", "-m", hostile_path, *ASK, CI="1", NO_COLOR="1")
     child.setecho(False)
     assert exit_code(child) == 0
     seen = str(child.before).replace("\r\n", "\n")

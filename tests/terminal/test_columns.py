@@ -17,6 +17,12 @@ def test_lines_are_broken_at_spaces_only() -> None:
     assert wrapped("two  spaces", 40) == ["two  spaces"]
 
 
+def test_a_name_in_quotes_stays_in_one_piece() -> None:
+    line = "the model's answer; hermes chat --session '/a b/c d.jsonl' goes on"
+    assert wrapped(line, 30) == ["the model's answer; hermes", "chat --session", "'/a b/c d.jsonl' goes on"]
+    assert " ".join(wrapped("two  spaces  stay", 5)) == "two  spaces  stay"
+
+
 def test_a_description_is_wrapped_below_itself() -> None:
     assert table(ROWS, 37, order=(0, 1, 2), elastic=3) == (
         "id   used   what it is for\n"  # `from` would leave it less than 20 columns
