@@ -150,7 +150,7 @@ def test_the_time_limit_of_ask_holds_for_a_hanging_check_too(
 ) -> None:
     environment = with_library(broken_library("HANGS_WHEN_FAST"), tmp_path / "cache")
     result = hermes(*QUESTION, "--timeout", "1", env=environment, timeout_s=15)
-    assert (result.code, result.out) == (124, b"")
+    assert (result.code, result.out, result.err) == (124, b"", "stopped after 1 s: --timeout\n")
 
 
 def test_silence_is_not_held_against_a_library_for_ever(
