@@ -263,7 +263,7 @@ def test_the_list_on_a_terminal_is_a_table_that_fits(on_terminal: OnTerminal) ->
     assert re.search(r"2 more; -n 0 shows all", lines[-1])
     for line in lines[1:-1]:
         assert re.fullmatch(r"\S{20}  \S{10} \S{5}      1  [\d. kB]+  demo   \S+…", line), line
-        assert len(line) + sum(character > "\u3000" for character in line) <= 120
+        assert len(line) + sum(character > "\u3000" for character in line) <= 200
 
 
 def test_an_empty_list_on_a_terminal_says_so(on_terminal: OnTerminal) -> None:
