@@ -226,7 +226,7 @@ def test_a_failure_ends_the_prompt_from_any_thread() -> None:
         timer = threading.Timer(0.1, chat.editor.fail, [ValueError("while it waits")])
         timer.start()
         with pytest.raises(ValueError, match="while it waits"):
-            chat.read("half a message")
+            chat.read(draft="half a message")
         chat.editor.fail(ValueError("before it waits"))
         with pytest.raises(ValueError, match="before it waits"):
             chat.read()
