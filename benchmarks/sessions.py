@@ -16,12 +16,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from benchmarks.rounds import interleaved
-from hermes_cli import paths
+from hermes_cli import disk, paths
 from hermes_cli.chat.conversation import Turn
 from hermes_cli.chat.events import Finished, Timings, Usage
 from hermes_cli.chat.message import Message
 from hermes_cli.store import transcript_format as form
-from hermes_cli.store import transcripts
 from hermes_cli.store.transcripts import Transcript
 
 _LENGTHS = (1, 100, 10_000)
@@ -50,14 +49,14 @@ def main() -> None:
 def _measure_saving() -> None:
     """A turn with an answer of 300 words, appended to sessions of different lengths."""
     synced: list[float] = []
-    real_sync = transcripts.to_disk
+    real_sync = disk.to_disk
 
     def timed_sync(descriptor: int) -> None:
         started = time.perf_counter()
         real_sync(descriptor)
         synced.append(time.perf_counter() - started)
 
-    transcripts.to_disk = timed_sync
+    disk.to_disk = timed_sync
     print("| a turn saved after | ms apart from fsync: median | the slowest of 200 | ms of fsync: median |")
     print("|---|---|---|---|")
     answer = _text(random.Random(1), 6 * _WORDS_PER_ANSWER)
@@ -78,7 +77,7 @@ def _measure_saving() -> None:
         transcript.path.unlink()
         median, sync = statistics.median(spent), statistics.median(waited)
         print(f"| {length:,} turn{'s' if length > 1 else ''} | {median:.3f} | {max(spent):.3f} | {sync:.2f} |")
-    transcripts.to_disk = real_sync
+    disk.to_disk = real_sync
 
 
 def _measure_commands(rounds: int) -> None:

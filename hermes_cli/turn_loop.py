@@ -1,7 +1,7 @@
 """The rounds of a turn: the model speaks, its calls run and go back to it, or its JSON is put right."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import MOST_ROUNDS, CancelToken, GenerationRequest
 from hermes_cli.chat.tool_call import BrokenCall, ToolCall, ToolResult
 from hermes_cli.engine.backend import Backend
-from hermes_cli.errors import ContextOverflow
+from hermes_cli.errors import ContextOverflow, HermesError
 from hermes_cli.formats.json_mode import json_part, parsed
 from hermes_cli.formats.json_schema import Schema
 from hermes_cli.tools.result_message import fitting_limit, response_message
@@ -193,8 +193,9 @@ class TurnLoop:
         finally:
             missing = [call for call in calls[len(results) :] if isinstance(call, ToolCall)]
             results += [self._stopped(call) for call in missing]
-            window, count = self._backend.info.context_length, self._backend.count_tokens
-            limit = fitting_limit(results, self._asked(), window, count)
+            window, count, limit = self._backend.info.context_length, self._backend.count_tokens, None
+            with suppress(HermesError):  # a template may refuse them, and what was run is kept all the same
+                limit = fitting_limit(results, self._asked(), window, count)
             self.messages.append(response_message(results, limit))
         if limit is not None:
             yield ResultsCut(limit)

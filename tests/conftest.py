@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -26,6 +27,7 @@ from hermes_cli.engine.local_backend import LoadOptions, LocalBackend, open_back
 settings.register_profile("same every time", derandomize=True, deadline=None)
 settings.load_profile("same every time")
 
+_NOBODY = 65534
 PACKAGE_PARENT = Path(hermes_cli.__file__).parents[1]
 _NOT_TAKEN = ("HF_", "OLLAMA_", "HUGGING", "TRANSFORMERS_OFFLINE", "SSL_CERT_", "XDG_")
 _USERS_VARIABLES = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "EDITOR", "VISUAL")
@@ -57,6 +59,22 @@ def ordinary_signals() -> None:
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[Path]:
+    """A folder of a user without rights, who this process is meanwhile: root may read and write everything."""
+    folder = Path(tempfile.mkdtemp())
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.chown(folder, _NOBODY, _NOBODY)
+        os.seteuid(_NOBODY)
+    try:
+        yield folder
+    finally:
+        if is_root:
+            os.seteuid(0)
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

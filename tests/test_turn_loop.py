@@ -10,7 +10,9 @@ import pytest
 from hermes_cli.chat.events import Finished, ResultsCut, TextDelta, ToolCallReady, ToolFinished, TurnEvent
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
 from hermes_cli.chat.tool_call import ToolCall, ToolResult
-from hermes_cli.engine.local_backend import LocalBackend
+from hermes_cli.engine.load_options import LoadOptions
+from hermes_cli.engine.local_backend import LocalBackend, open_backend
+from hermes_cli.errors import UsageError
 from hermes_cli.formats.schema_input import schema_from_fields
 from hermes_cli.session import Session
 from hermes_cli.store.saved_session import read_session
@@ -299,6 +301,20 @@ def test_results_with_no_room_for_a_full_answer_leave_room_for_a_short_one() -> 
     limit = fitting_limit(results, GenerationRequest(()), 140, lambda given: len(given[-1].content))
     message = response_message(results, limit)
     assert 105 < len(message.content) <= 132
+
+
+def test_what_ran_is_kept_where_the_template_refuses_results(demo_path: Path, toolbox: Toolbox, tmp_path: Path) -> None:
+    template = tmp_path / "refusing.jinja"
+    template.write_text(
+        "{% for m in messages %}{% if m.role == 'tool' %}{{ raise_exception('no results here') }}{% endif %}"
+        "<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
+    )
+    with open_backend(demo_path, LoadOptions(template=str(template))) as backend:
+        session = Session(backend, settings=GREEDY, tools=ToolUse(toolbox, yes, choice="required"))
+        with pytest.raises(UsageError, match="no results here"):
+            run(session, "What is the weather in Rome?")
+    last = session.conversation.turns[-1].messages[-1]
+    assert [result.call for result in last.tool_results] == [ROME]
 
 
 def test_markers_in_a_result_are_told_and_are_only_text(backend: LocalBackend, tmp_path: Path) -> None:

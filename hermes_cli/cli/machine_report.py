@@ -127,10 +127,10 @@ def _folders() -> dict[str, Facts]:
         "cache": paths.cache_folder(),
         "prompts read before": paths.kv_folder(),
     }
-    return {name: {"path": str(place), **_contents(place)} for name, place in places.items()}
+    return {name: {"path": str(place), **contents(place)} for name, place in places.items()}
 
 
-def _contents(folder: Path) -> Facts:
+def contents(folder: Path) -> Facts:
     """How many files lie below a folder, and their bytes; None where there is no folder."""
     if not os.path.isdir(folder):  # noqa: PTH112 - pathlib raises where a folder may not be searched
         return {"files": None, "bytes": None}

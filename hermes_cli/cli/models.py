@@ -101,8 +101,8 @@ def remove(
 
 def _remove_unfinished(yes: bool) -> int:
     """Ask and remove; 1 if the user does not want to, or something stays."""
+    from hermes_cli.disk import in_use
     from hermes_cli.models import downloaded
-    from hermes_cli.models.part_file import is_busy
 
     parts = downloaded.unfinished()
     if not parts:
@@ -110,7 +110,7 @@ def _remove_unfinished(yes: bool) -> int:
         return 0
     if not _agreed(parts, yes, "hermes models rm --unfinished --yes"):
         return 1
-    busy = [part for part in parts if is_busy(part)]  # gone on with while the question was on the screen
+    busy = [part for part in parts if in_use(part)]  # gone on with while the question was on the screen
     for part in parts:
         if part in busy:
             console.notice(f"{part.name.removesuffix('.part')} stays: its download goes on")

@@ -126,8 +126,8 @@ def remove(name: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do
         raise UsageError(f"{name} is bundled and cannot be removed", f"change it instead: hermes presets edit {name}")
     if not yes:
         check_somebody_is_here(f"remove it without asking: hermes presets rm --yes {name}")
-    if not yes and not agreed(f"Remove {path}?"):
-        return 1
+        if not agreed(f"Remove {path}?"):
+            return 1
     try:
         path.unlink()
     except OSError as error:

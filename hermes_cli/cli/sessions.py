@@ -113,9 +113,9 @@ def rename(name: Name, title: Annotated[list[str], typer.Argument(metavar="TITLE
 @app.command("rm")
 def remove(names: Annotated[list[str], typer.Argument(metavar="ID...", help=_NAME_HELP)], yes: Yes = False) -> int:
     """Remove sessions for good."""
+    from hermes_cli.disk import in_use
     from hermes_cli.store.saved_session import read_session
     from hermes_cli.store.session_files import find_to_change
-    from hermes_cli.store.transcripts import in_use
 
     files = list(dict.fromkeys(map(find_to_change, names)))
     for path in files:
@@ -142,8 +142,8 @@ def prune(
     yes: Yes = False,
 ) -> int:
     """Remove old or large sessions: those that any of the limits names. Lists them first, then asks."""
+    from hermes_cli.disk import in_use
     from hermes_cli.store.session_index import all_sessions
-    from hermes_cli.store.transcripts import in_use
 
     if not (older_than or larger_than or keep_under):
         raise UsageError("prune needs a limit", "give one: hermes sessions prune --older-than 30d")
@@ -272,10 +272,10 @@ def _need_somebody(yes: bool, without_asking: str) -> None:
 
 def _remove(files: Sequence[Path], yes: bool) -> int:
     """Ask and remove; 1 if the user does not want to, or something stays."""
+    from hermes_cli.disk import in_use
     from hermes_cli.engine.kv_store import trim
     from hermes_cli.store.session_files import remove_session
     from hermes_cli.store.session_index import all_sessions
-    from hermes_cli.store.transcripts import in_use
 
     what = f"the session {one_line(files[0].stem)}" if len(files) == 1 else f"these {len(files)} sessions"
     if not yes and not agreed(f"Remove {what} for good?"):

@@ -1,16 +1,15 @@
 """What `hermes pull` put into the models folder: where a file goes, and the record beside it that says so."""
 
 import json
-import os
 import re
-import tempfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hermes_cli import paths
+from hermes_cli.disk import in_use, replace_whole
 from hermes_cli.errors import OutputError
-from hermes_cli.models.part_file import is_busy, write_error
+from hermes_cli.models.part_file import write_error
 from hermes_cli.models.reference import HubReference, UrlReference
 
 _LARGEST_RECORD_BYTES = 1 << 16
@@ -50,16 +49,7 @@ def record_of(file: Path) -> Record | None:
 def write_record(file: Path, record: Record) -> None:
     """Put the record beside `file`, whole or not at all. Raises DownloadError."""
     try:
-        handle, name = tempfile.mkstemp(dir=file.parent, prefix=".hermes-")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                json.dump(asdict(record), stream, indent=1)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(name).replace(_record_path(file))
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        replace_whole(_record_path(file), json.dumps(asdict(record), indent=1))
     except OSError as problem:
         raise write_error(file, problem) from problem
 
@@ -76,7 +66,7 @@ def remove(file: Path) -> None:
 
 def unfinished() -> list[Path]:
     """The partial files of downloads that were stopped; those that go on are left out."""
-    return [part for part in sorted(paths.models_folder().rglob("*.[gG][gG][uU][fF].part")) if not is_busy(part)]
+    return [part for part in sorted(paths.models_folder().rglob("*.[gG][gG][uU][fF].part")) if not in_use(part)]
 
 
 def remove_unfinished(part: Path) -> None:

@@ -1,8 +1,8 @@
 """How to open a model on this machine: what memory allows of the window, the cache and the layers on GPUs.
 
 A plan is a list of attempts, the best first: estimates leave out what cannot work, and where memory turns out to be
-shorter than it seemed, the engine goes on with the next. What the user asked for by number is never
-changed, but for layers on a GPU where there is none.
+shorter than it seemed, the engine goes on with the next. What the user asked for by number is never changed, but for
+layers on a GPU where there is none.
 """
 
 from collections.abc import Callable, Iterator

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hermes_cli import paths
+from hermes_cli.disk import folder_to_disk, to_disk
 from hermes_cli.errors import DownloadError
 
 _BLOCK_BYTES = 1 << 20
@@ -78,14 +79,10 @@ class PartFile:
     def finish(self) -> None:
         """Put the file in place, safe from a loss of power. Raises DownloadError."""
         try:
-            os.fsync(self._handle)
+            to_disk(self._handle)
             _part(self.target).replace(self.target)
             _facts(self.target).unlink(missing_ok=True)
-            folder = os.open(self.target.parent, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            folder_to_disk(self.target.parent)
         except OSError as problem:
             raise write_error(self.target, problem) from problem
 
@@ -153,25 +150,6 @@ def check_room(target: Path, missing_bytes: int) -> None:
             f"{paths.models_folder()}",
             "free some space, take a smaller quant, or set HERMES_CLI_DATA_DIR to another disk",
         )
-
-
-def is_busy(part: Path) -> bool:
-    """Whether a program is writing to this part file."""
-    import fcntl
-
-    try:
-        handle = os.open(part, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(handle)
-    return False
 
 
 def write_error(target: Path, problem: OSError) -> DownloadError:

@@ -86,13 +86,10 @@ def open_url(url: str, headers: Mapping[str, str], credentials: Credentials | No
                 if not place:
                     raise _refused(url, refusal) from refusal
             continue
-        except (
-            UnicodeError,
-            http.client.InvalidURL,
-        ) as problem:  # a host or a port, of a proxy perhaps, that cannot be
-            raise DownloadError(
-                f"{_host(place)} cannot be asked: {problem}", "check the address and the proxy"
-            ) from problem
+        except (UnicodeError, http.client.InvalidURL) as problem:
+            # A host or a port that cannot be, perhaps of a proxy.
+            what = f"{_host(place)} cannot be asked: {problem}"
+            raise DownloadError(what, "check the address and the proxy") from problem
         except (OSError, http.client.HTTPException) as problem:
             raise failure(problem, place) from problem
         linked_etag = linked_etag or _plain(body.headers.get("X-Linked-Etag"))

@@ -1,13 +1,13 @@
 """config.toml as a file: read within bounds, changed one key at a time with everything else kept as it stands."""
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from hermes_cli import paths
+from hermes_cli.disk import replace_whole
 from hermes_cli.errors import OutputError, UsageError
 from hermes_cli.store.small_file import Unreadable, read_text
 
@@ -141,14 +141,4 @@ def _alone() -> Iterator[None]:
 
 def _replace(text: str) -> None:
     """The whole file at once; where it is a link, the file behind it."""
-    target = Path(os.path.realpath(paths.config_file()))
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".hermes-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    replace_whole(Path(os.path.realpath(paths.config_file())), text)

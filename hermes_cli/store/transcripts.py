@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from hermes_cli import disk
 from hermes_cli.chat.conversation import Standing, Turn
 from hermes_cli.chat.events import Finished
 from hermes_cli.errors import OutputError, SessionBusy, UsageError
@@ -166,7 +167,7 @@ class Transcript:
         try:
             _locked(descriptor)
             append(descriptor, self._lines())
-            _sync(self.path.parent)
+            disk.folder_to_disk(self.path.parent)
         except BaseException:
             os.close(descriptor)
             with suppress(OSError):
@@ -191,39 +192,12 @@ def append(descriptor: int, data: bytes) -> None:
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(descriptor, rest) :]
-        to_disk(descriptor)
+        disk.to_disk(descriptor)
     except BaseException:
         # Where even this fails, the next line begins with a newline, and readers leave the torn one out.
         with suppress(OSError):
             os.ftruncate(descriptor, before)
         raise
-
-
-def to_disk(descriptor: int) -> None:
-    """Wait until what was written would survive a power cut; on macOS `fsync` alone leaves it in the drive's memory."""
-    full = getattr(fcntl, "F_FULLFSYNC", None)
-    if full is not None:
-        with suppress(OSError):  # not every file system has it
-            fcntl.fcntl(descriptor, full)
-            return
-    os.fsync(descriptor)
-
-
-def in_use(path: Path) -> bool:
-    """Whether a program is writing this session."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _locked_soon(descriptor: int) -> bool:
@@ -244,12 +218,3 @@ def _locked(descriptor: int) -> bool:
     except OSError:
         return True
     return True
-
-
-def _sync(folder: Path) -> None:
-    """Bring the name of a new file to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        to_disk(descriptor)
-    finally:
-        os.close(descriptor)

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from hermes_cli.disk import to_disk
 from hermes_cli.errors import OutputError
 from hermes_cli.terminal.console import colored, is_terminal
 from hermes_cli.terminal.sanitize import for_terminal
@@ -152,7 +153,7 @@ class FileOutput:
             self._file.write(b"\n")
             self._file.flush()
             if self._temporary:
-                os.fsync(self._file.fileno())
+                to_disk(self._file.fileno())
             self._file.close()
             if self._temporary:
                 self._temporary.replace(self._path)

@@ -5,11 +5,11 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, TextIO
 
 from hermes_cli.errors import HermesError
-from hermes_cli.terminal.columns import cells, window_columns, wrapped
+from hermes_cli.terminal import columns
 from hermes_cli.terminal.sanitize import for_terminal, one_line
 
 Color = Literal["auto", "always", "never"]
@@ -47,10 +47,10 @@ def _say(text: str, style: str = "", label: str = "") -> None:
 
     A newline would do the same, but break a command that someone copies.
     """
-    columns = window_columns(sys.stderr)
-    *rows, last = wrapped(text, columns - 1, len(label))
+    width = columns.window_columns(sys.stderr)
+    *rows, last = columns.wrapped(text, width - 1, len(label))
     for place, row in enumerate(rows):
-        rows[place] = row + " " * (-(cells(row) + (0 if place else len(label))) % columns or 1)
+        rows[place] = row + " " * (-(columns.cells(row) + (0 if place else len(label))) % width or 1)
     text = "".join((*rows, last))
     painted = f"\x1b[{style}m" if style and colored() else ""
     reset = "\x1b[0m" if painted else ""
@@ -83,6 +83,12 @@ def notice(text: str) -> None:
 def lines(text: str) -> None:
     """A text of several lines as it is, made harmless."""
     put(for_terminal(text) + "\n")
+
+
+def table(rows: Sequence[Sequence[str]], *, order: Sequence[int], elastic: int, wrap: bool = True) -> None:
+    """Rows in columns that fit the window, made harmless; see `columns.table`."""
+    clean = [[for_terminal(cell) for cell in row] for row in rows]
+    put(columns.table(clean, columns.window_columns(sys.stderr), order=order, elastic=elastic, wrap=wrap))
 
 
 class StatusLine:

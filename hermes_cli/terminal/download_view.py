@@ -6,13 +6,13 @@ import time
 from collections import deque
 
 from hermes_cli.terminal import console
+from hermes_cli.terminal.columns import window_columns
 from hermes_cli.terminal.sanitize import one_line
 
 _PAINT_EVERY_S = 0.1
 _LINE_EVERY_S = 5.0
 _SPEED_OVER_S = 8.0
 _WIDEST_BAR = 30
-_USUAL_COLUMNS = 80
 
 
 class DownloadView:
@@ -41,7 +41,7 @@ class DownloadView:
         speed = self._speed()
         if self._painting:
             self._shown = True
-            line = painted_line(what, done_bytes, total_bytes, speed, _columns() - 1)
+            line = painted_line(what, done_bytes, total_bytes, speed, window_columns(sys.stderr) - 1)
             console.put(f"\r\x1b[2K{line}")
         else:
             console.notice(f"{what}: {amounts(done_bytes, total_bytes)}{pace(done_bytes, total_bytes, speed)}")
@@ -60,14 +60,6 @@ class DownloadView:
     def _speed(self) -> float:
         (begin, before), (end, after) = self._samples[0], self._samples[-1]
         return (after - before) / (end - begin) if end > begin else 0.0
-
-
-def _columns() -> int:
-    """The width of the window that shows stderr."""
-    try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns or _USUAL_COLUMNS
-    except (OSError, ValueError):
-        return _USUAL_COLUMNS
 
 
 def painted_line(what: str, done: int, total: int | None, speed: float, columns: int) -> str:

@@ -9,11 +9,19 @@ from dataclasses import dataclass
 from hermes_cli.errors import UsageError, did_you_mean
 from hermes_cli.terminal import console
 from hermes_cli.terminal.chat import Chat
-from hermes_cli.terminal.columns import table, window_columns, wrapped
+from hermes_cli.terminal.columns import window_columns, wrapped
 from hermes_cli.terminal.commands import completions, files, sessions, settings, tools, turns, window
 from hermes_cli.terminal.prompt.prompt_input import Suggestion
 
 SLASH = "/"
+_KEYS = (
+    "",
+    'Enter sends. Alt-Enter, Ctrl-J, a \\ at the end or a block in """ make new lines.',
+    "Ctrl-C stops an answer and keeps what came; Ctrl-D leaves.",
+    "Ctrl-R searches what you typed before; Ctrl-X Ctrl-E opens your editor.",
+    "Commands may be cut short, as in /reg; /help NAME tells more of one.",
+    "// at the start sends a message that begins with /.",
+)
 Run = Callable[[Chat, str], None]
 Complete = Callable[[Chat, str], completions.Words]
 
@@ -47,22 +55,11 @@ def tell_help(chat: Chat, argument: str) -> None:
     """List the commands, or tell about one."""
     shown = [named(argument.removeprefix(SLASH))] if argument else list(TABLE)
     usages = [f"/{command.name} {command.argument}".rstrip() for command in shown]
-    columns = window_columns(sys.stderr)
-    rows = [(usage, command.help) for usage, command in zip(usages, shown, strict=True)]
-    more = (
-        shown[0].more
-        if argument
-        else [
-            "",
-            'Enter sends. Alt-Enter, Ctrl-J, a \\ at the end or a block in """ make new lines.',
-            "Ctrl-C stops an answer and keeps what came; Ctrl-D leaves.",
-            "Ctrl-R searches what you typed before; Ctrl-X Ctrl-E opens your editor.",
-            "Commands may be cut short, as in /reg; /help NAME tells more of one.",
-            "// at the start sends a message that begins with /.",
-        ]
-    )
-    lines = [part for line in more for part in wrapped(line, columns)]
-    console.lines("\n".join([table(rows, columns, order=(0,), elastic=1).rstrip("\n"), *lines]))
+    console.table([(usage, one.help) for usage, one in zip(usages, shown, strict=True)], order=(0,), elastic=1)
+    more = shown[0].more if argument else _KEYS
+    lines = [part for line in more for part in wrapped(line, window_columns(sys.stderr))]
+    if lines:
+        console.lines("\n".join(lines))
 
 
 def _names(chat: Chat, typed: str) -> completions.Words:

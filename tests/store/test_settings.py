@@ -269,10 +269,10 @@ def test_files_that_are_none_are_refused_at_once(file: Path, tmp_path: Path) -> 
     assert load_settings() == Settings(), "a link to nothing is no file"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_told(write: Callable[[str], None], file: Path) -> None:
-    write("ctx = 64")
-    file.chmod(0)
+def test_a_file_that_may_not_be_read_is_told(unprivileged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "config_folder", lambda: unprivileged)
+    paths.config_file().write_text("ctx = 64")
+    paths.config_file().chmod(0)
     assert "cannot read" in told(load_settings) and "Permission denied" in told(load_settings)
 
 

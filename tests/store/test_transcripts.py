@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from hermes_cli.chat.conversation import Conversation, Standing, Turn
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import Sampling
+from hermes_cli.disk import in_use
 from hermes_cli.errors import OutputError, SessionBusy, UsageError
 from hermes_cli.store.saved_session import read_session
 from hermes_cli.store.transcript_format import SessionSettings
-from hermes_cli.store.transcripts import Transcript, in_use
+from hermes_cli.store.transcripts import Transcript
 from tests.conftest import Script, child_environment
 from tests.saved import FINISHED, begun, ids, kept, message, turn
 

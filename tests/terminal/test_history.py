@@ -114,9 +114,8 @@ def test_a_file_that_cannot_be_used_is_told_once(kind: str, tmp_path: Path, capf
     assert told.startswith(f"no history on disk: {file}: ")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_file_that_may_not_be_written_is_still_read(tmp_path: Path) -> None:
-    file = tmp_path / "history"
+def test_a_file_that_may_not_be_written_is_still_read(unprivileged: Path) -> None:
+    file = unprivileged / "history"
     MessageHistory(file).append_string("old")
     file.chmod(0o400)
     history = MessageHistory(file)

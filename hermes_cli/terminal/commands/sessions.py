@@ -1,7 +1,6 @@
 """Commands about saved sessions."""
 
 import os
-import sys
 from dataclasses import replace
 
 from hermes_cli import paths
@@ -12,7 +11,6 @@ from hermes_cli.store.transcripts import Transcript
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer_output import FileOutput
 from hermes_cli.terminal.chat import Chat
-from hermes_cli.terminal.columns import table, window_columns
 from hermes_cli.terminal.commands.arguments import file_name
 from hermes_cli.terminal.recap import tell_recap
 from hermes_cli.terminal.reopening import open_transcript, saved_preset
@@ -27,8 +25,10 @@ def list_sessions(chat: Chat, argument: str) -> None:
 
     found = (search_sessions(argument) if argument else all_sessions())[:_LISTED]
     rows = [(one.id, one_line(excerpt(one.path, argument) if argument else one.title)) for one in found]
-    listed = table(rows, window_columns(sys.stderr), order=(0,), elastic=1, wrap=False) if rows else "none"
-    console.lines(listed.rstrip("\n"))
+    if rows:
+        console.table(rows, order=(0,), elastic=1, wrap=False)
+    else:
+        console.lines("none")
 
 
 def load(chat: Chat, argument: str) -> None:

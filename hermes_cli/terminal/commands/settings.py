@@ -1,13 +1,11 @@
 """Commands about how the model answers: system prompt, preset, sampling, model."""
 
-import sys
 from dataclasses import asdict, replace
 
 from hermes_cli.errors import UsageError
 from hermes_cli.store.transcript_format import SessionSettings
 from hermes_cli.terminal import console
 from hermes_cli.terminal.chat import Chat
-from hermes_cli.terminal.columns import table, window_columns
 from hermes_cli.terminal.commands.arguments import (
     NOTHING,
     SAMPLING_KEYS,
@@ -17,7 +15,6 @@ from hermes_cli.terminal.commands.arguments import (
     with_sampling_value,
     words,
 )
-from hermes_cli.terminal.sanitize import for_terminal
 from hermes_cli.terminal.turn_view import plan_line
 
 
@@ -119,8 +116,7 @@ def show(chat: Chat, argument: str) -> None:
     facts |= _values(chat)
     system_prompt = session.conversation.system_prompt
     facts["system"] = "none" if system_prompt is None else system_prompt
-    rows = [(name, for_terminal(value)) for name, value in facts.items()]
-    console.lines(table(rows, window_columns(sys.stderr), order=(0,), elastic=1).rstrip("\n"))
+    console.table(list(facts.items()), order=(0,), elastic=1)
 
 
 def model(chat: Chat, argument: str) -> None:

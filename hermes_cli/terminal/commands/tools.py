@@ -1,11 +1,9 @@
 """Commands about function calling and JSON mode."""
 
 import json
-import sys
 
 from hermes_cli.terminal import console
 from hermes_cli.terminal.chat import Chat
-from hermes_cli.terminal.columns import table, window_columns
 from hermes_cli.terminal.commands.arguments import NOTHING, words
 from hermes_cli.terminal.sanitize import one_line
 
@@ -28,7 +26,7 @@ def tools(chat: Chat, argument: str) -> None:
         (tool.name, "runs unasked" if tool.read_only else "asks first", one_line(tool.description.splitlines()[0]))
         for tool in session.tools.toolbox.tools.values()
     ]
-    console.lines(table(rows, window_columns(sys.stderr), order=(0, 1), elastic=2).rstrip("\n"))
+    console.table(rows, order=(0, 1), elastic=2)
 
 
 def json_mode(chat: Chat, argument: str) -> None:
