@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _TAG = CALL_START.encode()
 _MOST_DIGITS, _MOST_EXPONENT_DIGITS = 64, 2  # beyond some 300 places a number is larger than any
 _TAIL_BYTES = 96
+_OF_NUMBERS = b"0123456789.eE+-"
 _DIGITS = re.compile(rb"(?P<exponent>[\s:,\[]-?\d[\d.]*[eE][+-]?)?(?P<digits>[\d.]*)\Z")
 
 
@@ -99,6 +100,8 @@ class Constraint:
 
     def _room_for_digits(self) -> int:
         """How many may come next: small models write some numbers for ever, or larger than any."""
+        if self._tail[-1] not in _OF_NUMBERS:
+            return _MOST_DIGITS
         found = _DIGITS.search(self._tail)
         assert found
         return (_MOST_EXPONENT_DIGITS if found["exponent"] else _MOST_DIGITS) - len(found["digits"])

@@ -29,7 +29,6 @@ class Tables:
         from llguidance import LLTokenizer
 
         self._model = model
-        self._with_digits: dict[int, int] = {}
         self.tokens = model.all_pieces()
         controls = model.control_tokens
         ends = {token for token in controls.values() if model.is_end(token)}
@@ -38,6 +37,7 @@ class Tables:
         self._tags = {tag: controls[tag] for tag in TAGS if tag in controls}
         self.special_token_ids = sorted(ends | set(controls.values()) - set(self._tags.values()))
         self.eos_token_id = min(ends, default=0)
+        self._with_digits = self._digit_masks()
         self.tokenizer = LLTokenizer(self, eos_token=sorted(ends) or None)  # type: ignore[arg-type]
 
     def __call__(self, text: bytes | str) -> list[int]:
@@ -54,14 +54,21 @@ class Tables:
         return re.compile(f"({'|'.join(map(re.escape, self._tags))})")
 
     def with_digits(self, most: int) -> int:
-        """A mask, as a number, of the tokens that begin with at most so many digits."""
-        if most not in self._with_digits:
-            mask = bytearray(b"\xff" * (len(self.tokens) // 8 + 1))
-            for token, piece in enumerate(self.tokens):
-                if leading_digits(piece) > most:
-                    mask[token >> 3] &= ~(1 << (token & 7))
-            self._with_digits[most] = int.from_bytes(mask, "little")
+        """A mask, as a number, of the tokens that begin with at most so many digits; up to MOST_DIGITS_OF_TOKENS."""
         return self._with_digits[most]
+
+    def _digit_masks(self) -> list[int]:
+        """The masks for 0 to MOST_DIGITS_OF_TOKENS digits, in one pass over the tokens."""
+        size = len(self.tokens) // 8 + 1
+        begun = [bytearray(size) for _ in range(MOST_DIGITS_OF_TOKENS + 2)]  # by how many digits; the last for more
+        for token, piece in enumerate(self.tokens):
+            if count := leading_digits(piece):
+                begun[min(count, len(begun) - 1)][token >> 3] |= 1 << (token & 7)
+        masks, left = [0] * (MOST_DIGITS_OF_TOKENS + 1), (1 << 8 * size) - 1
+        for most in reversed(range(len(masks))):
+            left &= ~int.from_bytes(begun[most + 1], "little")
+            masks[most] = left
+        return masks
 
     @cached_property
     def tag_ends(self) -> list[int]:
