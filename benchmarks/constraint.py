@@ -25,17 +25,18 @@ from hermes_cli import paths
 from hermes_cli.chat.events import Finished, TextDelta
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
-from hermes_cli.engine import constraint_grammar, sampling
-from hermes_cli.engine.constraint import Constraint
-from hermes_cli.engine.constraint_vocabulary import Tables, Vocabulary
-from hermes_cli.engine.local_backend import LoadOptions, LocalBackend, open_backend
-from hermes_cli.engine.native_context import Context
-from hermes_cli.engine.native_mask import tokens_in
-from hermes_cli.engine.native_model import Model
+from hermes_cli.engine import sampling
+from hermes_cli.engine.constraint import grammar as constraint_grammar
+from hermes_cli.engine.constraint.constraint import Constraint
+from hermes_cli.engine.constraint.vocabulary import Tables, Vocabulary
+from hermes_cli.engine.llama.context import Context
+from hermes_cli.engine.llama.masked_sampler import tokens_in
+from hermes_cli.engine.llama.model import Model
+from hermes_cli.engine.local import LoadOptions, LocalBackend, open_backend
 from hermes_cli.errors import UsageError
-from hermes_cli.formats.json_mode import schema_prompt
-from hermes_cli.formats.schema_check import checked
-from hermes_cli.turn_loop import schema_faults
+from hermes_cli.formats.json.check import checked
+from hermes_cli.formats.json.mode import schema_prompt
+from hermes_cli.session.turn_loop import schema_faults
 
 ROUNDS, TOKENS, WALK_TOKENS = 5, 96, 400
 # Long enough that no answer ends before all tokens are counted.

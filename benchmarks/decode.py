@@ -17,8 +17,8 @@ from pathlib import Path
 from benchmarks.endless_model import endless_copy
 from benchmarks.rounds import interleaved, table
 from hermes_cli import paths
-from hermes_cli.engine import native
-from hermes_cli.engine.native_model import Model
+from hermes_cli.engine.llama import library as native
+from hermes_cli.engine.llama.model import Model
 
 WORD = "hello "
 ROOM = 20  # for the markers around the prompt; small enough to be lost in llama.cpp's rounding to 256

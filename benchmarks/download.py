@@ -31,7 +31,7 @@ _HERMES = """
 import sys, time
 import huggingface_hub
 from hermes_cli.cli.pull import download
-from hermes_cli.models.reference import reference
+from hermes_cli.models.names import reference
 huggingface_hub.HfApi
 started = time.perf_counter()
 download(reference("hf:" + sys.argv[1] + "/" + sys.argv[2]))

@@ -12,8 +12,8 @@ from pathlib import Path
 from hermes_cli import paths
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest
-from hermes_cli.engine import native
-from hermes_cli.engine.local_backend import open_backend
+from hermes_cli.engine.llama import library as native
+from hermes_cli.engine.local import open_backend
 
 MIB = 1024 * 1024
 

@@ -15,13 +15,13 @@ from typing import get_args
 
 import psutil
 
+from hermes_cli.engine.llama.devices import gpus
+from hermes_cli.engine.llama.model import KvType
 from hermes_cli.engine.load_options import LoadOptions
 from hermes_cli.engine.loading import decided, make_context, make_model
-from hermes_cli.engine.measure import read_seconds, sample_tokens
-from hermes_cli.engine.native_devices import gpus
-from hermes_cli.engine.native_model import KvType
-from hermes_cli.models.gguf_file import model_header
-from hermes_cli.models.memory_plan import plan
+from hermes_cli.gguf.file import model_header
+from hermes_cli.machine.measure import read_seconds, sample_tokens
+from hermes_cli.machine.memory_plan import plan
 
 MIB = 1024 * 1024
 

@@ -22,9 +22,9 @@ from hermes_cli import paths
 from hermes_cli.chat.events import Finished, TextDelta
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
-from hermes_cli.engine.kv_store import KvStore
+from hermes_cli.engine.cache.kv_store import KvStore
 from hermes_cli.engine.load_options import KV_STORE_BYTES
-from hermes_cli.engine.local_backend import LoadOptions, LocalBackend, open_backend
+from hermes_cli.engine.local import LoadOptions, LocalBackend, open_backend
 
 GREEDY = Sampling(temperature=0, repeat_penalty=1)
 ANSWER_TOKENS = 48

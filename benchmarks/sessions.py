@@ -16,12 +16,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from benchmarks.rounds import interleaved
-from hermes_cli import disk, paths
+from hermes_cli import files as disk
+from hermes_cli import paths
 from hermes_cli.chat.conversation import Turn
 from hermes_cli.chat.events import Finished, Timings, Usage
 from hermes_cli.chat.message import Message
-from hermes_cli.store import transcript_format as form
-from hermes_cli.store.transcripts import Transcript
+from hermes_cli.store.sessions import format as form
+from hermes_cli.store.sessions.writer import Transcript
 
 _LENGTHS = (1, 100, 10_000)
 _APPENDS = 200

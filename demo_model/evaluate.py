@@ -12,11 +12,11 @@ from pathlib import Path
 from demo_model.conversation import Conversation
 from demo_model.source import Source
 from demo_model.suites import BARS, SUITES
+from hermes_cli.backend import Backend
 from hermes_cli.chat.events import Finished, TextDelta
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
-from hermes_cli.engine.backend import Backend
-from hermes_cli.engine.local_backend import open_backend
+from hermes_cli.engine.local import open_backend
 
 _CARD = Path(__file__).with_name("README.md")
 _MODEL = Path(__file__).parents[1] / "hermes_cli" / "models" / "demo" / "hermes-demo.gguf"

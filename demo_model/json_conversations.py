@@ -11,7 +11,7 @@ from demo_model.exchanges import unknown
 from demo_model.source import Source
 from demo_model.tools import Json, parameter, shown, value_for
 from hermes_cli.chat.message import Message
-from hermes_cli.formats.json_mode import schema_prompt
+from hermes_cli.formats.json.mode import schema_prompt
 
 _LEADS = (
     "",

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 _NAME = "hermes-cli"
-SESSION_PAGE = Path(__file__).parent / "store" / "session_page.html"
+SESSION_PAGE = Path(__file__).parent / "store" / "sessions" / "page.html"
 DEMO_MODEL = Path(__file__).parent / "models" / "demo" / "hermes-demo.gguf"
 TOOL_CASES = Path(__file__).parent / "tools" / "builtin" / "cases.yaml"
 CATALOG = Path(__file__).parent / "models" / "catalog.toml"

@@ -21,8 +21,8 @@ from hypothesis import settings
 import hermes_cli
 from benchmarks.endless_model import endless_copy
 from hermes_cli import paths
-from hermes_cli.engine import native
-from hermes_cli.engine.local_backend import LoadOptions, LocalBackend, open_backend
+from hermes_cli.engine.llama import library as native
+from hermes_cli.engine.local import LoadOptions, LocalBackend, open_backend
 
 settings.register_profile("same every time", derandomize=True, deadline=None)
 settings.load_profile("same every time")

@@ -11,9 +11,9 @@ from hermes_cli import paths
 from hermes_cli.chat.conversation import Turn
 from hermes_cli.chat.events import Finished, Timings, Usage
 from hermes_cli.chat.message import Message
+from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.errors import HermesError, UsageError
-from hermes_cli.store.transcript_format import SessionSettings
-from hermes_cli.store.transcripts import Transcript
+from hermes_cli.store.sessions.writer import Transcript
 
 FINISHED = Finished("stop", Usage(12, 3, 5), Timings(), 7)
 

@@ -1,1 +1,1 @@
-"""What is said: messages, conversations, requests and events. Frozen values, standard library only."""
+"""What is said: messages, conversations, requests and events, as frozen values."""

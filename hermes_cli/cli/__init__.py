@@ -1,1 +1,1 @@
-"""How it is launched: one module per command."""
+"""How it is launched: the command line, one module per command."""

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hermes_cli.errors import SchemaNotSatisfied
 from hermes_cli.formats.code_block import code_blocks
-from hermes_cli.formats.json_mode import json_part, parsed
+from hermes_cli.formats.json.mode import json_part, parsed
 from hermes_cli.terminal import console
-from hermes_cli.terminal.turn_view import ShownAnswer, tokens_per_second
+from hermes_cli.terminal.answer.turn_view import ShownAnswer, tokens_per_second
 
 if TYPE_CHECKING:
-    from hermes_cli.session import Session
+    from hermes_cli.session.session import Session
 
 Form = Literal["text", "json", "code", "data"]
 
@@ -31,7 +31,7 @@ def late_text(shown: ShownAnswer, form: Form, session: "Session") -> str:
 
 def envelope(shown: ShownAnswer, session: "Session") -> dict[str, Any]:
     """The answer with all that is known of it, as `--json` prints it."""
-    from hermes_cli.store.transcript_format import result_fields
+    from hermes_cli.store.sessions.format import result_fields
 
     finished, info = shown.finished, session.backend.info
     facts: dict[str, Any] = {
@@ -61,7 +61,7 @@ def final_text(shown: ShownAnswer, session: "Session") -> str:
 
 def problem_with_data(shown: ShownAnswer, session: "Session") -> SchemaNotSatisfied | None:
     """What is wrong with the answer by the schema of the session, if it has one."""
-    from hermes_cli.turn_loop import schema_faults
+    from hermes_cli.session.turn_loop import schema_faults
 
     if session.schema is None:
         return None

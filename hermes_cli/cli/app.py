@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from hermes_cli import __version__
-from hermes_cli.cli import ask, bench, chat, config, doctor, models, presets, pull, sessions, tools
+from hermes_cli.cli import ask, chat, config, models, presets, pull, sessions, tools
+from hermes_cli.cli.bench import bench
+from hermes_cli.cli.doctor import doctor
 from hermes_cli.cli.options import with_settings
 
 app = typer.Typer(

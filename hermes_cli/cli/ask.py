@@ -15,7 +15,7 @@ from hermes_cli.cli.prompt_text import prompt_text
 from hermes_cli.errors import ContextOverflow, LoadCancelled, ToolFailed, UsageError
 from hermes_cli.formats.segment import joined
 from hermes_cli.terminal import console
-from hermes_cli.terminal.answer_output import (
+from hermes_cli.terminal.answer.output import (
     STANDARD_OUTPUT,
     AnswerOutput,
     Collected,
@@ -23,8 +23,7 @@ from hermes_cli.terminal.answer_output import (
     StandardOutput,
     standard_output,
 )
-from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
-from hermes_cli.terminal.turn_view import (
+from hermes_cli.terminal.answer.turn_view import (
     show_answer,
     stats_line,
     tell_control_text,
@@ -32,10 +31,11 @@ from hermes_cli.terminal.turn_view import (
     tell_saving_problem,
     window_use,
 )
+from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
 
 if TYPE_CHECKING:
-    from hermes_cli.cli.chat_settings import ChatSettings
-    from hermes_cli.session import Session
+    from hermes_cli.session.choices import ChatSettings
+    from hermes_cli.session.session import Session
 
 Overflow = Literal["error", "drop"]
 
@@ -87,7 +87,7 @@ def ask(
     output = None if output == STANDARD_OUTPUT else output
     if each_line:
         _refuse_with_map(settings, {"--json": as_json, "--extract": extract, "--dry-run": dry_run})
-        from hermes_cli.cli.map import MapWanted, answer_lines
+        from hermes_cli.cli.map.run import MapWanted, answer_lines
 
         return answer_lines(settings, prompt or (), MapWanted(out or "jsonl", output, timeout, stats))
     if out:

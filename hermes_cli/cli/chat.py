@@ -8,7 +8,7 @@ from hermes_cli import paths
 from hermes_cli.terminal import console
 
 if TYPE_CHECKING:
-    from hermes_cli.cli.chat_settings import ChatSettings
+    from hermes_cli.session.choices import ChatSettings
 
 
 def chat(settings: "ChatSettings") -> int:
@@ -16,7 +16,7 @@ def chat(settings: "ChatSettings") -> int:
 
     With lines piped in, each line is a turn. Files given with -f go into the first message.
     """
-    from hermes_cli.terminal.prompt.prompt_input import open_prompt
+    from hermes_cli.terminal.prompt.open import open_prompt
 
     interactive = console.is_terminal(sys.stdin)
     if settings.model is None and settings.resume is None:
@@ -32,7 +32,7 @@ def chat(settings: "ChatSettings") -> int:
         shown=lambda: running.backend.start(),
     )
     from hermes_cli.cli.opening import open_chat
-    from hermes_cli.terminal import repl, slash_commands
+    from hermes_cli.terminal.chat import repl, slash_commands
 
     running = open_chat(settings, interactive=interactive)
     with closing(running.session):

@@ -9,10 +9,10 @@ import typer
 
 from hermes_cli import paths
 from hermes_cli.errors import ModelNotFound, UsageError
-from hermes_cli.store import config_file
-from hermes_cli.store.settings import KEYS, Key, Settings, known_key, load_settings, read_settings, written
+from hermes_cli.store.settings import config_file
+from hermes_cli.store.settings.settings import KEYS, Key, Settings, known_key, load_settings, read_settings, written
 from hermes_cli.terminal import console, editor
-from hermes_cli.terminal.answer_output import StandardOutput
+from hermes_cli.terminal.answer.output import StandardOutput
 from hermes_cli.terminal.columns import table, window_columns
 from hermes_cli.terminal.sanitize import one_line
 
@@ -138,7 +138,7 @@ def _template() -> str:
 def _existing(name: str, value: str) -> str:
     """A file's path so that it holds in every folder. Raises UsageError for a preset that is not there."""
     if name == "preset":
-        from hermes_cli.store.presets import find_preset
+        from hermes_cli.store.presets.presets import find_preset
 
         find_preset(value)
     file = os.path.expanduser(value)  # noqa: PTH111 - pathlib raises for unknown users
@@ -149,7 +149,7 @@ def _existing(name: str, value: str) -> str:
 
 def _shrink_kv_store() -> None:
     """Delete now what is beyond a lower `kv_store_mb`; the store itself looks only when it writes."""
-    from hermes_cli.engine.kv_store import trim
+    from hermes_cli.engine.cache.kv_store import trim
 
     trim(paths.kv_folder(), read_settings()[0].kv_store_mb << 20)
 
@@ -160,7 +160,7 @@ def _tell_what_follows(name: str, value: str = "") -> None:
     if os.environ.get(variable):
         console.notice(f"{variable} is set and goes before config.toml")
     if name == "model" and value:
-        from hermes_cli.models.find import find_model
+        from hermes_cli.models.choose import find_model
 
         try:
             find_model(value)

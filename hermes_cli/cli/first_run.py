@@ -7,9 +7,9 @@ from contextlib import suppress
 
 from hermes_cli import paths
 from hermes_cli.cli.confirm import agreed
-from hermes_cli.cli.session_list import size_text
 from hermes_cli.errors import HermesError
 from hermes_cli.terminal import console
+from hermes_cli.terminal.units import size_text
 
 _EVERY_S = 24 * 3600.0
 
@@ -21,10 +21,10 @@ def offer_model() -> None:
     """
     if not _somebody_is_here() or _declined_lately():
         return
-    from hermes_cli.models.find import best_hermes
-    from hermes_cli.models.hub import is_offline
+    from hermes_cli.models.choose import best_hermes
+    from hermes_cli.models.download.hub import is_offline
+    from hermes_cli.models.names import CatalogReference
     from hermes_cli.models.recommend import recommended, usable_gpus
-    from hermes_cli.models.reference import CatalogReference
 
     if best_hermes() or is_offline():
         return

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hermes_cli import paths
-from hermes_cli.cli import model_list
 from hermes_cli.cli.confirm import agreed, check_somebody_is_here
-from hermes_cli.cli.session_list import size_text
+from hermes_cli.cli.lists import model_list
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
-from hermes_cli.terminal.answer_output import StandardOutput
+from hermes_cli.terminal.answer.output import StandardOutput
+from hermes_cli.terminal.units import size_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hermes_cli.models.found_models import FoundModel
     from hermes_cli.models.inspect import Inspected
+    from hermes_cli.models.library import FoundModel
 
 app = typer.Typer(
     help="Models: list, look into, remove. To get one: hermes pull.",
@@ -47,8 +47,8 @@ def list_models(
     json: Json = False,
 ) -> None:
     """List the models here: name, size, who keeps it, file. The one marked * answers where none is named."""
-    from hermes_cli.models.find import best_hermes
-    from hermes_cli.models.found_models import found_models
+    from hermes_cli.models.choose import best_hermes
+    from hermes_cli.models.library import found_models
 
     rows = model_list.rows(found_models(), best_hermes(), everything)
     if json:
@@ -84,7 +84,7 @@ def remove(
     yes: Yes = False,
 ) -> int:
     """Remove a downloaded model. What other programs keep, and files of your own, stay."""
-    from hermes_cli.models import downloaded
+    from hermes_cli.models import records as downloaded
 
     if (name is None) != unfinished:
         raise UsageError("name a model, or say --unfinished", "see what is here: hermes models list")
@@ -101,8 +101,8 @@ def remove(
 
 def _remove_unfinished(yes: bool) -> int:
     """Ask and remove; 1 if the user does not want to, or something stays."""
-    from hermes_cli.disk import in_use
-    from hermes_cli.models import downloaded
+    from hermes_cli.files import in_use
+    from hermes_cli.models import records as downloaded
 
     parts = downloaded.unfinished()
     if not parts:
@@ -122,15 +122,15 @@ def _remove_unfinished(yes: bool) -> int:
 @app.command("path")
 def path(name: Annotated[str | None, typer.Argument(metavar="NAME", help="A model.")] = None) -> None:
     """Print a model's file; without a name the folder of the models."""
-    from hermes_cli.models.find import find_model
+    from hermes_cli.models.choose import find_model
 
     _write(f"{find_model(name).path if name else paths.models_folder()}\n")
 
 
 def _found(name: str) -> "FoundModel":
     """The model here of that name, the demo included. Raises ModelNotFound."""
-    from hermes_cli.models.find import DEMO_NAME, by_name, find_model
-    from hermes_cli.models.found_models import FoundModel, found_models
+    from hermes_cli.models.choose import DEMO_NAME, by_name, find_model
+    from hermes_cli.models.library import FoundModel, found_models
 
     if name.lower() == DEMO_NAME:
         return FoundModel(DEMO_NAME, paths.DEMO_MODEL, "bundled", None, (paths.DEMO_MODEL,))
@@ -145,9 +145,9 @@ def _found(name: str) -> "FoundModel":
 def _inspected(name: str) -> "Inspected":
     from hermes_cli.errors import ModelNotFound
     from hermes_cli.models import catalog
-    from hermes_cli.models.find import already_here
+    from hermes_cli.models.choose import already_here
     from hermes_cli.models.inspect import inspect_found, inspect_remote
-    from hermes_cli.models.reference import is_remote, reference
+    from hermes_cli.models.names import is_remote, reference
     from hermes_cli.terminal.download_view import DownloadView
 
     if not is_remote(name):
@@ -189,7 +189,7 @@ def _agreed(files: "list[Path]", yes: bool, without_asking: str) -> bool:
 
 
 def _tell_what_is_left() -> None:
-    from hermes_cli.models import downloaded
+    from hermes_cli.models import records as downloaded
 
     parts = downloaded.unfinished()
     for part in parts:

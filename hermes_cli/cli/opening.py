@@ -5,26 +5,27 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from hermes_cli.backend import Backend
 from hermes_cli.chat.conversation import Conversation
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, ToolSchema
-from hermes_cli.cli.chat_settings import LAST_SESSION, ChatSettings, ToolSettings, where_open, with_defaults, with_offer
-from hermes_cli.engine.backend import Backend
-from hermes_cli.engine.background_backend import BackgroundBackend
+from hermes_cli.chat.settings import SessionSettings
+from hermes_cli.engine.background import BackgroundBackend
 from hermes_cli.errors import LoadCancelled, ModelNotFound, UsageError
-from hermes_cli.formats.json_schema import Schema
-from hermes_cli.models.find import DEMO_NAME, ModelSpec, find_model, lasting_name
-from hermes_cli.session import Session, as_read
-from hermes_cli.store.saved_session import read_session
-from hermes_cli.store.session_files import find_session, latest_session
-from hermes_cli.store.transcript_format import SessionSettings
-from hermes_cli.store.transcripts import Transcript
-from hermes_cli.terminal.chat import Chat
+from hermes_cli.formats.json.schema import Schema
+from hermes_cli.models.choose import DEMO_NAME, ModelSpec, find_model, lasting_name
+from hermes_cli.session.choices import LAST_SESSION, ChatSettings, ToolSettings, where_open, with_defaults, with_offer
+from hermes_cli.session.session import Session, as_read
+from hermes_cli.session.turn_loop import ToolUse
+from hermes_cli.store.sessions.files import latest_session
+from hermes_cli.store.sessions.names import find_session
+from hermes_cli.store.sessions.reader import read_session
+from hermes_cli.store.sessions.writer import Transcript
+from hermes_cli.terminal.answer.turn_view import tell_control_text, tell_loaded
+from hermes_cli.terminal.chat.chat import Chat
+from hermes_cli.terminal.chat.reopening import open_transcript, saved_preset
 from hermes_cli.terminal.console import StatusLine, notice
-from hermes_cli.terminal.reopening import open_transcript, saved_preset
 from hermes_cli.terminal.text_file import wrapped
-from hermes_cli.terminal.turn_view import tell_control_text, tell_loaded
-from hermes_cli.turn_loop import ToolUse
 
 if TYPE_CHECKING:
     from hermes_cli.engine.prompt import Prompt
@@ -84,8 +85,8 @@ def _opened(
 ) -> Backend:
     """The model, loaded as this machine allows. Raises LoadCancelled and other HermesErrors."""
     # Here and not above: a chat imports the engine on the thread that loads, once its prompt is there.
-    from hermes_cli.engine.local_backend import open_backend
-    from hermes_cli.models.load_plan import plan_load
+    from hermes_cli.engine.local import open_backend
+    from hermes_cli.machine.load_plan import plan_load
 
     plan = plan_load(spec.path, settings.load, lambda: not cancel.cancelled)
     return open_backend(
@@ -175,7 +176,7 @@ def load_tools(wanted: ToolSettings, cancel: CancelToken | None = None) -> ToolU
 
 def _tell_not_held(schema: Schema | None, tools: tuple[ToolSchema, ...], cancel: CancelToken | None) -> None:
     """Say what of the schemas is only checked afterwards. Raises UsageError for what cannot be used, LoadCancelled."""
-    from hermes_cli.engine.constraint_grammar import plan
+    from hermes_cli.engine.constraint.grammar import plan
 
     try:
         planned = plan(GenerationRequest((), tools=tools, schema=schema), lambda: not (cancel and cancel.cancelled))
@@ -198,9 +199,9 @@ def _transcript(settings: ChatSettings, led: SessionSettings) -> Transcript | No
 
 def written_prompt(text: str, settings: ChatSettings) -> "Prompt":
     """What the model would read, made with its vocabulary alone."""
-    from hermes_cli.engine import probe
-    from hermes_cli.engine.native_model import Model
+    from hermes_cli.engine.llama.model import Model
     from hermes_cli.engine.prompt import PromptWriter
+    from hermes_cli.machine import probe
 
     settings = resumed(settings)
     probe.verdict()

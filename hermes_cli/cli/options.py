@@ -10,13 +10,13 @@ import typer
 
 from hermes_cli.chat.request import MOST_ROUNDS, Sampling
 from hermes_cli.errors import UsageError
-from hermes_cli.store.settings import KEYS, Settings, load_settings
+from hermes_cli.store.settings.settings import KEYS, Settings, load_settings
 from hermes_cli.terminal import console
 
 if TYPE_CHECKING:
-    from hermes_cli.cli.chat_settings import ChatSettings, ToolSettings
     from hermes_cli.engine.load_options import LoadOptions
-    from hermes_cli.formats.json_schema import Schema
+    from hermes_cli.formats.json.schema import Schema
+    from hermes_cli.session.choices import ChatSettings, ToolSettings
 
 
 def _option(name: str, *names: str, metavar: str | None = None) -> Any:
@@ -147,9 +147,9 @@ def _settings(
     console.use_color(color or "auto")
     defaults = load_settings()
     console.use_color(color or defaults.color)
-    from hermes_cli.cli.chat_settings import ChatSettings, with_defaults
+    from hermes_cli.chat.settings import SessionSettings
     from hermes_cli.cli.prompt_text import system_text
-    from hermes_cli.store.transcript_format import SessionSettings
+    from hermes_cli.session.choices import ChatSettings, with_defaults
 
     save = defaults.save and not no_save
     load = load_options(defaults, ctx, gpu_layers, kv_type, threads, template)
@@ -202,7 +202,7 @@ def _tool_settings(
     sources: Sequence[str], variables: Sequence[str], choice: str, most_rounds: int, yes: bool, deny: bool
 ) -> "ToolSettings":
     """What the options say about tools. Raises UsageError."""
-    from hermes_cli.cli.chat_settings import ToolSettings
+    from hermes_cli.session.choices import ToolSettings
 
     if yes and deny:
         raise UsageError("--yes and --deny do not go together", "leave one of them out")
@@ -221,7 +221,7 @@ def _schema(text: str | None) -> "Schema | None":
 
 def _resumed(continue_last: bool, session: str | None) -> str | None:
     """Which session to go on with, as `ChatSettings.resume` says it."""
-    from hermes_cli.cli.chat_settings import LAST_SESSION
+    from hermes_cli.session.choices import LAST_SESSION
 
     if session is not None and continue_last:
         raise UsageError("--continue and --session do not go together", "leave one of them out")
@@ -232,7 +232,7 @@ def _resumed(continue_last: bool, session: str | None) -> str | None:
 
 def _with_preset(settings: "ChatSettings", given: str | None, values: dict[str, str]) -> "ChatSettings":
     """With the preset given, else the user's own where there is neither a system prompt nor a session that has one."""
-    from hermes_cli.cli.chat_settings import with_preset
+    from hermes_cli.session.choices import with_preset
 
     if given is not None or settings.system_prompt is not None or settings.resume is not None:
         return with_preset(settings, given, values)
@@ -247,7 +247,7 @@ def _with_preset(settings: "ChatSettings", given: str | None, values: dict[str, 
 def _variables(pairs: Sequence[str]) -> dict[str, str]:
     if not pairs:
         return {}
-    from hermes_cli.store.presets import variable_values
+    from hermes_cli.store.presets.presets import variable_values
 
     return variable_values(pairs)
 

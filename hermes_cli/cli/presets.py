@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hermes_cli import paths
-from hermes_cli.cli import preset_trial
 from hermes_cli.cli.confirm import agreed, check_somebody_is_here
+from hermes_cli.cli.trials import presets as preset_trial
 from hermes_cli.errors import OutputError, UsageError
 from hermes_cli.terminal import console, editor
-from hermes_cli.terminal.answer_output import StandardOutput
+from hermes_cli.terminal.answer.output import StandardOutput
 from hermes_cli.terminal.columns import table, window_columns
 from hermes_cli.terminal.sanitize import one_line
 
 if TYPE_CHECKING:
-    from hermes_cli.store.presets import Preset
+    from hermes_cli.store.presets.presets import Preset
 
 app = typer.Typer(
     help="System prompts with their sampling, to use with -p: the bundled ones and your own.",
@@ -63,7 +63,7 @@ def _alone(context: typer.Context) -> None:
 @app.command("list")
 def list_presets(as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False) -> None:
     """List the presets: name, whose it is, what it is for."""
-    from hermes_cli.store.presets import all_presets
+    from hermes_cli.store.presets.presets import all_presets
 
     presets, problems = all_presets()
     if as_json:
@@ -77,7 +77,7 @@ def list_presets(as_json: Annotated[bool, typer.Option("--json", help="Print a J
 @app.command("show")
 def show(name: Name) -> None:
     """Print a preset as it is written."""
-    from hermes_cli.store.presets import preset_file, preset_text
+    from hermes_cli.store.presets.presets import preset_file, preset_text
 
     _write(preset_text(preset_file(name)))
 
@@ -88,7 +88,7 @@ def new(
     source: Annotated[str | None, typer.Option("--from", metavar="PRESET", help="Begin with a copy of this.")] = None,
 ) -> None:
     """Write a new preset of your own, and open it in $VISUAL or $EDITOR on a terminal."""
-    from hermes_cli.store.presets import create, preset_file, preset_text
+    from hermes_cli.store.presets.presets import create, preset_file, preset_text
 
     text = preset_text(preset_file(source)) if source else _TEMPLATE.format(name=name)
     path = create(name, text)
@@ -101,7 +101,7 @@ def new(
 @app.command("edit")
 def edit(name: Name) -> None:
     """Open a preset in $VISUAL or $EDITOR; a bundled one is copied to your own folder first."""
-    from hermes_cli.store.presets import create, own_file, preset_file, preset_text
+    from hermes_cli.store.presets.presets import create, own_file, preset_file, preset_text
 
     path = own_file(name)
     copy = "" if preset_file(name) == path else preset_text(preset_file(name))
@@ -119,7 +119,7 @@ def edit(name: Name) -> None:
 @app.command("rm")
 def remove(name: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> int:
     """Remove a preset of your own. The bundled ones stay."""
-    from hermes_cli.store.presets import own_file, preset_file
+    from hermes_cli.store.presets.presets import own_file, preset_file
 
     path = own_file(name)
     if preset_file(name) != path:
@@ -146,7 +146,7 @@ app.command("test")(preset_trial.try_examples)
 
 def _check(name: str) -> None:
     """Raise UsageError for a preset that cannot be used."""
-    from hermes_cli.store.presets import find_preset, schema_of
+    from hermes_cli.store.presets.presets import find_preset, schema_of
 
     schema_of(find_preset(name))
 

@@ -8,14 +8,14 @@ import typer
 
 from hermes_cli import paths
 from hermes_cli.cli.confirm import agreed, check_somebody_is_here
-from hermes_cli.cli.session_list import size_text
 from hermes_cli.terminal import console
-from hermes_cli.terminal.answer_output import StandardOutput
+from hermes_cli.terminal.answer.output import StandardOutput
+from hermes_cli.terminal.units import size_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hermes_cli.models.reference import Reference
+    from hermes_cli.models.names import Reference
 
 _HELP = "hermes-3-8b, 3b, 8b:Q6_K; hf:OWNER/REPOSITORY:QUANT or /FILE.gguf; a URL. [default: what suits this machine]"
 
@@ -28,7 +28,7 @@ def pull(
 
     What is here already, also in the folders of Hugging Face, LM Studio or Ollama, is used where it lies.
     """
-    from hermes_cli.models.reference import reference
+    from hermes_cli.models.names import reference
 
     path = _without_download(model) if model else None
     if path is None:
@@ -45,7 +45,7 @@ def pull(
 
 def _without_download(name: str) -> "Path | None":
     """What needs no download: the demo model, or a file; says so."""
-    from hermes_cli.models.find import without_download
+    from hermes_cli.models.choose import without_download
 
     path = without_download(name)
     if path is not None:
@@ -56,7 +56,7 @@ def _without_download(name: str) -> "Path | None":
 
 def here(wanted: "Reference") -> "Path | None":
     """Where the model is, if it is here already; says so."""
-    from hermes_cli.models.find import already_here
+    from hermes_cli.models.choose import already_here
 
     found = already_here(wanted)
     if found is None:
@@ -68,7 +68,7 @@ def here(wanted: "Reference") -> "Path | None":
 
 def download(wanted: "Reference") -> "Path":
     """Download with a progress line; the file that opens the model. Raises DownloadError, KeyboardInterrupt."""
-    from hermes_cli.models.pull import prepare, run
+    from hermes_cli.models.download.pull import prepare, run
     from hermes_cli.terminal.download_view import DownloadView, duration
 
     view = DownloadView()
@@ -91,8 +91,8 @@ def download(wanted: "Reference") -> "Path":
 def _warn_of_size(wanted: "Reference") -> None:
     """Say so where the model is too large for this machine's memory, as far as that is known."""
     from hermes_cli.engine.hardware import memory_bytes
+    from hermes_cli.models.names import CatalogReference
     from hermes_cli.models.recommend import needed_bytes
-    from hermes_cli.models.reference import CatalogReference
 
     if isinstance(wanted, CatalogReference):
         needed, memory = needed_bytes(wanted.model, wanted.quant), memory_bytes()
@@ -103,8 +103,8 @@ def _warn_of_size(wanted: "Reference") -> None:
 def _recommended() -> "Reference":
     """What suits this machine, told with its size and needs."""
     from hermes_cli.models.catalog import QUANTS
+    from hermes_cli.models.names import CatalogReference
     from hermes_cli.models.recommend import recommended, usable_gpus
-    from hermes_cli.models.reference import CatalogReference
 
     choice = recommended(usable_gpus())
     model, quant = choice.model, choice.quant

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hermes_cli import paths
-from hermes_cli.cli import session_list
 from hermes_cli.cli.confirm import agreed, check_somebody_is_here
+from hermes_cli.cli.lists import session_list
 from hermes_cli.errors import HermesError, SessionBusy, UsageError
 from hermes_cli.terminal import console
-from hermes_cli.terminal.answer_output import STANDARD_OUTPUT, AnswerOutput, FileOutput, StandardOutput
+from hermes_cli.terminal.answer.output import STANDARD_OUTPUT, AnswerOutput, FileOutput, StandardOutput
 from hermes_cli.terminal.sanitize import one_line
 
 if TYPE_CHECKING:
-    from hermes_cli.store.saved_session import SavedSession
-    from hermes_cli.store.session_index import SessionSummary
+    from hermes_cli.store.sessions.index import SessionSummary
+    from hermes_cli.store.sessions.reader import SavedSession
 
 app = typer.Typer(
     help="Saved chats: list, read, search, name, remove, export and import them.",
@@ -47,7 +47,7 @@ def list_sessions(
     count: Limit = None, json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False
 ) -> None:
     """List the sessions, the last used first: id, time of the last use, turns, size, model, title."""
-    from hermes_cli.store.session_index import all_sessions
+    from hermes_cli.store.sessions.index import all_sessions
 
     sessions = all_sessions()
     shown = _first(sessions, count, json)
@@ -73,7 +73,7 @@ def search(
     count: Limit = None,
 ) -> int:
     """Find sessions in which something was said, also in what was undone or regenerated. 1 if there is none."""
-    from hermes_cli.store.session_index import excerpt, search_sessions
+    from hermes_cli.store.sessions.index import excerpt, search_sessions
 
     wanted = " ".join(text)
     if not wanted.strip():
@@ -93,8 +93,8 @@ def search(
 @app.command("rename")
 def rename(name: Name, title: Annotated[list[str], typer.Argument(metavar="TITLE", help="The new title.")]) -> None:
     """Give a session a title."""
-    from hermes_cli.store.session_files import find_to_change
-    from hermes_cli.store.transcripts import Transcript
+    from hermes_cli.store.sessions.names import find_to_change
+    from hermes_cli.store.sessions.writer import Transcript
 
     saved = _read_file(find_to_change(name))
     before = saved.path.stat()
@@ -113,9 +113,9 @@ def rename(name: Name, title: Annotated[list[str], typer.Argument(metavar="TITLE
 @app.command("rm")
 def remove(names: Annotated[list[str], typer.Argument(metavar="ID...", help=_NAME_HELP)], yes: Yes = False) -> int:
     """Remove sessions for good."""
-    from hermes_cli.disk import in_use
-    from hermes_cli.store.saved_session import read_session
-    from hermes_cli.store.session_files import find_to_change
+    from hermes_cli.files import in_use
+    from hermes_cli.store.sessions.names import find_to_change
+    from hermes_cli.store.sessions.reader import read_session
 
     files = list(dict.fromkeys(map(find_to_change, names)))
     for path in files:
@@ -142,8 +142,8 @@ def prune(
     yes: Yes = False,
 ) -> int:
     """Remove old or large sessions: those that any of the limits names. Lists them first, then asks."""
-    from hermes_cli.disk import in_use
-    from hermes_cli.store.session_index import all_sessions
+    from hermes_cli.files import in_use
+    from hermes_cli.store.sessions.index import all_sessions
 
     if not (older_than or larger_than or keep_under):
         raise UsageError("prune needs a limit", "give one: hermes sessions prune --older-than 30d")
@@ -170,7 +170,7 @@ def export(
     everything: Annotated[bool, typer.Option("--all", help="All sessions, one line each: sharegpt, openai.")] = False,
 ) -> None:
     """Write a session as Markdown, JSON, one HTML page, or JSON lines for fine-tuning."""
-    from hermes_cli.store.session_export import FOR_TRAINING, FORMATS, form_by_name
+    from hermes_cli.store.sessions.export import FOR_TRAINING, FORMATS, form_by_name
 
     ending = output.suffix.lower().removeprefix(".") if output else ""
     if form is None and ending == "jsonl":
@@ -198,7 +198,7 @@ def import_file(
     ],
 ) -> None:
     """Make a session of every conversation in a file; prints their ids."""
-    from hermes_cli.store.session_import import import_sessions
+    from hermes_cli.store.sessions.importing import import_sessions
 
     _write("".join(f"{path.stem}\n" for path in import_sessions(file)))
 
@@ -211,7 +211,8 @@ def folder() -> None:
 
 def _read(name: str | None) -> "SavedSession":
     """The session of that name, else the last used; what is damaged in it is told."""
-    from hermes_cli.store.session_files import find_session, latest_session
+    from hermes_cli.store.sessions.files import latest_session
+    from hermes_cli.store.sessions.names import find_session
 
     path = find_session(name) if name is not None else latest_session()
     if path is None:
@@ -220,7 +221,7 @@ def _read(name: str | None) -> "SavedSession":
 
 
 def _read_file(path: Path) -> "SavedSession":
-    from hermes_cli.store.saved_session import read_session
+    from hermes_cli.store.sessions.reader import read_session
 
     saved = read_session(path)
     for notice in saved.notices:
@@ -272,10 +273,10 @@ def _need_somebody(yes: bool, without_asking: str) -> None:
 
 def _remove(files: Sequence[Path], yes: bool) -> int:
     """Ask and remove; 1 if the user does not want to, or something stays."""
-    from hermes_cli.disk import in_use
-    from hermes_cli.engine.kv_store import trim
-    from hermes_cli.store.session_files import remove_session
-    from hermes_cli.store.session_index import all_sessions
+    from hermes_cli.engine.cache.kv_store import trim
+    from hermes_cli.files import in_use
+    from hermes_cli.store.sessions.files import remove_session
+    from hermes_cli.store.sessions.index import all_sessions
 
     what = f"the session {one_line(files[0].stem)}" if len(files) == 1 else f"these {len(files)} sessions"
     if not yes and not agreed(f"Remove {what} for good?"):
@@ -294,9 +295,9 @@ def _remove(files: Sequence[Path], yes: bool) -> int:
 
 def _export_all(form: str, target: AnswerOutput) -> None:
     """Every session that says something as a line, the oldest first."""
-    from hermes_cli.store.saved_session import read_session
-    from hermes_cli.store.session_export import FORMATS
-    from hermes_cli.store.session_index import all_sessions
+    from hermes_cli.store.sessions.export import FORMATS
+    from hermes_cli.store.sessions.index import all_sessions
+    from hermes_cli.store.sessions.reader import read_session
 
     separator = ""
     for summary in reversed(all_sessions()):

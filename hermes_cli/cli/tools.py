@@ -10,10 +10,11 @@ import typer
 
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.chat.tool_call import ToolCall
-from hermes_cli.cli import options, tool_trial
+from hermes_cli.cli import options
+from hermes_cli.cli.trials import tools as tool_trial
 from hermes_cli.errors import LoadCancelled, ToolFailed, UsageError, did_you_mean
 from hermes_cli.terminal import console
-from hermes_cli.terminal.answer_output import StandardOutput
+from hermes_cli.terminal.answer.output import StandardOutput
 from hermes_cli.terminal.columns import table, window_columns
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
 from hermes_cli.terminal.sanitize import one_line

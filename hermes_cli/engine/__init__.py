@@ -1,1 +1,1 @@
-"""Who answers: the seam `Backend`, and llama.cpp behind it."""
+"""Who answers on this machine: llama.cpp behind the `Backend` seam."""

@@ -12,12 +12,12 @@ from hermes_cli.chat.events import Finished, GenerationEvent, PromptProgress, Te
 from hermes_cli.chat.message import FinishReason
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.engine import sampling
-from hermes_cli.engine.constraint import Constraint
-from hermes_cli.engine.constraint_grammar import Plan
-from hermes_cli.engine.constraint_vocabulary import Vocabulary
-from hermes_cli.engine.kv_cache import KvCache
-from hermes_cli.engine.native_context import DecodeAborted, Sampler
-from hermes_cli.engine.native_model import Model
+from hermes_cli.engine.cache.kv_cache import KvCache
+from hermes_cli.engine.constraint.constraint import Constraint
+from hermes_cli.engine.constraint.grammar import Plan
+from hermes_cli.engine.constraint.vocabulary import Vocabulary
+from hermes_cli.engine.llama.context import DecodeAborted, Sampler
+from hermes_cli.engine.llama.model import Model
 from hermes_cli.engine.text_stream import TextStream
 
 _EMIT_S = 0.015

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hermes_cli.engine.native_model import KvType
+    from hermes_cli.engine.llama.model import KvType
 
 KV_STORE_BYTES = 2 << 30
 

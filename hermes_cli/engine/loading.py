@@ -8,13 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hermes_cli import paths
-from hermes_cli.engine import hardware, kv_store, native, probe
-from hermes_cli.engine.kv_cache import KvCache
-from hermes_cli.engine.kv_store import KvStore
+from hermes_cli.engine import hardware
+from hermes_cli.engine.cache import kv_store
+from hermes_cli.engine.cache.kv_cache import KvCache
+from hermes_cli.engine.cache.kv_store import KvStore
+from hermes_cli.engine.fingerprint import fingerprint as build_fingerprint
+from hermes_cli.engine.llama import library as native
+from hermes_cli.engine.llama.context import Context
+from hermes_cli.engine.llama.devices import gpus
+from hermes_cli.engine.llama.model import Model
 from hermes_cli.engine.load_options import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, LoadOptions
-from hermes_cli.engine.native_context import Context
-from hermes_cli.engine.native_devices import gpus
-from hermes_cli.engine.native_model import Model
 from hermes_cli.errors import EngineError, OutOfMemory
 
 _WINDOW_TOKENS = 4096
@@ -152,7 +155,7 @@ def _store(weights: list[object], options: LoadOptions, *, is_long: bool) -> KvS
 
     def fingerprint() -> bytes:
         try:
-            library = probe.fingerprint()
+            library = build_fingerprint()
         except OSError:
             return os.urandom(32)  # its files have gone: no entry is for it
         settings = (options.kv_type, options.gpu_layers, options.extra_buffers, options.flash_attention, is_long)

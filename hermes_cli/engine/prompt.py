@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hermes_cli.chat.message import Message
-from hermes_cli.engine.native_model import Model
+from hermes_cli.engine.llama.model import Model
 from hermes_cli.errors import EngineError, UsageError
 from hermes_cli.formats import chatml
 from hermes_cli.formats.segment import Segment, merged

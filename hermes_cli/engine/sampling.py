@@ -4,8 +4,8 @@ import os
 from dataclasses import dataclass, replace
 
 from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
-from hermes_cli.engine.native_context import Context, Sampler
-from hermes_cli.engine.native_mask import MaskedSampler
+from hermes_cli.engine.llama.context import Context, Sampler
+from hermes_cli.engine.llama.masked_sampler import MaskedSampler
 from hermes_cli.errors import UsageError
 
 REPEAT_WINDOW_TOKENS = 64

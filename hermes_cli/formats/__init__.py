@@ -1,1 +1,1 @@
-"""How conversations are written for the model, as text split into markers and content."""
+"""How a conversation is written for a model, and how its calls are read back."""

@@ -1,1 +1,1 @@
-"""Which weights: finding a GGUF by name or path; the bundled demo model."""
+"""Which weights: the catalog, the files that are here, and what a name means."""

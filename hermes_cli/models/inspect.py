@@ -5,16 +5,17 @@ from pathlib import Path
 
 from hermes_cli.engine.load_options import COMFORT_TOKENS, LoadOptions
 from hermes_cli.errors import EngineError
-from hermes_cli.models.found_models import FoundModel
-from hermes_cli.models.gguf_file import model_header
-from hermes_cli.models.gguf_header import Header, whole
-from hermes_cli.models.hub import credentials
-from hermes_cli.models.load_plan import LoadPlan, plan_for, this_machine
-from hermes_cli.models.memory_plan import MemoryPlan, plan
-from hermes_cli.models.patience import Watcher
-from hermes_cli.models.pull import prepare
-from hermes_cli.models.reference import HubReference, Reference, all_parts
-from hermes_cli.models.remote_header import remote_header
+from hermes_cli.gguf.file import model_header
+from hermes_cli.gguf.header import Header, whole
+from hermes_cli.gguf.parts import all_parts
+from hermes_cli.machine.load_plan import LoadPlan, plan_for, this_machine
+from hermes_cli.machine.memory_plan import MemoryPlan, plan
+from hermes_cli.models.download.hub import credentials
+from hermes_cli.models.download.patience import Watcher
+from hermes_cli.models.download.pull import prepare
+from hermes_cli.models.download.remote_header import remote_header
+from hermes_cli.models.library import FoundModel
+from hermes_cli.models.names import HubReference, Reference
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from hermes_cli.engine import hardware
 from hermes_cli.engine.load_options import COMFORT_TOKENS, CPU_BATCH_TOKENS, GPU_SPARE_BYTES
 from hermes_cli.errors import EngineError
 from hermes_cli.models.catalog import DEFAULT_QUANT, QUANTS, CatalogModel, catalog, default_model
-from hermes_cli.models.found_models import FoundModel
+from hermes_cli.models.library import FoundModel
 
 if TYPE_CHECKING:
-    from hermes_cli.engine.native_devices import Gpu
+    from hermes_cli.engine.llama.devices import Gpu
 
 _SHARE = 0.8
 _BEYOND_BYTES = 150_000_000  # the program itself, its tables, and what computing takes beside the scores
@@ -77,7 +77,7 @@ def recommended(gpus: "Sequence[Gpu]" = ()) -> Recommendation:
 
 def usable_gpus() -> "tuple[Gpu, ...]":
     """The GPUs that llama.cpp computes on here; none where it does not run at all."""
-    from hermes_cli.models.load_plan import this_machine
+    from hermes_cli.machine.load_plan import this_machine
 
     try:
         return this_machine().gpus

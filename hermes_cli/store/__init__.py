@@ -1,1 +1,1 @@
-"""What is kept: presets, the bundled ones and the user's own."""
+"""What is kept: sessions, presets, settings."""

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from hermes_cli import paths
 from hermes_cli.errors import UsageError
-from hermes_cli.formats.json_schema import Schema
-from hermes_cli.formats.schema_check import checked
-from hermes_cli.formats.schema_input import MOST_BYTES, schema_from_json, schema_from_text
-from hermes_cli.tools.worker import model_schema
+from hermes_cli.formats.json.check import checked
+from hermes_cli.formats.json.schema import Schema
+from hermes_cli.formats.json.short_form import MOST_BYTES, schema_from_json, schema_from_text
+from hermes_cli.tools.child.worker import model_schema
 
 _IN_MODULE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
 _IN_FILE = re.compile(r"(?P<file>.+\.py):(?P<model>[^\W\d]\w*)", re.DOTALL)

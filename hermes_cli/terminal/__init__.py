@@ -1,1 +1,1 @@
-"""How it looks and is typed: everything between the program and the terminal."""
+"""How it looks: everything that is drawn on or read from a terminal."""

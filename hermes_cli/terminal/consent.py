@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from hermes_cli.chat.request import MOST_ROUNDS, CancelToken
 from hermes_cli.chat.tool_call import ToolCall
 from hermes_cli.errors import OutputError, UsageError, did_you_mean
+from hermes_cli.session.turn_loop import ToolUse
 from hermes_cli.terminal import console
-from hermes_cli.terminal.keyboard import typing
+from hermes_cli.terminal.prompt.keyboard import typing
 from hermes_cli.terminal.sanitize import for_terminal
 from hermes_cli.tools.approval import NOBODY_TO_ASK, Approvals, Decision, Policy, Scope
 from hermes_cli.tools.tool import Tool
 from hermes_cli.tools.toolbox import load_toolbox
-from hermes_cli.turn_loop import ToolUse
 
 _WAKE_S = 0.1
 _SCOPES: dict[str, Scope] = {

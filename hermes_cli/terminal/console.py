@@ -2,13 +2,14 @@
 
 import contextlib
 import os
+import select
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from typing import Literal, TextIO
 
-from hermes_cli.errors import HermesError
+from hermes_cli.errors import HermesError, OutputError
 from hermes_cli.terminal import columns
 from hermes_cli.terminal.sanitize import for_terminal, one_line
 
@@ -157,3 +158,48 @@ def without_status() -> Iterator[None]:
     yield
     if status:
         status.show(status.text)
+
+
+def write_error(error: OSError) -> OutputError:
+    """What is told when stdout takes no more."""
+    return OutputError(f"cannot write the answer: {error.strerror}", "free some space, or write elsewhere")
+
+
+_USUAL_SIZE = (80, 24)
+
+
+def send_bytes(data: bytes) -> None:
+    """Write all of `data`, past Python's buffers: what a dead terminal refused is not tried again at exit.
+
+    Raises BrokenPipeError or OutputError.
+    """
+    rest = memoryview(data)
+    try:
+        while rest:
+            rest = rest[os.write(sys.stdout.fileno(), rest) :]
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise write_error(error) from error
+
+
+def window_size() -> tuple[int, int]:
+    """Columns and rows."""
+    try:
+        columns, rows = os.get_terminal_size(sys.stdout.fileno())
+    except (OSError, ValueError):
+        return _USUAL_SIZE
+    return columns or _USUAL_SIZE[0], rows or _USUAL_SIZE[1]
+
+
+def takes_text() -> bool:
+    """Whether a write would not have to wait."""
+    try:
+        return bool(select.select([], [sys.stdout], [], 0)[1])
+    except (OSError, ValueError):
+        return False
+
+
+def reflows() -> bool:
+    """Whether rows are wrapped anew when the window gets narrower: everywhere but in xterm and GNU Screen."""
+    return "TMUX" in os.environ or not os.environ.keys() & {"XTERM_VERSION", "STY"}

@@ -10,7 +10,7 @@ from types import FrameType
 
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.errors import EXIT_HANGUP, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_TIMEOUT
-from hermes_cli.terminal import keyboard
+from hermes_cli.terminal.prompt import keyboard
 from hermes_cli.terminal.signal_handlers import on_signals
 
 EXIT_CODES = {

@@ -14,10 +14,10 @@ from typing import Any
 
 from hermes_cli import paths
 from hermes_cli.errors import UsageError, did_you_mean
-from hermes_cli.formats.schema_check import checked
-from hermes_cli.tools.child_process import POLL_S, CallFailed, Limits, how_it_ended, start
-from hermes_cli.tools.output import LIMIT_CHARACTERS, cut, limited
-from hermes_cli.tools.signature import NAME
+from hermes_cli.formats.json.check import checked
+from hermes_cli.tools.child.process import POLL_S, CallFailed, Limits, how_it_ended, start
+from hermes_cli.tools.child.signature import NAME
+from hermes_cli.tools.results import LIMIT_CHARACTERS, cut, limited
 from hermes_cli.tools.tool import Tool
 
 _KEYS = ("type", "function", "command", "stdin", "read_only", "name", "description", "parameters", "strict")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from hermes_cli.chat.request import ToolSchema
-from hermes_cli.tools.child_process import Limits
+from hermes_cli.tools.child.process import Limits
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ from typing import Any, Self
 from hermes_cli.chat.request import CancelToken, ToolSchema
 from hermes_cli.chat.tool_call import ToolCall, ToolResult
 from hermes_cli.errors import LoadCancelled, UsageError, did_you_mean
-from hermes_cli.tools.child_process import CallFailed, Limits, environment
+from hermes_cli.tools.child.process import CallFailed, Limits, environment
+from hermes_cli.tools.child.worker import Worker
 from hermes_cli.tools.command_file import CommandRunner, read_commands
 from hermes_cli.tools.tool import Runner, Tool
-from hermes_cli.tools.worker import Worker
 
 TIMEOUT_S = 30.0
 SETTING = "HERMES_CLI_TOOL_SETTING"
@@ -38,7 +38,7 @@ class Toolbox:
 
     def check(self, call: ToolCall) -> str | None:
         """What is wrong with a call, in words for the model, before anybody is asked for consent; None if nothing."""
-        from hermes_cli.formats.schema_check import faults
+        from hermes_cli.formats.json.check import faults
 
         tool = self.tools.get(call.name)
         if tool is None:
@@ -206,7 +206,7 @@ def _is_json(value: object) -> bool:
 
 def _given(tool: Tool, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
     """The arguments without a null for what may be left out: models write it to say just that."""
-    from hermes_cli.formats.schema_check import faults
+    from hermes_cli.formats.json.check import faults
 
     required = tool.parameters.get("required") or ()
     properties = tool.parameters.get("properties") or {}

@@ -9,13 +9,13 @@ from hermes_cli.chat.events import Finished, Timings, Usage
 from hermes_cli.chat.message import FinishReason, Message
 from hermes_cli.chat.tool_call import ToolCall, ToolResult
 from hermes_cli.cli.answer_form import tools_failed
-from hermes_cli.engine.local_backend import LocalBackend
-from hermes_cli.session import Session
-from hermes_cli.terminal.turn_view import ShownAnswer
+from hermes_cli.engine.local import LocalBackend
+from hermes_cli.session.session import Session
+from hermes_cli.session.turn_loop import ToolUse
+from hermes_cli.terminal.answer.turn_view import ShownAnswer
 from hermes_cli.tools.approval import Decision
-from hermes_cli.tools.result_message import response_message
+from hermes_cli.tools.results import response_message
 from hermes_cli.tools.toolbox import Toolbox, load_toolbox
-from hermes_cli.turn_loop import ToolUse
 
 SUM, SUM_FAILED = (ToolResult(ToolCall("calculate", {}), True, error=error) for error in (None, "a division by zero"))
 READ, READ_FAILED = (ToolResult(ToolCall("read_file", {}), True, error=error) for error in (None, "no such file"))

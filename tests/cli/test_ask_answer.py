@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hermes_cli.cli.answer_form import code_block
-from hermes_cli.engine.native_model import Model
+from hermes_cli.engine.llama.model import Model
 from tests.conftest import Hermes
 
 GREEDY = ("-m", "demo", "-t", "0")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from hermes_cli import paths
-from hermes_cli.store.saved_session import read_session
-from hermes_cli.store.session_files import latest_session
+from hermes_cli.store.sessions.files import latest_session
+from hermes_cli.store.sessions.reader import read_session
 from tests.cli.conftest import OnScreen, OnTerminal, Screen, assert_failed, exit_code
 from tests.conftest import BrokenLibrary, Hermes
 

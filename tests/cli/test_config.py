@@ -12,7 +12,7 @@ from typing import Protocol
 
 import pytest
 
-from hermes_cli.store.settings import KEYS
+from hermes_cli.store.settings.settings import KEYS
 from tests.cli.conftest import OnTerminal, Start, assert_failed, exit_code
 from tests.conftest import Hermes, Result, child_environment
 

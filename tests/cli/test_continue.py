@@ -9,8 +9,8 @@ import pytest
 
 from hermes_cli import paths
 from hermes_cli.chat.request import Sampling
-from hermes_cli.store.saved_session import read_session
-from hermes_cli.store.transcript_format import SessionSettings
+from hermes_cli.chat.settings import SessionSettings
+from hermes_cli.store.sessions.reader import read_session
 from tests.cli.conftest import OnTerminal, assert_failed, exit_code
 from tests.conftest import Hermes
 from tests.saved import begun, folders_in, ids, kept, turn

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from hermes_cli import __version__
-from hermes_cli.cli.machine_report import contents
+from hermes_cli.cli.doctor.report import contents
 from hermes_cli.engine import hardware
-from hermes_cli.engine.build_advice import gpu_makers, offered, repacking_advice, unused_instructions, why_unused
-from hermes_cli.engine.native_devices import backends
+from hermes_cli.engine.llama.devices import backends
+from hermes_cli.machine.builds import gpu_makers, offered, repacking_advice, unused_instructions, why_unused
 from tests.conftest import BrokenLibrary, Hermes, child_environment
 from tests.installed_script import install_script
 

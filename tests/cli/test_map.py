@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from hermes_cli import paths
-from hermes_cli.cli.map_input import MapInput
-from hermes_cli.cli.map_output import RecordFile
-from hermes_cli.cli.map_record import Csv, Form, JsonLines, Outcome
+from hermes_cli.cli.map.input import MapInput
+from hermes_cli.cli.map.output import RecordFile
+from hermes_cli.cli.map.record import Csv, Form, JsonLines, Outcome
 from hermes_cli.errors import OutputError, UsageError
 from tests.cli.conftest import OnScreen, Start, assert_failed
 from tests.conftest import Hermes, Result

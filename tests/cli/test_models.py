@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from hermes_cli import paths
-from hermes_cli.models.downloaded import Record, write_record
-from hermes_cli.models.part_file import part_file
+from hermes_cli.models.download.part_file import part_file
+from hermes_cli.models.records import Record, write_record
 from tests.cli.conftest import HOSTILE, OnTerminal, assert_failed, exit_code
 from tests.conftest import Hermes
 from tests.gguf_copy import changed_copy

@@ -6,8 +6,8 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from hermes_cli.store.transcript_format import SessionSettings
-from hermes_cli.store.transcripts import Transcript
+from hermes_cli.chat.settings import SessionSettings
+from hermes_cli.store.sessions.writer import Transcript
 from hermes_cli.terminal.columns import cells
 from tests.cli.conftest import OnScreen
 from tests.conftest import Hermes, child_environment, hermes_command

@@ -13,11 +13,11 @@ import pytest
 
 from hermes_cli import paths
 from hermes_cli.chat.request import Sampling
-from hermes_cli.cli.chat_settings import ChatSettings, with_preset
+from hermes_cli.session.choices import ChatSettings, with_preset
 from tests.cli.conftest import OnTerminal, assert_failed, exit_code
 from tests.conftest import Hermes, Result, child_environment
 
-PRESET_MODULES = {"yaml", "hermes_cli.store.presets"}
+PRESET_MODULES = {"yaml", "hermes_cli.store.presets.presets"}
 MINE = "---\ndescription: mine\nmodel: demo\nsampling: {temperature: 0.3, max_tokens: 7}\n---\nSay less.\n"
 
 

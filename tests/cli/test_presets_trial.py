@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hermes_cli.chat.message import Message
-from hermes_cli.engine.local_backend import LocalBackend
+from hermes_cli.engine.local import LocalBackend
 from tests.cli.conftest import OnTerminal, Start, assert_failed, exit_code
 from tests.cli.test_presets import TOOLS
 from tests.conftest import Hermes

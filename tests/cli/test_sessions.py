@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from hermes_cli import paths
-from hermes_cli.cli.session_list import age_from, bytes_from, size_text
 from hermes_cli.errors import UsageError
-from hermes_cli.store.saved_session import read_session
-from hermes_cli.store.session_files import latest_session
+from hermes_cli.store.sessions.files import latest_session
+from hermes_cli.store.sessions.reader import read_session
+from hermes_cli.terminal.units import age_from, bytes_from, size_text
 from tests.cli.conftest import HOSTILE, OnTerminal, assert_failed, exit_code
 from tests.conftest import Hermes, Result
 from tests.saved import begun, folders_in, kept, message, turn

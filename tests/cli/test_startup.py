@@ -38,7 +38,7 @@ def test_a_chat_shows_its_prompt_before_the_engine_is_imported() -> None:
     loaded = (
         subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, check=True).stdout.decode().split()
     )
-    assert {"hermes_cli.engine.local_backend", "hermes_cli.tools.toolbox", "rich", "llama_cpp"} & {*loaded} == set()
+    assert {"hermes_cli.engine.local", "hermes_cli.tools.toolbox", "rich", "llama_cpp"} & {*loaded} == set()
 
 
 def test_the_version_is_told_before_typer_is_imported() -> None:

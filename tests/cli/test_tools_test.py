@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from hermes_cli.chat.tool_call import ToolCall
+from hermes_cli.cli.trials.tool_cases import read_cases
 from hermes_cli.errors import UsageError
-from hermes_cli.store.tool_cases import read_cases
 from tests.cli.conftest import OnTerminal, Start, assert_failed, exit_code
 from tests.conftest import Hermes
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from hermes_cli.backend import Backend
 from hermes_cli.chat.events import Finished, GenerationEvent, TextDelta
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
-from hermes_cli.engine.backend import Backend
-from hermes_cli.engine.local_backend import LocalBackend
+from hermes_cli.engine.local import LocalBackend
 
 GREEDY = Sampling(temperature=0, repeat_penalty=1)
 

@@ -8,8 +8,8 @@ import pytest
 
 from hermes_cli.chat.events import Finished, GenerationEvent, PromptProgress, TextDelta
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
-from hermes_cli.engine.kv_cache import LEAST_BATCH
-from hermes_cli.engine.local_backend import LoadOptions, LocalBackend, open_backend
+from hermes_cli.engine.cache.kv_cache import LEAST_BATCH
+from hermes_cli.engine.local import LoadOptions, LocalBackend, open_backend
 from hermes_cli.errors import ContextOverflow, EngineError, LoadCancelled, UsageError
 from tests.engine.answers import GREEDY, answer, assistant, user
 from tests.gguf_copy import changed_copy

@@ -193,7 +193,7 @@ import random, sys
 from pathlib import Path
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
-from hermes_cli.engine.local_backend import LoadOptions, open_backend
+from hermes_cli.engine.local import LoadOptions, open_backend
 from hermes_cli.errors import HermesError
 
 demo, file, header_bytes = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2]), int(sys.argv[3])
@@ -229,7 +229,7 @@ import sys
 from pathlib import Path
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
-from hermes_cli.engine.local_backend import LoadOptions, open_backend
+from hermes_cli.engine.local import LoadOptions, open_backend
 from hermes_cli.errors import EngineError
 
 demo, file, header_bytes = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2]), int(sys.argv[3])

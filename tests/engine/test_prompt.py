@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hermes_cli.chat.message import Message
-from hermes_cli.engine.local_backend import LoadOptions, open_backend
-from hermes_cli.engine.native_model import Model
+from hermes_cli.engine.llama.model import Model
+from hermes_cli.engine.local import LoadOptions, open_backend
 from hermes_cli.engine.prompt import Prompt, PromptWriter
 from hermes_cli.errors import EngineError, UsageError
 from hermes_cli.formats import chatml

@@ -14,7 +14,7 @@ from hermes_cli.chat.request import ToolSchema
 from hermes_cli.formats import chatml
 from hermes_cli.formats.function_calling import call_block, offer, response_block, tools_prompt
 from hermes_cli.formats.segment import joined
-from hermes_cli.store.presets import find_preset
+from hermes_cli.store.presets.presets import find_preset
 
 names = st.from_regex(r"[a-z][a-z0-9_]{0,12}", fullmatch=True)
 plain_types = st.sampled_from(["string", "number", "integer", "boolean"])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hermes_cli.errors import UsageError
-from hermes_cli.formats.schema_check import faults
+from hermes_cli.formats.json.check import faults
 from hermes_cli.store.schemas import load_schema
 
 MODELS = '''

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from tests.conftest import child_environment
-from tests.terminal.prompts import on_terminal
+from tests.terminal.prompt.prompts import on_terminal
 
 SHOWING = """
 from hermes_cli.terminal.download_view import DownloadView

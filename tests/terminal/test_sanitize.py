@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hermes_cli.terminal.sanitize import for_terminal, one_line
-from tests.terminal.markdown_documents import on_many_documents
+from tests.terminal.markdown.documents import on_many_documents
 
 REORDERING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 INVISIBLE = "\u00ad\u061c\u2060\ufeff\u115f\u1160\u3164\uffa0"

@@ -12,7 +12,7 @@ import pytest
 
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.chat.tool_call import ToolCall
-from hermes_cli.tools.output import LIMIT_CHARACTERS
+from hermes_cli.tools.results import LIMIT_CHARACTERS
 from hermes_cli.tools.toolbox import Toolbox, load_toolbox
 from tests.conftest import Script
 from tests.tools.conftest import Load, ToolFile, call

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hermes_cli.errors import UsageError
-from hermes_cli.tools.output import LIMIT_CHARACTERS
+from hermes_cli.tools.results import LIMIT_CHARACTERS
 from hermes_cli.tools.toolbox import Toolbox
 from tests.tools.conftest import Load, call
 

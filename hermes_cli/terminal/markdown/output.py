@@ -12,7 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from hermes_cli.errors import OutputError
-from hermes_cli.terminal import window
+from hermes_cli.terminal import console
 from hermes_cli.terminal.markdown.painter import Painter
 from hermes_cli.terminal.sanitize import for_terminal
 
@@ -41,16 +41,16 @@ class MarkdownOutput:
         *,
         live: bool = True,
         send: Callable[[bytes], None] | None = None,
-        size: Callable[[], tuple[int, int]] = window.size,
+        size: Callable[[], tuple[int, int]] = console.window_size,
         clock: Callable[[], float] = time.monotonic,
         reflows: bool | None = None,
     ) -> None:
         self._styling = styling
         self._live = live
-        self._send = send or window.send
+        self._send = send or console.send_bytes
         self._size = size
         self._clock = clock
-        self._painter = Painter(self._send, reflows=window.reflows() if reflows is None else reflows)
+        self._painter = Painter(self._send, reflows=console.reflows() if reflows is None else reflows)
         self._pending: list[str] = []
         self._unsent = ""
         self._said_something = False
@@ -114,7 +114,7 @@ class MarkdownOutput:
         try:
             self._pending.clear()
             self._end()
-            if self._live and not self._painter.clean and window.takes_text():
+            if self._live and not self._painter.clean and console.takes_text():
                 with contextlib.suppress(OSError, OutputError):
                     self._heed_stop()
                     self._painter.finish("", self._size()[0])

@@ -1,1 +1,1 @@
-"""Where the user types: a line editor on a terminal, plain lines elsewhere."""
+"""Where the user types."""

@@ -18,7 +18,7 @@ from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.key_binding import KeyPress
 from prompt_toolkit.keys import Keys
 
-from hermes_cli.terminal import keyboard
+from hermes_cli.terminal.prompt import keyboard
 from hermes_cli.terminal.prompt.folded_text import has_fold
 from hermes_cli.terminal.sanitize import for_terminal
 

@@ -12,8 +12,7 @@ from prompt_toolkit.filters import Condition, emacs_mode, has_focus, has_selecti
 from prompt_toolkit.key_binding import KeyBindings, KeyPress, KeyPressEvent
 from prompt_toolkit.keys import Keys
 
-from hermes_cli.terminal import keyboard
-from hermes_cli.terminal.prompt import multi_line
+from hermes_cli.terminal.prompt import keyboard, multi_line
 from hermes_cli.terminal.prompt.folded_text import FoldedTexts
 
 LEAVE_HINT = "Ctrl-D leaves"

@@ -22,8 +22,9 @@ from prompt_toolkit.output import ColorDepth, Output
 from prompt_toolkit.shortcuts.prompt import PromptSession
 
 from hermes_cli.errors import HermesError
-from hermes_cli.terminal import console, editor, keyboard
+from hermes_cli.terminal import console, editor
 from hermes_cli.terminal.interrupts import ended_by_signals
+from hermes_cli.terminal.prompt import keyboard
 from hermes_cli.terminal.prompt.folded_text import FoldedTexts, harmless, has_fold
 from hermes_cli.terminal.prompt.history import MessageHistory
 from hermes_cli.terminal.prompt.key_reader import KeyReader

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from hermes_cli.terminal import console
 from hermes_cli.terminal.interrupts import ended_by_signals
-from hermes_cli.terminal.keyboard import typed_ahead
 from hermes_cli.terminal.prompt.folded_text import harmless
+from hermes_cli.terminal.prompt.keyboard import typed_ahead
 from hermes_cli.terminal.prompt.multi_line import goes_on, unquoted, with_line_break
 from hermes_cli.terminal.prompt.prompt_input import PROMPT
 

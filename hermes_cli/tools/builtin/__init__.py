@@ -1,1 +1,1 @@
-"""The built-in tools: off until named, each a tool file like one of the user's own."""
+"""The built-in tools, one file each."""

@@ -1,0 +1,15 @@
+"""What a session was led with."""
+
+from dataclasses import dataclass, field
+
+from hermes_cli.chat.request import Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """With what a session is answered; None leaves a choice to the program."""
+
+    model: str | None = None
+    preset: str | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    max_tokens: int | None = None

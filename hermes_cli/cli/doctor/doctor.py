@@ -1,0 +1,141 @@
+"""`hermes doctor`: what this machine has, what is used, what is wrong, and the command that mends it."""
+
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from hermes_cli import paths
+from hermes_cli.cli import options
+from hermes_cli.errors import EngineError
+from hermes_cli.store.settings.settings import KEYS, read_settings
+from hermes_cli.terminal import console
+from hermes_cli.terminal.answer.output import StandardOutput
+from hermes_cli.terminal.sanitize import one_line
+from hermes_cli.terminal.units import size_text
+
+Finding = tuple[str, str]
+Facts = dict[str, Any]
+
+
+def doctor(
+    again: Annotated[bool, typer.Option("--again", help="Prove llama.cpp anew, as after a new driver.")] = False,
+    builds: Annotated[bool, typer.Option("--builds", help="Also the commands that install other builds.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    color: options.ColorChoice = None,
+) -> int:
+    """Tell what this machine has, what is used, what is wrong and what mends it. Exits 1 if nothing can be answered."""
+    from hermes_cli.cli.doctor.report import report
+
+    settings, problems = read_settings()
+    console.use_color(color or settings.color)
+    if again:
+        from hermes_cli.machine import probe
+
+        probe.forget()
+    facts = report(settings, problems)
+    output = StandardOutput()
+    if as_json:
+        output.write(json.dumps(facts, indent=2) + "\n")
+    else:
+        findings = [*_program(facts["program"]), *_machine(facts["machine"]), *_folders(facts["folders"])]
+        findings += [*_settings(facts), *_model(facts["model"]), *_engine(facts["engine"])]
+        findings += facts["builds"].items() if builds else ()
+        width = max(len(name) for name, _ in findings)
+        for name, value in findings:
+            output.write(f"{name:<{width}}  {one_line(value)}\n")
+    return 0 if facts["healthy"] else EngineError.exit_code
+
+
+def _program(facts: Facts) -> Iterator[Finding]:
+    yield "hermes", f"{facts['version']} in {facts['folder']}"
+    yield "python", f"{facts['python']} at {facts['executable']}"
+    yield "binding", f"llama-cpp-python {facts['binding'] or 'not installed'}"
+    for name, command in facts["commands"].items():
+        if command["path"] is None:
+            yield f"`{name}`", "not on PATH"
+        elif command["ours"]:
+            yield f"`{name}`", command["path"]
+        else:
+            yield (
+                f"`{name}`",
+                f"another program wins on PATH: {command['path']}; start this one as {facts['started_as']}",
+            )
+
+
+def _machine(facts: Facts) -> Iterator[Finding]:
+    yield "system", facts["system"]
+    yield "cpu", f"{facts['cpu']}, {facts['cores']} cores to use"
+    if facts["instructions"]:
+        yield "", f"it has {', '.join(facts['instructions'])}"
+    yield "memory", f"{size_text(facts['available_bytes'])} available of {size_text(facts['memory_bytes'])}"
+
+
+def _folders(facts: dict[str, Facts]) -> Iterator[Finding]:
+    for name, folder in facts.items():
+        if folder["files"] is None:
+            yield name, f"{folder['path']} (not made yet)"
+        else:
+            files = f"{folder['files']:,} file{'s' * (folder['files'] != 1)}"
+            yield name, f"{folder['path']}: {files}, {size_text(folder['bytes'])}"
+
+
+def _settings(facts: Facts) -> Iterator[Finding]:
+    file = paths.config_file()
+    yield "settings", f"{file}{'' if file.exists() else ' (not there: nothing is set)'}"
+    for setting in facts["settings"]:
+        from_variable = setting["origin"] == KEYS[setting["name"]].variable
+        origin = f" ({setting['origin']})" if from_variable else ""
+        yield "", f"{setting['name']} = {setting['value']}{origin}"
+    for problem in facts["problems"]:
+        yield "", f"wrong: {problem['message']}; {problem['hint']}"
+
+
+def _model(facts: Facts) -> Iterator[Finding]:
+    if facts["problem"] is not None:
+        yield "model", f"wrong: {facts['problem']}; {facts['hint']}"
+    elif facts["path"] == str(paths.DEMO_MODEL):
+        yield "model", "demo, which travels with the program; for a real one: hermes pull"
+    else:
+        yield "model", f"{facts['name']}, {facts['path']}"
+
+
+def _engine(facts: Facts) -> Iterator[Finding]:
+    from hermes_cli.cli.bench.run import tuned_line
+    from hermes_cli.engine import hardware
+    from hermes_cli.machine import builds as build_advice
+    from hermes_cli.machine.tuning import Tuned
+
+    yield "library", facts["library"]
+    if facts["problem"] is not None:
+        yield "engine", f"does not run: {facts['problem']}"
+        yield "mend it", facts["hint"]
+        return
+    yield "llama.cpp", f"{facts['version']}: {', '.join(facts['features'])}"
+    if facts["unused_instructions"]:
+        unused = ", ".join(facts["unused_instructions"])
+        yield "", f"the build does not use {unused}; one made on this machine does: {build_advice.rebuild()}"
+    yield "probe", "the demo model answers right with this build on this CPU"
+    yield "repacked weights", "used" if facts["repacked_weights"] else "off"
+    if facts["repacking_fault"]:
+        advice = build_advice.repacking_advice(facts["repacking_fault"], hardware.cpu_flags())
+        yield from (("", line) for line in advice)
+    yield from _gpu(facts)
+    for tuned in facts["tuned"]:
+        yield "tuned", f"{tuned_line(Tuned(**tuned))} ({tuned['measured']})"
+
+
+def _gpu(facts: Facts) -> Iterator[Finding]:
+    if not facts["offload"]:
+        yield "gpu", "none that this build can use; everything runs on the CPU"
+        if facts["unused_gpu"]:
+            yield "", f"{facts['unused_gpu']['why']}; {facts['unused_gpu']['command']}"
+        return
+    works = "used for all layers that fit, or that --gpu-layers allows"
+    yield "gpu", works if facts["gpu_works"] else f"found, but not used, because it fails: {facts['gpu_fault']}"
+    for device in facts["devices"]:
+        memory = "its memory is full"  # too full even to be asked
+        if device["total_bytes"]:
+            memory = f"{size_text(device['free_bytes'])} free of {size_text(device['total_bytes'])}"
+        yield "", f"{device['name']}: {device['description']}, {memory}{', shared' if device['shared'] else ''}"

@@ -1,0 +1,154 @@
+"""What `hermes doctor` finds, as one value for people and for JSON."""
+
+import os
+import platform
+import shutil
+import stat
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hermes_cli import __version__, paths
+from hermes_cli.errors import HermesError, UsageError
+from hermes_cli.store.settings.settings import Settings, written
+
+Facts = dict[str, Any]
+
+
+def report(settings: Settings, problems: Sequence[UsageError]) -> Facts:
+    """Everything there is to tell; `healthy` is False where nothing can be answered."""
+    engine, model = _engine(), _model(settings)
+    return {
+        "healthy": not problems and engine["problem"] is None and model["problem"] is None,
+        "program": _program(),
+        "machine": _machine(),
+        "engine": engine,
+        "model": model,
+        "folders": _folders(),
+        "settings": [
+            {"name": name, "value": written(getattr(settings, name)), "origin": origin}
+            for name, origin in settings.origins.items()
+        ],
+        "problems": [{"message": problem.message, "hint": problem.hint} for problem in problems],
+        "builds": _builds(),
+    }
+
+
+def _program() -> Facts:
+    ours = Path(sys.argv[0]).resolve()
+    return {
+        "version": __version__,
+        "folder": str(Path(__file__).parents[2]),
+        "python": platform.python_version(),
+        "executable": sys.executable,
+        "binding": _version("llama-cpp-python"),
+        "started_as": str(ours),
+        "commands": {command: _command(command, ours) for command in ("hermes", "hermes-cli")},
+    }
+
+
+def _command(name: str, ours: Path) -> Facts:
+    """What the shell would start under this name, and whether that is this program."""
+    found = shutil.which(name)
+    is_script = ours.name.startswith("hermes")
+    return {"path": found, "ours": found is not None and (not is_script or Path(found).resolve().parent == ours.parent)}
+
+
+def _version(package: str) -> str | None:
+    import importlib.metadata
+
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _machine() -> Facts:
+    from hermes_cli.engine import hardware
+    from hermes_cli.machine import builds as build_advice
+
+    return {
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "cpu": hardware.cpu_name(),
+        "cores": hardware.physical_cores(),
+        "instructions": build_advice.offered(hardware.cpu_flags()),
+        "memory_bytes": hardware.memory_bytes(),
+        "available_bytes": hardware.available_bytes(),
+        "gpus": list(build_advice.gpu_makers()),
+    }
+
+
+def _engine() -> Facts:
+    """What llama.cpp is and can do here; `problem` and `hint` where it cannot run."""
+    from hermes_cli.engine import hardware
+    from hermes_cli.engine.llama import library as native
+    from hermes_cli.engine.llama.devices import gpus
+    from hermes_cli.machine import builds as build_advice
+    from hermes_cli.machine import probe, tuning
+
+    facts: Facts = {"problem": None, "library": str(native.library_folder())}
+    try:
+        verdict = probe.current_verdict()
+        built_for = build_advice.features(native.system_info())
+        facts |= {
+            "version": native.library_version(),
+            "features": built_for,
+            "unused_instructions": build_advice.unused_instructions(built_for, hardware.cpu_flags()),
+            "repacked_weights": verdict.extra_buffers and hardware.gains_from_repacking(),
+            "repacking_fault": verdict.failures.get("extra_buffers"),
+            "offload": native.supports_gpu(),
+            "devices": [asdict(gpu) for gpu in gpus()],
+            "gpu_works": verdict.gpu,
+            "gpu_fault": verdict.failures.get("gpu"),
+            "unused_gpu": dict(zip(("why", "command"), build_advice.unused_gpu() or (), strict=False)),
+            "tuned": [asdict(tuned) for tuned in tuning.all_remembered()],
+        }
+    except HermesError as problem:
+        facts |= {"problem": problem.message, "hint": problem.hint}
+    return facts
+
+
+def _model(settings: Settings) -> Facts:
+    """The model that answers where none is named; `problem` and `hint` if the one in the settings is not here."""
+    from hermes_cli.models.choose import find_model
+
+    try:
+        spec = find_model(settings.model)
+    except HermesError as problem:
+        where = f"{problem.message} (in {settings.origin('model')})"
+        return {"name": settings.model, "path": None, "problem": where, "hint": problem.hint}
+    return {"name": spec.name, "path": str(spec.path), "problem": None}
+
+
+def _folders() -> dict[str, Facts]:
+    places = {
+        "models": paths.models_folder(),
+        "sessions": paths.sessions_folder(),
+        "config": paths.config_folder(),
+        "cache": paths.cache_folder(),
+        "prompts read before": paths.kv_folder(),
+    }
+    return {name: {"path": str(place), **contents(place)} for name, place in places.items()}
+
+
+def contents(folder: Path) -> Facts:
+    """How many files lie below a folder, and their bytes; None where there is no folder."""
+    if not os.path.isdir(folder):  # noqa: PTH112 - pathlib raises where a folder may not be searched
+        return {"files": None, "bytes": None}
+    sizes = []
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):  # gone meanwhile, or not to be looked at
+                found = Path(place, name).lstat()
+                if stat.S_ISREG(found.st_mode):
+                    sizes.append(found.st_size)
+    return {"files": len(sizes), "bytes": sum(sizes)}
+
+
+def _builds() -> dict[str, str]:
+    from hermes_cli.machine import builds as build_advice
+
+    return dict(build_advice.builds())

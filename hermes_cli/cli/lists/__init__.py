@@ -1,0 +1,1 @@
+"""Lists of models and sessions, as tables and JSON."""

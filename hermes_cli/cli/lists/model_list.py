@@ -1,0 +1,261 @@
+"""How models are shown: lists for people and programs, the facts of one, and what its header tells."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from hermes_cli import paths
+from hermes_cli.terminal import columns
+from hermes_cli.terminal.columns import window_columns
+from hermes_cli.terminal.sanitize import one_line
+from hermes_cli.terminal.units import size_text
+
+if TYPE_CHECKING:
+    from hermes_cli.models.catalog import CatalogModel
+    from hermes_cli.models.inspect import Inspected
+    from hermes_cli.models.library import FoundModel
+
+
+_WITHOUT_ENDS = str.maketrans("\t\r\n", "   ")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A model in a list: one that is here, or one that could be."""
+
+    name: str
+    size_bytes: int
+    origin: str
+    path: str | None
+    default: bool = False
+    quant: str | None = None
+    exact_size: bool = True
+    problem: str | None = None
+
+
+def rows(models: Sequence["FoundModel"], default: "FoundModel | None", everything: bool) -> list[Row]:
+    """The models here with the demo last, and if `everything` what the catalog offers beside them."""
+    listed = [_row(model, default is not None and model.path == default.path) for model in models]
+    demo = paths.DEMO_MODEL
+    listed.append(Row("demo", demo.stat().st_size, "bundled", str(demo), default is None, "Q8_0"))
+    return [*listed, *_offers(models)] if everything else listed
+
+
+def table(listed: Sequence[Row]) -> str:
+    """Aligned columns, for people."""
+    cells = [("  name", "size", "kept by", "file or command"), *map(_cells, listed)]
+    return columns.table(cells, window_columns(sys.stdout), order=(0, 1, 2), elastic=3, right=(1,))
+
+
+def tab_separated(listed: Iterable[Row]) -> str:
+    """A line each: name, bytes, who keeps it, file; of what could be downloaded the file is empty."""
+    return "".join(
+        "\t".join((_plain(row.name), str(row.size_bytes), row.origin, _plain(row.path or ""))) + "\n" for row in listed
+    )
+
+
+def as_json(listed: Iterable[Row]) -> str:
+    """One list of objects."""
+    return json_text([asdict(row) for row in listed])
+
+
+def json_text(value: object) -> str:
+    """Indented JSON."""
+    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+
+
+def lines(facts: Mapping[str, object]) -> str:
+    """A line for each fact that is known."""
+    shown = {
+        (name.removesuffix("_bytes").replace("_", " ") if name.islower() else name): value
+        for name, value in facts.items()
+        if value not in (None, [], "")
+    }
+    width = max(map(len, shown))
+    return "".join(f"{name:<{width}}  {one_line(_readable(name, value))}\n" for name, value in shown.items())
+
+
+def facts(found: "FoundModel") -> dict[str, object]:
+    """What is known of a model here without reading it."""
+    from hermes_cli.models.records import record_of
+
+    record = record_of(found.path)
+    return {
+        "name": found.name,
+        "path": str(found.path),
+        "parts": len(found.parts),
+        "size_bytes": found.size_bytes,
+        "quant": found.quant,
+        "kept_by": found.origin,
+        "repository": found.repository,
+        "source": record.source if record else None,
+        "sha256": record.sha256 if record else None,
+        "verified": record.verified if record else None,
+        "missing": list(found.missing),
+    }
+
+
+def offer(name: str) -> dict[str, object] | None:
+    """What the catalog offers under a name of which nothing is here."""
+    from hermes_cli.models import catalog
+    from hermes_cli.models.choose import models_of
+    from hermes_cli.models.library import found_models
+
+    known = catalog.look_up(name)
+    if not known or models_of(known, found_models()):
+        return None
+    model, quant = known
+    return {
+        "name": model.name,
+        "title": model.title,
+        "about": model.about,
+        "repository": model.repository,
+        "here": False,
+        **{each: _size(model, each) for each in catalog.QUANTS if quant in (None, each)},
+        "download": f"hermes pull {name.lower()}",
+    }
+
+
+def is_file(name: str) -> bool:
+    """Whether a name is rather a path."""
+    return os.path.isfile(os.path.expanduser(name)) or os.sep in name or name.endswith(".gguf")  # noqa: PTH111, PTH113
+
+
+def inspected_facts(inspected: "Inspected") -> dict[str, Any]:
+    """The facts of a header and its memory plans, for JSON."""
+    header = inspected.header
+    return {
+        "name": inspected.name,
+        "place": inspected.place,
+        "size_bytes": inspected.size_bytes,
+        "parts": inspected.header.part_count,
+        "model": header.text("general.name"),
+        "architecture": header.architecture,
+        "parameters": header.parameters,
+        "quantisation": header.quantisation,
+        "weights_bytes": header.weights_bytes,
+        "context_length": header.own("context_length"),
+        "layers": header.own("block_count"),
+        "embedding_length": header.own("embedding_length"),
+        "feed_forward_length": header.own("feed_forward_length"),
+        "heads": header.own("attention.head_count"),
+        "kv_heads": header.own("attention.head_count_kv"),
+        "experts": header.own("expert_count"),
+        "tokenizer": header.text("tokenizer.ggml.pre") or header.text("tokenizer.ggml.model"),
+        "vocabulary": header.count("tokenizer.ggml.tokens"),
+        "chat_templates": header.templates,
+        "memory": [{**asdict(plan), "total_bytes": plan.total_bytes} for plan in inspected.plans],
+        "here": _plan_here(inspected),
+    }
+
+
+def _plan_here(inspected: "Inspected") -> dict[str, Any] | None:
+    """How the model would be loaded on this machine now."""
+    from hermes_cli.engine.loading import placement
+    from hermes_cli.machine.memory_plan import layer_count
+
+    if inspected.here is None:
+        return None
+    first = inspected.here.attempts[0]
+    return {
+        "placement": placement(first, layer_count(inspected.header)),
+        "gpu_layers": first.gpu_layers,
+        "context_length": first.context_length,
+        "kv_type": first.kv_type,
+        "memory_bytes": first.memory_bytes,
+        "notes": list(inspected.here.notes),
+    }
+
+
+def inspection(inspected: "Inspected") -> str:
+    """The same for people."""
+    known = inspected_facts(inspected)
+    plans, here = known.pop("memory"), known.pop("here")
+    text = lines(known)
+    if here:
+        text += f"\nhere it would run so: {here['placement']} · ctx {here['context_length']:,} · "
+        text += f"cache {here['kv_type']} · {size_text(here['memory_bytes'])}\n"
+        text += "".join(f"{one_line(note)}\n" for note in here["notes"])
+    window = inspected.plans[0].context_length
+    text += f"\nmemory with a window of {window:,} tokens, on the CPU (estimated)\n"
+    heads = ("KV cache", "weights", "cache", "computing", "program", "together")
+    keys = ("weights_bytes", "kv_bytes", "computing_bytes", "other_bytes", "total_bytes")
+    for plan in plans:
+        plan["computing_bytes"] = plan["compute_bytes"] + plan["work_bytes"]
+    cells = [heads, *((plan["kv_type"], *(size_text(plan[key]) for key in keys)) for plan in plans)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
+    return text + "".join(
+        "  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) + "\n" for row in cells
+    )
+
+
+def _row(model: "FoundModel", default: bool) -> Row:
+    problem = f"lacks {', '.join(model.missing)}" if model.missing else None
+    return Row(model.name, model.size_bytes, model.origin, str(model.path), default, model.quant, True, problem)
+
+
+def _offers(models: Sequence["FoundModel"]) -> list[Row]:
+    from hermes_cli.engine.hardware import memory_bytes
+    from hermes_cli.models.catalog import QUANTS, catalog
+    from hermes_cli.models.choose import models_of
+    from hermes_cli.models.recommend import needed_bytes
+
+    memory = memory_bytes()
+
+    def too_large(model: "CatalogModel", quant: str) -> str | None:
+        needed = needed_bytes(model, quant)
+        return f"needs about {size_text(needed)} of memory" if needed > memory else None
+
+    return [
+        Row(
+            f"{model.name}:{quant}",
+            model.size_bytes(quant),
+            "",
+            None,
+            quant=quant,
+            exact_size=_is_known(model, quant),
+            problem=too_large(model, quant),
+        )
+        for model in catalog()
+        for quant in QUANTS
+        if not models_of((model, quant), list(models))
+    ]
+
+
+def _is_known(model: "CatalogModel", quant: str) -> bool:
+    return model.file(quant).bytes is not None
+
+
+def _cells(row: Row) -> tuple[str, str, str, str]:
+    place = one_line(row.path) if row.path else f"hermes pull {row.name}"
+    size = size_text(row.size_bytes) if row.exact_size else f"~{size_text(row.size_bytes)}"
+    home = os.path.expanduser("~")  # noqa: PTH111
+    place = place.replace(home, "~", 1) if place.startswith(f"{home}/") else place
+    return f"{'*' if row.default else ' '} {one_line(row.name)}", size, row.origin, f"{place}{_told(row.problem)}"
+
+
+def _told(problem: str | None) -> str:
+    return f" ({one_line(problem)})" if problem else ""
+
+
+def _size(model: "CatalogModel", quant: str) -> str:
+    size = size_text(model.size_bytes(quant))
+    return size if _is_known(model, quant) else f"about {size}"
+
+
+def _readable(name: str, value: object) -> str:
+    if name in ("size", "weights") and isinstance(value, int):
+        return size_text(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _plain(text: str) -> str:
+    """As it is, but for what would end a column or a line."""
+    return text.translate(_WITHOUT_ENDS)

@@ -1,0 +1,96 @@
+"""Sessions as lists: columns for people, tabs for programs, JSON; sizes and ages, and what is beyond them."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from hermes_cli.terminal import columns
+from hermes_cli.terminal.columns import cut, window_columns
+from hermes_cli.terminal.sanitize import one_line
+from hermes_cli.terminal.units import age_from, bytes_from, size_text
+
+if TYPE_CHECKING:
+    from hermes_cli.store.sessions.index import SessionSummary
+
+_MODEL_CHARACTERS = 24
+
+
+def table(sessions: Sequence["SessionSummary"]) -> str:
+    """Aligned columns, as many as fit on the terminal."""
+    rows = [("id", "used", "turns", "size", "model", "title"), *map(_cells, sessions)]
+    return columns.table(rows, window_columns(sys.stdout), order=(0, 1, 2, 4, 3), elastic=5, right=(2, 3), wrap=False)
+
+
+def tab_separated(sessions: Iterable["SessionSummary"]) -> str:
+    """A line each: id, time of the last use, turns, bytes, model, title."""
+    return "".join(
+        "\t".join(
+            (
+                session.id,
+                session.used.isoformat(timespec="seconds"),
+                str(session.turn_count),
+                str(session.size_bytes),
+                " ".join((session.model or "").split()),
+                " ".join(_title(session).split()),
+            )
+        )
+        + "\n"
+        for session in sessions
+    )
+
+
+def as_json(sessions: Iterable["SessionSummary"]) -> str:
+    """One list of objects."""
+    objects = [
+        {
+            "id": session.id,
+            "title": session.title,
+            "used": session.used.isoformat(timespec="seconds"),
+            "turns": session.turn_count,
+            "model": session.model,
+            "size_bytes": session.size_bytes,
+            "path": str(session.path),
+            **({"problem": session.problem} if session.problem else {}),
+        }
+        for session in sessions
+    ]
+    return json.dumps(objects, ensure_ascii=False, indent=2) + "\n"
+
+
+def beyond(
+    sessions: Sequence["SessionSummary"], older_than: str | None, larger_than: str | None, keep_under: str | None
+) -> list["SessionSummary"]:
+    """The sessions that the limits name, the last used first. Raises UsageError."""
+    unwanted = set()
+    if older_than:
+        age = age_from("--older-than", older_than)
+        since_ns = (datetime.now().timestamp() - age.total_seconds()) * 1e9
+        unwanted |= {session.path for session in sessions if session.used_ns < since_ns}
+    if larger_than:
+        limit = bytes_from("--larger-than", larger_than)
+        unwanted |= {session.path for session in sessions if session.size_bytes > limit}
+    if keep_under:
+        room = bytes_from("--keep-under", keep_under)
+        for session in sessions:
+            if session.path not in unwanted:
+                room -= session.size_bytes
+                unwanted |= {session.path} if room < 0 else set()
+    return [session for session in sessions if session.path in unwanted]
+
+
+def _cells(session: "SessionSummary") -> tuple[str, ...]:
+    model = one_line((session.model or "").rpartition("/")[2])
+    return (
+        session.id,
+        f"{session.used:%Y-%m-%d %H:%M}",
+        str(session.turn_count),
+        size_text(session.size_bytes),
+        cut(model, _MODEL_CHARACTERS),
+        one_line(_title(session)),
+    )
+
+
+def _title(session: "SessionSummary") -> str:
+    return f"({session.problem})" if session.problem else session.title

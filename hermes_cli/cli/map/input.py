@@ -1,0 +1,118 @@
+"""The inputs of `hermes ask --map`: one on each line of stdin, read as they come."""
+
+import os
+import select
+import stat
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hermes_cli.chat.request import CancelToken
+from hermes_cli.errors import UsageError
+from hermes_cli.formats.json.mode import parsed
+from hermes_cli.terminal import console
+
+LONGEST_LINE_BYTES = 8 << 20  # more than fits into any window
+_PIECE_BYTES = 1 << 16
+_SHOWN_CHARACTERS = 1000
+_WAKE_S = 0.1
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class MapInput:
+    """The text of a line, the line's number from 1, and what of it belongs into the record too.
+
+    `problem` says why it cannot be asked.
+    """
+
+    index: int
+    text: str
+    carried: Mapping[str, Any] = field(default_factory=dict)
+    problem: str | None = None
+
+
+def map_inputs(cancel: CancelToken) -> Generator[MapInput]:
+    """What the lines of stdin ask; blank ones count, but ask nothing. A cancel ends them. Raises UsageError."""
+    told = False
+    for index, line in _lines(0, cancel):
+        if not line.strip():
+            continue
+        text = line.decode("utf-8", "replace").removesuffix("\r")
+        if not told and "\ufffd" in text and not _is_utf_8(line):
+            told = True
+            console.notice(f"line {index} is not UTF-8; the bytes that cannot be read became U+FFFD")
+        if len(line) > LONGEST_LINE_BYTES:
+            problem = f"the line is longer than {LONGEST_LINE_BYTES >> 20} MiB"
+            yield MapInput(index, text[:_SHOWN_CHARACTERS], problem=problem)
+        else:
+            yield _parsed(index, text)
+
+
+def count_lines() -> int | None:
+    """How many lines stdin has; None where that cannot be known beforehand."""
+    try:
+        if not stat.S_ISREG(os.fstat(0).st_mode):
+            return None
+        at, count, last = os.lseek(0, 0, os.SEEK_CUR), 0, b"\n"
+        while piece := os.pread(0, 1 << 20, at):
+            at, count, last = at + len(piece), count + piece.count(b"\n"), piece[-1:]
+    except OSError:
+        return None
+    return count + (last != b"\n")
+
+
+def _lines(descriptor: int, cancel: CancelToken) -> Iterator[tuple[int, bytes]]:
+    """Each line and its number as soon as it is complete; of a line that is too long one byte too many."""
+    index, line = 0, bytearray()
+    while piece := _next_piece(descriptor, cancel):
+        *ends, rest = piece.split(b"\n")
+        for end in ends:
+            line += end[: LONGEST_LINE_BYTES + 1 - len(line)]
+            index += 1
+            yield index, bytes(line).removeprefix(_BYTE_ORDER_MARK if index == 1 else b"")
+            line.clear()
+        line += rest[: LONGEST_LINE_BYTES + 1 - len(line)]
+    if line and not cancel.cancelled:
+        yield index + 1, bytes(line).removeprefix(_BYTE_ORDER_MARK if index == 0 else b"")
+
+
+def _next_piece(descriptor: int, cancel: CancelToken) -> bytes:
+    """What has come; nothing at the end and after a cancel, for which a read alone would not wake up."""
+    try:
+        while not cancel.cancelled:
+            if select.select([descriptor], [], [], _WAKE_S)[0]:
+                return os.read(descriptor, _PIECE_BYTES)
+    except OSError as error:
+        raise UsageError(f"cannot read stdin: {error.strerror}", "pipe lines into the command") from error
+    return b""
+
+
+def _is_utf_8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _parsed(index: int, line: str) -> MapInput:
+    """A JSON text, the prompt of a JSON object with what stands beside it, else the line as it is."""
+    text, carried = line, dict[str, Any]()
+    match _json(line):
+        case str(value):
+            text = value
+        case {"prompt": str(value), **others}:
+            text, carried = value, {str(key): part for key, part in others.items()}
+    text = text.encode("utf-8", "replace").decode()  # JSON may name half a character
+    return MapInput(index, text, carried, None if text.strip() else "there is no text")
+
+
+def _json(line: str) -> Any:
+    """What the line means as JSON, if it can be a text or an object."""
+    if not line.lstrip().startswith(('"', "{")):
+        return None
+    try:
+        return parsed(line)
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,220 @@
+"""`hermes ask --map`: every line of stdin answered in a conversation of its own, one record each, in order."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hermes_cli.chat.conversation import Conversation
+from hermes_cli.chat.events import TextDelta, ToolFinished, TurnEvent
+from hermes_cli.chat.request import CancelToken
+from hermes_cli.cli.answer_form import final_text, problem_with_data, tools_failed
+from hermes_cli.cli.map.input import MapInput, count_lines, map_inputs
+from hermes_cli.cli.map.output import RecordOutput, record_output
+from hermes_cli.cli.map.record import Csv, Form, JsonLines, Kind, Outcome
+from hermes_cli.cli.prompt_text import STDIN, stdin_is_data
+from hermes_cli.errors import (
+    ContextOverflow,
+    HermesError,
+    LoadCancelled,
+    SchemaNotSatisfied,
+    ToolFailed,
+    UsageError,
+)
+from hermes_cli.formats.json.mode import parsed
+from hermes_cli.terminal.answer.output import Collected
+from hermes_cli.terminal.answer.turn_view import ShownAnswer, show_answer, tell_control_text
+from hermes_cli.terminal.console import StatusLine, is_terminal, notice
+from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
+from hermes_cli.terminal.text_file import wrapped
+
+if TYPE_CHECKING:
+    from hermes_cli.session.choices import ChatSettings
+    from hermes_cli.session.session import Session
+
+# What all failures of a run have in common is its exit code; all else is 1.
+_TOLD_APART = (ContextOverflow.exit_code, SchemaNotSatisfied.exit_code, ToolFailed.exit_code)
+
+
+@dataclass(frozen=True, slots=True)
+class MapWanted:
+    """How `--map` is to give its records: `kind` of text, to `output`, within `timeout_s` for all of them."""
+
+    kind: Kind
+    output: Path | None
+    timeout_s: float | None
+    stats: bool
+
+
+def answer_lines(settings: "ChatSettings", words: Sequence[str], wanted: MapWanted) -> int:
+    """Answer what the lines of stdin ask, each after the words and files; the exit code tells what failed."""
+    asked_for = bool(words) and words[-1] == STDIN
+    if not asked_for and not stdin_is_data():
+        raise UsageError("--map reads its inputs from stdin, one a line", "give some: hermes ask --map < lines.txt")
+    parts = (" ".join(words[:-1] if asked_for else words), *(wrapped(path) for path in settings.files))
+    shared = "\n\n".join(part for part in parts if part).encode("utf-8", "replace").decode()
+    form = JsonLines() if wanted.kind == "jsonl" else Csv(settings.schema)
+    cancel = CancelToken()
+    tally = _Tally()
+    with stopping(cancel, wanted.timeout_s, leave=lambda: None), closing(record_output(wanted.output)) as output:
+        with suppress(LoadCancelled):
+            _Run(_unsaved(settings), shared, form, output, tally, cancel).go()
+        tally.tell(output, speed=wanted.stats or settings.verbose)
+    return EXIT_CODES[cancel.reason] if cancel.reason else tally.exit_code(output)
+
+
+def _unsaved(settings: "ChatSettings") -> "ChatSettings":
+    """Nothing is kept of these conversations but the records."""
+    return replace(settings, save=False, load=replace(settings.load, kv_store_bytes=0))
+
+
+class _Tally:
+    """What came of the inputs of this run, in numbers."""
+
+    def __init__(self) -> None:
+        self._answered = self._tokens = 0
+        self._failed: Counter[int] = Counter()
+        self._first_failure = ""
+        self._started = time.monotonic()
+
+    def start(self) -> None:
+        """The model is ready: the time counts from now."""
+        self._started = time.monotonic()
+
+    def add(self, given: MapInput, outcome: Outcome) -> None:
+        """Count a record that was written."""
+        self._tokens += outcome.tokens
+        if outcome.error is None:
+            self._answered += 1
+        else:
+            self._failed[outcome.exit_code] += 1
+            self._first_failure = self._first_failure or f"line {given.index}: {outcome.error}"
+
+    def speed(self) -> str:
+        """Tokens a second over all answers, the reading of the prompts included; nothing before the first."""
+        seconds = max(time.monotonic() - self._started, 1e-3)
+        return f"{self._tokens / seconds:.1f} tok/s" if self._tokens else ""
+
+    def tell(self, output: RecordOutput, *, speed: bool) -> None:
+        """One line about the run."""
+        before = f" ({output.kept_failed:,} of them failed)" if output.kept_failed else ""
+        parts = (
+            f"{output.kept:,} kept{before}" if output.kept else "",
+            f"{self._answered:,} answered",
+            f"{self._failed.total():,} failed, the first in {self._first_failure}" if self._failed else "",
+            f"{self._tokens:,} tok" if speed else "",
+            self.speed() if speed else "",
+        )
+        notice(" · ".join(part for part in parts if part))
+
+    def exit_code(self, output: RecordOutput) -> int:
+        """0 if every record is good, those kept included; 4, 5 or 6 if all failures are of that kind, else 1."""
+        if output.kept_failed or len(self._failed) > 1:
+            return HermesError.exit_code
+        code = next(iter(self._failed), 0)
+        return code if code in (0, *_TOLD_APART) else HermesError.exit_code
+
+
+class _Run:
+    """One run over the inputs."""
+
+    def __init__(
+        self,
+        settings: "ChatSettings",
+        shared: str,
+        form: Form,
+        output: RecordOutput,
+        tally: _Tally,
+        cancel: CancelToken,
+    ) -> None:
+        self._settings, self._shared, self._form = settings, shared, form
+        self._output, self._tally, self._cancel = output, tally, cancel
+        self._told_control_text = False
+        self._status = StatusLine()
+        self._shares_terminal = is_terminal(sys.stdout)
+        self._of_all = ""
+
+    def go(self) -> None:
+        """Answer all inputs; the model is loaded when there is one to answer. Raises HermesError, BrokenPipeError."""
+        if is_terminal(sys.stderr) and (lines := count_lines()) is not None:
+            self._of_all = f"/{lines:,}"
+        with closing(map_inputs(self._cancel)) as inputs:
+            waiting = self._output.begin(inputs, self._form)
+            first = next(waiting, None)
+            if first is None or self._cancel.cancelled:
+                return
+            try:
+                self._answer_all(first, waiting)
+            finally:
+                self._status.erase()
+
+    def _answer_all(self, first: MapInput, others: Iterator[MapInput]) -> None:
+        from hermes_cli.cli.opening import open_session
+
+        with closing(open_session(self._settings, self._cancel)) as session:
+            self._tally.start()
+            given: MapInput | None = first
+            while given is not None and not self._cancel.cancelled:
+                outcome = self._outcome(session, given)
+                if outcome is None:
+                    return
+                if self._shares_terminal:
+                    self._status.erase()
+                self._output.write(self._form.record(given, outcome))
+                self._tally.add(given, outcome)
+                given = next(others, None)
+
+    def _outcome(self, session: "Session", given: MapInput) -> Outcome | None:
+        """What comes of an input; None where it was stopped half-way."""
+        without = {"data": None} if session.schema is not None else {}
+        if given.problem:
+            return Outcome(None, None, without, 0, given.problem, HermesError.exit_code)
+        text = f"{self._shared}\n\n{given.text}" if self._shared else given.text
+        session.restart(Conversation(self._settings.system_prompt), None)
+        try:
+            self._tell_control_text(session, text, given)
+            shown = show_answer(self._watched(session.send(text, self._cancel), given), Collected())
+        except HermesError as problem:
+            if self._cancel.cancelled:
+                return None
+            return Outcome(None, None, without, 0, problem.message, problem.exit_code)
+        return None if shown.cancelled else _outcome_of(shown, session)
+
+    def _watched(self, events: Generator[TurnEvent], given: MapInput) -> Generator[TurnEvent]:
+        """The events, with a status line beside them."""
+        with closing(events):
+            for event in events:
+                if isinstance(event, TextDelta):
+                    told = (f"line {given.index:,}{self._of_all}", self._tally.speed())
+                    self._status.show(" · ".join(part for part in told if part))
+                elif isinstance(event, ToolFinished):
+                    self._status.erase()
+                yield event
+
+    def _tell_control_text(self, session: "Session", text: str, given: MapInput) -> None:
+        """Say once that a line spells out markers of the model."""
+        if not self._told_control_text and (found := session.control_text(text)):
+            self._told_control_text = True
+            tell_control_text([f"line {given.index}: {found[0]}", *found[1:]])
+
+
+def _outcome_of(shown: ShownAnswer, session: "Session") -> Outcome:
+    """The outcome of an answer that came to its end."""
+    from hermes_cli.store.sessions.format import result_fields
+
+    text, facts = final_text(shown, session), dict[str, Any]()
+    problem: HermesError | None = problem_with_data(shown, session)
+    if session.schema is not None:
+        facts["data"] = None if problem else parsed(text)
+    if session.tools:
+        facts["tool_calls"] = [result_fields(result) for result in shown.tool_results]
+        if tools_failed(shown, session):
+            last = next(result for result in reversed(shown.tool_results) if result.error is not None)
+            problem = ToolFailed(f"{last.call.name}: {last.error}", "")
+    finished = shown.finished
+    wrong = (problem.message, problem.exit_code) if problem else ()
+    return Outcome(text, finished.reason, facts, finished.usage.completion_tokens, *wrong)

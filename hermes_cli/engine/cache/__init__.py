@@ -1,0 +1,1 @@
+"""Processed prompts, in memory and on disk."""

@@ -1,0 +1,1 @@
+"""Constrained decoding: which tokens a schema or a tool call allows next."""

@@ -1,0 +1,184 @@
+"""Holding an answer to a schema or to the declared tools while it is written.
+
+Under a schema every token is chosen among those that a valid answer can go on with. With tools, text is free until it
+spells `<tool_call>`, however that was cut into tokens; then only a call of a declared tool can follow, and after the
+closing tag text is free again.
+"""
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from hermes_cli.engine import sampling
+from hermes_cli.engine.constraint.grammar import CALL_START, Plan
+from hermes_cli.engine.constraint.trial import in_words
+from hermes_cli.engine.constraint.vocabulary import MOST_DIGITS_OF_TOKENS, Tables, Vocabulary, leading_digits
+from hermes_cli.engine.llama.context import Context, DecodeAborted, Sampler
+from hermes_cli.engine.llama.model import Model
+from hermes_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from llguidance import LLMatcher
+
+_TAG = CALL_START.encode()
+_MOST_DIGITS, _MOST_EXPONENT_DIGITS = 64, 2  # beyond some 300 places a number is larger than any
+_TAIL_BYTES = 96
+_OF_NUMBERS = b"0123456789.eE+-"
+_DIGITS = re.compile(rb"(?P<exponent>[\s:,\[]-?\d[\d.]*[eE][+-]?)?(?P<digits>[\d.]*)\Z")
+
+
+class Constraint:
+    """One answer under a plan; used on the engine thread. `finished` once nothing may follow."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        vocabulary: Vocabulary,
+        model: Model,
+        context: Context,
+        values: sampling.SamplingValues,
+        keep_on: Callable[[], bool],
+    ) -> None:
+        """Ready for the first token. Raises DecodeAborted if `keep_on` says no, UsageError."""
+        self._plan, self._vocabulary = plan, vocabulary
+        self._model, self._context = model, context
+        self._keep_on = keep_on
+        self._matcher: LLMatcher | None = None
+        self._tag_begun = b""  # the end of the text so far, as far as it may begin the tag
+        self._tail = b" "  # the end of what is held
+        self.finished = False
+        self._resume(plan.begun)
+        self._sampler = sampling.masked_sampler(values, context)
+
+    def close(self) -> None:
+        """Free the sampler."""
+        self._sampler.close()
+
+    def _resume(self, begun: str) -> None:
+        """Stand where an answer stands that has begun with this text. Raises UsageError if none can."""
+        beginning = self._plan.whole or self._plan.opening
+        if beginning:
+            matcher = self._start(beginning)
+            if self._reads(matcher, begun.encode()):
+                self._matcher = None if self._plan.opening and matcher.is_accepting() else matcher
+                self.finished = matcher.is_stopped()
+                return
+            if self._plan.whole:
+                raise UsageError("the answer so far does not fit the schema", "ask for a new one")
+        at = begun.find(CALL_START) if self._plan.call else -1
+        while at >= 0:
+            matcher = self._start(self._plan.call or "")
+            if self._reads(matcher, begun[at + len(CALL_START) :].encode()) and not matcher.is_accepting():
+                self._matcher = matcher
+                return
+            at = begun.find(CALL_START, at + 1)
+        self._tag_begun = _tag_prefix(begun.encode())
+
+    def choose(self, free: Sampler) -> int:
+        """Sample the next token, from `free` where text is free. Raises DecodeAborted, EngineError, UsageError."""
+        if self.finished:
+            return self._tables().eos_token_id
+        return self._choose_text(free) if self._matcher is None else self._choose_held(self._matcher)
+
+    def _choose_held(self, matcher: "LLMatcher") -> int:
+        """A free choice where that fits, else one among what does: together as if only that had been there."""
+        tables, room = self._tables(), self._room_for_digits()
+        token = self._context.sample(self._sampler)
+        fits = token not in tables.ends and leading_digits(tables.tokens[token]) <= room
+        if not (fits and matcher.try_consume_tokens([token])):
+            token = self._sampler.choose_again(self._mask(matcher, room))
+            if token in tables.ends:
+                return token
+            if not matcher.consume_token(token):
+                self._check(matcher)
+        self._tail = (self._tail + tables.tokens[token])[-_TAIL_BYTES:]
+        if self._plan.whole:
+            self.finished = matcher.is_stopped() and not matcher.is_error()
+        elif matcher.is_accepting():
+            self._matcher = None
+        return token
+
+    def _room_for_digits(self) -> int:
+        """How many may come next: small models write some numbers for ever, or larger than any."""
+        if self._tail[-1] not in _OF_NUMBERS:
+            return _MOST_DIGITS
+        found = _DIGITS.search(self._tail)
+        assert found
+        return (_MOST_EXPONENT_DIGITS if found["exponent"] else _MOST_DIGITS) - len(found["digits"])
+
+    def _mask(self, matcher: "LLMatcher", room: int) -> bytes:
+        """What may follow, with no more digits than there is room for unless there must be. Raises UsageError."""
+        mask = matcher.compute_bitmask()
+        self._check(matcher)
+        if room > MOST_DIGITS_OF_TOKENS:
+            return mask
+        left = int.from_bytes(mask, "little") & self._tables().with_digits(max(room, 0))
+        return left.to_bytes(len(mask), "little") if left else mask
+
+    def _check(self, matcher: "LLMatcher") -> None:
+        if matcher.is_error():
+            reason = in_words(matcher.get_error())
+            raise UsageError(
+                f"the schema could not be followed to its end: {reason}", "make it simpler, or use --no-constrain"
+            )
+
+    def _choose_text(self, free: Sampler) -> int:
+        token = self._context.sample(free)
+        if self._model.is_end(token):
+            return token
+        after = _after_tag(self._tag_begun, self._model.piece(token))
+        if after is not None and not self._opens(after):
+            self._context.sample(self._sampler)
+            token = self._sampler.choose_again(self._text_mask(self._tables()))
+            after = _after_tag(self._tag_begun, self._model.piece(token))
+            if after is not None:
+                self._opens(after)
+        self._tag_begun = b"" if after is not None else _tag_prefix(self._tag_begun + self._model.piece(token))
+        return token
+
+    def _opens(self, after: bytes) -> bool:
+        """Whether a call may open that goes on with these bytes; if so it has opened."""
+        if self._plan.call is None:
+            return False
+        matcher = self._start(self._plan.call)
+        if not self._reads(matcher, after):
+            return False
+        self._matcher = matcher
+        return True
+
+    def _reads(self, matcher: "LLMatcher", data: bytes) -> bool:
+        tokens = self._tables().tokenizer.tokenize_bytes(data) if data else []
+        return matcher.try_consume_tokens(tokens) == len(tokens)
+
+    def _text_mask(self, tables: Tables) -> bytes:
+        """All tokens but those that would open a call which may not be."""
+        mask = bytearray(b"\xff" * (len(tables.tokens) // 8) + bytes([(1 << len(tables.tokens) % 8) - 1]))
+        for token in tables.tag_ends:
+            after = _after_tag(self._tag_begun, tables.tokens[token])
+            if after is not None and (
+                self._plan.call is None or (after and not self._reads(self._start(self._plan.call), after))
+            ):
+                mask[token >> 3] &= ~(1 << (token & 7))
+        return bytes(mask)
+
+    def _start(self, grammar: str) -> "LLMatcher":
+        return self._vocabulary.matcher(self._tables(), grammar)
+
+    def _tables(self) -> Tables:
+        tables = self._vocabulary.tables(self._keep_on)
+        if tables is None:
+            raise DecodeAborted
+        return tables
+
+
+def _after_tag(begun: bytes, data: bytes) -> bytes | None:
+    """What follows the tag in `data`, if the text that ends with `begun` has one with it."""
+    text = begun + data
+    at = text.find(_TAG)
+    return None if at < 0 else text[at + len(_TAG) :]
+
+
+def _tag_prefix(text: bytes) -> bytes:
+    """The longest end of `text` that the tag begins with."""
+    sizes = range(min(len(text), len(_TAG) - 1), 0, -1)
+    return next((_TAG[:size] for size in sizes if text.endswith(_TAG[:size])), b"")

@@ -1,0 +1,1 @@
+"""The llama.cpp library through ctypes: the only room that touches it."""

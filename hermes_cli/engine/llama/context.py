@@ -1,0 +1,248 @@
+"""A model at work: the KV cache, decoding and sampling. One thread uses a context at a time.
+
+What would abort the process cannot be asked for: no batch exceeds `batch_size`, nothing is sampled without logits.
+"""
+
+import ctypes
+import math
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from hermes_cli.engine.llama import library as native
+from hermes_cli.engine.llama.model import KvType, Model
+from hermes_cli.errors import EngineError, OutOfMemory
+
+_KV_TYPES: dict[KvType, int] = {"f16": 1, "q8_0": 8}
+_FLASH_ATTENTION = {None: -1, False: 0, True: 1}
+_NO_SLOT, _ABORTED = 1, 2
+_OWN, _SPARE = 0, 1  # sequences of the cache
+
+
+class DecodeAborted(Exception):
+    """`Context.abort` was set: the work stopped between two graph nodes."""
+
+
+class Sampler:
+    """A chain of llama.cpp samplers, described as (name, arguments) pairs such as ("temp", (0.8,))."""
+
+    def __init__(self, steps: Sequence[tuple[str, tuple[float, ...]]]) -> None:
+        self._c = library = native.library()
+        params = library.llama_sampler_chain_default_params()
+        params.no_perf = True
+        self.handle = library.llama_sampler_chain_init(params)
+        self.add(steps)
+
+    def add(self, steps: Sequence[tuple[str, tuple[float, ...]]]) -> None:
+        """Append steps to the chain. Raises EngineError for one that llama.cpp refuses."""
+        for name, arguments in steps:
+            step = getattr(self._c, f"llama_sampler_init_{name}")(*arguments)
+            if not step:
+                self.close()
+                raise EngineError(f"llama.cpp refused the sampler {name}{arguments}", "check the sampling options")
+            self._c.llama_sampler_chain_add(self.handle, step)
+
+    def close(self) -> None:
+        """Free the chain and its steps."""
+        if self.handle:
+            self._c.llama_sampler_free(self.handle)
+            self.handle = None
+
+
+class Context:
+    """The KV cache of one conversation and the means to extend it."""
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        context_length: int,
+        batch_size: int,
+        threads: int,
+        kv_type: KvType = "f16",
+        flash_attention: bool | None = None,
+        reads_again: bool = False,
+    ) -> None:
+        """Allocate the cache for `context_length` tokens; `flash_attention` None lets llama.cpp choose.
+
+        Only with `reads_again` there is `read_again`.
+        """
+        self._c = library = native.library()
+        self._flag = ctypes.create_string_buffer(2)
+        params = library.llama_context_default_params()
+        params.n_ctx = context_length
+        params.n_batch = params.n_ubatch = batch_size
+        # Two sequences in the same cells: as long a window as one alone has. llama.cpp wants an output for each.
+        params.n_seq_max = params.n_outputs_max = 2 if reads_again else 1
+        params.kv_unified = reads_again
+        params.n_threads = params.n_threads_batch = threads
+        params.type_k = params.type_v = _KV_TYPES[kv_type]
+        params.flash_attn_type = _FLASH_ATTENTION[flash_attention]
+        params.no_perf = True
+        params.abort_callback = _flag_test()
+        params.abort_callback_data = ctypes.addressof(self._flag)
+        native.clear_log()
+        self._ctx = library.llama_init_from_model(model.handle, params)
+        if not self._ctx:
+            reason = native.failure_reason()
+            kind = OutOfMemory if native.is_out_of_memory(reason) else EngineError
+            raise kind(
+                f"cannot make a context of {context_length:,} tokens: {reason}",
+                "ask for a smaller one with --ctx, or for fewer --gpu-layers",
+            )
+        self._memory = library.llama_get_memory(self._ctx)
+        # llama.cpp rounds up to a multiple of 256.
+        allocated = int(library.llama_n_ctx(self._ctx))
+        self.context_length = min(context_length, allocated)
+        # What a cache holds of the same tokens may depend on this.
+        self.is_long = allocated > model.short_context_length
+        self.batch_size = int(library.llama_n_batch(self._ctx))
+        # Of layers that look back only so far, a state holds only so many tokens: no going back from it.
+        self.state_is_whole = library.llama_model_n_swa(model.handle) == 0
+        self._reads_again, self._has_logits = reads_again, False
+        self._one = (ctypes.c_int32 * 1)()
+        self._single = library.llama_batch_get_one(self._one, 1)
+
+    def close(self) -> None:
+        """Free the cache; call before closing the model."""
+        if self._ctx:
+            self._c.llama_free(self._ctx)
+            self._ctx = None
+
+    def abort(self) -> None:
+        """Stop the running or the next decode; safe from any thread and from signal handlers."""
+        self._flag[0] = b"\x01"
+
+    def allow(self) -> None:
+        """Take an earlier `abort` back."""
+        self._flag[0] = b"\x00"
+
+    def position(self) -> int:
+        """How many tokens the KV cache holds."""
+        return int(self._c.llama_memory_seq_pos_max(self._memory, 0)) + 1
+
+    def keep(self, count: int) -> int:
+        """Forget everything after the first `count` tokens; how many are kept: recurrent models cannot go back."""
+        self._has_logits = False
+        count = min(count, self.position())
+        if count and self._c.llama_memory_seq_rm(self._memory, 0, count, -1):
+            return count
+        self._c.llama_memory_clear(self._memory, False)
+        return 0
+
+    def state_bytes(self) -> int:
+        """How long the state is that `state` gives."""
+        return int(self._c.llama_state_seq_get_size(self._ctx, _OWN))
+
+    def state(self) -> bytearray | None:
+        """What the KV cache holds, for `restore`; None if llama.cpp gives less than it said."""
+        return self._state_of(_OWN)
+
+    def _state_of(self, sequence: int) -> bytearray | None:
+        state = bytearray(self._c.llama_state_seq_get_size(self._ctx, sequence))
+        written = self._c.llama_state_seq_get_data(self._ctx, _bytes_of(state), len(state), sequence)
+        return state if written == len(state) > 0 else None
+
+    def restore(self, state: bytearray, count: int) -> bool:
+        """Put a `state` of `count` tokens in place of what the cache holds; False leaves it empty.
+
+        It must come unchanged from a context of the same model and settings: llama.cpp aborts on what is cut short.
+        """
+        self._has_logits = False
+        self._c.llama_memory_clear(self._memory, False)
+        read = self._c.llama_state_seq_set_data(self._ctx, _bytes_of(state), len(state), 0)
+        if read == len(state) and self.position() == count:
+            return True
+        native.clear_log()
+        self._c.llama_memory_clear(self._memory, False)
+        return False
+
+    def decode(self, tokens: Sequence[int]) -> None:
+        """Read `tokens`, at most `batch_size`, after what the cache holds. Raises DecodeAborted or EngineError."""
+        if len(tokens) == 1:
+            self._one[0] = tokens[0]
+            self._finish(self._c.llama_decode(self._ctx, self._single))
+        elif 1 < len(tokens) <= self.batch_size:
+            array = (ctypes.c_int32 * len(tokens))(*tokens)
+            self._finish(self._c.llama_decode(self._ctx, self._c.llama_batch_get_one(array, len(tokens))))
+        else:
+            raise ValueError(f"a batch has 1 to {self.batch_size} tokens, not {len(tokens)}")
+
+    def read_again(self, tokens: Sequence[int], start: int) -> bool:
+        """Decode the `tokens` that the cache holds from `start` on once more, in their places; what follows stays.
+
+        False after a stop: then the cache is as it was before. Raises EngineError, which leaves it unusable.
+        """
+        end = start + len(tokens)
+        if not self._reads_again or not 0 <= start < end <= self.position():
+            raise ValueError(f"the tokens {start} to {end} are not there to be read again")
+        self._copy(_OWN, _SPARE, start, end)
+        before = self._state_of(_SPARE)
+        self._remove(_SPARE, 0)
+        if before is None:
+            return False
+        # What follows waits in the second sequence, so that the first ends where the tokens are to go.
+        self._copy(_OWN, _SPARE, end, -1)
+        self._remove(_OWN, start)
+        try:
+            self.decode(tokens)
+            stopped = False
+        except DecodeAborted:
+            stopped = True
+        self._copy(_SPARE, _OWN, end, -1)
+        self._remove(_SPARE, 0)
+        if stopped:
+            if not self._c.llama_state_seq_set_data(self._ctx, _bytes_of(before), len(before), _SPARE):
+                raise EngineError("llama.cpp does not take its own state back", "see what is wrong: hermes doctor")
+            self._copy(_SPARE, _OWN, start, end)
+            self._remove(_SPARE, 0)
+        self._has_logits = False
+        return not stopped
+
+    def _copy(self, source: int, target: int, start: int, end: int) -> None:
+        """Have the tokens of one sequence belong to the other as well; the numbers stay where they are."""
+        self._c.llama_memory_seq_cp(self._memory, source, target, start, end)
+
+    def _remove(self, sequence: int, start: int) -> None:
+        self._c.llama_memory_seq_rm(self._memory, sequence, start, -1)
+
+    def _finish(self, code: int) -> None:
+        self._has_logits = code == 0
+        if code == _ABORTED:
+            raise DecodeAborted
+        if code == _NO_SLOT:
+            raise EngineError("the context is full", "ask for a larger one with --ctx")
+        if code:
+            reason = native.failure_reason()
+            native.clear_log()
+            raise EngineError(f"llama.cpp failed to decode ({code}): {reason}", "see what is wrong: hermes doctor")
+
+    def check_numbers(self) -> None:
+        """Raise EngineError if the last decode gave no numbers: then the weights are damaged."""
+        logits = self._c.llama_get_logits_ith(self._ctx, -1) if self._has_logits else None
+        if logits and math.isnan(logits[0]):
+            raise EngineError("the model computes no numbers: its file is damaged", "get the model file again")
+
+    def sample(self, sampler: Sampler) -> int:
+        """Choose the token that follows the last one decoded, and count it in the sampler's own memory."""
+        if not self._has_logits:
+            raise ValueError("nothing was decoded since the cache last changed")
+        return int(self._c.llama_sampler_sample(sampler.handle, self._ctx, -1))
+
+    def logits(self, tokens: Sequence[int]) -> list[float]:
+        """How likely the model finds each of `tokens` after the last one decoded."""
+        if not self._has_logits:
+            raise ValueError("nothing was decoded since the cache last changed")
+        address = ctypes.addressof(self._c.llama_get_logits_ith(self._ctx, -1).contents)
+        logits = memoryview((ctypes.c_float * (max(tokens) + 1)).from_address(address)).cast("B").cast("f")
+        return [logits[token] for token in tokens]
+
+
+def _bytes_of(buffer: bytearray) -> Any:
+    return (ctypes.c_uint8 * len(buffer)).from_buffer(buffer)
+
+
+@cache
+def _flag_test() -> Any:
+    """libc's `strlen` as abort callback: a set flag byte is a string of length 1, and no Python runs in the decode."""
+    return ctypes.cast(ctypes.CDLL(None).strlen, native.library().ggml_abort_callback)

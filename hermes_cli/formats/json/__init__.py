@@ -1,0 +1,1 @@
+"""JSON mode: schemas, their short form, and the check of an answer."""

@@ -1,0 +1,280 @@
+"""Whether a JSON Schema can be used, and what is wrong with a value by it, in words a model can act on.
+
+No reference is ever fetched, and no pattern keeps the program busy: one that takes half a second ends the check.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+from hermes_cli.errors import UsageError, did_you_mean
+from hermes_cli.formats.json.schema import Schema, parts
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import SchemaError, ValidationError
+
+_MOST_CHARACTERS = 500_000
+_BRACE = re.compile(r"(\\[pPuUNx]\{[^}]*\}|\\.)|\{(?!(?:\d+,?\d*|,\d+)\})", re.DOTALL)
+_PATTERN_S = 0.5
+_PROBES: tuple[Any, ...] = (None, True, 0, "", [], {}, [[]], {"": ""})
+_TYPES = {
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "null": "null",
+}
+_MOST_FAULTS = 5
+
+
+def checked(schema: Any, name: str = "the schema") -> Schema:
+    """`schema` itself, if values can be checked against it. Raises UsageError, which calls it `name`."""
+    from jsonschema import FormatChecker
+    from jsonschema.exceptions import SchemaError
+    from referencing.exceptions import Unresolvable
+
+    hint = 'a JSON Schema is an object such as {"type": "object", "properties": {...}}; see json-schema.org'
+    if isinstance(schema, Mapping) and not isinstance(schema.get("$schema", ""), str):
+        raise UsageError(f"{name} names no draft of JSON Schema as $schema", hint)
+    if not isinstance(schema, Mapping | bool):
+        raise UsageError(f"{name} is no JSON Schema, but {_shown(schema)}", hint)
+    try:
+        if len(json.dumps(schema)) > _MOST_CHARACTERS:
+            raise UsageError(f"{name} is longer than {_MOST_CHARACTERS:,} characters", "use a smaller one")
+        # Patterns are tried below, by the library that will look for them.
+        check = partial(_validator_class(schema).check_schema, format_checker=FormatChecker(formats=()))
+        check(schema)
+        _check_patterns(_all_parts(schema, name, check), name)
+        validator = _validator(schema)
+        for probe in _PROBES:
+            next(validator.iter_errors(probe), None)
+    except SchemaError as error:
+        raise UsageError(f"{name} is not valid: {_told(error)}", hint) from error
+    except RecursionError as error:
+        raise UsageError(f"{name} is nested too deeply, or refers to itself without end", "simplify it") from error
+    except _Hopeless as problem:
+        raise UsageError(f"{name} cannot be used: {problem}", hint) from problem
+    except Unresolvable as problem:
+        raise _lost(name, problem.ref) from problem
+    return schema
+
+
+def faults(schema: Schema, value: Any) -> list[str]:
+    """What is wrong with `value`: where, what, and what would be right; empty if it satisfies the schema."""
+    from referencing.exceptions import Unresolvable
+
+    try:
+        errors = sorted(_validator(schema).iter_errors(value), key=lambda error: len(error.absolute_path))
+    except _Hopeless as problem:
+        return [str(problem)]
+    except Unresolvable as problem:
+        return [f"the schema refers to {problem.ref}, which is not in it"]
+    except (RecursionError, ArithmeticError):
+        return ["the value is nested too deeply, or holds a number that is too large"]
+    return list(dict.fromkeys(map(_told, errors)))[:_MOST_FAULTS]
+
+
+def _validator(schema: Schema) -> Any:
+    from referencing import Registry
+
+    found = _validator_class(schema)
+    # A registry of its own: without one jsonschema would fetch what a reference names.
+    return _patient(found)(schema, registry=Registry(), format_checker=found.FORMAT_CHECKER)
+
+
+def _validator_class(schema: Schema) -> Any:
+    """What jsonschema has for the draft that the schema names, else for the latest."""
+    import jsonschema
+
+    return jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+
+
+@cache
+def _patient(validator: Any) -> Any:
+    """The validator class with patterns that give up in time."""
+    import jsonschema
+
+    patient = {
+        "pattern": _pattern,
+        "patternProperties": _pattern_properties,
+        "additionalProperties": _additional_properties,
+    }
+    return jsonschema.validators.extend(validator, patient)  # type: ignore[no-untyped-call]
+
+
+class _Hopeless(Exception):
+    """A pattern that takes too long, or cannot be used: the check ends there, lest every value brings the same wait."""
+
+
+def _matches(pattern: str, text: str) -> bool:
+    """Whether `pattern` is found in `text`. Raises _Hopeless."""
+    import regex
+
+    try:
+        return regex.search(_exact(pattern), text, timeout=_PATTERN_S) is not None
+    except TimeoutError:
+        raise _Hopeless(f"the pattern {pattern} takes too long on {_shown(text)}") from None
+    except regex.error as error:
+        raise _Hopeless(f"the pattern {pattern} cannot be used: {error}") from error
+
+
+def _exact(pattern: str) -> str:
+    """`pattern` with a brace that counts nothing as the character it is: `regex` would match about, `x{e}`."""
+    return _BRACE.sub(lambda found: found[1] or r"\{", pattern)
+
+
+def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator["ValidationError"]:
+    from jsonschema.exceptions import ValidationError
+
+    if isinstance(instance, str) and not _matches(pattern, instance):
+        yield ValidationError(f"{_shown(instance)} does not match {pattern}")
+
+
+def _pattern_properties(validator: Any, patterns: Any, instance: Any, schema: Any) -> Iterator["ValidationError"]:
+    if isinstance(instance, Mapping):
+        for pattern, part in patterns.items():
+            for key, value in instance.items():
+                if _matches(pattern, key):
+                    yield from validator.descend(value, part, path=key, schema_path=pattern)
+
+
+def _additional_properties(validator: Any, part: Any, instance: Any, schema: Any) -> Iterator["ValidationError"]:
+    from jsonschema.exceptions import ValidationError
+
+    if not isinstance(instance, Mapping):
+        return
+    known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    for key, value in instance.items():
+        if key in known or any(_matches(pattern, key) for pattern in patterns):
+            continue
+        if part is False:
+            yield ValidationError(f"there is no {key}; {did_you_mean(key, known, _known(known))}")
+        else:
+            yield from validator.descend(value, part, path=key)
+
+
+def _known(names: Mapping[str, Any]) -> str:
+    return f"there is {', '.join(names)}" if names else "nothing may be given"
+
+
+def _all_parts(schema: Schema, name: str, check: Callable[[Any], None]) -> list[Mapping[str, Any]]:
+    """The schema, every schema in it, and what is referred to where jsonschema expects none, which `check` sees too."""
+    from referencing import Registry, Resource
+    from referencing.jsonschema import DRAFT202012
+
+    resolver = Registry().resolver_with_root(Resource.from_contents(schema, default_specification=DRAFT202012))
+    found = list(parts(schema))
+    known = {id(part) for part in found}
+    for part in found:  # which grows by what they refer to
+        for reference in (part.get("$ref"), part.get("$dynamicRef"), part.get("$recursiveRef")):
+            if not isinstance(reference, str):
+                continue
+            target = _target(resolver, reference, name)
+            if id(target) not in known:
+                check(target)
+                new = [one for one in parts(target) if id(one) not in known]
+                found += new
+                known |= {id(one) for one in new}
+    return found
+
+
+def _target(resolver: Any, reference: str, name: str) -> Any:
+    """What stands where a reference leads. Raises UsageError."""
+    from referencing.exceptions import Unresolvable
+
+    if not reference.startswith("#"):
+        hint = "copy what it names into $defs and refer to that: #/$defs/NAME"
+        raise UsageError(f"{name} refers to {reference}, and nothing is fetched", hint)
+    try:
+        return resolver.lookup(reference).contents
+    except (Unresolvable, ValueError, TypeError, KeyError) as error:
+        raise _lost(name, reference) from error
+
+
+def _lost(name: str, reference: str) -> UsageError:
+    return UsageError(f"{name} refers to {reference}, which is not in it", "add it, or mend it")
+
+
+def _check_patterns(found: Sequence[Mapping[str, Any]], name: str) -> None:
+    import regex
+
+    lists = [part["patternProperties"] for part in found if isinstance(part.get("patternProperties"), Mapping)]
+    if lists and any("unevaluatedProperties" in part for part in found):
+        problem = f"{name} has patternProperties beside unevaluatedProperties, where no pattern could be given up"
+        raise UsageError(problem, "use additionalProperties, or name the properties")
+    own = [part["pattern"] for part in found if isinstance(part.get("pattern"), str)]
+    for pattern in (*own, *(each for patterns in lists for each in patterns)):
+        try:
+            regex.compile(_exact(pattern))
+        except (regex.error, RecursionError, OverflowError, MemoryError) as error:
+            raise UsageError(f"{name} has the pattern {pattern}, which cannot be used: {error}", "mend it") from error
+
+
+def _told(error: "ValidationError | SchemaError") -> str:
+    """Where, and what is wrong there; of several ways to be right, those that came nearest."""
+    choices = [one for one in error.context or () if one.relative_path] or list(error.context or ())
+    kinds = [kind for one in choices if one.validator == "type" for kind in _listed(one.validator_value)]
+    if not choices:
+        return _place(error) + _in_words(error)
+    if all(one.validator == "type" and not one.relative_path for one in choices):
+        named = " or ".join(dict.fromkeys(_TYPES.get(kind, kind) for kind in kinds))
+        return f"{_place(error)}must be {named}, not {_shown(error.instance)}"
+    return " or ".join(dict.fromkeys(map(_told, choices)))[:500]
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _in_words(error: "ValidationError | SchemaError") -> str:
+    """An error of jsonschema, said so that the next try can be right."""
+    value: Any = error.validator_value
+    instance: Any = error.instance
+    rule = str(error.validator)
+    match rule:
+        case "type":
+            named = " or ".join(_TYPES.get(kind, kind) for kind in _listed(value))
+            return f"must be {named}, not {_shown(instance)}"
+        case "enum":
+            return f"must be one of {', '.join(map(_shown, value))}, not {_shown(instance)}"
+        case "const":
+            return f"must be {_shown(value)}, not {_shown(instance)}"
+        case "required":
+            missing = [name for name in value if error.message.startswith(f"{name!r} is")]
+            return f"{missing[0]} is missing" if missing else error.message
+        case "minimum" | "exclusiveMinimum":
+            return f"must be {'at least' if rule == 'minimum' else 'more than'} {value}, not {_shown(instance)}"
+        case "maximum" | "exclusiveMaximum":
+            return f"must be {'at most' if rule == 'maximum' else 'less than'} {value}, not {_shown(instance)}"
+        case "minLength" | "minItems" | "minProperties":
+            return f"must have at least {value} {_unit(rule)}, not {len(instance)}"
+        case "maxLength" | "maxItems" | "maxProperties":
+            return f"must have at most {value} {_unit(rule)}, not {len(instance)}"
+        case "format":
+            return f"must have the form {value}, and {_shown(instance)} has not"
+        case "not":
+            return f"must not satisfy {_shown(value)}, and {_shown(instance)} does"
+        case "None":
+            return f"must not be there at all, and is {_shown(instance)}"
+    return error.message if len(error.message) <= 500 else error.message[:500] + "..."
+
+
+def _unit(rule: str) -> str:
+    return {"Length": "characters", "Items": "entries", "Properties": "keys"}[rule[3:]]
+
+
+def _place(error: "ValidationError | SchemaError") -> str:
+    """Where in the value, as `items[2].name`, and a space; nothing for the value itself."""
+    text = ""
+    for step in error.absolute_path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+    return text + ": " if text and error.validator in ("required", "additionalProperties") else text + " " * bool(text)
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 80 else text[:77] + "..."

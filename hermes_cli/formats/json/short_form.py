@@ -1,0 +1,84 @@
+"""The ways to write a JSON Schema on a command line: as JSON, or in the short form `name, age int, tags[]`."""
+
+import json
+import re
+from typing import Any
+
+from hermes_cli.errors import UsageError, did_you_mean
+from hermes_cli.formats.json.check import checked
+from hermes_cli.formats.json.schema import Schema
+
+MOST_BYTES = 2_000_000
+_TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
+_FIELD = re.compile(r"(?P<name>[^\W\d]\w*)(?P<list>\[\])?(?P<optional>\?)?(?:\s+(?P<type>.+))?")
+_HINT = "write the fields like: name, age int, tags[], mood happy|sad, nickname?"
+
+
+def schema_from_text(text: str) -> Schema:
+    """The schema that JSON, or else the short form, stands for. Raises UsageError."""
+    stripped = text.strip()
+    if stripped.startswith(("{", "[", '"')) or stripped in ("true", "false"):
+        return schema_from_json(stripped)
+    return schema_from_fields(stripped)
+
+
+def schema_from_json(text: str | bytes, name: str = "the schema") -> Schema:
+    """The JSON Schema in `text`, which errors call `name`. Raises UsageError."""
+    if len(text) > MOST_BYTES:
+        raise UsageError(f"{name} is longer than {MOST_BYTES:,} bytes", "use a smaller schema")
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, character {error.colno}"
+        raise UsageError(f"{name} is not JSON: {error.msg} ({where})", "check its quotes, commas and braces") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{name} is not JSON in UTF-8, or nested too deeply", "save it as UTF-8 text") from error
+    return checked(value, name)
+
+
+def schema_from_fields(text: str) -> Schema:
+    """The object with these fields: `name type: what it is`, separated by commas, or one on each line.
+
+    Types are str (where none is given), int, float, bool, choices such as `red|green`, and lists of these with `[]`;
+    a field with a `?` behind its name or its type may be left out. Raises UsageError.
+    """
+    entries = [entry.strip() for entry in (text.splitlines() if "\n" in text else text.split(","))]
+    properties: dict[str, Any] = {}
+    required: list[str] = []
+    for entry in filter(None, entries):
+        name, optional, schema = _field(entry)
+        if name in properties:
+            raise UsageError(f"the schema has the field {name} twice", "rename one of them")
+        properties[name] = schema
+        required += [] if optional else [name]
+    if not properties:
+        raise UsageError("the schema has no fields", _HINT)
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def _field(entry: str) -> tuple[str, bool, dict[str, Any]]:
+    """A field's name, whether it may be left out, and its schema."""
+    declared, _, description = entry.partition(":")
+    found = _FIELD.fullmatch(declared.strip())
+    if not found:
+        raise UsageError(f"the schema has a field that cannot be read: {entry}", _HINT)
+    written = (found["type"] or "str").strip()
+    schema = _type(written.removesuffix("?").strip(), entry)
+    if found["list"]:
+        schema = {"type": "array", "items": schema}
+    about = {"description": " ".join(description.split())} if description.strip() else {}
+    return found["name"], bool(found["optional"]) or written.endswith("?"), {**about, **schema}
+
+
+def _type(written: str, entry: str) -> dict[str, Any]:
+    if written.endswith("[]"):
+        return {"type": "array", "items": _type(written.removesuffix("[]").strip(), entry)}
+    if "|" in written:
+        choices = [choice.strip() for choice in written.split("|")]
+        if not all(choices) or len(set(choices)) < len(choices):
+            raise UsageError(f"the choices in {entry} are empty or not different", _HINT)
+        return {"type": "string", "enum": choices}
+    if written not in _TYPES:
+        hint = did_you_mean(written, _TYPES, f"types are {', '.join(_TYPES)}, choices a|b, and lists with []")
+        raise UsageError(f"there is no type {written} for a field of the schema", hint)
+    return {"type": _TYPES[written]}

@@ -1,0 +1,70 @@
+"""The headers of GGUF files here."""
+
+from pathlib import Path
+from types import TracebackType
+
+from hermes_cli.errors import DownloadError, ModelNotFound
+from hermes_cli.gguf.header import Header, read_header, whole
+from hermes_cli.gguf.parts import all_parts
+from hermes_cli.gguf.values import BadHeader
+
+
+class _LocalSource:
+    """A file on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb", buffering=0)
+        self.size_bytes: int | None = path.stat().st_size
+
+    def read(self, offset: int, count: int) -> bytes:
+        self._file.seek(offset)
+        return self._file.read(count) or b""
+
+    def __enter__(self) -> "_LocalSource":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+
+def header_of(path: Path) -> Header:
+    """The header of a file here. Raises ModelNotFound."""
+    try:
+        with _LocalSource(path) as source:
+            return read_header(source)
+    except OSError as problem:
+        raise ModelNotFound(f"cannot read {path}: {problem.strerror}", f"look at it: ls -l '{path}'") from problem
+    except BadHeader as problem:
+        raise ModelNotFound(f"{path} {problem}", "download it again, or name another file") from problem
+
+
+def model_header(path: Path) -> Header:
+    """The header of a model here, with its other parts if `path` is the first of several.
+
+    Raises ModelNotFound, also for a file that is cut short.
+    """
+    names = all_parts(path.name)
+    parts = [path.with_name(name) for name in names] if names[0] == path.name else [path]
+    return whole([_complete(part) for part in parts])
+
+
+def _complete(path: Path) -> Header:
+    header, size = header_of(path), path.stat().st_size
+    if size < header.file_bytes:
+        message = f"{path} is cut short: it needs {header.file_bytes:,} bytes and has {size:,}"
+        raise ModelNotFound(message, "download it again, or name another file")
+    return header
+
+
+def check_complete(path: Path, name: str) -> None:
+    """Raise DownloadError if a downloaded file is shorter than its header says, or has none that can be read."""
+    try:
+        header = header_of(path)
+        size = path.stat().st_size
+    except (ModelNotFound, OSError) as problem:
+        raise DownloadError(f"what came for {name} cannot be used: {problem}", "check the address") from problem
+    if size < header.file_bytes:
+        hint = "run the command again; if it fails again, the file on the server is cut short"
+        raise DownloadError(f"{name} has {size:,} bytes, but its header tells of {header.file_bytes:,}", hint)

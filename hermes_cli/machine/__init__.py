@@ -1,0 +1,1 @@
+"""What this machine allows: builds that work, memory, threads, speed."""

@@ -1,0 +1,226 @@
+"""Which settings of the installed llama.cpp work on this machine, proved once in child processes.
+
+A build can crash on the very machine that made it: GCC 12 mis-compiles the AMX tile set-up, and then every quantised
+model dies with SIGSEGV unless the model parameter `use_extra_bufts` is off. A wheel for another CPU dies with SIGILL,
+a broken driver hangs. So a child answers one question with the bundled demo model; a crash, a wrong answer or
+silence rules the setting out. The verdict is remembered per library build and CPU.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+
+from hermes_cli import paths
+from hermes_cli.engine.fingerprint import fingerprint
+from hermes_cli.engine.llama import library as native
+from hermes_cli.errors import EngineError, LoadCancelled
+
+QUESTION = "What is 2 plus 3?"
+ANSWER = "2 plus 3 is 5."
+_SILENCE = "no answer in time"
+TIMEOUT_S = 20.0
+_NO_LIBRARY = 3
+_CRASHES = {signal.SIGSEGV, signal.SIGILL, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGTRAP, signal.SIGSYS}
+_DOUBT_LASTS_S = 86_400.0
+_POLL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What may be used: repacked or AMX weights (`extra_buffers`) and the GPU (None: this build has none)."""
+
+    extra_buffers: bool
+    gpu: bool | None
+    failures: dict[str, str] = field(default_factory=dict)
+    expires: float | None = None  # seconds since the epoch; silence or full memory may say nothing of the library
+
+
+def verdict(timeout_s: float = TIMEOUT_S, keep_on: Callable[[], bool] = lambda: True) -> Verdict:
+    """The remembered verdict for this library and CPU, else a new one (well under a second).
+
+    A child is given up after `timeout_s`. Raises LoadCancelled as soon as `keep_on` says no, else EngineError.
+    """
+    key = fingerprint()
+    remembered = _read()
+    known = remembered.get(key)
+    if known is None or (known.expires is not None and known.expires < time.time()):
+        known = remembered[key] = _prove(_Asker(timeout_s, keep_on))
+        _write(remembered)
+    return known
+
+
+def current_verdict(keep_on: Callable[[], bool] = lambda: True) -> Verdict:
+    """The verdict, found anew where a GPU has come or gone since. Raises as `verdict`."""
+    known = verdict(keep_on=keep_on)
+    if native.supports_gpu() == (known.gpu is not None):
+        return known
+    forget()
+    return verdict(keep_on=keep_on)
+
+
+def forget() -> None:
+    """Drop all verdicts, so that the next use proves the library again."""
+    with suppress(OSError):
+        paths.probe_file().unlink()
+
+
+def _prove(asker: "_Asker") -> Verdict:
+    """Try the fast setting, then the safe one, then the GPU with whichever worked."""
+    failures: dict[str, str] = {}
+    for extra_buffers in (True, False):
+        reason = asker.fault(extra_buffers=extra_buffers, gpu=False)
+        if reason is None:
+            break
+        failures["extra_buffers"] = reason
+    else:
+        raise EngineError(
+            f"the installed llama.cpp does not work on this machine: {reason}",
+            f"rebuild it here: {native.REBUILD}",
+        )
+    gpu: bool | None = None
+    if asker.has_gpu:
+        reason = asker.fault(extra_buffers=extra_buffers, gpu=True)
+        gpu = reason is None
+        if reason is not None:
+            failures["gpu"] = reason
+    in_doubt = any(reason == _SILENCE or native.is_out_of_memory(reason) for reason in failures.values())
+    expires = time.time() + _DOUBT_LASTS_S if in_doubt else None
+    return Verdict(extra_buffers=extra_buffers, gpu=gpu, failures=failures, expires=expires)
+
+
+class _Asker:
+    """Asks children; `has_gpu` says what the last one found."""
+
+    def __init__(self, timeout_s: float, keep_on: Callable[[], bool]) -> None:
+        self._timeout_s, self._keep_on = timeout_s, keep_on
+        self.has_gpu = False
+
+    def fault(self, *, extra_buffers: bool, gpu: bool) -> str | None:
+        """Why a child with these settings failed; None if it did not."""
+        # -P: a file in the working folder must not be able to take the place of a module.
+        command = [sys.executable, "-P", "-m", "hermes_cli.machine.probe", str(int(extra_buffers)), str(int(gpu))]
+        child = subprocess.Popen(
+            command,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # a Ctrl-C at the terminal is no verdict on the library
+        )
+        # A GPU's first start may compile its kernels.
+        said = self._wait(child, self._timeout_s * (3 if gpu else 1))
+        return _SILENCE if said is None else self._judged(child.returncode, *said)
+
+    def _wait(self, child: "subprocess.Popen[bytes]", timeout_s: float) -> tuple[bytes, bytes] | None:
+        """What the child wrote to stdout and stderr; None if it took too long."""
+        deadline = time.monotonic() + timeout_s
+        try:
+            while time.monotonic() < deadline:
+                with suppress(subprocess.TimeoutExpired):
+                    return child.communicate(timeout=_POLL_S)
+                if not self._keep_on():
+                    raise LoadCancelled("loading the model was stopped", "run the command again")
+            return None
+        finally:
+            if child.poll() is None:
+                child.kill()
+                with suppress(subprocess.TimeoutExpired):
+                    child.communicate(timeout=1)
+
+    def _judged(self, code: int, out: bytes, err: bytes) -> str | None:
+        said = err.decode("utf-8", "replace").strip().splitlines()
+        if code < 0:
+            return f"killed by {_crash_name(-code)}"
+        if code == _NO_LIBRARY:
+            raise EngineError(*said[-2:])
+        if code:
+            errors = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
+            return (errors or said or [f"exit code {code}"])[-1]
+        device, _, answer = out.decode("utf-8", "replace").partition("\n")
+        self.has_gpu = device == "gpu"
+        return None if answer == ANSWER else f"a wrong answer: {answer!r}"
+
+
+def _crash_name(number: int) -> str:
+    """The signal of a crash. Raises EngineError for one that somebody sent: that says nothing about the library."""
+    if number not in _CRASHES:
+        raise EngineError(f"the check of llama.cpp was stopped by signal {number}", "run the command again")
+    return signal.Signals(number).name
+
+
+def _read() -> dict[str, Verdict]:
+    try:
+        file = paths.probe_file()
+        kept = json.loads(file.read_bytes()) if file.is_file() else {}
+        return {key: Verdict(**value) for key, value in kept.items() if _is_verdict(value)}
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return {}
+
+
+def _is_verdict(value: object) -> bool:
+    """Whether `value` is what `_write` wrote; the file may have been changed by hand."""
+    match value:
+        case {
+            "extra_buffers": bool(),
+            "gpu": bool() | None,
+            "failures": dict(failures),
+            "expires": float() | None,
+            **rest,
+        }:
+            return not rest and all(isinstance(reason, str) for reason in failures.values())
+    return False
+
+
+def _write(verdicts: Mapping[str, Verdict]) -> None:
+    """Keep the verdicts; where that is impossible the next start proves again."""
+    file = paths.probe_file()
+    temporary = file.with_suffix(f".{os.getpid()}")
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary.write_text(json.dumps({key: asdict(verdict) for key, verdict in verdicts.items()}, indent=1))
+        temporary.replace(file)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def main(arguments: Sequence[str]) -> None:
+    """The child: answer the question with the settings given and print it after a line that says `gpu` or `cpu`."""
+    from hermes_cli.chat.message import Message
+    from hermes_cli.engine.llama.context import Context, Sampler
+    from hermes_cli.engine.llama.model import Model
+    from hermes_cli.engine.prompt import PromptWriter
+
+    signal.alarm(6 * int(TIMEOUT_S))  # also when nobody is left to end a child that hangs
+    extra_buffers, gpu = (argument == "1" for argument in arguments)
+    try:
+        os.write(1, b"gpu\n" if native.supports_gpu() else b"cpu\n")
+    except EngineError as problem:
+        os.write(2, f"{problem.message}\n{problem.hint}\n".encode())
+        os._exit(_NO_LIBRARY)
+    model = Model(paths.DEMO_MODEL, extra_buffers=extra_buffers, gpu_layers=-1 if gpu else 0)
+    context = Context(model, context_length=512, batch_size=128, threads=1)
+    sampler = Sampler([("greedy", ())])
+    context.decode(PromptWriter(model).write((Message("user", QUESTION),)).tokens)
+    answer = b""
+    for _ in range(24):
+        token = context.sample(sampler)
+        if model.is_end(token):
+            break
+        answer += model.piece(token)
+        context.decode([token])
+    os.write(1, answer)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except EngineError as problem:
+        sys.exit(problem.message)

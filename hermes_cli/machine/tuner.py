@@ -1,0 +1,212 @@
+"""Measuring which settings run a model fastest here: one after the other, each against the best so far."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from hermes_cli.chat.request import CancelToken
+from hermes_cli.engine import hardware
+from hermes_cli.engine.llama.context import DecodeAborted
+from hermes_cli.engine.llama.model import Model
+from hermes_cli.engine.load_options import LoadOptions
+from hermes_cli.engine.loading import decided, make_context, make_model
+from hermes_cli.errors import LoadCancelled, OutOfMemory
+from hermes_cli.machine import tuning
+from hermes_cli.machine.measure import read_speed, sample_tokens, write_speed
+from hermes_cli.machine.tuning import Tuned
+
+BUDGET_S = 40.0
+_SAMPLE_S = 0.35
+_SLOW_S = 0.8  # a sample that takes longer, with the load it needs, is not repeated
+_LEAST_LOAD_S = 0.5  # a load whose weights are repacked takes longer than the one before
+_EXTRA_S = 5.0  # beyond the budget, for the last look
+_READ_RANGE, _WRITE_RANGE = (32, 2048), (3, 128)
+_BATCHES = (128, 256, 512, 1024)
+_LEAST_GAIN, _LEAST_GAIN_OF_ONE = 1.03, 1.08  # less may be chance, more so with one sample
+_LEAST_GAIN_OF_KV = 1.10  # a quantised cache is a little less exact
+_READ_TOKENS, _WRITTEN_TOKENS, _TURNS = 500, 200, 5  # a usual turn, and how many share a load
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Tokens a second of reading a prompt and of writing after it, and the seconds that loading took."""
+
+    read: float
+    write: float
+    load_s: float
+
+    @property
+    def turn_s(self) -> float:
+        """What a usual turn takes, with its share of the load."""
+        return _READ_TOKENS / self.read + _WRITTEN_TOKENS / self.write + self.load_s / _TURNS
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A setting, how fast it was, and whether it is the best so far; None where there was no time or no memory."""
+
+    setting: str
+    speed: Speed | None
+    kept: bool = False
+
+
+class Tuner:
+    """The search for one model, which is loaded anew only where a setting asks for that.
+
+    It begins with `base`, and leaves alone what `wishes` decide.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        base: LoadOptions,
+        wishes: LoadOptions,
+        cancel: CancelToken,
+        told: Callable[[Trial], None],
+    ) -> None:
+        self._path, self._wishes, self._cancel, self._told = path, wishes, cancel, told
+        self._model: Model | None = None
+        self._repacked, self._load_s = False, 0.0
+        self._base = self._best = base
+        self._read, self._write = _READ_RANGE[0], _WRITE_RANGE[0]
+
+    def close(self) -> None:
+        """Free the model."""
+        if self._model:
+            self._model.close()
+            self._model = None
+
+    def tune(self, *, may_repack: bool, budget_s: float = BUDGET_S) -> Tuned:
+        """Try what there is time for, remember the best and return it. Raises LoadCancelled, EngineError."""
+        until = time.monotonic() + budget_s
+        model = self._loaded(self._base)
+        self._base = self._best = decided(self._base, model.size_bytes, model.trained_context_length)
+        before = best = self._first_look()
+        self._told(Trial("as it is", before, kept=True))
+        for setting, options, least_gain in self._candidates(may_repack):
+            usual = self._read
+            if options.batch_tokens != self._best.batch_tokens:
+                self._read = max(usual, options.batch_tokens or 0)  # only a prompt that fills a batch tells of it
+            try:
+                if time.monotonic() + self._comparing_s(options, best) > until:
+                    raise TimeoutError
+                now, tried = self._compare(options)
+            except (OutOfMemory, TimeoutError):
+                self._told(Trial(setting, None))
+                continue
+            finally:
+                self._read = usual
+            is_sure = self._sample_s(tried) < _SLOW_S
+            kept = now.turn_s / tried.turn_s >= (least_gain if is_sure else max(least_gain, _LEAST_GAIN_OF_ONE))
+            if kept:
+                self._best, best = options, tried
+            self._told(Trial(setting, tried, kept))
+        if self._best != self._base and time.monotonic() + self._comparing_s(self._base, best) < until + _EXTRA_S:
+            best, before = self._compare(self._base)  # gains that were chance are gone the second time
+            if before.turn_s / best.turn_s < _LEAST_GAIN:
+                self._best, best = self._base, before
+                self._told(Trial("as it was, after all", best, kept=True))
+        tuned = self._tuned(before, best)
+        tuning.remember(self._path, tuned, on_gpu=bool(self._base.gpu_layers))
+        return tuned
+
+    def _comparing_s(self, options: LoadOptions, speed: Speed) -> float:
+        """How long it takes at most to hold `options` against the best so far."""
+        loads = 2 if options.extra_buffers != self._best.extra_buffers else 0
+        return 4 * self._sample_s(speed) + loads * max(self._load_s, _LEAST_LOAD_S)
+
+    def _candidates(self, may_repack: bool) -> Iterator[tuple[str, LoadOptions, float]]:
+        """One setting at a time changed, with the gain that it must bring."""
+        for threads in self._thread_counts():
+            yield f"{threads} thread{'s' * (threads > 1)}", replace(self._best, threads=threads), _LEAST_GAIN
+        if self._best.kv_type == "f16":
+            other = self._best.flash_attention is False
+            name = f"flash attention {'on' if other else 'off'}"
+            yield name, replace(self._best, flash_attention=other), _LEAST_GAIN
+        if self._wishes.kv_type is None:
+            yield "cache q8_0", replace(self._best, kv_type="q8_0", flash_attention=None), _LEAST_GAIN_OF_KV
+        if may_repack and self._base.gpu_layers != -1:
+            other = not self._best.extra_buffers
+            name = f"weights {'' if other else 'not '}repacked"
+            yield name, replace(self._best, extra_buffers=other), _LEAST_GAIN
+        for batch in _BATCHES:
+            if batch != self._best.batch_tokens:
+                yield f"batches of {batch}", replace(self._best, batch_tokens=batch), _LEAST_GAIN
+
+    def _thread_counts(self) -> list[int]:
+        """Those worth trying, the present one left out; none if the user chose, or a GPU does all the work."""
+        if self._wishes.threads or self._base.gpu_layers == -1:
+            return []
+        cores = hardware.physical_cores()
+        counts = {1, max(cores // 2, 1), cores, os.cpu_count() or cores} - {self._best.threads}
+        return sorted(counts)
+
+    def _first_look(self) -> Speed:
+        """The speed of the best so far, after samples were made as long as this model needs."""
+        speed = self._measured(self._best)
+        self._read = _within(speed.read * _SAMPLE_S, _READ_RANGE, step=_READ_RANGE[0])
+        self._write = _within(speed.write * _SAMPLE_S, _WRITE_RANGE)
+        return self._measured(self._best)
+
+    def _sample_s(self, speed: Speed) -> float:
+        return self._read / speed.read + self._write / speed.write
+
+    def _compare(self, options: LoadOptions) -> tuple[Speed, Speed]:
+        """The best so far and `options`, measured in turn; of two samples the faster counts, slow ones are alone."""
+        now, tried = self._measured(self._best), self._measured(options)
+        loads_s = self._load_s if options.extra_buffers != self._best.extra_buffers else 0.0
+        if self._sample_s(tried) + loads_s < _SLOW_S:
+            now, tried = _faster(now, self._measured(self._best)), _faster(tried, self._measured(options))
+        return now, tried
+
+    def _measured(self, options: LoadOptions) -> Speed:
+        """Read and write one sample with these settings. Raises LoadCancelled, OutOfMemory, EngineError."""
+        model = self._loaded(options)
+        tokens = sample_tokens(model, self._read)
+        window = self._read + self._write + 1
+        with closing(make_context(model, replace(options, context_length=window))) as context:
+            try:
+                with self._cancel.calling(context.abort):
+                    read = read_speed(context, tokens)
+                    write = write_speed(context, tokens[0], self._write)
+            except DecodeAborted:
+                raise LoadCancelled("measuring was stopped", "run the command again") from None
+        return Speed(read, write, self._load_s)
+
+    def _loaded(self, options: LoadOptions) -> Model:
+        if self._model is None or options.extra_buffers != self._repacked:
+            self.close()
+            started = time.perf_counter()
+            self._model = make_model(self._path, options, lambda _: not self._cancel.cancelled)
+            self._repacked, self._load_s = options.extra_buffers, time.perf_counter() - started
+        return self._model
+
+    def _tuned(self, first: Speed, best: Speed) -> Tuned:
+        options = self._best
+        assert options.threads and options.kv_type and options.batch_tokens
+        return Tuned(
+            self._path.stem,
+            options.threads,
+            options.kv_type,
+            options.batch_tokens,
+            options.flash_attention,
+            options.extra_buffers,
+            round(first.read, 2),
+            round(first.write, 2),
+            round(best.read, 2),
+            round(best.write, 2),
+            f"{datetime.now():%Y-%m-%d}",
+        )
+
+
+def _faster(first: Speed, second: Speed) -> Speed:
+    return Speed(max(first.read, second.read), max(first.write, second.write), first.load_s)
+
+
+def _within(wanted: float, limits: tuple[int, int], step: int = 1) -> int:
+    low, high = limits
+    return min(max(int(wanted) // step * step, low), high)

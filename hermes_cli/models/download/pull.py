@@ -1,0 +1,115 @@
+"""Getting a model onto this machine: what it consists of, whether there is room, its files one after the other."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from hermes_cli.errors import DownloadError
+from hermes_cli.gguf.file import check_complete
+from hermes_cli.models.download import web
+from hermes_cli.models.download.hub import RemoteFile, check_online, credentials, files_of
+from hermes_cli.models.download.part_file import check_room, part_bytes
+from hermes_cli.models.download.patience import Patience, Watcher
+from hermes_cli.models.download.transfer import fetch
+from hermes_cli.models.names import CatalogReference, HubReference, Reference, UrlReference, address
+from hermes_cli.models.records import Record, record_of, remove_empty, target_path, write_record
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """What is to be downloaded, and where to."""
+
+    wanted: Reference
+    source: HubReference | UrlReference
+    files: tuple[RemoteFile, ...]
+    patience: Patience = field(default_factory=Patience)
+
+    @property
+    def size_bytes(self) -> int | None:
+        """All files together, where the server tells."""
+        sizes = [file.size_bytes for file in self.files]
+        return None if None in sizes else sum(size for size in sizes if size is not None)
+
+    def target(self, file: RemoteFile) -> Path:
+        """Where a file goes."""
+        return target_path(self.source, file.name)
+
+    @property
+    def path(self) -> Path:
+        """The file that opens the model."""
+        return self.target(self.files[0])
+
+
+def prepare(wanted: Reference, watcher: Watcher, patience: Patience | None = None) -> Pull:
+    """Find out what the model consists of; who has no network is told within seconds. Raises DownloadError."""
+    check_online(str(wanted))
+    asking, patience = patience or Patience(tries=4), patience or Patience()
+    if isinstance(wanted, UrlReference):
+        return Pull(wanted, wanted, (RemoteFile(wanted.file_name, wanted.url, None, None),), patience)
+    if isinstance(wanted, HubReference):
+        return Pull(wanted, wanted, files_of(wanted, asking, watcher), patience)
+    known = wanted.model.file(wanted.quant)
+    source = HubReference(wanted.model.repository, None if known.path else wanted.quant, known.path)
+    files = files_of(source, asking, watcher)
+    if known.sha256:
+        _check_unchanged(wanted, known.sha256, files[0])
+        files = (replace(files[0], sha256=known.sha256), *files[1:])  # a mirror may tell none
+    return Pull(wanted, source, files, patience)
+
+
+def run(pull: Pull, watcher: Watcher) -> Path:
+    """Download what is missing; the file that opens the model. Leaves no empty folder. Raises DownloadError."""
+    try:
+        _download(pull, watcher)
+    finally:
+        remove_empty(pull.path.parent)
+    return pull.path
+
+
+def _download(pull: Pull, watcher: Watcher) -> None:
+    if pull.size_bytes is not None:  # else it is looked at when the server tells
+        here = sum(min(_here(pull.target(file)), file.size_bytes or 0) for file in pull.files)
+        check_room(pull.path, pull.size_bytes - here)
+    token = credentials() if isinstance(pull.source, HubReference) else None
+    for file in pull.files:
+        target = pull.target(file)
+        record = record_of(target)
+        if target.exists() and (record is None or not _same(record, file)):
+            raise DownloadError(f"{target} is there already, and is another file", "move it away, or: hermes models rm")
+        if not target.exists():
+            _fetch(pull, file, target, token, watcher)
+        elif record and isinstance(pull.wanted, HubReference) and pull.wanted.is_pinned:
+            # The same bytes as of the revision that is here; from now on they are found as of this one.
+            write_record(target, replace(record, source=str(pull.wanted)))
+
+
+def _fetch(pull: Pull, file: RemoteFile, target: Path, token: web.Credentials | None, watcher: Watcher) -> None:
+    def verify(part: Path) -> None:
+        if not file.sha256:
+            check_complete(part, target.name)
+
+    def keep_record(sha256: str, size_bytes: int) -> None:
+        write_record(target, Record(str(pull.wanted), file.url, size_bytes, sha256, file.sha256 is not None))
+
+    sha256 = fetch(file, target, token, pull.patience, watcher, verify, keep_record)
+    if sha256 and not file.sha256:
+        watcher.say(f"nobody publishes a checksum of {target.name}; what came has SHA-256 {sha256}")
+
+
+def _same(record: Record, file: RemoteFile) -> bool:
+    return record.sha256 == file.sha256 if file.sha256 else address(record.url) == address(file.url)
+
+
+def _here(target: Path) -> int:
+    try:
+        return target.stat().st_size
+    except OSError:
+        return part_bytes(target)
+
+
+def _check_unchanged(wanted: CatalogReference, sha256: str, file: RemoteFile) -> None:
+    """A catalog's checksum is what its makers saw; a hub that has another one may be right, but is not believed."""
+    if file.sha256 and file.sha256 != sha256:
+        raise DownloadError(
+            f"{wanted.model.repository} has another {file.name} now than this version of hermes knows",
+            f"update hermes; or take it as it is there: hermes pull hf:{wanted.model.repository}/{file.name}",
+        )

@@ -1,0 +1,151 @@
+"""What a user names to be downloaded or looked at: a name of the catalog, a file on the hub, or a URL."""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import quote, unquote, urlsplit
+
+from hermes_cli.errors import UsageError
+from hermes_cli.models import catalog
+
+_PREFIXES = ("hf:", "hf.co/", "huggingface.co/")
+_PAGES = ("huggingface.co", "hf.co", "www.huggingface.co")
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
+_ON_HUB = re.compile(rf"(?P<repository>{_NAME}/{_NAME})(?::(?P<quant>[A-Za-z0-9_.-]+)|/(?P<file>.+\.gguf))?")
+_PAGE = re.compile(rf"/(?P<repository>{_NAME}/{_NAME})/(?:resolve|blob|raw)/(?P<revision>[^/]+)/(?P<file>.+\.gguf)")
+_HOW = "write it like hf:NousResearch/Hermes-3-Llama-3.1-8B-GGUF:Q4_K_M, or with /FILE.gguf at the end"
+_PREFERRED = ("Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0", "Q4_K_S", "Q4_0")
+QUANT = re.compile(r"[.:-](?:i1-)?(?P<quant>I?Q\d\w*|BF16|F16|F32)(?:-\d{5}-of-\d{5})?(?:\.gguf)?$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogReference:
+    """A model of the catalog in one of its quants."""
+
+    model: catalog.CatalogModel
+    quant: str
+
+    def __str__(self) -> str:
+        return self.model.name if self.quant == catalog.DEFAULT_QUANT else f"{self.model.name}:{self.quant}"
+
+
+@dataclass(frozen=True, slots=True)
+class HubReference:
+    """A file in a repository on the hub: by its path there, by its quant, or whichever suits best."""
+
+    repository: str
+    quant: str | None = None
+    file: str | None = None
+    revision: str | None = None
+
+    def __str__(self) -> str:
+        if self.file and self.revision and self.is_pinned:
+            return f"https://{_PAGES[0]}/{self.repository}/resolve/{quote(self.revision, safe='')}/{quote(self.file)}"
+        if self.file:
+            return f"hf:{self.repository}/{self.file}"
+        return f"hf:{self.repository}:{self.quant}" if self.quant else f"hf:{self.repository}"
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether it is of another revision than the latest."""
+        return self.revision not in (None, "main")
+
+
+@dataclass(frozen=True, slots=True)
+class UrlReference:
+    """A file anywhere else."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def address(self) -> str:
+        """The URL without what may change while the file does not: a signature, the place in a page."""
+        return address(self.url)
+
+    @property
+    def host(self) -> str:
+        """The server, with its port if that is no usual one."""
+        return re.sub(r"[^A-Za-z0-9._-]", "_", urlsplit(self.url).netloc.rpartition("@")[2].lower())
+
+    @property
+    def file_name(self) -> str:
+        """The last part of its path."""
+        return unquote(urlsplit(self.url).path).rpartition("/")[2]
+
+
+Reference = CatalogReference | HubReference | UrlReference
+
+
+def is_remote(text: str) -> bool:
+    """Whether this names something on the hub or at a URL, and cannot be a name or path here."""
+    return text.lower().startswith((*_PREFIXES, "http://", "https://"))
+
+
+def reference(text: str) -> Reference:
+    """What `text` names. Raises UsageError, ModelNotFound."""
+    if text.lower().startswith(("http://", "https://")):
+        return _url(text)
+    prefix = next((prefix for prefix in _PREFIXES if text.lower().startswith(prefix)), None)
+    if prefix:
+        return _on_hub(text, text[len(prefix) :])
+    known = catalog.look_up(text)
+    if known:
+        model, quant = known
+        return CatalogReference(model, quant or catalog.DEFAULT_QUANT)
+    if re.fullmatch(rf"{_NAME}/{_NAME}(?::.*|/.*\.gguf)?", text):
+        raise UsageError(f"{text} could be a file here or a repository on the hub", f"for the hub: hf:{text}")
+    raise catalog.nothing_called(text)
+
+
+def quant_of(name: str) -> str | None:
+    """The quant that a file's name tells, in capitals."""
+    found = QUANT.search(name)
+    return found["quant"].upper() if found else None
+
+
+def preference(quant: str | None) -> int:
+    """The place of a quant where none is named: the one with the lowest is taken."""
+    return _PREFERRED.index(quant) if quant in _PREFERRED else len(_PREFERRED)
+
+
+def address(url: str) -> str:
+    """A URL without query and fragment."""
+    return urlsplit(url)._replace(query="", fragment="").geturl()
+
+
+def _on_hub(text: str, rest: str) -> HubReference:
+    found = _ON_HUB.fullmatch(rest)
+    if not found or not is_safe(found["file"] or "x"):
+        raise UsageError(f"{text} names no file on the hub", _HOW)
+    quant = found["quant"]
+    return HubReference(found["repository"], quant.upper() if quant else None, found["file"])
+
+
+def _url(text: str) -> HubReference | UrlReference:
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname
+        _ = parts.port
+    except ValueError:
+        host = None
+    if not host or re.search(r"[\x00-\x20\x7f]", text):
+        raise UsageError(f"{text} is not a URL", "copy the address of a .gguf file")
+    if parts.username is not None:
+        raise UsageError(
+            f"a user name in a URL is not sent to {host}", "download the file with curl, and name its path"
+        )
+    page = _PAGE.fullmatch(parts.path) if host in _PAGES else None
+    if page and is_safe(unquote(page["file"])):
+        return HubReference(page["repository"], None, unquote(page["file"]), unquote(page["revision"]))
+    found = UrlReference(text)
+    if not found.file_name.lower().endswith(".gguf") or not is_safe(f"{found.host}/{found.file_name}"):
+        raise UsageError(f"{text} is not the address of a GGUF file", "it has to end in .gguf")
+    return found
+
+
+def is_safe(path: str) -> bool:
+    """Whether a path from outside stays below the folder it is put into."""
+    parts = path.split("/")
+    return all(part and part[0] != "." and len(part) < 200 and part.isprintable() for part in parts)

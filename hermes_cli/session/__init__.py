@@ -1,0 +1,1 @@
+"""One chat in progress: choices, opening, turns, summary."""

@@ -1,0 +1,288 @@
+"""The rounds of a turn: the model speaks, its calls run and go back to it, or its JSON is put right."""
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from hermes_cli.backend import Backend
+from hermes_cli.chat.events import (
+    Finished,
+    ResultsCut,
+    TextDelta,
+    Timings,
+    ToolCallReady,
+    ToolFinished,
+    ToolStarted,
+    TurnEvent,
+)
+from hermes_cli.chat.message import Message
+from hermes_cli.chat.request import MOST_ROUNDS, CancelToken, GenerationRequest
+from hermes_cli.chat.tool_call import BrokenCall, ToolCall, ToolResult
+from hermes_cli.errors import ContextOverflow, HermesError
+from hermes_cli.formats.json.mode import json_part, parsed
+from hermes_cli.formats.json.schema import Schema
+from hermes_cli.tools.results import fitting_limit, response_message
+
+if TYPE_CHECKING:
+    from hermes_cli.formats.tool_call_parser import ToolCallParser
+    from hermes_cli.tools.approval import Decision
+    from hermes_cli.tools.toolbox import Toolbox
+
+TIMEOUT_S = 30.0
+_NO_NAME = "unknown"
+_GAP = "\n\n"
+_CUT = "not run: the answer was cut off before its end"
+_TOO_MANY = "not run: no further call is allowed in this answer"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """The tools of a session, and who is asked before one runs.
+
+    `choice` is auto, none, required or a tool's name; after `most_rounds` rounds of calls the model has to answer.
+    """
+
+    toolbox: "Toolbox"
+    consent: "Callable[[ToolCall, CancelToken], Decision]"
+    choice: str = "auto"
+    most_rounds: int = MOST_ROUNDS
+    timeout_s: float = TIMEOUT_S
+
+
+class TurnLoop:
+    """One turn in the making after the messages of `request`; `messages` grows by what is said, and by results.
+
+    A request whose last message is an answer asks for the rest of it.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        request: GenerationRequest,
+        cancel: CancelToken,
+        tools: ToolUse | None = None,
+        most_repairs: int = 0,
+    ) -> None:
+        self._backend, self._request, self._cancel = backend, request, cancel
+        self._tools = tools
+        self._rounds_left = tools.most_rounds if tools and tools.choice != "none" else 0
+        self._repairs_left = 0 if request.schema is None else most_repairs
+        self._part = request.messages[-1].content if request.messages[-1].role == "assistant" else ""
+        self._before = request.messages[:-1] if self._part else request.messages
+        self._spoke = False
+        self.messages: list[Message] = []
+        self.finished: list[Finished] = []
+
+    def run(self) -> Generator[TurnEvent]:
+        """The events of all rounds, with one `Finished` for them together."""
+        while True:
+            try:
+                calls = yield from self._speak()
+            except ContextOverflow as too_long:
+                if self.messages and self.messages[-1].role == "tool":
+                    too_long.hint = f"fewer rounds of calls take up less: --max-rounds N; or {too_long.hint}"
+                raise
+            if self.finished[-1].reason == "length":
+                yield from (ToolFinished(ToolResult(_named(call), approved=False, error=_CUT)) for call in calls)
+            if self.finished[-1].reason != "stop":
+                break
+            if calls:
+                yield from self._run_calls(calls)
+                if not self._rounds_left:
+                    break
+                self._rounds_left -= 1
+            elif self._repairs_left and (complaint := self._complaint()):
+                self._repairs_left -= 1
+                self.messages.append(Message("user", complaint))
+            else:
+                break
+            if self._cancel.cancelled:
+                self.finished[-1] = replace(self.finished[-1], reason="cancelled")
+                break
+        if self.finished[-1].reason == "cancelled":
+            self._mark_stopped()
+        yield combined(self.finished)
+
+    def _mark_stopped(self) -> None:
+        """Mark what the model said last as a part: its call may not have run, or its results not be answered."""
+        if self.messages and self.messages[-1].role == "user":
+            self.messages.pop()
+        for index in reversed(range(len(self.messages))):
+            if self.messages[index].role == "assistant":
+                self.messages[index] = replace(self.messages[index], finish_reason="cancelled")
+                break
+
+    def _speak(self) -> Generator[TurnEvent, None, list[ToolCall | BrokenCall]]:
+        """One generation: its text outside of calls is passed on; the calls, where the answer ended well."""
+        parser = self._parser()
+        # A part that was cut right behind a call holds one that did not run yet.
+        begun = parser.feed(self._part) if parser else ()
+        calls = [one for one in begun if not isinstance(one, str)]
+        pieces: list[str] = [self._part]
+        finished: Finished | None = None
+        later = bool(self.finished)
+        outside = _Outside(later=later, after_text=self._spoke)
+
+        def passed_on(found: Sequence[str | ToolCall | BrokenCall]) -> Iterator[TextDelta]:
+            calls.extend(one for one in found if not isinstance(one, str))
+            return outside.deltas(found)
+
+        try:
+            if later and not parser:
+                yield TextDelta(_GAP)
+            with closing(self._backend.generate(self._asked(), self._cancel)) as events:
+                for event in events:
+                    match event:
+                        case TextDelta(piece):
+                            pieces.append(piece)
+                            yield from passed_on(parser.feed(piece)) if parser else (event,)
+                        case Finished():
+                            finished = event
+                        case _:
+                            yield event
+            if parser:
+                ended = finished is not None and finished.reason == "stop"
+                yield from passed_on(parser.finish(ended=ended))
+                yield from outside.rest()
+        finally:
+            self._spoke = self._spoke or outside.spoke
+            said = "".join(pieces)
+            if said != self._part or (finished and finished.reason != "cancelled"):
+                self.messages.append(Message("assistant", said, finished.reason if finished else "cancelled"))
+            self._part = ""
+        assert finished is not None, "a backend ends every generation with Finished"
+        self.finished.append(finished)
+        return calls
+
+    def _parser(self) -> "ToolCallParser | None":
+        """What finds the calls, where there are tools."""
+        if not self._tools:
+            return None
+        from hermes_cli.formats.tool_call_parser import ToolCallParser
+
+        return ToolCallParser()
+
+    def _asked(self) -> GenerationRequest:
+        """The request of a round: one that had to bring a call is followed by free ones, the last one must answer."""
+        part = (Message("assistant", self._part),) if self._part else ()
+        request = replace(self._request, messages=(*self._before, *self.messages, *part))
+        if not self._tools:
+            return request
+        choice = "none" if not self._rounds_left else "auto" if self.finished else self._tools.choice
+        return replace(request, tools=self._tools.toolbox.schemas, tool_choice=choice)
+
+    def _run_calls(self, calls: Sequence[ToolCall | BrokenCall]) -> Generator[TurnEvent]:
+        """Run the calls in their order; all results go back in one message, as the model was trained."""
+        results: list[ToolResult] = []
+        try:
+            for call in calls:
+                if isinstance(call, BrokenCall):
+                    results.append(ToolResult(_named(call), approved=True, error=call.problem))
+                    yield ToolFinished(results[-1])
+                elif self._cancel.cancelled:
+                    results.append(self._stopped(call))
+                elif not self._rounds_left:
+                    results.append(ToolResult(call, approved=False, error=_TOO_MANY))
+                    yield ToolFinished(results[-1])
+                else:
+                    yield ToolCallReady(call)
+                    results.append((yield from self._result(call)))
+                    markers = self._backend.control_text((response_message(results[-1:]),))
+                    yield ToolFinished(results[-1], markers)
+        finally:
+            missing = [call for call in calls[len(results) :] if isinstance(call, ToolCall)]
+            results += [self._stopped(call) for call in missing]
+            window, count, limit = self._backend.info.context_length, self._backend.count_tokens, None
+            with suppress(HermesError):  # a template may refuse them, and what was run is kept all the same
+                limit = fitting_limit(results, self._asked(), window, count)
+            self.messages.append(response_message(results, limit))
+        if limit is not None:
+            yield ResultsCut(limit)
+
+    def _stopped(self, call: ToolCall) -> ToolResult:
+        return ToolResult(call, approved=False, error=f"not run: {self._cancel.stopper} stopped the answer")
+
+    def _result(self, call: ToolCall) -> Generator[TurnEvent, None, ToolResult]:
+        """What a call leads to. A wrong one is told to the model, and nobody is asked about it."""
+        assert self._tools is not None
+        toolbox = self._tools.toolbox
+        if wrong := toolbox.check(call):
+            return ToolResult(call, approved=True, error=wrong)
+        decision = self._tools.consent(call, self._cancel)
+        if self._cancel.cancelled:
+            return self._stopped(call)
+        if not decision.approved:
+            reason = f": {decision.reason}" if decision.reason else "."
+            return ToolResult(call, approved=False, error=f"The user declined this call{reason}")
+        yield ToolStarted(call)
+        return toolbox.call(call, timeout_s=self._tools.timeout_s, cancel=self._cancel)
+
+    def _complaint(self) -> str | None:
+        """What the model is told of JSON that does not satisfy the schema."""
+        if self._request.schema is None:
+            return None
+        found = schema_faults(self._request.schema, self.messages[-1].content)
+        return f"Schema validation failed: {'; '.join(found)}. Return the corrected JSON object." if found else None
+
+
+class _Outside:
+    """The text outside of calls, set off from text before them, without the white space around them."""
+
+    def __init__(self, *, later: bool, after_text: bool) -> None:
+        self._fresh = later
+        self._gap = _GAP if after_text else ""
+        self._space = ""
+        self.spoke = False
+
+    def deltas(self, found: Sequence[object]) -> Iterator[TextDelta]:
+        """The text of what a parser found; white space waits until more text follows."""
+        for piece in found:
+            if not isinstance(piece, str):
+                self._space, self._fresh = "", True
+                self._gap = _GAP if self.spoke else self._gap
+                continue
+            text = self._space + (piece.lstrip() if self._fresh else piece)
+            said = text.rstrip()
+            self._space = text[len(said) :]
+            if said:
+                yield TextDelta(self._gap + said)
+                self._gap, self._fresh, self.spoke = "", False, True
+
+    def rest(self) -> Iterator[TextDelta]:
+        """The white space at the end of an answer."""
+        if self._space and self.spoke:
+            yield TextDelta(self._space)
+
+
+def _named(call: ToolCall | BrokenCall) -> ToolCall:
+    """A call to tell of; one that could not be read has no name."""
+    return call if isinstance(call, ToolCall) else ToolCall(_NO_NAME, {})
+
+
+def schema_faults(schema: Schema, text: str) -> list[str]:
+    """What is wrong with an answer in JSON; empty if it satisfies the schema."""
+    from hermes_cli.formats.json.check import faults
+
+    try:
+        return faults(schema, parsed(json_part(text)))
+    except (ValueError, RecursionError) as error:
+        return [f"not JSON: {error}"]
+
+
+def combined(finished: Sequence[Finished]) -> Finished:
+    """The end of a turn of several generations: lengths and times added up, the prompt's as it was at the last."""
+    first, last = finished[0], finished[-1]
+    if first is last:
+        return last
+    return Finished(
+        last.reason,
+        replace(last.usage, completion_tokens=sum(one.usage.completion_tokens for one in finished)),
+        Timings(
+            prefill_s=sum(one.timings.prefill_s for one in finished),
+            first_token_s=first.timings.first_token_s,
+            decode_s=sum(one.timings.decode_s for one in finished),
+        ),
+        first.seed,
+        last.window_tokens,
+    )

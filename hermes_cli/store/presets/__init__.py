@@ -1,0 +1,1 @@
+"""System-prompt presets, the bundled ones and the user's own."""

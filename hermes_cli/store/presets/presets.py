@@ -1,0 +1,250 @@
+"""Presets: a system prompt with its sampling, tools and schema under a name, one Markdown file each.
+
+The user's own folder goes before the bundled one. How a file is written: docs/presets.md.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hermes_cli import paths
+from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
+from hermes_cli.errors import OutputError, UsageError, did_you_mean
+from hermes_cli.formats.json.schema import Schema
+from hermes_cli.store.presets import front_matter
+from hermes_cli.store.presets.examples import Example, parsed_examples
+from hermes_cli.store.presets.front_matter import Fault
+from hermes_cli.store.small_file import Unreadable, read_text
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_KEYS = ("description", "sampling", "variables", "model", "tools", "schema", "examples")
+_RANGES = {name: limits for name, limits in SAMPLING_RANGES.items() if name != "seed"} | {"max_tokens": (1, 2**31 - 1)}
+_WHOLE = ("top_k", "max_tokens")
+_LARGEST_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """How to talk to the model for one purpose; None leaves a choice open. A variable that is None must be given.
+
+    `tools` are built-in names and paths; `schema` is written as `--schema` takes it.
+    """
+
+    name: str
+    description: str
+    system_prompt: str | None
+    sampling: Sampling
+    max_tokens: int | None
+    variables: Mapping[str, str | None]
+    model: str | None
+    path: Path
+    bundled: bool
+    tools: tuple[str, ...] = ()
+    schema: str | None = None
+    examples: tuple[Example, ...] = ()
+
+
+def find_preset(name: str) -> Preset:
+    """The preset of that name, the user's own before the bundled one. Raises UsageError."""
+    path = preset_file(name)
+    try:
+        return _parsed(name, path, preset_text(path))
+    except Fault as fault:
+        raise UsageError(f"the preset {path} {fault}", f"mend it: hermes presets edit {name}") from fault
+
+
+def all_presets() -> tuple[list[Preset], list[UsageError]]:
+    """The presets by name, and what is wrong with those that cannot be used."""
+    presets: list[Preset] = []
+    problems: list[UsageError] = []
+    for name in preset_names():
+        try:
+            presets.append(find_preset(name))
+        except UsageError as problem:
+            problems.append(problem)
+    return presets, problems
+
+
+def preset_names() -> list[str]:
+    """The names there are; other files in the folders are not presets."""
+    folders = (paths.prompts_folder(), paths.bundled_prompts_folder())
+    names = {file.stem for folder in folders for file in _files(folder) if file.suffix == ".md"}
+    return sorted(filter(_NAME.fullmatch, names))
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return [file for file in folder.iterdir() if file.is_file()]
+    except OSError:
+        return []
+
+
+def preset_file(name: str) -> Path:
+    """The file that counts for `name`. Raises UsageError if there is none."""
+    for file in (own_file(name), bundled_file(name)):
+        try:
+            if file.exists():
+                return file
+        except OSError as error:
+            raise _unreadable(file, error) from error
+    raise UsageError(
+        f"there is no preset {name}", did_you_mean(name, preset_names(), "see what there is: hermes presets list")
+    )
+
+
+def own_file(name: str) -> Path:
+    """Where the user's own preset of that name is, or would be. Raises UsageError for what cannot be a name."""
+    return paths.prompts_folder() / f"{_checked(name)}.md"
+
+
+def bundled_file(name: str) -> Path:
+    """Where the bundled preset of that name is, or would be."""
+    return paths.bundled_prompts_folder() / f"{_checked(name)}.md"
+
+
+def preset_text(path: Path) -> str:
+    """The text of a preset's file, line ends as `\\n`. Raises UsageError."""
+    try:
+        return read_text(path, _LARGEST_BYTES).replace("\r\n", "\n").replace("\r", "\n")
+    except Unreadable as fault:
+        raise UsageError(f"the preset {path} {fault}", "replace it by a text file") from fault
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def create(name: str, text: str) -> Path:
+    """A new preset of the user's own, for their eyes only. Raises UsageError if they have one of that name."""
+    path = own_file(name)
+    if path.exists():
+        raise UsageError(f"{path} exists already", f"change it: hermes presets edit {name}")
+    try:
+        for folder in (paths.config_folder(), path.parent):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+        except BaseException:
+            path.unlink(missing_ok=True)  # a part of it would go before the bundled preset
+            raise
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}", f"look at it: ls -ld '{path.parent}'") from error
+    return path
+
+
+def fill(preset: Preset, values: Mapping[str, str]) -> str | None:
+    """The system prompt with its variables replaced. Raises UsageError for a missing or an undeclared one."""
+    for name in values:
+        if name not in preset.variables:
+            hint = f"see what it takes: hermes presets show {preset.name}"
+            raise UsageError(
+                f"the preset {preset.name} has no variable {name}", did_you_mean(name, preset.variables, hint)
+            )
+    texts: dict[str, str] = {}
+    for name, default in preset.variables.items():
+        text = values.get(name, default)
+        if text is None:
+            hint = f"give it: --var {name}=TEXT, in a chat /preset {preset.name} {name}=TEXT"
+            raise UsageError(f"the preset {preset.name} needs a value for {name}", hint)
+        texts[name] = text
+    if preset.system_prompt is None:
+        return None
+    # One pass over the prompt: braces in a value are never looked at again.
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: texts.get(found[1], found[0]), preset.system_prompt)
+
+
+def schema_of(preset: Preset) -> Schema | None:
+    """The schema of a preset, if it has one; files lie where they do from the preset's own. Raises UsageError."""
+    if preset.schema is None:
+        return None
+    from hermes_cli.store.schemas import load_schema
+
+    try:
+        return load_schema(preset.schema, preset.path.parent)
+    except UsageError as problem:
+        problem.message += f" (in the preset {preset.path})"
+        raise
+
+
+def variable_values(pairs: Iterable[str]) -> dict[str, str]:
+    """`K=V` taken apart; what follows the first `=` is the value. Raises UsageError."""
+    values: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not name or not equals:
+            raise UsageError(
+                f"{pair} is not NAME=VALUE",
+                "write it like --var language=Greek, in a chat /preset translate language=Greek",
+            )
+        values[name] = value
+    return values
+
+
+def _unreadable(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"cannot read the preset {path}: {error.strerror}", f"look at it: ls -ld '{path}'")
+
+
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name} is not a preset's name", "names are small letters, digits, - and _; hermes presets list"
+        )
+    return name
+
+
+def _parsed(name: str, path: Path, text: str) -> Preset:
+    fields, body = front_matter.read(text)
+    front_matter.check_keys(fields, _KEYS)
+    description = front_matter.text("description", fields.get("description"))
+    if not description:
+        raise Fault("has no description")
+    given = front_matter.mapping(fields, "sampling")
+    front_matter.check_keys(given, _RANGES, " in sampling")
+    numbers: dict[str, Any] = {key: _number(key, given.get(key)) for key in _RANGES}
+    max_tokens = numbers.pop("max_tokens")
+    prompt = body.strip() or None
+    variables = _variables(front_matter.mapping(fields, "variables"), prompt or "")
+    return Preset(
+        name=name,
+        description=" ".join(description.split()),
+        system_prompt=prompt,
+        sampling=Sampling(**numbers),
+        max_tokens=max_tokens,
+        variables=variables,
+        model=front_matter.text("model", fields.get("model")),
+        path=path,
+        bundled=path.parent == paths.bundled_prompts_folder(),
+        tools=front_matter.tools(fields.get("tools"), path.parent),
+        schema=front_matter.text("schema", fields.get("schema")),
+        examples=parsed_examples(fields.get("examples"), variables),
+    )
+
+
+def _number(key: str, value: object) -> float | None:
+    if value is None:
+        return None
+    whole = key in _WHOLE
+    low, high = _RANGES[key]
+    number = float("nan")
+    if isinstance(value, str):  # a list that holds others many times over has no end as a text
+        with suppress(ValueError):
+            number = int(value) if whole else float(value)
+    if not low <= number <= high:
+        raise Fault(f"needs a {'whole ' if whole else ''}number from {low} to {high} as {key}")
+    return number
+
+
+def _variables(fields: Mapping[object, object], prompt: str) -> dict[str, str | None]:
+    variables: dict[str, str | None] = {}
+    for name, default in fields.items():
+        if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
+            raise Fault(f"has the variable {name}; names are letters, digits and _")
+        if f"{{{{{name}}}}}" not in prompt:
+            raise Fault(f"declares the variable {name}, but {{{{{name}}}}} is not in its text")
+        variables[name] = front_matter.text(f"the default of {name}", default)
+    return variables

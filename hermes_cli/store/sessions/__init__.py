@@ -1,0 +1,1 @@
+"""Session files: format, writer, reader, names, index, export and import."""

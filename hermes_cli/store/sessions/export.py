@@ -1,0 +1,94 @@
+"""A session as a text for other programs and for people: the current branch, with every word that was said in it."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from hermes_cli.chat.message import Message
+from hermes_cli.errors import UsageError
+from hermes_cli.store.sessions.format import message_fields, settings_fields
+from hermes_cli.store.sessions.reader import SavedSession
+
+_WHO = {"system": "System", "user": "User", "assistant": "Assistant", "tool": "Tool"}
+_ENDED = {"cancelled": " (stopped)", "length": " (cut)"}
+SHAREGPT_NAMES = {"system": "system", "user": "human", "assistant": "gpt", "tool": "tool"}
+
+
+def as_markdown(session: SavedSession) -> str:
+    """A heading for each message, its text as it was said."""
+    parts = [f"# {_title(session)}", _about(session)]
+    parts += [f"## {_heading(message)}\n\n{message.content}" for message in _messages(session)]
+    return "\n\n".join(parts)
+
+
+def as_json(session: SavedSession) -> str:
+    """One object with the settings and the turns."""
+    turns = [
+        {
+            "id": record.turn.id,
+            **{name: record.fields.get(name) for name in ("time", "model", "seed", "usage")},
+            "standing": record.turn.standing,
+            "messages": [message_fields(message) for message in record.turn.messages],
+        }
+        for record in session.branch
+    ]
+    about = {"id": session.id, "title": session.title, "created": session.created.isoformat()}
+    settings = settings_fields(session.settings, session.conversation.system_prompt)
+    return json.dumps({**about, **settings, "turns": turns}, ensure_ascii=False, indent=2)
+
+
+def as_sharegpt(session: SavedSession) -> str:
+    """One line for fine-tuning, in the form of the ShareGPT collections."""
+    said = [{"from": SHAREGPT_NAMES[message.role], "value": message.content} for message in _messages(session)]
+    return json.dumps({"conversations": said}, ensure_ascii=False)
+
+
+def as_openai(session: SavedSession) -> str:
+    """One line for fine-tuning, in the form of OpenAI's chat messages."""
+    said = [{"role": message.role, "content": message.content} for message in _messages(session)]
+    return json.dumps({"messages": said}, ensure_ascii=False)
+
+
+def as_html(session: SavedSession) -> str:
+    """One page that needs nothing else."""
+    from hermes_cli.store.sessions.page import page
+
+    messages = [(message.role, _heading(message), message.content) for message in _messages(session)]
+    return page(_title(session), _about(session), messages)
+
+
+FORMATS: Mapping[str, Callable[[SavedSession], str]] = {
+    "md": as_markdown,
+    "json": as_json,
+    "html": as_html,
+    "sharegpt": as_sharegpt,
+    "openai": as_openai,
+}
+FOR_TRAINING = ("sharegpt", "openai")
+_BY_NAME = {".md": "md", ".txt": "md", ".html": "html", ".json": "json"}
+
+
+def form_by_name(file: Path) -> str:
+    """The format that the ending of a file's name asks for. Raises UsageError."""
+    form = _BY_NAME.get(file.suffix.lower())
+    if form is None:
+        raise UsageError(f"the file's name has to end in {', '.join(_BY_NAME)}", "name it like chat.md")
+    return form
+
+
+def _heading(message: Message) -> str:
+    return _WHO[message.role] + _ENDED.get(message.finish_reason or "", "")
+
+
+def _messages(session: SavedSession) -> tuple[Message, ...]:
+    turns = session.conversation.turns
+    return (*session.conversation.opening, *(message for turn in turns for message in turn.messages))
+
+
+def _title(session: SavedSession) -> str:
+    return " ".join(session.title.split()) or session.id
+
+
+def _about(session: SavedSession) -> str:
+    model = f" · {session.model}" if session.model else ""
+    return f"{session.created.astimezone():%Y-%m-%d %H:%M}{model} · {session.id}"

@@ -1,0 +1,106 @@
+"""Where sessions lie and what they are called: their folder, new ids, and which file a name means."""
+
+import os
+import re
+import secrets
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hermes_cli import paths
+from hermes_cli.errors import OutputError
+
+ENDING = ".jsonl"
+ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+_LARGEST_NS = 2**63 - 1
+_CLOCKS_DIFFER_NS = 60 * 10**9  # of this machine and of the one that keeps the files
+
+
+def session_files() -> Iterator[os.DirEntry[str]]:
+    """The files that are sessions; empty ones are what a crash leaves of a new one. No folder is no session."""
+    try:
+        entries = list(os.scandir(paths.sessions_folder()))
+    except OSError:
+        return
+    for entry in entries:
+        stem = entry.name.removesuffix(ENDING)
+        try:
+            if stem != entry.name and ID.fullmatch(stem) and entry.is_file() and entry.stat().st_size:
+                yield entry
+        except OSError:  # removed meanwhile, or a link that leads nowhere
+            continue
+
+
+def written_ns(status: os.stat_result) -> int:
+    """When a file was written last, in nanoseconds since 1970; what 64 bits do not hold (after 2262) is cut."""
+    return min(max(status.st_mtime_ns, -_LARGEST_NS), _LARGEST_NS)
+
+
+def latest_session() -> Path | None:
+    """The session that was written last, None if there is none; times to come are of a clock that was put back."""
+    now = time.time_ns() + _CLOCKS_DIFFER_NS
+    written = [(written_ns(entry.stat()), entry.name, entry.path) for entry in session_files()]
+    return Path(max(written, key=lambda one: (one[0] <= now, one))[2]) if written else None
+
+
+def new_id() -> str:
+    """An id that sorts by time: date and time in UTC, and four random digits."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def session_file(id: str) -> Path:
+    """The file of the session with this id, there or not."""
+    return paths.sessions_folder() / f"{id}{ENDING}"
+
+
+def make_folder() -> None:
+    """The folder of the sessions, for the user's eyes only. Raises OutputError."""
+    folder = paths.sessions_folder()
+    try:
+        for needed in (paths.data_folder(), folder):
+            needed.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.stat()
+    except OSError as error:
+        raise OutputError(
+            f"cannot make the folder {folder}: {error.strerror}", f"look at it: {_look(folder)}"
+        ) from error
+    if status.st_uid != os.geteuid():
+        raise OutputError(f"the folder {folder} belongs to another user", f"look at it: {_look(folder)}")
+    if status.st_mode & 0o077:
+        with suppress(OSError):  # some file systems have no modes; the files are private all the same
+            folder.chmod(stat.S_IMODE(status.st_mode) & ~0o077)
+
+
+def lies_in_the_folder(path: Path) -> bool:
+    """Whether a file is one of the sessions that are found by their id."""
+    stem = path.name.removesuffix(ENDING)
+    if stem == path.name or not ID.fullmatch(stem):
+        return False
+    try:
+        return path.parent.samefile(paths.sessions_folder())
+    except OSError:
+        return False
+
+
+def remove_session(path: Path) -> None:
+    """Delete a session's file. Raises OutputError."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise OutputError(f"cannot remove {path}: {error.strerror}", f"look at it: {_look(path.parent)}") from error
+
+
+def is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _look(path: Path) -> str:
+    return f"ls -ld '{path}'"

@@ -1,0 +1,66 @@
+"""Which session a name means."""
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from hermes_cli import paths
+from hermes_cli.errors import SessionError, UsageError, did_you_mean
+from hermes_cli.store.sessions.files import ENDING, ID, is_file, lies_in_the_folder, session_file, session_files
+
+_SHOWN = 5
+
+
+def find_session(name: str) -> Path:
+    """The file of a session by its id, the beginning or the last part of it, its title or its path.
+
+    Raises UsageError for what is not there, and for what may mean several.
+    """
+    names_a_file = os.sep in name or name.endswith(ENDING)
+    if names_a_file and is_file(path := paths.expanded(name)):
+        return path
+    # Without a look at all the others: a script may name hundreds, one after another.
+    if not names_a_file and ID.fullmatch(name) and is_file(path := session_file(name)):
+        return path
+    files = {Path(entry.path).stem: Path(entry.path) for entry in session_files()}
+    meant = [id for id in files if name and (id.startswith(name) or id.rpartition("-")[2] == name)]
+    if len(meant) == 1:
+        return files[meant[0]]
+    from hermes_cli.store.sessions.index import all_sessions
+
+    titles = {session.id: session.title for session in all_sessions()}
+    wanted = " ".join(name.split()).casefold()
+    titled = [id for id in files if wanted and titles.get(id, "").casefold() == wanted]
+    if len(titled) == 1:
+        return files[titled[0]]
+    if meant or titled:
+        raise _ambiguous(name, titled or meant, titles)
+    if names_a_file:
+        raise UsageError(f"there is no session file {name}", "see what there is: hermes sessions list")
+    known = [*files, *filter(None, titles.values())]
+    hint = did_you_mean(name, known, "see what there is: hermes sessions list")
+    raise UsageError(f"there is no session {name}", hint)
+
+
+def find_to_change(name: str) -> Path:
+    """As `find_session`, but only what may be renamed or removed: what lies in the folder, or begins as a session.
+
+    Raises UsageError, also for a file elsewhere that is none.
+    """
+    path = find_session(name)
+    if lies_in_the_folder(path):
+        return path
+    from hermes_cli.store.sessions.reader import read_session
+
+    with suppress(SessionError):
+        if read_session(path).has_header:
+            return path
+    raise UsageError(f"{name} is not a session of hermes", "see what there is: hermes sessions list")
+
+
+def _ambiguous(name: str, ids: Iterable[str], titles: dict[str, str]) -> UsageError:
+    newest = sorted(ids, reverse=True)
+    shown = ", ".join(f"{id} ({titles.get(id, '')})" for id in newest[:_SHOWN])
+    more = f" and {len(newest) - _SHOWN} more" if len(newest) > _SHOWN else ""
+    return UsageError(f"{name} may mean several sessions: {shown}{more}", "give more of the id")

@@ -1,0 +1,251 @@
+"""A session read from its file: any first part of the file opens, and a line that is broken costs that line only."""
+
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hermes_cli.chat.conversation import Conversation, Standing, Turn
+from hermes_cli.chat.settings import SessionSettings
+from hermes_cli.errors import SessionError, UsageError
+from hermes_cli.store.sessions import format as form
+from hermes_cli.store.sessions.format import Malformed, TurnAdded
+
+_TITLE_CHARACTERS = 60
+_LINES_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class SavedSession:
+    """What a session's file holds. `conversation` is the current branch, `turns` are those of all branches by id.
+
+    `given_title` is the user's. `last_turn_id` is the largest that was used, 0 if none was. `notices` say what could
+    not be read. `continuable` is False where new turns would be ambiguous.
+    """
+
+    path: Path
+    given_title: str | None
+    created: datetime
+    settings: SessionSettings
+    conversation: Conversation
+    turns: Mapping[int, TurnAdded]
+    last_turn_id: int
+    notices: tuple[str, ...]
+    has_header: bool
+    continuable: bool
+    size_bytes: int
+
+    @property
+    def id(self) -> str:
+        """The name of the file without its ending."""
+        return self.path.stem
+
+    @property
+    def title(self) -> str:
+        """What the user called it, else the beginning of the first question; empty where there is none."""
+        turns = self.conversation.turns
+        return self.given_title or (first_words(turns[0].question) if turns else "")
+
+    @property
+    def model(self) -> str | None:
+        """The model that gave the last answer, else the one that was chosen."""
+        answered = self.branch[-1].fields.get("model") if self.conversation.turns else None
+        return answered if isinstance(answered, str) else self.settings.model
+
+    @property
+    def branch(self) -> tuple[TurnAdded, ...]:
+        """The records of the turns in `conversation`."""
+        return tuple(self.turns[turn.id] for turn in self.conversation.turns)
+
+
+def read_session(path: Path) -> SavedSession:
+    """The session in a file. Raises UsageError if there is no file, SessionError if it is no session."""
+    data, modified = _content(path)
+    read = _Reader()
+    for number, line in _lines(data):
+        read.line(number, line)
+    if read.version > form.VERSION:
+        raise SessionError(
+            f"the session {path.stem} was written by a later hermes, in format {read.version}", "update hermes"
+        )
+    if not read.header and not read.turns and not _may_begin_a_session(data):
+        raise SessionError(f"{path} is not a session of hermes", "see what there is: hermes sessions list")
+    return read.session(path, data, modified)
+
+
+def unsaved_session(settings: SessionSettings, conversation: Conversation, model: str) -> SavedSession:
+    """A conversation that is in no file, as one that is; for export."""
+    now = datetime.now(UTC)
+    parents = (None, *(turn.id for turn in conversation.turns))
+    records = [
+        form.turn_added(turn, parent, model, None, now)
+        for turn, parent in zip(conversation.turns, parents, strict=False)
+    ]
+    return SavedSession(
+        path=Path("not-saved.jsonl"),
+        given_title=None,
+        created=now,
+        settings=settings,
+        conversation=conversation,
+        turns={record.turn.id: record for record in records},
+        last_turn_id=0,
+        notices=(),
+        has_header=True,
+        continuable=False,
+        size_bytes=0,
+    )
+
+
+def first_words(text: str) -> str:
+    """The first line of `text` that says something, cut for a title."""
+    words = " ".join(next(iter(text.lstrip()[:1000].splitlines()), "").split())
+    return words if len(words) <= _TITLE_CHARACTERS else words[: _TITLE_CHARACTERS - 1].rstrip() + "…"
+
+
+def _content(path: Path) -> tuple[bytes, datetime]:
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise UsageError(f"{path} is not a file", "see what there is: hermes sessions list")
+        modified = datetime.fromtimestamp(min(max(status.st_mtime, 0), 2**36), UTC)
+        return path.read_bytes(), modified
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UsageError(f"there is no session {path}", "see what there is: hermes sessions list") from error
+    except OSError as error:
+        raise SessionError(f"cannot read {path}: {error.strerror}", f"look at it: ls -ld '{path}'") from error
+
+
+def _lines(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not empty, with their numbers."""
+    lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    return ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+
+
+def _may_begin_a_session(data: bytes) -> bool:
+    """Whether this is what a crash leaves of a first line."""
+    start = b'{"hermes_session":'
+    return b"\n" not in data and (data.startswith(start) or start.startswith(data))
+
+
+class _Reader:
+    """Folds the records of a file, in their order, into what they say."""
+
+    def __init__(self) -> None:
+        self.header: form.Header | None = None
+        self.version = self._largest_id = 0
+        self.turns: dict[int, TurnAdded] = {}
+        self._settings = SessionSettings()
+        self._system_prompt: str | None = None
+        self._title: str | None = None
+        self._head: int | None = None
+        self._previous: int | None = None
+        self._new_ids: dict[int, int] = {}
+        self._unread: list[int] = []
+        self._lost: list[int] = []
+        self._twice: list[int] = []
+        self._last_line = 0
+
+    def line(self, number: int, line: bytes) -> None:
+        """Take in the next line."""
+        self._last_line = number
+        try:
+            record = form.decode(line)
+        except Malformed:
+            self._unread.append(number)
+            return
+        match record:
+            case form.Header():
+                self._begin(record)
+            case TurnAdded():
+                self._add(record, number)
+            case form.HeadMoved(turn_id):
+                self._move(turn_id, number)
+            case form.StandingSet(turn_id, standing):
+                self._stand(turn_id, standing, number)
+            case form.Titled(title):
+                self._title = title
+            case form.SettingsChanged(fields):
+                self._settings, self._system_prompt = form.with_changes(self._settings, self._system_prompt, fields)
+
+    def _begin(self, header: form.Header) -> None:
+        """Take the settings of the first header; a second one comes from two files put together."""
+        self.version = max(self.version, header.version)
+        if not self.header:
+            self.header = header
+            self._settings, self._system_prompt = header.settings, header.system_prompt
+
+    def _add(self, record: TurnAdded, number: int) -> None:
+        given, parent = record.turn.id, record.parent
+        if given in self.turns and self.turns[given].fields == record.fields:
+            self._head = self._previous = given
+            return
+        if parent is not None:
+            parent = self._new_ids.get(parent, parent)
+            if parent not in self.turns:
+                # The line of the parent is broken: its place is most likely after the turn that was written before.
+                self._lost.append(number)
+                parent = self._previous
+        turn = record.turn
+        if given in self.turns:
+            self._twice.append(number)
+            turn = replace(turn, id=self._largest_id + 1)
+            self._new_ids[given] = turn.id
+        self.turns[turn.id] = TurnAdded(turn, parent, record.fields)
+        self._largest_id = max(self._largest_id, turn.id)
+        self._head = self._previous = turn.id
+
+    def _move(self, turn_id: int | None, number: int) -> None:
+        target = None if turn_id is None else self._new_ids.get(turn_id, turn_id)
+        if target is None or target in self.turns:
+            self._head = target
+        else:
+            self._lost.append(number)
+
+    def _stand(self, turn_id: int, standing: Standing, number: int) -> None:
+        target = self._new_ids.get(turn_id, turn_id)
+        if target in self.turns:
+            record = self.turns[target]
+            self.turns[target] = replace(record, turn=replace(record.turn, standing=standing))
+        else:
+            self._lost.append(number)
+
+    def session(self, path: Path, data: bytes, modified: datetime) -> SavedSession:
+        """What was read, as a value."""
+        turns: list[Turn] = []
+        at = self._head
+        while at is not None:
+            turns.append(self.turns[at].turn)
+            at = self.turns[at].parent
+        turns.reverse()
+        return SavedSession(
+            path=path,
+            given_title=self._title or None,
+            created=(self.header and self.header.created) or modified,
+            settings=self._settings,
+            conversation=Conversation(self._system_prompt, tuple(turns)),
+            turns=self.turns,
+            last_turn_id=self._largest_id,
+            notices=tuple(self._notices(path, data)),
+            has_header=self.header is not None,
+            continuable=not self._twice,
+            size_bytes=len(data),
+        )
+
+    def _notices(self, path: Path, data: bytes) -> Iterator[str]:
+        unread = list(self._unread)
+        if unread and unread[-1] == self._last_line and not data.endswith(b"\n"):
+            unread.pop()
+            yield f"the last line of the session {path.stem} was cut off by a crash and is left out"
+        if unread:
+            yield f"the session {path.stem} is damaged; left out as unreadable: {_these(unread)}"
+        if self._lost:
+            yield f"the session {path.stem} is damaged; refers to what is not in it: {_these(self._lost)}"
+        if self._twice:
+            yield f"the session {path.stem} uses a turn's id twice; read as another turn: {_these(self._twice)}"
+
+
+def _these(numbers: list[int]) -> str:
+    more = len(numbers) - _LINES_NAMED
+    shown = ", ".join(map(str, numbers[:_LINES_NAMED])) + (f" and {more} more" if more > 0 else "")
+    return f"line{'' if len(numbers) == 1 else 's'} {shown}"

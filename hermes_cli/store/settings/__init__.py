@@ -1,0 +1,1 @@
+"""Settings: the table of keys, the config file and the environment."""

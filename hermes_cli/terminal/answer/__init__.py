@@ -1,0 +1,1 @@
+"""Where an answer is written: terminal, pipe or file."""

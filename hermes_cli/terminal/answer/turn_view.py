@@ -1,0 +1,161 @@
+"""One answer as the user sees it: the status line while waiting, the text as it comes, what there is to say after."""
+
+import json
+from collections.abc import Generator, Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hermes_cli.chat.events import (
+    Finished,
+    PromptProgress,
+    ResultsCut,
+    TextDelta,
+    ToolCallReady,
+    ToolFinished,
+    ToolStarted,
+    TurnEvent,
+)
+from hermes_cli.chat.tool_call import ToolResult
+from hermes_cli.terminal.answer.output import AnswerOutput
+from hermes_cli.terminal.console import StatusLine, notice
+
+if TYPE_CHECKING:
+    from hermes_cli.backend import BackendInfo
+    from hermes_cli.session.session import Session
+
+_SHOWN_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ShownAnswer:
+    """An answer that was shown: its text, how it ended, and the calls on the way."""
+
+    text: str
+    finished: Finished
+    tool_results: tuple[ToolResult, ...] = ()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was stopped; a stop that comes after the last word stopped nothing."""
+        return self.finished.reason == "cancelled"
+
+    @property
+    def empty(self) -> bool:
+        """Whether it was stopped before there was any text."""
+        return self.cancelled and not self.text
+
+
+def show_answer(events: Generator[TurnEvent], output: AnswerOutput) -> ShownAnswer:
+    """Pass the text of `events` to `output` as it comes, which is the caller's to end. What it raises stops them."""
+    status = StatusLine()
+    pieces: list[str] = []
+    results: list[ToolResult] = []
+    finished: Finished | None = None
+    try:
+        with closing(events):
+            for event in events:
+                match event:
+                    case PromptProgress(read_tokens, total_tokens):
+                        status.show(f"reading prompt {thousands(total_tokens)} tok {read_tokens / total_tokens:.0%}")
+                    case TextDelta(piece):
+                        status.erase()
+                        pieces.append(piece)
+                        output.write(piece)
+                    case ToolCallReady():
+                        output.pause()
+                        status.erase()
+                    case ToolStarted(call):
+                        status.show(f"running {call.name}")
+                    case ToolFinished(result, markers):
+                        output.pause()
+                        status.erase()
+                        results.append(result)
+                        notice(tool_line(result))
+                        tell_control_text(markers, f"the result of {result.call.name}")
+                    case ResultsCut(limit):
+                        notice(f"the model reads at most {limit:,} characters of a result: the window holds no more")
+                    case Finished():
+                        finished = event
+    finally:
+        status.erase()
+    assert finished is not None, "a backend ends every generation with Finished"
+    return ShownAnswer("".join(pieces), finished, tuple(results))
+
+
+def tool_line(result: ToolResult) -> str:
+    """A call and what came of it, on one line."""
+    arguments = ", ".join(f"{name}={_short(value)}" for name, value in result.call.arguments.items())
+    outcome = _short(result.value) if result.error is None else result.error
+    return f"{result.call.name}({arguments}) → {outcome[:_SHOWN_CHARACTERS]}"
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+
+
+def tell_loaded(info: "BackendInfo", *, verbose: bool, in_chat: bool = False) -> None:
+    """What the user should know of a model that was loaded: in a chat also how, with `verbose` all about it."""
+    for note in info.notes:
+        notice(note)
+    if verbose:
+        notice(f"{info.model_name} · {info.description} · {plan_line(info)} · loaded in {info.load_s:.2f} s")
+    elif in_chat:
+        notice(plan_line(info))
+    if info.advice and (verbose or in_chat):
+        notice(info.advice)
+
+
+def plan_line(info: "BackendInfo") -> str:
+    """How a model was loaded: `GPU 33/33 · ctx 16.4k · 7.5 GB`."""
+    size = (info.memory_bytes or 0) / 1e9
+    memory = f" · {size:.{2 if size < 1 else 1}f} GB" if size else ""
+    return f"{info.placement} · ctx {thousands(info.context_length)}{memory}"
+
+
+def tell_control_text(found: Iterable[str], place: str = "the prompt") -> None:
+    """Say which of the model's markers are spelled out in `place`: they are only text there."""
+    if markers := ", ".join(found):
+        notice(f"{markers} in {place}: read as plain text, not as a marker")
+
+
+def tell_cut(finished: Finished, session: "Session", limit_hint: str = "", window_hint: str = "") -> None:
+    """Say so where the answer ended because the window is full, or at a limit if there is a hint on how to go on."""
+    if finished.reason != "length":
+        return
+    if finished.window_tokens >= session.backend.info.context_length:
+        notice(f"cut: the window of {session.backend.info.context_length:,} tokens is full{window_hint}")
+    elif limit_hint:
+        notice(f"cut at max tokens: {limit_hint}")
+
+
+def tell_saving_problem(session: "Session") -> None:
+    """Say that a turn could not be saved yet, and why."""
+    if problem := session.saving_problem:
+        notice(f"not saved yet: {problem.message}; {problem.hint}")
+
+
+def stats_line(finished: Finished, window: str) -> str:
+    """Length and speed of an answer, and how full the window is, as `window_use` says it."""
+    speed = tokens_per_second(finished)
+    parts = [f"{finished.usage.completion_tokens} tok", f"{speed:.1f} tok/s" if speed else ""]
+    parts += [f"first {finished.timings.first_token_s:.2f} s", window]
+    return " · ".join(filter(None, parts))
+
+
+def window_use(used_tokens: int | None, context_length: int) -> str:
+    """How much of the window is taken, if that is known: `ctx 3.1k/16.4k`."""
+    used = "" if used_tokens is None else f"{thousands(used_tokens)}/"
+    return f"ctx {used}{thousands(context_length)}"
+
+
+def tokens_per_second(finished: Finished) -> float:
+    """The decoding speed: tokens after the first, over the time they took."""
+    seconds = finished.timings.decode_s
+    return max(finished.usage.completion_tokens - 1, 0) / seconds if seconds > 0 else 0.0
+
+
+def thousands(count: int) -> str:
+    """1234 as `1.2k`."""
+    return str(count) if count < 1000 else f"{count / 1000:.1f}k"

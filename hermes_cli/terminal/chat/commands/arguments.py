@@ -1,0 +1,105 @@
+"""What is typed after a command, read and checked."""
+
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+from hermes_cli import paths
+from hermes_cli.chat.conversation import Turn
+from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
+from hermes_cli.errors import UsageError, did_you_mean
+from hermes_cli.store.settings.settings import KEYS
+from hermes_cli.terminal.chat.chat import Chat
+
+NOTHING = "-"  # takes away what a command gives
+SAMPLING_KEYS = tuple(field.name for field in fields(Sampling))
+
+
+def count(argument: str, *, otherwise: int) -> int:
+    """A whole number above 0, `otherwise` if nothing was typed. Raises UsageError."""
+    if not argument:
+        return otherwise
+    if not _is_number(argument) or int(argument) == 0:
+        raise UsageError(f"{argument} is not a number of turns", "type one such as 1 or 2")
+    return int(argument)
+
+
+def words(argument: str) -> list[str]:
+    """The words, of which those in quotes may hold spaces. Raises UsageError."""
+    try:
+        return shlex.split(argument)
+    except ValueError as error:
+        raise UsageError(f"a quote in {argument} is not closed", "put both ends, as in reader='a friend'") from error
+
+
+def file_name(argument: str) -> str:
+    """The name as it was typed, or as a shell would take it: so terminals write a file that is dropped on them."""
+    if not set(argument) & set("'\"\\") or os.path.lexists(paths.expanded(argument)):
+        return argument
+    try:
+        named = shlex.split(argument)
+    except ValueError:
+        return argument
+    return named[0] if len(named) == 1 else argument
+
+
+def turns(chat: Chat, argument: str) -> list[Turn]:
+    """The turns of numbers as /context shows them: `3`, `2-5` or several; without any the last. Raises UsageError."""
+    said = chat.session.conversation.turns
+    if not said:
+        raise UsageError("nothing was said yet", "send a message first")
+    if not argument:
+        return [said[-1]]
+    chosen: set[int] = set()
+    for word in argument.replace(",", " ").split():
+        first, _, last = word.partition("-")
+        numbers = (first, last or first)
+        if not all(map(_is_number, numbers)):
+            raise UsageError(f"{word} is not a turn", "type its number, as /context shows it, or a span such as 2-5")
+        chosen.update(range(int(numbers[0]), min(int(numbers[1]), len(said) + 1) + 1))
+    if not chosen or not chosen <= set(range(1, len(said) + 1)):
+        raise UsageError(f"there is no turn {argument}", f"/context shows them: 1 to {len(said)}")
+    return [said[number - 1] for number in sorted(chosen)]
+
+
+def sampling_changes(sampling: Sampling, pairs: list[str]) -> Sampling:
+    """`sampling` with every `key=value` of `pairs` applied. Raises UsageError."""
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise UsageError(f"{pair} is not KEY=VALUE", "write it like temperature=0.5")
+        sampling = with_sampling_value(sampling, key, value)
+    return sampling
+
+
+def with_sampling_value(sampling: Sampling, key: str, value: str) -> Sampling:
+    """`sampling` with one value changed; `default` leaves it to the model card. Raises UsageError."""
+    name = setting_name(key, SAMPLING_KEYS)
+    if value == "default":
+        return replace(sampling, **{name: None})
+    return replace(sampling, **{name: setting_value(name, value)})
+
+
+def setting_name(key: str, known: Sequence[str]) -> str:
+    """The one of the `known` settings that `key` means. Raises UsageError."""
+    name = "temperature" if key == "temp" else key.replace("-", "_")
+    if name not in known:
+        raise UsageError(f"there is no setting {key}", did_you_mean(name, known, ", ".join(known)))
+    return name
+
+
+def setting_value(name: str, value: str) -> Any:
+    """What `value` stands for, checked as the setting of that name is. Raises UsageError."""
+    if name != "seed":
+        return KEYS[name].from_text(value, f"/set {name}")
+    low, high = map(int, SAMPLING_RANGES[name])
+    if not value.isascii() or not value.isdigit() or len(value) > len(str(high)) or int(value) > high:
+        raise UsageError(f"the seed cannot be {value}", f"give a whole number from {low} to {high}, or default")
+    return int(value)
+
+
+def _is_number(word: str) -> bool:
+    """Whether `word` can be the number of a turn; Python refuses to read very long ones."""
+    return word.isascii() and word.isdigit() and len(word) < 7

@@ -1,0 +1,77 @@
+"""What may be typed after a command, each with a note beside it; the caller matches the last word typed so far."""
+
+import os
+from collections.abc import Iterable
+
+from hermes_cli.errors import HermesError
+from hermes_cli.terminal.chat.chat import Chat
+from hermes_cli.terminal.chat.commands.arguments import SAMPLING_KEYS
+from hermes_cli.terminal.chat.commands.settings import keys
+
+Words = Iterable[tuple[str, str]]
+
+
+def sampling_keys(chat: Chat, typed: str) -> Words:
+    """For /regen."""
+    return ((f"{key}=", "") for key in SAMPLING_KEYS)
+
+
+def setting_keys(chat: Chat, typed: str) -> Words:
+    """For /set."""
+    return () if " " in typed else ((key, "") for key in keys())
+
+
+def presets(chat: Chat, typed: str) -> Words:
+    """For /preset: the names, then the variables of the one that was named."""
+    from hermes_cli.store.presets.presets import all_presets, find_preset
+
+    name, space, _ = typed.partition(" ")
+    if not space:
+        return ((preset.name, preset.description) for preset in all_presets()[0])
+    try:
+        return ((f"{variable}=", "") for variable in find_preset(name).variables)
+    except HermesError:
+        return ()
+
+
+def models(chat: Chat, typed: str) -> Words:
+    """For /model: names, or files once a path is begun."""
+    from hermes_cli.models.choose import DEMO_NAME, installed_models
+
+    if os.sep in typed:
+        return files(chat, typed)
+    return (*((spec.name, str(spec.path)) for spec in installed_models()), (DEMO_NAME, "travels with the program"))
+
+
+def tools(chat: Chat, typed: str) -> Words:
+    """For /tools: the built-in ones, and files."""
+    from hermes_cli.tools.toolbox import built_in_names
+
+    return (*((name, "built in") for name in built_in_names()), *files(chat, typed))
+
+
+def copy_forms(chat: Chat, typed: str) -> Words:
+    """For /copy."""
+    return (("code", "the last block of code"),)
+
+
+def sessions(chat: Chat, typed: str) -> Words:
+    """For /load: the last used first."""
+    from hermes_cli.store.sessions.index import all_sessions
+
+    return ((session.id, session.title) for session in all_sessions())
+
+
+def files(chat: Chat, typed: str) -> Words:
+    """The files and folders that continue a path; names with a space complete up to it."""
+    word = typed.rpartition(" ")[2]
+    folder, _, beginning = word.rpartition(os.sep)
+    shown = f"{folder}{os.sep}" if os.sep in word else ""
+    try:
+        with os.scandir(os.path.expanduser(shown) or ".") as entries:  # noqa: PTH111 - as typed, with ~ kept
+            found = sorted((entry.name, entry.is_dir()) for entry in entries)
+    except OSError:
+        return
+    for name, is_folder in found:
+        if name.startswith(beginning) and (beginning or not name.startswith(".")):
+            yield f"{shown}{name}{os.sep if is_folder else ''}", ""

@@ -1,0 +1,110 @@
+"""Commands about saved sessions."""
+
+import os
+from dataclasses import replace
+
+from hermes_cli import paths
+from hermes_cli.errors import UsageError
+from hermes_cli.store.sessions.names import find_session
+from hermes_cli.store.sessions.reader import read_session, unsaved_session
+from hermes_cli.store.sessions.writer import Transcript
+from hermes_cli.terminal import console
+from hermes_cli.terminal.answer.output import FileOutput
+from hermes_cli.terminal.chat.chat import Chat
+from hermes_cli.terminal.chat.commands.arguments import file_name
+from hermes_cli.terminal.chat.recap import tell_recap
+from hermes_cli.terminal.chat.reopening import open_transcript, saved_preset
+from hermes_cli.terminal.sanitize import one_line
+
+_LISTED = 15
+
+
+def list_sessions(chat: Chat, argument: str) -> None:
+    """List the sessions used last, or those that hold TEXT."""
+    from hermes_cli.store.sessions.index import all_sessions, excerpt, search_sessions
+
+    found = (search_sessions(argument) if argument else all_sessions())[:_LISTED]
+    rows = [(one.id, one_line(excerpt(one.path, argument) if argument else one.title)) for one in found]
+    if rows:
+        console.table(rows, order=(0,), elastic=1, wrap=False)
+    else:
+        console.lines("none")
+
+
+def load(chat: Chat, argument: str) -> None:
+    """Go on with a saved session; the model stays.
+
+    /load with its id, a part of that, its title or its file.
+    """
+    if not argument:
+        raise UsageError("/load needs a session", "/sessions lists them")
+    path = find_session(argument)
+    if chat.session.transcript and path.resolve() == chat.session.transcript.path.resolve():
+        raise UsageError(f"{path.stem} is the session you are in", "/fork goes on in a copy of it")
+    saved = read_session(path)
+    for problem in saved.notices:
+        console.notice(problem)
+    if chat.session.transcript:
+        chat.session.transcript.save()  # raises before anything has changed
+    chat.use_offer(saved_preset(saved))
+    transcript = open_transcript(saved) if chat.saving else None
+    settings = replace(saved.settings, model=chat.session.settings.model)
+    chat.restart(saved.conversation, transcript, saved.last_turn_id, settings)
+    console.notice(f"going on with {saved.id} · {saved.title}")
+    tell_recap(saved.conversation.turns)
+
+
+def save(chat: Chat, argument: str) -> None:
+    """Write the chat to a .md, .txt, .html or .json file."""
+    from hermes_cli.store.sessions.export import FORMATS, form_by_name
+
+    path = paths.expanded(file_name(argument))
+    form = form_by_name(path)
+    if not chat.session.conversation.turns:
+        raise UsageError("nothing was said yet", "send a message first")
+    if os.path.exists(path) and path not in chat.written:  # noqa: PTH110 - pathlib raises for names that are too long
+        raise UsageError(f"{path} is there already", "choose another name, or remove it")
+    session = chat.session
+    session.save()
+    if session.transcript and not session.saving_problem:
+        saved = read_session(session.transcript.path)
+    elif chat.ready():
+        saved = unsaved_session(session.settings, session.conversation, session.backend.info.model_name)
+    else:
+        return
+    text = FORMATS[form](saved)
+    output = FileOutput(path)
+    try:
+        output.write(text.removesuffix("\n"))
+        output.finish()
+    except BaseException:
+        output.discard()
+        raise
+    chat.written.add(path)
+    console.notice(f"written: {path}")
+
+
+def title(chat: Chat, argument: str) -> None:
+    """Name this session."""
+    if not argument:
+        raise UsageError("a title needs some text", "such as /title My notes on llamas")
+    chat.transcript().set_title(argument)
+    console.notice(f"this session is now called {chat.transcript().title}")
+
+
+def fork(chat: Chat, argument: str) -> None:
+    """Go on in a copy of this session.
+
+    What was said so far is in both.
+    """
+    old = chat.transcript()
+    if not chat.session.conversation.turns:
+        raise UsageError("nothing was said yet", "send a message first")
+    old.save()
+    saved = read_session(old.path)
+    transcript = Transcript.fork(saved)
+    transcript.save()
+    if argument:
+        transcript.set_title(argument)
+    chat.restart(saved.conversation, transcript, saved.last_turn_id)
+    console.notice(f"going on in {transcript.id}; {old.id} stays as it is")

@@ -1,0 +1,132 @@
+"""Commands about how the model answers: system prompt, preset, sampling, model."""
+
+from dataclasses import asdict, replace
+
+from hermes_cli.chat.settings import SessionSettings
+from hermes_cli.errors import UsageError
+from hermes_cli.terminal import console
+from hermes_cli.terminal.answer.turn_view import plan_line
+from hermes_cli.terminal.chat.chat import Chat
+from hermes_cli.terminal.chat.commands.arguments import (
+    NOTHING,
+    SAMPLING_KEYS,
+    file_name,
+    setting_name,
+    setting_value,
+    with_sampling_value,
+    words,
+)
+
+
+def system(chat: Chat, argument: str) -> None:
+    """Show or change the system prompt.
+
+    /system - takes it away. Several lines: /system \"\"\", the lines, and \"\"\" again.
+    """
+    if not argument:
+        current = chat.session.conversation.system_prompt
+        console.lines("no system prompt" if current is None else current)
+        return
+    text = argument.removeprefix('"""').removesuffix('"""').strip("\n")
+    chat.session.change_system_prompt(None if argument == NOTHING else text)
+    console.notice("no system prompt from the next message on" if argument == NOTHING else "system prompt changed")
+
+
+def preset(chat: Chat, argument: str) -> None:
+    """Show or change the preset.
+
+    /preset translate language="simple Greek" fills in a variable. The conversation and the model stay.
+    """
+    from hermes_cli.store.presets.presets import fill, find_preset, variable_values
+
+    if not argument:
+        console.lines(chat.session.settings.preset or "no preset; `/preset ` and Tab lists them")
+        return
+    name, *pairs = words(argument)
+    chosen = find_preset(name)
+    text = fill(chosen, variable_values(pairs))
+    chat.use_offer(chosen)
+    own = chat.own_settings
+    given = {key: value for key, value in asdict(chosen.sampling).items() if value is not None}
+    settings = replace(
+        chat.session.settings,
+        preset=name,
+        sampling=replace(own.sampling, **given),
+        max_tokens=chosen.max_tokens or own.max_tokens,
+    )
+    chat.session.change_system_prompt(text)
+    chat.session.change_settings(settings)
+    console.notice(f"preset {name} from the next message on; the conversation and the model stay")
+
+
+def set_value(chat: Chat, argument: str) -> None:
+    """Change the sampling or the limit of answers.
+
+    /set temperature 0.3, /set max_tokens 500, /set seed default: for the rest of this session. A key alone is shown.
+    """
+    pair = argument.replace("=", " ", 1).split()
+    if len(pair) == 1:
+        key = setting_name(pair[0], keys())
+        console.notice(f"{key} is {_values(chat)[key]}")
+        return
+    if len(pair) != 2:
+        raise UsageError("/set needs a key and a value", f"such as /set temperature 0.3; keys: {', '.join(keys())}")
+    key, value = setting_name(pair[0], keys()), pair[1]
+    chat.session.change_settings(_with_value(chat.session.settings, key, value))
+    chat.own_settings = _with_value(chat.own_settings, key, value)  # it stays where the next preset leaves it open
+    console.notice(f"{key} is {value} from the next message on")
+
+
+def _with_value(settings: SessionSettings, key: str, value: str) -> SessionSettings:
+    if key == "max_tokens":
+        return replace(settings, max_tokens=None if value == "default" else setting_value(key, value))
+    return replace(settings, sampling=with_sampling_value(settings.sampling, key, value))
+
+
+def keys() -> tuple[str, ...]:
+    """What /set can change."""
+    return (*SAMPLING_KEYS, "max_tokens")
+
+
+def _values(chat: Chat) -> dict[str, str]:
+    """What /set can change, as it holds now."""
+    from hermes_cli.engine.sampling import SamplingValues
+
+    session = chat.session
+    standard = {**asdict(SamplingValues()), "seed": "random", "max_tokens": "what the window holds"}
+    values = {**asdict(session.settings.sampling), "max_tokens": session.max_tokens}
+    return {
+        key: f"{_number(standard[key])} (default)" if value is None else _number(value) for key, value in values.items()
+    }
+
+
+def _number(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def show(chat: Chat, argument: str) -> None:
+    """Show model, preset, system prompt and sampling."""
+    session = chat.session
+    facts = {"model": chat.backend.name, "preset": session.settings.preset or "none"}
+    if chat.backend.ready:
+        info = chat.backend.info
+        facts["model"] += f" ({info.model_name}, {info.description}, {plan_line(info)})"
+    if session.transcript:
+        facts["session"] = session.transcript.id
+    facts |= _values(chat)
+    system_prompt = session.conversation.system_prompt
+    facts["system"] = "none" if system_prompt is None else system_prompt
+    console.table(list(facts.items()), order=(0,), elastic=1)
+
+
+def model(chat: Chat, argument: str) -> None:
+    """Go on with another model.
+
+    /model NAME, or the path of a GGUF file. Alone it names the one in use.
+    """
+    if not argument:
+        console.lines(chat.backend.name)
+        return
+    name = file_name(argument)
+    chat.change_model(name)
+    console.notice(f"{name} answers from the next message on")

@@ -1,0 +1,43 @@
+"""Commands about function calling and JSON mode."""
+
+import json
+
+from hermes_cli.terminal import console
+from hermes_cli.terminal.chat.chat import Chat
+from hermes_cli.terminal.chat.commands.arguments import NOTHING, words
+from hermes_cli.terminal.sanitize import one_line
+
+_NONE = (NOTHING, "off")
+
+
+def tools(chat: Chat, argument: str) -> None:
+    """Show the tools the model may call, or load others.
+
+    /tools calculate my_tools.py takes these in the place of those before; /tools - or off takes all away.
+    """
+    session = chat.session
+    if argument:
+        chat.change_tools(() if argument in _NONE else tuple(words(argument)))
+        chat.own_offer = chat.tool_sources, session.schema
+    if not session.tools:
+        console.lines("no tools; load some: /tools calculate, or /tools FILE.py")
+        return
+    rows = [
+        (tool.name, "runs unasked" if tool.read_only else "asks first", one_line(tool.description.splitlines()[0]))
+        for tool in session.tools.toolbox.tools.values()
+    ]
+    console.table(rows, order=(0, 1), elastic=2)
+
+
+def json_mode(chat: Chat, argument: str) -> None:
+    """Answer in JSON by a schema from now on.
+
+    /json name, age int; or /json FILE. /json - or off ends it; alone it shows the schema.
+    """
+    from hermes_cli.store.schemas import load_schema
+
+    session = chat.session
+    if argument:
+        session.schema = None if argument in _NONE else load_schema(argument)
+        chat.own_offer = chat.tool_sources, session.schema
+    console.lines("no schema" if session.schema is None else json.dumps(session.schema, ensure_ascii=False, indent=2))

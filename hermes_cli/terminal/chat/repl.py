@@ -1,0 +1,58 @@
+"""The loop of a chat: a message or a command in, the answer out as it comes."""
+
+from hermes_cli.errors import EXIT_INTERRUPTED, HermesError
+from hermes_cli.terminal import console
+from hermes_cli.terminal.chat import slash_commands
+from hermes_cli.terminal.chat.chat import Chat
+from hermes_cli.terminal.chat.recap import greet, part
+from hermes_cli.terminal.prompt.keyboard import forget_typed
+from hermes_cli.terminal.prompt.prompt_input import PromptInput
+
+_IN_A_CHAT = {"hermes sessions list": "/sessions", "hermes presets list": "/preset and Tab"}  # what hints name
+
+
+def run(chat: Chat, prompt: PromptInput) -> int:
+    """Chat until the input ends; returns the exit code.
+
+    On a terminal an error ends only its turn and Ctrl-C only the answer; in a pipe both end the run. A model that
+    cannot be loaded ends both.
+    """
+    if chat.interactive:
+        greet(chat)
+    else:
+        chat.ready()
+    chat.watch_loading(prompt)
+    while chat.leaving is None:
+        try:
+            draft, chat.draft = chat.draft, ""
+            line = prompt.read(draft)
+            if line is None:
+                chat.leaving = 0
+            elif line.strip():
+                _take(chat, line)
+        except KeyboardInterrupt:
+            if not chat.interactive:
+                return EXIT_INTERRUPTED
+        except HermesError as problem:
+            if not chat.interactive or chat.backend.failure is not None:
+                raise
+            console.error(problem)
+    if chat.interactive:
+        forget_typed()
+        part(chat)
+    return chat.leaving
+
+
+def _take(chat: Chat, line: str) -> None:
+    """Do what a line asks for."""
+    parsed = slash_commands.parse(line)
+    if isinstance(parsed, str):
+        chat.say(parsed)
+    else:
+        command, argument = parsed
+        try:
+            command.run(chat, argument)
+        except HermesError as problem:
+            for elsewhere, here in _IN_A_CHAT.items():
+                problem.hint = problem.hint.replace(elsewhere, here)
+            raise

@@ -1,0 +1,160 @@
+"""The commands of a chat: one table for dispatch, help and completion."""
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from hermes_cli.errors import UsageError, did_you_mean
+from hermes_cli.terminal import console
+from hermes_cli.terminal.chat.chat import Chat
+from hermes_cli.terminal.chat.commands import completions, files, sessions, settings, tools, turns, window
+from hermes_cli.terminal.columns import window_columns, wrapped
+from hermes_cli.terminal.prompt.prompt_input import Suggestion
+
+SLASH = "/"
+_KEYS = (
+    "",
+    'Enter sends. Alt-Enter, Ctrl-J, a \\ at the end or a block in """ make new lines.',
+    "Ctrl-C stops an answer and keeps what came; Ctrl-D leaves.",
+    "Ctrl-R searches what you typed before; Ctrl-X Ctrl-E opens your editor.",
+    "Commands may be cut short, as in /reg; /help NAME tells more of one.",
+    "// at the start sends a message that begins with /.",
+)
+Run = Callable[[Chat, str], None]
+Complete = Callable[[Chat, str], completions.Words]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: its name, what it does, what its argument is called, and what may complete that."""
+
+    name: str
+    run: Run
+    argument: str = ""
+    complete: Complete | None = None
+    other_names: tuple[str, ...] = ()
+
+    @property
+    def help(self) -> str:
+        """One line for the user."""
+        return self._told[0]
+
+    @property
+    def more(self) -> list[str]:
+        """What else there is to know."""
+        return [line for line in self._told[1:] if line]
+
+    @property
+    def _told(self) -> list[str]:
+        return inspect.cleandoc(self.run.__doc__ or "").split("\n")
+
+
+def tell_help(chat: Chat, argument: str) -> None:
+    """List the commands, or tell about one."""
+    shown = [named(argument.removeprefix(SLASH))] if argument else list(TABLE)
+    usages = [f"/{command.name} {command.argument}".rstrip() for command in shown]
+    console.table([(usage, one.help) for usage, one in zip(usages, shown, strict=True)], order=(0,), elastic=1)
+    more = shown[0].more if argument else _KEYS
+    lines = [part for line in more for part in wrapped(line, window_columns(sys.stderr))]
+    if lines:
+        console.lines("\n".join(lines))
+
+
+def _names(chat: Chat, typed: str) -> completions.Words:
+    return ((command.name, command.help) for command in TABLE)
+
+
+TABLE = (
+    Command("help", tell_help, "[COMMAND]", _names, ("?",)),
+    Command("exit", turns.leave, other_names=("bye", "quit")),
+    Command("regen", turns.regenerate, "[KEY=VALUE]", completions.sampling_keys),
+    Command("continue", turns.continue_answer),
+    Command("undo", turns.undo, "[N]"),
+    Command("edit", turns.edit),
+    Command("retry", turns.retry),
+    Command("clear", turns.clear),
+    Command("system", settings.system, "[TEXT|-]"),
+    Command("preset", settings.preset, "[NAME [K=V]]", completions.presets),
+    Command("set", settings.set_value, "KEY VALUE", completions.setting_keys),
+    Command("show", settings.show),
+    Command("model", settings.model, "[NAME|PATH]", completions.models),
+    Command("tools", tools.tools, "[FILE|NAME|-]", completions.tools),
+    Command("json", tools.json_mode, "[SCHEMA|-]"),
+    Command("read", files.read, "FILE|-", completions.files),
+    Command("paste", files.paste),
+    Command("copy", files.copy, "[code] [N]", completions.copy_forms),
+    Command("context", window.context),
+    Command("compact", window.compact, "[keep N]"),
+    Command("pin", window.pin, "[N]"),
+    Command("forget", window.forget, "[N]"),
+    Command("stats", window.stats),
+    Command("prompt", window.prompt),
+    Command("sessions", sessions.list_sessions, "[TEXT]"),
+    Command("load", sessions.load, "NAME", completions.sessions),
+    Command("save", sessions.save, "FILE", completions.files),
+    Command("title", sessions.title, "TEXT"),
+    Command("fork", sessions.fork, "[TITLE]"),
+)
+
+
+def parse(line: str) -> tuple[Command, str] | str:
+    """A command with its argument, or the text to send. Raises UsageError for a command that is not there.
+
+    `//` at the start sends a text that begins with one slash; a path is text, unless it reads like a command.
+    """
+    if not line.startswith(SLASH) or not line[1:].strip():
+        return line
+    if line.startswith(SLASH * 2):
+        return line[1:]
+    first, *rest = line.split(maxsplit=1)
+    if SLASH in first[1:]:
+        return line
+    try:
+        command = named(first[1:])
+    except UsageError:
+        if os.path.exists(first):  # noqa: PTH110 - pathlib raises for names that are too long
+            return line
+        raise
+    argument = rest[0].strip() if rest else ""
+    if argument and not command.argument:
+        raise UsageError(f"/{command.name} takes no argument", "// at the start sends the line as text")
+    return command, argument
+
+
+def named(name: str) -> Command:
+    """The command of that name or of a beginning that only one has. Raises UsageError."""
+    word = name.lower()
+    for command in TABLE:
+        if word in (command.name, *command.other_names):
+            return command
+    found = [
+        command for command in TABLE if any(known.startswith(word) for known in (command.name, *command.other_names))
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(f"/{name} could be {' or '.join(f'/{command.name}' for command in found)}", "type more of it")
+    nearest = did_you_mean(word, [command.name for command in TABLE], "/help lists them;")
+    raise UsageError(f"there is no command /{name}", f"{nearest.replace('mean ', 'mean /')} // sends it as text")
+
+
+def suggestions(chat: Chat, before: str) -> Iterable[Suggestion]:
+    """What may complete the line up to the cursor."""
+    if not before.startswith(SLASH) or "\n" in before:
+        return
+    name, space, typed = before[1:].partition(" ")
+    if not space:
+        for command in TABLE:
+            if command.name.startswith(name.lower()):
+                yield Suggestion(f"/{command.name}{' ' if command.argument else ''}", len(before), command.help)
+        return
+    try:
+        command = named(name)
+    except UsageError:
+        return
+    for text, note in command.complete(chat, typed) if command.complete else ():
+        word = typed.rpartition(" ")[2]
+        if text.startswith(word):
+            yield Suggestion(text, len(word), note)

@@ -1,1 +1,0 @@
-"""What the slash commands do: each takes the chat and its argument; its docstring is its help."""

@@ -1,0 +1,218 @@
+"""Schemas before any model is there: which are held, which only in part, which are refused, and in which words."""
+
+from typing import Any
+
+import pytest
+
+from benchmarks.schemas import EVERYDAY, collection
+from hermes_cli.chat.message import Message
+from hermes_cli.chat.request import GenerationRequest, ToolSchema
+from hermes_cli.engine.constraint import trial as constraint_trial
+from hermes_cli.engine.constraint.grammar import KeepOn, Plan, plan
+from hermes_cli.errors import UsageError
+
+WEATHER = ToolSchema("get_weather", "d", {"type": "object", "properties": {"city": {"type": "string"}}})
+ADD = ToolSchema("add", "d", {"properties": {"a": {"type": "integer"}}, "required": ["a"]})
+HOSTILE = collection()
+
+
+def planned(**wanted: Any) -> Plan:
+    result = plan(GenerationRequest((Message("user", "x"),), **wanted))
+    assert result is not None
+    return result
+
+
+def check_schema(schema: Any, keep_on: KeepOn = lambda: True) -> tuple[str, ...]:
+    """What of a schema is not held, in words. Raises UsageError."""
+    result = plan(GenerationRequest((), schema=schema), keep_on)
+    assert result is not None
+    return result.notes
+
+
+def fits(grammar: str | None, text: str) -> bool:
+    """Whether `text` as a whole is what the grammar describes."""
+    from llguidance import LLMatcher
+
+    assert grammar is not None
+    matcher = LLMatcher(constraint_trial._bytes_tokenizer(), grammar, log_level=0)
+    data = list(text.encode())
+    return matcher.try_consume_tokens(data) == len(data) and matcher.is_accepting()
+
+
+@pytest.mark.parametrize("name", EVERYDAY)
+def test_everyday_schemas_are_held_as_a_whole(name: str) -> None:
+    assert check_schema(EVERYDAY[name]) == ()
+
+
+@pytest.mark.parametrize(
+    ("schema", "named"),
+    [
+        ({"not": {"type": "string"}}, "not"),
+        ({"if": {"type": "integer"}, "then": {"minimum": 1}}, "if, then"),
+        ({"type": "array", "uniqueItems": True}, "uniqueItems"),
+        ({"oneOf": [{"maximum": 9}, {"minimum": 5}]}, "oneOf"),
+        ({"type": "string", "format": "colour"}, "format"),
+    ],
+)
+def test_what_cannot_be_held_is_named(schema: dict[str, Any], named: str) -> None:
+    (note,) = check_schema(schema)
+    assert note.startswith("not held while writing, only checked afterwards: ")
+    assert named in note
+
+
+def test_keywords_that_say_nothing_do_no_harm() -> None:
+    schema = {"type": "array", "uniqueItems": False, "items": {"properties": {"uniqueItems": False}}}
+    assert check_schema(schema) == check_schema(True) == ()
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        ({"const": "a\0b"}, r'"a\u0000b"'),
+        ({"enum": ["a\x7fb"]}, r'"a\u007fb"'),
+        ({"type": "string", "pattern": r"^a\x01b$"}, r'"a\u0001b"'),
+    ],
+)
+def test_characters_that_only_an_escape_can_spell_are_not_lost(schema: dict[str, Any], text: str) -> None:
+    held = planned(schema=schema).whole
+    assert fits(held, text) and not fits(held, '"ab"')
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("contradictory", "nothing can satisfy it: minimum (5) is greater than maximum (3)"),
+        ("two types at once", "nothing can satisfy it: incompatible types"),
+        ("no value", "nothing can satisfy it"),
+        ("itself", "nothing can satisfy it"),
+        ("in a circle", "nothing can satisfy it"),
+        ("nowhere", "'/nope' does not exist"),
+        ("elsewhere", "is not present"),
+        ("no such type", "Invalid type: date"),
+        ("look-ahead", "a pattern cannot be used: look-around"),
+        ("broken pattern", "a pattern cannot be used: unclosed group"),
+        ("long chain", "it is too complex"),
+        ("many properties", "schema too large"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_one_line(name: str, reason: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        check_schema(HOSTILE[name])
+    assert caught.value.message.startswith("the schema cannot be used: ")
+    assert reason in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("schema", [False, [], "x", {"const": float("nan")}, {"const": {1, 2}}])
+def test_what_is_no_schema_is_refused(schema: Any) -> None:
+    with pytest.raises(UsageError):
+        check_schema(schema)
+
+
+def test_a_schema_deeper_than_the_stack_is_refused() -> None:
+    schema: dict[str, Any] = {}
+    for _ in range(100_000):
+        schema = {"items": schema}
+    with pytest.raises(UsageError, match="nested too deeply"):
+        check_schema(schema)
+    endless: dict[str, Any] = {}
+    endless["items"] = endless
+    with pytest.raises(UsageError, match="nested too deeply"):
+        check_schema(endless)
+
+
+def test_what_takes_for_ever_is_given_up_on_request() -> None:
+    asked: list[bool] = []
+
+    def keep_on() -> bool:
+        asked.append(len(asked) < 2)
+        return asked[-1]
+
+    with pytest.raises(UsageError):
+        check_schema(HOSTILE["large multiples"], keep_on)
+    assert asked.count(False) < 3 <= len(asked), "nothing waits on after the first no"
+
+
+def test_free_requests_have_no_plan() -> None:
+    free = GenerationRequest((Message("user", "x"),))
+    assert plan(free) is None
+    assert plan(GenerationRequest(free.messages, tools=(WEATHER,), constrained=False)) is None
+
+
+def test_tool_choices_that_cannot_be_met_are_refused() -> None:
+    with pytest.raises(UsageError) as caught:
+        planned(tools=(WEATHER, ADD), tool_choice="get_wether")
+    assert caught.value.hint == "did you mean get_weather?"
+    with pytest.raises(UsageError, match="needs tools"):
+        planned(tool_choice="required")
+
+
+CALLS = {
+    '\n{"name": "add", "arguments": {"a": 1}}\n</tool_call>': True,
+    '\n{"arguments": {"a": 1}, "name": "add"}\n</tool_call>': True,
+    '\n{"name": "add", "arguments": {"a": 1}}\n</tool_call>\n': True,
+    '\n{"name": "get_weather", "arguments": {}}\n</tool_call>': True,
+    '\n{"name": "get_weather", "arguments": {"city": "</tool_call> é \\n"}}\n</tool_call>': True,
+    '\n{"name": "add", "arguments": {"a": "1"}}\n</tool_call>': False,
+    '\n{"name": "add", "arguments": {}}\n</tool_call>': False,
+    '\n{"name": "add", "arguments": {"a": 1, "b": 2}}\n</tool_call>': False,
+    '\n{"name": "get_weather", "arguments": {"a": 1}}\n</tool_call>': False,
+    '\n{"arguments": {"a": 1}, "name": "get_weather"}\n</tool_call>': False,
+    '\n{"name": "other", "arguments": {}}\n</tool_call>': False,
+    '\n{"name": "add", "arguments":{"a": 1}}\n</tool_call>': False,
+    '\n{"name": "add", "arguments": {"a": 1}}\n</tool_call> and': False,
+}
+
+
+@pytest.mark.parametrize("text", CALLS)
+def test_only_declared_calls_fit(text: str) -> None:
+    offered = planned(tools=(WEATHER, ADD))
+    assert fits(offered.call, text) is CALLS[text]
+    assert offered.opening is None
+    must = planned(tools=(WEATHER, ADD), tool_choice="required")
+    assert fits(must.opening, f"<tool_call>{text}") is CALLS[text]
+    assert not fits(must.opening, f"Well, <tool_call>{text}")
+
+
+def test_a_named_tool_is_the_only_one() -> None:
+    named = planned(tools=(WEATHER, ADD), tool_choice="add")
+    assert fits(named.call, '\n{"name": "add", "arguments": {"a": 1}}\n</tool_call>')
+    assert not fits(named.call, '\n{"name": "get_weather", "arguments": {}}\n</tool_call>')
+    assert planned(tools=(WEATHER,), tool_choice="none") == Plan()
+
+
+def test_a_scratch_pad_may_come_first_where_the_prompt_asks_for_it() -> None:
+    text = (
+        '<scratch_pad>\nGoal: a < b\n</scratch_pad>\n<tool_call>\n{"name": "add", "arguments": {"a": 1}}\n</tool_call>'
+    )
+    assert not fits(planned(tools=(ADD,), tool_choice="required").opening, text)
+    system = Message("system", "You must use <scratch_pad> </scratch_pad> XML tags.")
+    asked = plan(GenerationRequest((system,), tools=(ADD,), tool_choice="required"))
+    assert asked
+    assert fits(asked.opening, text)
+    assert fits(asked.opening, text.partition("</scratch_pad>\n")[2])
+
+
+def test_with_a_schema_the_answer_is_json_or_calls() -> None:
+    both = planned(tools=(ADD,), schema={"type": "integer"}).whole
+    call = '<tool_call>\n{"name": "add", "arguments": {"a": 1}}\n</tool_call>'
+    assert fits(both, "5") and fits(both, call) and fits(both, f"{call}\n{call}")
+    assert not fits(both, f"{call}5")
+    assert not fits(planned(tools=(ADD,), schema={"type": "integer"}, tool_choice="none").whole, call)
+
+
+def test_a_tool_whose_schema_cannot_be_held_can_still_be_called() -> None:
+    odd = ToolSchema(
+        "odd", "d", {"properties": {"a": {"type": "integer", "minimum": 5, "maximum": 3}}, "required": ["a"]}
+    )
+    result = planned(tools=(odd, ADD))
+    assert fits(result.call, '\n{"name": "odd", "arguments": {"a": 1}}\n</tool_call>')
+    assert result.notes == (
+        "arguments of odd are only checked afterwards: nothing can satisfy it: required property 'a' is unsatisfiable",
+    )
+
+
+def test_names_with_quotes_and_references_are_spelled_right() -> None:
+    parameters = {"$defs": {"c": {"enum": ["a"]}}, "properties": {'k"': {"$ref": "#/$defs/c"}}, "required": ['k"']}
+    result = planned(tools=(ToolSchema('say "hi"', "d", parameters),))
+    assert fits(result.call, '\n{"name": "say \\"hi\\"", "arguments": {"k\\"": "a"}}\n</tool_call>')

@@ -1,0 +1,260 @@
+"""What a pull consists of, as the hub tells it, and what it does where the hub, the disk or the user says no."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hermes_cli import paths
+from hermes_cli.errors import DownloadError, UsageError
+from hermes_cli.models.choose import already_here, find_model
+from hermes_cli.models.download import pull
+from hermes_cli.models.download.patience import Patience
+from hermes_cli.models.names import reference
+from hermes_cli.models.records import record_of
+from tests.hub_server import COMMIT, Fault, Hub, running
+from tests.models.download.test_transfer import DATA, Heard
+
+REPOSITORY = "nous/Tiny-GGUF"
+FILE = "Tiny.Q4_K_M.gguf"
+WANTED = f"hf:{REPOSITORY}:Q4_K_M"
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub with one small model, and an empty models folder before and after."""
+    assert not paths.models_folder().exists()
+    with running(Hub()) as server:
+        server.put(REPOSITORY, FILE, DATA)
+        server.put(REPOSITORY, "mmproj-Tiny.Q4_K_M.gguf", DATA)
+        server.put(REPOSITORY, "README.md", b"read me")
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        yield server
+    shutil.rmtree(paths.models_folder(), ignore_errors=True)
+
+
+def get(wanted: str, heard: Heard | None = None) -> Path:
+    """Prepare and run, without waits."""
+    heard = heard or Heard()
+    return pull.run(pull.prepare(reference(wanted), heard, Patience(tries=3, first_wait_s=0)), heard)
+
+
+def refused(wanted: str) -> DownloadError:
+    with pytest.raises(DownloadError) as caught:
+        get(wanted)
+    assert not list(paths.models_folder().rglob("*.gguf"))
+    return caught.value
+
+
+@pytest.mark.parametrize("wanted", [WANTED, f"hf:{REPOSITORY}", f"hf:{REPOSITORY}/{FILE}", WANTED.lower()])
+def test_one_file_of_a_repository(hub: Hub, wanted: str) -> None:
+    if wanted == WANTED.lower():
+        hub.put(REPOSITORY.lower(), FILE, DATA)
+    path = get(wanted)
+    assert path.read_bytes() == DATA
+    record = record_of(path)
+    assert record and record.verified and f"/resolve/{COMMIT}/" in record.url
+    found = already_here(reference(wanted))
+    assert found and found.origin == "pulled" and find_model(wanted).path == path
+
+
+@pytest.mark.parametrize(
+    ("files", "taken"),
+    [
+        (("Five.Q5_K_M.gguf", "Five.Q8_0.gguf"), "Five.Q5_K_M.gguf"),
+        (("Five.IQ1_S.gguf", "Five.Q8_0.gguf"), "Five.Q8_0.gguf"),
+        (("model.gguf",), "model.gguf"),
+    ],
+)
+def test_a_repository_without_the_usual_quant_is_found_again_without_network(
+    hub: Hub, files: tuple[str, ...], taken: str
+) -> None:
+    for name in files:
+        hub.put("nous/Five-GGUF", name, DATA)
+    path = get("hf:nous/Five-GGUF")
+    assert path.name == taken
+    hub.requests.clear()
+    assert find_model("hf:nous/Five-GGUF").path == path
+    assert hub.requests == []
+
+
+def test_a_file_of_another_revision_is_another_file(hub: Hub) -> None:
+    get(WANTED)
+    assert already_here(reference(f"https://huggingface.co/{REPOSITORY}/blob/main/{FILE}"))
+    page = f"https://huggingface.co/{REPOSITORY}/blob/v1/{FILE}"
+    assert already_here(reference(page)) is None
+    hub.requests.clear()
+    path = get(page)
+    assert hub.bodies() == [] and find_model(page).path == path, "what is the same is found as both"
+    assert already_here(reference(WANTED))
+    shutil.rmtree(paths.models_folder())
+    get(page)
+    assert already_here(reference(page))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("../../../../out.Q4_K_M.gguf", "/tmp/out.Q4_K_M.gguf", "a/../../out.gguf", "a//b.gguf"),
+        *("\x1b[2J\n.gguf", "\0.gguf", "\ud800.gguf", f"{'a' * 300}.gguf"),
+    ],
+)
+def test_a_hub_cannot_name_a_place_outside_the_models_folder(hub: Hub, name: str) -> None:
+    hub.put("evil/Out-GGUF", name, DATA)
+    assert "has no GGUF files" in refused("hf:evil/Out-GGUF").message
+    assert hub.bodies() == []
+
+
+def test_files_of_one_name_at_two_addresses_are_not_taken_for_each_other(hub: Hub, demo_path: Path) -> None:
+    hub.plain |= {"a": demo_path.read_bytes(), "b": demo_path.read_bytes() + b"more"}
+    one, other = f"{hub.url}/plain/a/x.gguf", f"{hub.url}/plain/b/x.gguf"
+    path = get(f"{one}?signature=1")
+    assert get(f"{one}?signature=2") == find_model(one).path == path
+    assert already_here(reference(other)) is None
+    with pytest.raises(DownloadError, match="is there already, and is another file"):
+        get(other)
+    assert path.read_bytes() == demo_path.read_bytes()
+
+
+@pytest.mark.parametrize("place", ["hub.local", "ftp://hub.local", "http://127.0.0.1:abc", "http://[::1", "https://"])
+def test_a_hub_at_no_address_is_told_at_once(hub: Hub, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", place)
+    heard = Heard()
+    with pytest.raises(DownloadError, match="HF_ENDPOINT is no web address"):
+        get(WANTED, heard)
+    assert heard.said == []
+
+
+def test_a_name_of_the_catalog_gets_all_parts(hub: Hub) -> None:
+    repository = "bartowski/Hermes-3-Llama-3.1-405B-GGUF"
+    hub.put(repository, "big/Hermes-405B-Q5_K_M-00001-of-00002.gguf", DATA)
+    hub.put(repository, "big/Hermes-405B-Q5_K_M-00002-of-00002.gguf", DATA + b"2")
+    hub.put(repository, "Hermes-405B-Q4_K_M.gguf", DATA)
+    path = get("405B:q5_k_m")
+    assert [file.stat().st_size for file in sorted(path.parent.glob("*.gguf"))] == [len(DATA), len(DATA) + 1]
+    assert find_model("405b:Q5_K_M").path == find_model(None).path == path
+
+
+def test_parts_that_are_not_all_there_are_not_begun(hub: Hub) -> None:
+    hub.put("nous/Cut-GGUF", "a-Q4_K_M-00001-of-00002.gguf", DATA)
+    assert "lacks a-Q4_K_M-00002-of-00002.gguf" in refused("hf:nous/Cut-GGUF").message
+    assert hub.bodies() == []
+
+
+def test_a_file_that_is_not_the_one_the_catalog_knows_is_refused(hub: Hub) -> None:
+    hub.put("NousResearch/Hermes-3-Llama-3.1-8B-GGUF", "Hermes-3-Llama-3.1-8B.Q4_K_M.gguf", DATA)
+    error = refused("8b")
+    assert "has another Hermes-3-Llama-3.1-8B.Q4_K_M.gguf now" in error.message
+    assert "hf:NousResearch/Hermes-3-Llama-3.1-8B-GGUF/Hermes-3-Llama-3.1-8B.Q4_K_M.gguf" in error.hint
+    assert hub.bodies() == []
+
+
+def test_what_the_catalog_knows_is_checked_where_the_hub_tells_no_checksums(hub: Hub, demo_path: Path) -> None:
+    hub.tells_hashes = False
+    hub.put("NousResearch/Hermes-3-Llama-3.1-8B-GGUF", "Hermes-3-Llama-3.1-8B.Q4_K_M.gguf", demo_path.read_bytes())
+    assert "not d4403ce5a6e9…: it was thrown away" in refused("8b").message
+    hub.put(REPOSITORY, FILE, demo_path.read_bytes())
+    record = record_of(get(WANTED))
+    assert record and not record.verified
+
+
+def test_another_file_of_that_name_is_not_overwritten(hub: Hub) -> None:
+    path = get(WANTED)
+    hub.put(REPOSITORY, FILE, DATA + b"new")
+    with pytest.raises(DownloadError, match="is there already, and is another file"):
+        get(WANTED)
+    assert path.read_bytes() == DATA
+
+
+def test_no_room_is_told_before_the_first_byte(hub: Hub) -> None:
+    hub.claimed_sizes[FILE] = 10**15
+    error = refused(WANTED)
+    assert "needs 1000000.00 GB more" in error.message and "HERMES_CLI_DATA_DIR" in error.hint
+    assert hub.bodies() == []
+    hub.plain["a.gguf"] = DATA
+    hub.faults[:] = [Fault("length", at=10**15)]
+    error = refused(f"{hub.url}/plain/a.gguf")
+    assert "needs 1000000.00 GB more" in error.message
+    assert list(paths.models_folder().iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_to(hub: Hub) -> None:
+    paths.models_folder().write_text("a file in its place")
+    try:
+        error = refused(WANTED)
+        assert "cannot write" in error.message and "ls -ld" in error.hint
+    finally:
+        paths.models_folder().unlink()
+
+
+def test_a_wrong_byte_leaves_nothing(hub: Hub) -> None:
+    hub.faults[:] = [Fault("flip", at=1234)]
+    assert "has the checksum" in refused(WANTED).message
+    assert list(paths.models_folder().iterdir()) == []
+
+
+def test_access_that_is_refused_names_the_way_in(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.token = "hf_right"
+    hub.gated.add(REPOSITORY)
+    gated = refused(WANTED)
+    assert gated.message == f"{hub.url}/{REPOSITORY} is gated"
+    assert "accept its licence" in gated.hint and "HF_TOKEN" in gated.hint
+    monkeypatch.setenv("HF_TOKEN", "hf_wrong")
+    assert "refuses access" in refused(WANTED).message
+    monkeypatch.setenv("HF_TOKEN", "hf_right")
+    assert get(WANTED).read_bytes() == DATA
+    assert [headers.get("authorization") for _, headers in hub.bodies()] == [None]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        ("hf:nous/Nothing-GGUF", "there is no repository nous/Nothing-GGUF on the hub"),
+        (f"hf:{REPOSITORY}:Q6_K", "has no quant Q6_K"),
+        (f"hf:{REPOSITORY}/Tiny.Q4_K_S.gguf", "has no file Tiny.Q4_K_S.gguf"),
+        ("hf:nous/Empty", "has no GGUF files"),
+    ],
+)
+def test_what_is_not_there_is_told(hub: Hub, wanted: str, words: str) -> None:
+    hub.put("nous/Empty", "README.md", b"")
+    error = refused(wanted)
+    assert words in error.message and error.hint
+
+
+@pytest.mark.parametrize("size", [-5, "1000", 1e3, float("nan"), float("inf"), 10**400, [1]])
+def test_an_impossible_size_is_told(hub: Hub, size: Any) -> None:
+    hub.claimed_sizes[FILE] = size
+    assert "impossible size" in refused(WANTED).message
+
+
+def test_an_answer_without_end_of_nesting_is_told(hub: Hub) -> None:
+    hub.plain["deep"] = b"[" * 200_000
+    hub.api_faults[:] = [Fault("status", status=307, headers={"Location": f"{hub.url}/plain/deep"})]
+    assert refused(WANTED).message == "the hub's answer makes no sense"
+
+
+def test_a_token_that_cannot_be_one_is_told(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_é")
+    with pytest.raises(UsageError, match="characters that no token has"):
+        get(WANTED)
+    assert hub.requests == []
+
+
+def test_a_hub_that_is_busy_is_asked_again(hub: Hub) -> None:
+    hub.api_faults[:] = [Fault("status", status=429, headers={"Retry-After": "0"}), Fault("reset")]
+    heard = Heard()
+    get(WANTED, heard)
+    assert heard.said[0] == "the hub is busy (429); trying again in 0 s"
+    assert heard.said[1].startswith("cannot reach the hub")
+    hub.api_faults[:] = [Fault("status", status=500)] * 9
+    with pytest.raises(DownloadError, match=r"busy \(500\), after 3 tries"):
+        get(f"hf:{REPOSITORY}/other.gguf")
+
+
+@pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
+def test_without_network_and_file_it_says_so_at_once(hub: Hub, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "1")
+    assert f"{variable} forbids the network" in refused(WANTED).message
+    assert hub.requests == []

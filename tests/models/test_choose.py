@@ -1,0 +1,167 @@
+"""Which file a model's name means, and what is said where it means none."""
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hermes_cli import paths
+from hermes_cli.engine.llama.devices import Gpu
+from hermes_cli.errors import ModelNotFound
+from hermes_cli.models.choose import ModelSpec, find_model
+from hermes_cli.models.recommend import recommended
+
+Install = Callable[..., None]
+
+
+@pytest.fixture
+def install() -> Iterator[Install]:
+    """Puts small GGUF files into the models folder, which is empty before and after."""
+    folder = paths.models_folder()
+    assert not folder.exists()
+
+    def put(*names: str, size_bytes: int = 4) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            (folder / f"{name}.gguf").write_bytes(b"GGUF".ljust(size_bytes))
+
+    yield put
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def refused(name: str) -> ModelNotFound:
+    """The error where `name` is no model."""
+    with pytest.raises(ModelNotFound) as caught:
+        find_model(name)
+    return caught.value
+
+
+def test_without_any_model_the_demo_answers(install: Install) -> None:
+    assert find_model(None).path == paths.DEMO_MODEL
+
+
+@pytest.mark.parametrize("name", ["demo", "Demo", "DEMO"])
+def test_the_demo_is_found_by_its_name(install: Install, name: str) -> None:
+    install("demo-of-something", "Hermes-3-Llama-3.1-8B.Q4_K_M")
+    assert find_model(name).path == paths.DEMO_MODEL
+
+
+def test_without_a_name_an_installed_hermes_answers_before_other_models(install: Install) -> None:
+    install("Apple-7B", "Hermes-3-Llama-3.1-8B.Q4_K_M")
+    assert find_model(None).name == "Hermes-3-Llama-3.1-8B.Q4_K_M"
+
+
+def test_of_several_hermes_models_the_finest_of_the_usual_size_answers(install: Install) -> None:
+    install("Hermes-3-Llama-3.1-405B.Q4_K_M", size_bytes=400)
+    install("Hermes-3-Llama-3.1-8B.Q4_K_M", size_bytes=80)
+    install("Hermes-3-Llama-3.1-8B.Q8_0", size_bytes=90)
+    install("Hermes-3-Llama-3.2-3B.Q8_0", size_bytes=95)
+    install("Apple-1B", size_bytes=10)
+    assert find_model(None).name == "Hermes-3-Llama-3.1-8B.Q8_0"
+
+
+def test_what_fits_into_memory_goes_before_what_does_not(install: Install) -> None:
+    install("Hermes-3-Llama-3.2-3B.Q4_K_M", "Hermes-3-Llama-3.1-8B.Q4_K_M", "Hermes-3-Llama-3.1-8B.Q8_0")
+    for name, size in (("8B.Q4_K_M", 1 << 42), ("8B.Q8_0", 1 << 43)):
+        os.truncate(paths.models_folder() / f"Hermes-3-Llama-3.1-{name}.gguf", size)
+    assert find_model(None).name == "Hermes-3-Llama-3.2-3B.Q4_K_M"
+    assert find_model("hermes-3-8b").name == "Hermes-3-Llama-3.1-8B.Q4_K_M"
+
+
+def test_the_parts_of_a_model_are_one_model(install: Install) -> None:
+    install("Hermes-3-70B-00001-of-00002", "Hermes-3-70B-00002-of-00002", size_bytes=8)
+    first = paths.models_folder() / "Hermes-3-70B-00001-of-00002.gguf"
+    for name in (None, "hermes", "hermes-3-70b", "Hermes-3-70B-00001-of-00002"):
+        assert find_model(name) == ModelSpec("Hermes-3-70B", first)
+    install("Hermes-3-8B", size_bytes=80)
+    assert find_model(None).name == "Hermes-3-8B"
+
+
+def test_without_a_hermes_other_models_answer_only_when_named(install: Install) -> None:
+    install("Apple-7B")
+    assert find_model(None).path == paths.DEMO_MODEL
+    assert find_model("Apple-7B").name == "Apple-7B"
+
+
+@pytest.mark.parametrize("name", ["Hermes-3-Llama-3.1-8B.Q4_K_M", "hermes-3-llama-3.1-8b.q4_k_m", "herm", "HERMES-3"])
+def test_a_name_is_found_in_any_case_and_by_its_beginning(install: Install, name: str) -> None:
+    install("Hermes-3-Llama-3.1-8B.Q4_K_M", "Apple-7B")
+    assert find_model(name).path == paths.models_folder() / "Hermes-3-Llama-3.1-8B.Q4_K_M.gguf"
+
+
+def test_the_whole_name_wins_over_longer_names(install: Install) -> None:
+    install("Apple", "Apple-7B")
+    assert find_model("apple").name == "Apple"
+
+
+def test_a_beginning_that_several_names_have_names_them(install: Install) -> None:
+    install("Hermes-3-3B", "Hermes-3-8B")
+    error = refused("hermes")
+    assert error.message == "hermes could be Hermes-3-3B, Hermes-3-8B"
+
+
+def test_a_command_to_copy_is_one_for_the_shell(install: Install) -> None:
+    assert refused("hf:a/b:Q4_K_M").hint == "download it: hermes pull hf:a/b:Q4_K_M"
+    assert refused("https://x/a.gguf?b=1&c=2").hint == "download it: hermes pull 'https://x/a.gguf?b=1&c=2'"
+
+
+def test_a_misspelt_name_gets_the_nearest_one(install: Install) -> None:
+    install("Hermes-3-8B")
+    assert refused("Hermse-3-8B").hint == "did you mean Hermes-3-8B?"
+    assert refused("dmeo").hint == "did you mean demo?"
+
+
+def test_a_name_like_no_other_gets_the_folder_to_put_files_into(install: Install) -> None:
+    error = refused("qwertz")
+    assert error.message == "there is no model qwertz here"
+    assert str(paths.models_folder()) in error.hint
+
+
+def test_a_path_is_taken_as_it_is(install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "my.gguf"
+    file.write_bytes(b"GGUF")
+    assert find_model(str(file)).path == file
+    monkeypatch.chdir(tmp_path)
+    assert find_model("my.gguf").name == "my"
+    assert find_model("./my.gguf").name == "my"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert find_model("~/my.gguf").path == file
+
+
+def test_a_gguf_needs_no_ending(install: Install, tmp_path: Path) -> None:
+    file = tmp_path / "blob"
+    file.write_bytes(b"GGUF")
+    assert find_model(str(file)).path == file
+
+
+def test_a_folder_names_the_file_in_it(install: Install, tmp_path: Path) -> None:
+    assert refused(str(tmp_path)).hint == "name a GGUF file with --model"
+    (tmp_path / "a.gguf").write_bytes(b"GGUF")
+    assert refused(str(tmp_path)).hint == f"name a file in it: --model {tmp_path / 'a.gguf'}"
+
+
+def test_a_folder_with_a_models_name_does_not_take_its_place(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("Hermes-3-8B")
+    (tmp_path / "hermes-3-8b").mkdir()
+    (tmp_path / "apple").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert find_model("hermes-3-8b").name == "Hermes-3-8B"
+    assert refused("apple").message == "there is no model apple here"
+
+
+@pytest.mark.parametrize(
+    ("free", "quant"),
+    [((80,), "Q8_0"), ((9.5,), "Q6_K"), ((7,), "Q4_K_M"), ((4, 4), "Q5_K_M"), ((2,), None), ((), None)],
+)
+def test_on_a_gpu_the_finest_quant_it_holds_is_recommended(free: tuple[float, ...], quant: str | None) -> None:
+    found = recommended([Gpu("CUDA", "a GPU", int(each * 1e9), int(each * 1e9)) for each in free])
+    assert found.on_gpu == (quant is not None)
+    if quant:
+        assert (found.model.name, found.quant) == ("hermes-3-8b", quant) and "GPU" in found.expected_speed()
+    else:
+        assert re.search(r"roughly \d+ tok/s|less", found.expected_speed())

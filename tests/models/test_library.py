@@ -1,0 +1,164 @@
+"""Models that other programs keep: found by name, used where they lie, and never ours to remove."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hermes_cli import paths
+from hermes_cli.errors import ModelNotFound
+from hermes_cli.models.choose import already_here, best_hermes, find_model
+from hermes_cli.models.library import FoundModel, found_models
+from hermes_cli.models.names import reference
+
+GGUF = b"GGUF" + bytes(60)
+NOUS_8B = "NousResearch/Hermes-3-Llama-3.1-8B-GGUF"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A home of its own, in which the other programs look where they do by default."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("HF_HOME", "OLLAMA_MODELS"):
+        monkeypatch.delenv(name, raising=False)
+    assert not paths.models_folder().exists()
+    yield tmp_path
+
+
+def file(path: Path, data: bytes = GGUF) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+def in_hf_cache(home: Path, repository: str, name: str, data: bytes = GGUF) -> Path:
+    """A file as huggingface_hub keeps it: a link to a blob."""
+    folder = home / ".cache/huggingface/hub" / f"models--{repository.replace('/', '--')}"
+    blob = file(folder / "blobs" / hashlib.sha256(data).hexdigest(), data)
+    link = folder / "snapshots" / "0123abc" / name
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(blob)
+    return link
+
+
+def in_ollama(home: Path, *name: str, data: bytes = GGUF) -> Path:
+    """A blob as Ollama keeps it, named by a manifest."""
+    digest = hashlib.sha256(data).hexdigest()
+    root = home / ".ollama/models"
+    layers = [
+        {"mediaType": "application/vnd.ollama.image.template", "digest": f"sha256:{'0' * 64}"},
+        {"mediaType": "application/vnd.ollama.image.model", "digest": f"sha256:{digest}"},
+    ]
+    file(root.joinpath("manifests", *name), json.dumps({"layers": layers}).encode())
+    return file(root / "blobs" / f"sha256-{digest}", data)
+
+
+def only() -> FoundModel:
+    """The one model that is here."""
+    (model,) = found_models()
+    return model
+
+
+def test_a_file_in_the_hugging_face_cache(home: Path) -> None:
+    path = in_hf_cache(home, NOUS_8B, "Hermes-3-Llama-3.1-8B.Q5_K_M.gguf")
+    assert (only().path, only().origin, only().repository) == (path, "Hugging Face", NOUS_8B)
+    assert find_model("hermes-3-8b").path == find_model("8b:q5_k_m").path == find_model(None).path == path
+    assert already_here(reference(f"hf:{NOUS_8B}:Q5_K_M")) == only()
+    assert already_here(reference(f"hf:{NOUS_8B}:Q4_K_M")) is None
+    with pytest.raises(ModelNotFound) as caught:
+        find_model("8b:Q4_K_M")
+    assert caught.value.hint == "download it: hermes pull 8b:q4_k_m"
+
+
+def test_the_hugging_face_cache_may_be_elsewhere(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_hf_cache(home / "x", NOUS_8B, "a.gguf")
+    monkeypatch.setenv("HF_HOME", str(home / "x/.cache/huggingface"))
+    assert only().name == "a"
+    monkeypatch.delenv("HF_HOME")
+    assert found_models() == []
+    monkeypatch.setenv("HF_HUB_CACHE", str(home / "x/.cache/huggingface/hub"))
+    assert only().name == "a"
+
+
+def test_the_same_blob_in_two_snapshots_is_one_model(home: Path) -> None:
+    link = in_hf_cache(home, NOUS_8B, "a.gguf")
+    other = link.parents[1] / "4567def" / "a.gguf"
+    other.parent.mkdir()
+    other.symlink_to(link.resolve())
+    assert only().path == link
+
+
+def test_a_file_of_lm_studio(home: Path) -> None:
+    path = file(home / ".lmstudio/models" / NOUS_8B / "Hermes-3-Llama-3.1-8B.Q4_K_M.gguf")
+    assert (only().origin, only().repository) == ("LM Studio", NOUS_8B)
+    assert already_here(reference("hermes-3-8b")) == only()
+    assert find_model("Hermes-3-Llama-3.1-8B.Q4_K_M").path == path
+    path.rename(home / ".lmstudio/models/alone.gguf")
+    assert (only().name, only().repository) == ("alone", None)
+
+
+def test_a_model_of_ollama(home: Path) -> None:
+    path = in_ollama(home, "registry.ollama.ai", "library", "hermes3", "8b")
+    assert (only().name, only().path, only().origin) == ("hermes3:8b", path, "Ollama")
+    assert find_model("hermes3:8b").path == find_model("hermes-3-8b").path == find_model(None).path == path
+
+
+def test_a_model_that_ollama_took_from_the_hub(home: Path) -> None:
+    in_ollama(home, "hf.co", "NousResearch", "Hermes-3-Llama-3.1-8B-GGUF", "Q4_K_M")
+    assert only().name == f"hf.co/{NOUS_8B}:Q4_K_M"
+    assert already_here(reference("8b")) == only()
+
+
+@pytest.mark.parametrize(
+    "manifest", [b"", b"[]", b"null", b"{", b'{"layers": 5}', b'{"layers": [{}]}', b"\xff" * 40, b"[" * 100_000]
+)
+def test_broken_manifests_are_passed_over(home: Path, manifest: bytes) -> None:
+    file(home / ".ollama/models/manifests/registry.ollama.ai/library/x/y", manifest)
+    assert found_models() == []
+
+
+def test_a_manifest_leads_nowhere_else(home: Path) -> None:
+    file(home / "secret.gguf")
+    layer = {"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:../../../secret.gguf"}
+    file(home / ".ollama/models/manifests/a/b/c/d", json.dumps({"layers": [layer]}).encode())
+    assert found_models() == []
+
+
+def test_a_model_in_parts_is_one_and_complete_only_with_all(home: Path) -> None:
+    folder = home / ".lmstudio/models/o/Hermes-3-70B-GGUF"
+    for number in (1, 2, 3):
+        file(folder / f"Hermes-3-70B-Q8_0-{number:05}-of-00003.gguf")
+    assert (only().name, only().size_bytes, only().quant, only().missing) == ("Hermes-3-70B-Q8_0", 192, "Q8_0", ())
+    (folder / "Hermes-3-70B-Q8_0-00002-of-00003.gguf").unlink()
+    assert only().missing == ("Hermes-3-70B-Q8_0-00002-of-00003.gguf",)
+    assert best_hermes() is None
+    with pytest.raises(ModelNotFound, match="lacks 1 of its 3 files"):
+        find_model("Hermes-3-70B")
+
+
+def test_projectors_and_matrices_are_no_models(home: Path) -> None:
+    for name in ("mmproj-model-f16.gguf", "model.imatrix.gguf", ".hidden.gguf"):
+        file(home / ".lmstudio/models/o/r" / name)
+    assert found_models() == []
+
+
+def test_folders_that_cannot_be_read_or_lead_in_circles_do_no_harm(home: Path) -> None:
+    root = home / ".lmstudio/models"
+    path = file(root / "o/r/a.gguf")
+    (root / "o/loop").symlink_to(root, target_is_directory=True)
+    (home / ".cache").write_text("a file in the place of a folder")
+    (root / "o/r/gone.gguf").symlink_to(home / "nowhere")
+    assert only().path == path
+
+
+def test_our_own_go_before_those_of_others(home: Path) -> None:
+    in_hf_cache(home, NOUS_8B, "Hermes-3-Llama-3.1-8B.Q4_K_M.gguf", GGUF + b"1")
+    own = file(paths.models_folder() / "Hermes-3-Llama-3.1-8B.Q4_K_M.gguf", GGUF + b"2")
+    try:
+        assert [model.origin for model in found_models()] == ["own", "Hugging Face"]
+        assert find_model("8b").path == own
+    finally:
+        own.unlink()
+        own.parent.rmdir()

@@ -1,0 +1,134 @@
+"""What a user may name to download, and what the catalog knows."""
+
+import re
+
+import pytest
+
+from hermes_cli.errors import ModelNotFound, UsageError
+from hermes_cli.gguf.parts import all_parts
+from hermes_cli.models import catalog
+from hermes_cli.models.names import CatalogReference, HubReference, UrlReference, quant_of, reference
+from hermes_cli.models.recommend import needed_bytes
+
+NOUS = "NousResearch/Hermes-3-Llama-3.1-8B-GGUF"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "quant"),
+    [
+        ("hermes-3-8b", "hermes-3-8b", "Q4_K_M"),
+        ("HERMES-3-8B:q5_k_m", "hermes-3-8b", "Q5_K_M"),
+        ("8b:Q8_0", "hermes-3-8b", "Q8_0"),
+        ("3b", "hermes-3-3b", "Q4_K_M"),
+        ("hermes3:8b", "hermes-3-8b", "Q4_K_M"),
+        ("hermes3:70b", "hermes-3-70b", "Q4_K_M"),
+        ("Hermes-3-Llama-3.1-405B:Q6_K", "hermes-3-405b", "Q6_K"),
+        ("hermes-4-14b", "hermes-4-14b", "Q4_K_M"),
+    ],
+)
+def test_names_of_the_catalog(text: str, name: str, quant: str) -> None:
+    found = reference(text)
+    assert isinstance(found, CatalogReference)
+    assert (found.model.name, found.quant) == (name, quant)
+    assert reference(str(found)) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"hf:{NOUS}", HubReference(NOUS)),
+        (f"hf:{NOUS}:q6_k", HubReference(NOUS, "Q6_K")),
+        (f"hf.co/{NOUS}:Q6_K", HubReference(NOUS, "Q6_K")),
+        (f"HF:{NOUS}/a/b.gguf", HubReference(NOUS, None, "a/b.gguf")),
+        (f"https://huggingface.co/{NOUS}/resolve/main/a%20b.gguf", HubReference(NOUS, None, "a b.gguf", "main")),
+        (f"https://hf.co/{NOUS}/blob/v1/a.gguf?download=true", HubReference(NOUS, None, "a.gguf", "v1")),
+        ("https://example.org/x/a.gguf?sig=1", UrlReference("https://example.org/x/a.gguf?sig=1")),
+    ],
+)
+def test_files_on_the_hub_and_elsewhere(text: str, expected: object) -> None:
+    assert reference(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("hf:", "hf:a", "hf:a/b/c", "hf:a/b:", "hf:../b", "hf:a/b/../../c.gguf", "hf:a/b//c.gguf", "hf:a/b/c\n.gguf"),
+        *("https://", "https://x/", "https://x/a.txt", "https://x/%2e%2e%2fa/..gguf/..", "http://[::1/a.gguf"),
+        *("https://x:99999999/a.gguf", "https://x/a b.gguf", f"https://x/{'a' * 300}.gguf", "https://x/a%2f.gguf"),
+        *("https://user:secret@x/a.gguf", "https://../a.gguf"),
+        *("owner/repository", "owner/repository:Q4_K_M"),
+    ],
+)
+def test_what_names_nothing_is_told(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        reference(text)
+    assert caught.value.hint and "secret" not in caught.value.message
+
+
+@pytest.mark.parametrize("text", ["hermes", "", "hermes-3-9b", "nothing", "\x1b[2J"])
+def test_a_name_that_nobody_knows_is_not_found(text: str) -> None:
+    with pytest.raises(ModelNotFound, match="there is no model called") as caught:
+        reference(text)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("file", ["a.gguf", "b c/ä.gguf"])
+@pytest.mark.parametrize("revision", ["v1", "refs/pr/1"])
+def test_a_file_of_one_revision_is_called_by_its_page(file: str, revision: str) -> None:
+    pinned = HubReference(NOUS, None, file, revision)
+    assert reference(str(pinned)) == pinned
+    assert str(HubReference(NOUS, None, file, "main")) == f"hf:{NOUS}/{file}"
+
+
+def test_the_nearest_name_is_suggested() -> None:
+    with pytest.raises(ModelNotFound) as caught:
+        reference("hermes-3-9b")
+    assert re.fullmatch(r"did you mean hermes-3-\d+b\?", caught.value.hint)
+
+
+def test_a_quant_that_is_not_offered_has_another_way() -> None:
+    with pytest.raises(ModelNotFound) as caught:
+        reference("8b:IQ2_XS")
+    assert f"hf:{NOUS}:IQ2_XS" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "quant"),
+    [
+        ("Hermes-3-Llama-3.1-8B.Q4_K_M.gguf", "Q4_K_M"),
+        ("Hermes-3-Llama-3.1-8B-Q8_0.gguf", "Q8_0"),
+        ("hermes.i1-IQ2_XXS.gguf", "IQ2_XXS"),
+        ("a-q6_k-00001-of-00003.gguf", "Q6_K"),
+        ("a-BF16", "BF16"),
+        ("Q4_K_M", None),
+        ("model.gguf", None),
+    ],
+)
+def test_a_files_name_tells_its_quant(name: str, quant: str | None) -> None:
+    assert quant_of(name) == quant
+
+
+def test_the_parts_of_a_model() -> None:
+    assert all_parts("a-00002-of-00003.gguf") == [f"a-0000{number}-of-00003.gguf" for number in (1, 2, 3)]
+    assert all_parts("a.gguf") == ["a.gguf"]
+    assert all_parts("a-00001-of-99999.gguf") == ["a-00001-of-99999.gguf"]
+
+
+def test_the_catalog_is_whole() -> None:
+    models = catalog.catalog()
+    assert models[0].name == "hermes-3-8b"
+    names = catalog.names()
+    assert len(names) == len(set(names)) and all(name == name.lower() for name in names)
+    for model in models:
+        assert re.fullmatch(r"[\w.-]+/[\w.-]+", model.repository)
+        assert [file.quant for file in model.files] == list(catalog.QUANTS)
+        for file in model.files:
+            assert file.sha256 is None or re.fullmatch("[0-9a-f]{64}", file.sha256)
+            assert file.path is None or file.path.endswith(".gguf")
+            assert quant_of(file.path or "") in (None, file.quant)
+            # What is known agrees with what is reckoned where nothing is known.
+            reckoned = catalog.size_estimate(model.parameters, file.quant)
+            assert file.bytes is None or 0.9 < file.bytes / reckoned < 1.1
+    sizes = [model.size_bytes(quant) for model in models[:1] for quant in catalog.QUANTS]
+    assert sizes == sorted(sizes)
+    assert 5.5e9 < needed_bytes(models[0], "Q4_K_M") < 7e9

@@ -1,0 +1,598 @@
+"""The commands of a chat: what is one and what is text, what each does, what completes them."""
+
+import re
+import string
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from hermes_cli import paths
+from hermes_cli.chat.request import Sampling
+from hermes_cli.chat.settings import SessionSettings
+from hermes_cli.engine.background import BackgroundBackend
+from hermes_cli.engine.local import LoadOptions, open_backend
+from hermes_cli.errors import ContextOverflow, HermesError, ModelNotFound, OutputError, UsageError
+from hermes_cli.models.choose import find_model
+from hermes_cli.session.session import Session
+from hermes_cli.store.sessions.reader import read_session
+from hermes_cli.store.sessions.writer import Transcript
+from hermes_cli.terminal.chat import slash_commands
+from hermes_cli.terminal.chat.chat import Chat
+from hermes_cli.terminal.consent import tool_use
+from tests.saved import message
+
+SUM, SUM_ANSWER = "What is 2 plus 3?", "2 plus 3 is 5."
+NAME, NAME_ANSWER = "My name is Alice.", "Nice to meet you, Alice!"
+GREEDY = SessionSettings("demo", sampling=Sampling(temperature=0, repeat_penalty=1))
+
+
+def find(name: str | None) -> Callable[[], BackgroundBackend]:
+    spec = find_model(name or "demo")
+    options = LoadOptions(context_length=512)
+    return lambda: BackgroundBackend(
+        spec.name, lambda cancel, progress: open_backend(spec.path, options, cancel=cancel, on_progress=progress)
+    )
+
+
+@pytest.fixture
+def chat() -> Iterator[Chat]:
+    """A chat in a pipe on the demo model, saved."""
+    backend = find("demo")()
+    session = Session(backend, settings=GREEDY, transcript=Transcript.new(GREEDY, None))
+    load_tools = partial(tool_use, policy="ask")
+    opened = Chat(session, backend, find, interactive=False, saving=True, load_tools=load_tools)
+    yield opened
+    opened.session.close()
+
+
+@pytest.fixture
+def say(chat: Chat, capfd: pytest.CaptureFixture[str]) -> "Say":
+    return Say(chat, capfd)
+
+
+class Say:
+    """Types a line into the chat and gives what came out on stdout and on stderr."""
+
+    def __init__(self, chat: Chat, capture: pytest.CaptureFixture[str]) -> None:
+        self._chat, self._capture = chat, capture
+
+    def __call__(self, line: str) -> tuple[str, str]:
+        parsed = slash_commands.parse(line)
+        if isinstance(parsed, str):
+            self._chat.say(parsed)
+        else:
+            parsed[0].run(self._chat, parsed[1])
+        return tuple(self._capture.readouterr())  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("hello", "hello"),
+        ("//regen is a command", "/regen is a command"),
+        ("/", "/"),
+        ("/ x", "/ x"),
+        (" /regen", " /regen"),
+    ]
+    + [(path, path) for path in ("/etc/hosts is what?", "/no/such/file", "/tmp")],
+)
+def test_what_is_text(line: str, text: str) -> None:
+    assert slash_commands.parse(line) == text
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "argument"),
+    [
+        ("/regen", "regen", ""),
+        ("/REGEN  temperature=0 ", "regen", "temperature=0"),
+        ("/reg", "regen", ""),
+        ("/bye", "exit", ""),
+        ("/sys x", "system", "x"),
+        ("/?", "help", ""),
+        ("/system You are\nBrinda.", "system", "You are\nBrinda."),
+    ],
+)
+def test_what_is_a_command(line: str, name: str, argument: str) -> None:
+    parsed = slash_commands.parse(line)
+    assert not isinstance(parsed, str) and (parsed[0].name, parsed[1]) == (name, argument)
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "hint"),
+    [
+        ("/exitfoo", "there is no command /exitfoo", "did you mean /exit? // sends it as text"),
+        ("/xyzzy", "there is no command /xyzzy", "/help lists them; // sends it as text"),
+        (f"/{'x' * 300}", f"there is no command /{'x' * 300}", "/help lists them; // sends it as text"),
+        ("/exit now", "/exit takes no argument", "// at the start sends the line as text"),
+        ("/s", "/s could be /system or /set or /show or /stats or /sessions or /save", "type more of it"),
+    ],
+)
+def test_what_is_not_there_gets_a_hint_and_is_never_sent(line: str, message: str, hint: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        slash_commands.parse(line)
+    assert (raised.value.message, raised.value.hint) == (message, hint)
+
+
+def test_help_lists_every_command_with_its_line_and_tells_about_one(say: Say) -> None:
+    _, text = say("/help")
+    for command in slash_commands.TABLE:
+        assert f"/{command.name}" in text and command.help and command.help in text
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert say("/help /reg")[1].startswith(
+        "/regen [KEY=VALUE]  Answer the last question anew.\n/regen temperature=0.3 "
+    )
+
+
+def test_regen_answers_anew_and_undo_takes_back(chat: Chat, say: Say) -> None:
+    assert say(SUM)[0] == f"{SUM_ANSWER}\n"
+    assert say("/regen temperature=0")[0] == f"{SUM_ANSWER}\n"
+    assert len(chat.session.conversation.turns) == 1
+    assert re.fullmatch(r"Hermes demo model · ctx [1-9]\d/512 · [\d.]+ tok/s", chat.status())
+    assert "taken back: 1 turn" in say("/undo")[1]
+    assert " · ctx 0/512 · " in chat.status()
+    assert not chat.session.conversation.turns
+    with pytest.raises(UsageError):
+        say("/undo")
+
+
+def test_continue_goes_on_with_an_answer_that_was_cut(chat: Chat, say: Say) -> None:
+    say("/set max_tokens 3")
+    begun = say(SUM)[0].rstrip("\n")
+    say("/set max_tokens default")
+    assert begun + say("/continue")[0] == f"{SUM_ANSWER}\n"
+
+
+def test_edit_gives_the_question_back_to_the_prompt(chat: Chat, say: Say) -> None:
+    say(SUM)
+    say("/edit")
+    assert chat.draft == SUM and not chat.session.conversation.turns
+    say("//help is what?")
+    say("/edit")
+    assert chat.draft == "//help is what?"
+
+
+def test_retry_sends_again_what_got_no_answer(chat: Chat, say: Say) -> None:
+    with pytest.raises(UsageError):
+        say("/retry")
+    with pytest.raises(HermesError):
+        say("qx " * 1000)
+    with pytest.raises(HermesError, match="tokens"):
+        say("/retry")
+    say(SUM)
+    with pytest.raises(UsageError, match="has an answer"):
+        say("/retry")
+
+
+def test_retry_knows_what_got_no_answer_from_an_answered_message_that_begins_like_it(
+    chat: Chat, say: Say, tmp_path: Path
+) -> None:
+    say(f"{SUM} Please.")
+    (tmp_path / "long.txt").write_text("qx " * 1000)
+    say(f"/read {tmp_path / 'long.txt'}")
+    for line in (SUM, "/retry"):
+        with pytest.raises(ContextOverflow):
+            say(line)
+
+
+def test_a_file_waits_for_a_turn_that_succeeds_also_where_turns_left_the_window(
+    chat: Chat, say: Say, tmp_path: Path
+) -> None:
+    while chat.session.window_tokens() < 340:
+        say(SUM)
+    attached = tmp_path / "long.txt"
+    attached.write_text("<qx> " * 44)
+    say(f"/read {attached}")
+    chat.session.stop = tuple(string.printable)  # nothing is said: the turn is withdrawn
+    assert "left out of the window" in say(SUM)[1]
+    assert len(chat.attached) == 1
+
+
+def test_clear_begins_a_session_of_its_own_with_the_same_settings(chat: Chat, say: Say) -> None:
+    say("/system You are Brinda.")
+    say(NAME)
+    first = chat.transcript().path
+    assert "system prompt and settings stay" in say("/clear")[1]
+    say(SUM)
+    assert chat.transcript().path != first
+    assert [turn.question for turn in read_session(first).conversation.turns] == [NAME]
+    second = read_session(chat.transcript().path)
+    assert [turn.question for turn in second.conversation.turns] == [SUM]
+    assert second.conversation.system_prompt == "You are Brinda."
+
+
+def test_the_system_prompt_is_shown_changed_and_taken_away(chat: Chat, say: Say) -> None:
+    assert say("/system")[1] == "no system prompt\n"
+    say('/system """You are\nBrinda."""')
+    assert chat.session.conversation.system_prompt == "You are\nBrinda."
+    assert say("/system")[1] == "You are\nBrinda.\n"
+    say("/system -")
+    assert chat.session.conversation.system_prompt is None
+
+
+def test_a_preset_is_taken_on_with_its_variables(chat: Chat, say: Say) -> None:
+    say("/preset translate language='simple Greek'")
+    assert "Greek" in (chat.session.conversation.system_prompt or "")
+    assert say("/preset")[1] == "translate\n"
+    with pytest.raises(UsageError):
+        say("/preset translat")
+
+
+def test_values_are_set_and_shown_and_wrong_ones_refused(chat: Chat, say: Say) -> None:
+    say("/set temperature 0.3")
+    say("/set top-k=5")
+    assert chat.session.settings.sampling == Sampling(temperature=0.3, repeat_penalty=1, top_k=5)
+    say("/set seed 4294967295")
+    say("/set max-tokens 2147483647")
+    shown = say("/show")[1]
+    assert "seed            4294967295\n" in shown and "max_tokens      2147483647\n" in shown
+    assert (
+        "temperature     0.3\n" in shown and "top_p           1 (default)\n" in shown and chat.transcript().id in shown
+    )
+    assert say("/set temp") == ("", "temperature is 0.3\n")
+    assert say("/set min_p") == ("", "min_p is 0 (default)\n")
+    for wrong in (
+        "/set",
+        "/set temprature 1",
+        "/set temperature hot",
+        "/set top_p 2",
+        "/set top_k 1.5",
+        "/set max_tokens 0",
+    ):
+        with pytest.raises(UsageError):
+            say(wrong)
+
+
+def test_the_model_changes_and_stays_where_the_new_one_is_not_there(
+    chat: Chat, say: Say, demo_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say(NAME)
+    with pytest.raises(ModelNotFound):
+        say("/model no-such-model")
+    say(f"/model {demo_path}")
+    assert chat.session.settings.model == str(demo_path)
+    monkeypatch.chdir(demo_path.parent)
+    say(f"/model {demo_path.name}")
+    assert chat.session.settings.model == str(demo_path)
+    assert "Alice" in say("What is my name?")[0]
+
+
+def test_a_model_that_cannot_be_loaded_gives_way_to_the_old_one(chat: Chat, say: Say, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF" + bytes(100))
+    with pytest.raises(HermesError):
+        say(f"/model {broken}")
+    assert say(SUM)[0] == f"{SUM_ANSWER}\n"
+
+
+def test_a_file_goes_with_the_next_message_only(chat: Chat, say: Say, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("The code of Mira is 7312.")
+    say(f"/read {tmp_path / 'notes.txt'}")
+    assert "7312" in say("What is the code of Mira?")[0]
+    say(SUM)
+    assert "notes.txt" not in chat.session.conversation.turns[1].question
+    for wrong in ("/read", "/read no-such-file"):
+        with pytest.raises(UsageError):
+            say(wrong)
+
+
+def test_a_file_may_be_named_as_a_terminal_writes_one_that_is_dropped_on_it(
+    chat: Chat, say: Say, tmp_path: Path
+) -> None:
+    notes, tools = tmp_path / "my notes.txt", tmp_path / "my tools.py"
+    notes.write_text("The code of Mira is 7312.")
+    tools.write_text('def add(a: int, b: int) -> int:\n    """Add."""\n    return a + b\n')
+    escaped = str(notes).replace(" ", "\\ ")
+    for name in (notes, f"'{notes}'", f'"{notes}"', escaped):
+        say(f"/read {name}")
+    assert len(chat.attached) == 4 and len(set(chat.attached)) == 1
+    assert "add" in say(f"/tools '{tools}' calculate")[1]
+    say("/tools -")
+    say(SUM)
+    say(f"/save '{tmp_path / 'my chat.md'}'")
+    assert (tmp_path / "my chat.md").exists()
+    with_quote = tmp_path / "it's"
+    with_quote.write_text("as it is")
+    say(f"/read {with_quote}")
+    assert "as it is" in chat.attached[0]
+
+
+def test_a_file_that_is_too_long_can_be_taken_away_again(chat: Chat, say: Say, tmp_path: Path) -> None:
+    (tmp_path / "long.txt").write_text("qx " * 1000)
+    say(f"/read {tmp_path / 'long.txt'}")
+    with pytest.raises(ContextOverflow) as raised:
+        say(SUM)
+    assert raised.value.hint.startswith("take the files away with /read -, or ")
+    say("/read -")
+    assert say(SUM)[0] == f"{SUM_ANSWER}\n"
+
+
+def test_without_a_clipboard_copy_is_an_error_as_is_what_is_not_there(
+    say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    say(SUM)
+    with pytest.raises(HermesError, match="no clipboard"):
+        say("/copy")
+    with pytest.raises(UsageError, match="no code block"):
+        say("/copy code")
+    with pytest.raises(UsageError):
+        say("/copy 2")
+
+
+def test_the_window_is_drawn_turn_by_turn(chat: Chat, say: Say) -> None:
+    say("/system Be brief.")
+    say(NAME)
+    say(SUM)
+    say("/pin 1")
+    say("/forget 2")
+    rows = say("/context")[1].splitlines()
+    assert rows[0].startswith("window 512 tok: ")
+    assert rows[1].split()[0] == "system" and rows[1].endswith("Be brief.")
+    assert rows[2].split()[0] == "1" and rows[2].endswith(f"{NAME} [pinned]") and "█" in rows[2]
+    assert rows[3].split()[0] == "2" and rows[3].endswith(f"{SUM} [left out]") and "█" not in rows[3]
+    used = int(rows[0].split()[3])
+    tokens = [int(row.split()[1]) for row in rows[1:3]]
+    assert used == sum(tokens)
+    for wrong in ("/pin 3", "/pin x", "/pin 0", "/forget 1-9", "/pin 2-1"):
+        with pytest.raises(UsageError):
+            say(wrong)
+
+
+def test_compact_goes_on_from_a_summary(chat: Chat, say: Say) -> None:
+    say(NAME)
+    say(SUM)
+    out, _ = say("/compact keep 1")
+    assert [turn.standing for turn in chat.session.conversation.turns] == ["left_out", "kept", "pinned"]
+    assert chat.session.conversation.turns[-1].answer.content + "\n" == out
+
+
+def test_compact_in_a_full_window_sums_up_every_turn_and_undo_brings_all_back(chat: Chat, say: Say) -> None:
+    number = 0
+    chat.ready()
+    while not chat.session.turns_to_leave_out(question := f"My name is Alice, and what is {number} plus 3, please?"):
+        number += 1
+        say(question)
+    before = chat.session.conversation
+    out, told = say("/compact")
+    assert "left out" not in told
+    *older, summary = chat.session.conversation.turns
+    assert {turn.standing for turn in older} == {"left_out"} and out.endswith(f"{summary.answer.content}\n")
+    say("/undo")
+    assert chat.session.conversation == before
+
+
+def test_a_message_too_long_for_the_window_gets_only_hints_that_help(chat: Chat, say: Say, tmp_path: Path) -> None:
+    say(NAME)
+    with pytest.raises(ContextOverflow) as alone:
+        say("qx " * 1000)
+    assert alone.value.hint.startswith("shorten it")
+    (tmp_path / "note.txt").write_text("as it is")
+    say(f"/read {tmp_path / 'note.txt'}")
+    with pytest.raises(ContextOverflow) as attached:
+        say("qx " * 1000)
+    assert attached.value.hint.startswith("shorten it")
+    say("/read -")
+    say("/pin 1")
+    nearly = "qx " * 1000
+    while not chat.session.fits_alone(nearly):
+        nearly = nearly[3:]
+    with pytest.raises(ContextOverflow) as pinned:
+        say(nearly)
+    assert pinned.value.hint.startswith("begin anew with /clear, or shorten it")
+
+
+def test_turns_leave_a_full_window_with_a_word_and_the_chat_goes_on(chat: Chat, say: Say) -> None:
+    told, number = "", 0
+    while "left out of the window: turn" not in told:
+        number += 1
+        told = say(f"What is {number} plus 3?")[1]
+    assert chat.session.conversation.turns[0].standing == "left_out"
+    assert chat.session.conversation.turns[-1].standing == "kept"
+
+
+def test_stats_and_prompt_tell_what_there_is(chat: Chat, say: Say) -> None:
+    with pytest.raises(UsageError):
+        say("/stats")
+    say(SUM)
+    assert "ended by     stop" in say("/stats")[1]
+    assert say("/prompt")[1] == (f"<|im_start|>user\n{SUM}<|im_end|>\n<|im_start|>assistant\n{SUM_ANSWER}\n")
+
+
+def test_sessions_are_listed_named_forked_loaded(chat: Chat, say: Say) -> None:
+    say(NAME)
+    first = chat.transcript().id
+    assert "is now called About Alice" in say("/title About Alice")[1]
+    assert f"{first}  About Alice" in say("/sessions")[1]
+    assert first in say("/sessions Nice to meet")[1]
+    say("/fork A branch")
+    Path("~", f"{first}.jsonl").expanduser().symlink_to(paths.sessions_folder() / f"{first}.jsonl")
+    second = chat.transcript().id
+    say(SUM)
+    assert first != second
+    say(f"/load ~/{first}.jsonl")
+    assert [turn.question for turn in chat.session.conversation.turns] == [NAME]
+    assert "Alice" in say("What is my name?")[0]
+    assert [turn.question for turn in read_session(paths.sessions_folder() / f"{second}.jsonl").conversation.turns] == [
+        NAME,
+        SUM,
+    ]
+    with pytest.raises(UsageError):
+        say("/load no-such-session")
+
+
+@pytest.mark.parametrize("name", ["chat.md", "chat.json", "chat.html"])
+def test_a_session_is_saved_to_a_file_of_its_own(chat: Chat, say: Say, tmp_path: Path, name: str) -> None:
+    say(SUM)
+    with pytest.raises(OutputError):
+        say(f"/save ~no-such-user/{name}")
+    say(f"/save {tmp_path / name}")
+    assert SUM_ANSWER in (tmp_path / name).read_text()
+
+
+def test_a_session_is_saved_only_in_a_form_that_its_name_asks_for(chat: Chat, say: Say, tmp_path: Path) -> None:
+    say(SUM)
+    for name in ("chat", "chat.pdf", "chat.jsonl"):
+        assert message(partial(say, f"/save {tmp_path / name}")).startswith("the file's name has to end in .md")
+    assert not list(tmp_path.glob("chat*"))
+
+
+def test_a_title_alone_tells_how_one_is_given(say: Say) -> None:
+    with pytest.raises(UsageError) as caught:
+        say("/title")
+    assert caught.value.hint == "such as /title My notes on llamas"
+
+
+def test_exit_leaves(chat: Chat, say: Say) -> None:
+    say("/exit")
+    assert chat.leaving == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        ("/reg", ["/regen "]),
+        ("/co", ["/continue", "/copy ", "/context", "/compact "]),
+        ("/set temp", ["temperature"]),
+        ("/preset transl", ["translate"]),
+        ("/preset translate lang", ["language="]),
+        ("/copy c", ["code"]),
+        ("hello /re", []),
+        ("/nothing x", []),
+        ("/exit x", []),
+        ("/help reg", ["regen"]),
+    ],
+)
+def test_completions(chat: Chat, before: str, expected: list[str]) -> None:
+    found = list(slash_commands.suggestions(chat, before))
+    assert [one.text for one in found] == expected
+    assert all(before[-one.length :].lower() == one.text[: one.length].lower() for one in found if one.length)
+
+
+def test_files_and_models_complete(chat: Chat, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file.txt").write_text("")
+    found = [one.text for one in slash_commands.suggestions(chat, f"/read {tmp_path}/f")]
+    assert found == [f"{tmp_path}/file.txt", f"{tmp_path}/folder/"]
+    assert "demo" in [one.text for one in slash_commands.suggestions(chat, "/model d")]
+
+
+def test_a_preset_leaves_nothing_of_the_one_before(chat: Chat, say: Say) -> None:
+    say("/preset commit")
+    assert chat.session.settings.max_tokens == 400
+    say("/preset default")
+    assert chat.session.settings == replace(GREEDY, preset="default")
+    say("/set max_tokens 50")
+    say("/set top_k 5")
+    say("/preset commit")
+    assert chat.session.settings.max_tokens == 400
+    say("/preset default")
+    assert (chat.session.settings.max_tokens, chat.session.settings.sampling.top_k) == (50, 5)
+    say("/preset function-calling")
+    assert chat.session.tools and list(chat.session.tools.toolbox.tools) == ["calculate", "current_time"]
+    say("/preset default")
+    assert chat.session.tools is None
+    say("/tools current_time")
+    own = chat.session.tools
+    say("/preset coder")
+    assert chat.session.tools is own
+    say("/preset function-calling")
+    say("/preset coder")
+    assert chat.session.tools and list(chat.session.tools.toolbox.tools) == ["current_time"]
+
+
+def test_a_file_of_tools_may_have_a_space_in_its_name(chat: Chat, say: Say, tmp_path: Path) -> None:
+    (tmp_path / "my tools.py").write_text('def greet() -> str:\n    "Greet."\n    return "hi"')
+    assert say(f"/tools calculate '{tmp_path}/my tools.py'")[1].splitlines()[1].startswith("greet ")
+    with pytest.raises(UsageError):
+        say("/tools 'calculate")
+
+
+def test_what_could_not_be_saved_is_saved_before_the_session_is_left(
+    chat: Chat, say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_the_way = tmp_path / "data"
+    in_the_way.write_text("")
+    monkeypatch.setenv("HERMES_CLI_DATA_DIR", str(in_the_way))
+    paths.data_folder.cache_clear()
+    try:
+        say("/clear")
+        assert "not saved yet: " in say(NAME)[1]
+        assert "not saved yet: " not in say(SUM)[1]
+        for command in ("/clear", "/fork"):
+            with pytest.raises(OutputError):
+                say(command)
+        say(f"/save {tmp_path / 'chat.md'}")
+        assert NAME_ANSWER in (tmp_path / "chat.md").read_text()
+        in_the_way.unlink()
+        path = chat.transcript().path
+        say("/clear")
+        assert [turn.question for turn in read_session(path).conversation.turns] == [NAME, SUM]
+    finally:
+        paths.data_folder.cache_clear()
+
+
+def test_a_fork_is_a_file_at_once(chat: Chat, say: Say, tmp_path: Path) -> None:
+    say(NAME)
+    say("/fork")
+    assert read_session(chat.transcript().path).conversation == chat.session.conversation
+    say("/fork")
+    say(f"/save {tmp_path / 'chat.md'}")
+
+
+def test_a_file_that_is_there_is_not_overwritten(chat: Chat, say: Say, tmp_path: Path) -> None:
+    say(SUM)
+    target = tmp_path / "chat.md"
+    target.write_text("mine")
+    with pytest.raises(UsageError, match="is there already"):
+        say(f"/save {target}")
+    target.unlink()
+    say(f"/save {target}")
+    say(f"/save {target}")
+
+
+@pytest.mark.parametrize("nothing", ["-", "off"])
+def test_tools_and_schema_are_taken_away(chat: Chat, say: Say, nothing: str) -> None:
+    say("/tools calculate")
+    say("/json name, age int")
+    assert chat.session.tools and chat.session.schema
+    assert say(f"/tools {nothing}")[1].startswith("no tools")
+    assert say(f"/json {nothing}")[1] == "no schema\n"
+    assert chat.session.tools is None and chat.session.schema is None
+
+
+def test_a_summary_is_plain_text_and_whole_whatever_holds_for_answers(chat: Chat, say: Say) -> None:
+    say(NAME)
+    say("/json name, age int")
+    say("/set max_tokens 2")
+    say("/compact")
+    summary = chat.session.conversation.turns[-1]
+    assert (summary.standing, summary.answer.finish_reason) == ("pinned", "stop")
+    assert not summary.answer.content.startswith("{")
+    say("/compact")
+    assert [turn.standing for turn in chat.session.conversation.turns] == ["left_out", "left_out", "pinned"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "/read a\0b",
+        "/save a\0.md",
+        f"/save {'x' * 300}.md",
+        f"/undo {'9' * 5000}",
+        f"/pin {'9' * 5000}",
+        "/set seed -1",
+    ],
+)
+def test_odd_arguments_are_errors_of_one_line(chat: Chat, say: Say, line: str) -> None:
+    say(SUM)
+    with pytest.raises(HermesError):
+        say(line)
+
+
+def test_turns_are_named_in_runs(chat: Chat, say: Say) -> None:
+    for _ in range(4):
+        say(SUM)
+    assert "left out: turns 1-2, 4 (" in say("/forget 1-2 4")[1]
