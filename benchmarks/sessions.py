@@ -21,6 +21,7 @@ from hermes_cli import paths
 from hermes_cli.chat.conversation import Turn
 from hermes_cli.chat.events import Finished, Timings, Usage
 from hermes_cli.chat.message import Message
+from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.store.sessions import format as form
 from hermes_cli.store.sessions.writer import Transcript
 
@@ -62,9 +63,7 @@ def _measure_saving() -> None:
     print("|---|---|---|---|")
     answer = _text(random.Random(1), 6 * _WORDS_PER_ANSWER)
     for length in _LENGTHS:
-        transcript = Transcript.new(
-            form.SessionSettings("demo"), None, [_turn(n, answer) for n in range(1, length + 1)]
-        )
+        transcript = Transcript.new(SessionSettings("demo"), None, [_turn(n, answer) for n in range(1, length + 1)])
         transcript.save()
         spent, waited = [], []
         for number in range(length + 1, length + 1 + _APPENDS):
@@ -122,7 +121,7 @@ def _fill(count: int, size: int) -> None:
         turns = [_turn(turn, _text(source, characters)) for turn in range(1, _TURNS_PER_SESSION + 1)]
         if number % (count // 10 or 1) == 0:
             turns[-1] = _turn(_TURNS_PER_SESSION, f"they called it {_NEEDLE} then")
-        records: list[form.Record] = [form.Header(id, at, form.SessionSettings("demo"), None)]
+        records: list[form.Record] = [form.Header(id, at, SessionSettings("demo"), None)]
         records += [form.turn_added(turn, turn.id - 1 or None, "demo", _FINISHED, at) for turn in turns]
         Path(folder, f"{id}.jsonl").write_bytes(b"".join(map(form.encode, records)))
 

@@ -21,18 +21,28 @@ TARGET = Path(__file__).with_name("chat.svg")
 _NAMES = {"brown": "yellow", "brightbrown": "bright_yellow"}
 
 
+class _Screen(pyte.Screen):
+    """An emulated screen that sends the terminal's answers, such as the cursor's place, back to the program."""
+
+    def __init__(self, child: "pexpect.spawn[bytes]") -> None:
+        super().__init__(COLUMNS, ROWS)
+        self._child = child
+
+    def write_process_input(self, data: str) -> None:
+        self._child.send(data.encode())
+
+
 def main() -> None:
     """Run the chat, and write the picture."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {f"HERMES_CLI_{name}_DIR": f"{folder}/{name}" for name in ("CACHE", "CONFIG", "DATA")}
-        child = pexpect.spawn(
+        child: pexpect.spawn[bytes] = pexpect.spawn(
             sys.executable,
             ["-m", "hermes_cli", "chat", "-m", "demo", "-t", "0"],
             env={"TERM": "xterm-256color", "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **environment},
             dimensions=(ROWS, COLUMNS),
         )
-        screen = pyte.Screen(COLUMNS, ROWS)
-        screen.write_process_input = child.send
+        screen = _Screen(child)
         stream = pyte.ByteStream(screen)
         for message in CHAT:
             _settle(child, stream, screen)

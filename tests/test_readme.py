@@ -1,31 +1,33 @@
-"""README.md is true: its commands run, its help texts are the program's.
+"""The documents are true: the commands in README.md run, docs/cli.md is the program's help, links lead somewhere.
 
 For whoever writes the README:
 - A block fenced as ```sh is run by bash with `hermes` and `hermes-cli` on PATH; every command in it must succeed, in a
   pipe too. All blocks run in their order in one folder that at first holds a copy of README.md; so a block may use
   files that an earlier one made. There is no terminal, so `hermes chat` ends at once.
-- ```sh no-test marks a block that cannot run here: set-up, downloads, a real model. Only a few may be marked.
-- A help text stands in a fence of its own right below a line `<!-- hermes ask --help -->` that names its command.
+- ```sh no-test marks a block that cannot run here: installation, downloads. Only a few may be marked.
 """
 
 import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Hermes, child_environment
+from tests.conftest import child_environment
 from tests.installed_script import install_script
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
 TEXT = README.read_text(encoding="utf-8")
 FENCE = re.compile(r"^```(?P<kind>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
-HELP = re.compile(
-    r"^<!-- hermes (?P<command>[a-z ]*)--help -->\n```[a-z]*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
-)
-MOST_UNTESTED = 6
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+PAGES = (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md"))
+MOST_UNTESTED = 3
+README_LINES, README_COLUMNS = 150, 120
 
 
 def blocks(kind: str) -> list[str]:
@@ -66,22 +68,44 @@ def test_the_commands_work(block: str, folder: Path, commands: Path) -> None:
     assert not re.search(r"^(error:|Traceback)", child.stderr, re.MULTILINE), child.stderr
 
 
-@pytest.mark.parametrize("shown", list(HELP.finditer(TEXT)), ids=lambda shown: shown["command"].strip() or "hermes")
-def test_the_help_texts_are_the_programs(hermes: Hermes, shown: re.Match[str]) -> None:
-    result = hermes(*shown["command"].split(), "--help", env={"COLUMNS": "80"})
-    assert result.out.decode() == shown["text"]
+def test_the_help_page_is_the_programs(tmp_path: Path) -> None:
+    target = tmp_path / "cli.md"
+    subprocess.run([sys.executable, ROOT / "docs" / "make_cli.py", target], env=child_environment(), check=True)
+    shown, real = (path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "cli.md", target))
+    assert shown == real, "make docs"
 
 
-def test_the_readme_shows_commands_and_help_and_leaves_few_blocks_untested() -> None:
+def test_the_readme_is_short_and_leaves_few_blocks_untested() -> None:
     assert any("hermes ask" in block for block in blocks("sh"))
-    assert HELP.search(TEXT)
     assert len(blocks("sh no-test")) <= MOST_UNTESTED
     kinds = {(match["kind"].split() or ["text"])[0] for match in FENCE.finditer(TEXT) if "hermes ask" in match["body"]}
-    assert kinds <= {"sh", "text"}, "commands in a fence of another kind would never be run"
+    assert kinds <= {"sh"}, "commands in a fence of another kind would never be run"
+    lines = TEXT.splitlines()
+    assert len(lines) < README_LINES
+    assert max(map(len, lines)) < README_COLUMNS
 
 
-def test_ci_runs_the_readmes_test_command_and_leaves_the_developers_environment_alone() -> None:
-    ci = README.with_name(".ci").joinpath("run").read_text(encoding="utf-8")
-    (command,) = (block for block in blocks("sh no-test") if "pytest" in block)
-    assert all(f"\n{part.strip()}\n" in ci for part in command.split("&&"))
+def anchor(heading: str) -> str:
+    """The name that GitHub gives to a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", sorted(set(PAGES)), ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    links = [link for link in LINK.findall(FENCE.sub("", page.read_text(encoding="utf-8"))) if "://" not in link]
+    for link in links:
+        name, _, part = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), link
+        if part and target.suffix == ".md":
+            headings = HEADING.findall(FENCE.sub("", target.read_text(encoding="utf-8")))
+            assert part in map(anchor, headings), link
+
+
+def test_ci_runs_the_commands_of_a_developer_in_its_own_environment() -> None:
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    targets = {"setup", "lint", "types", "test"}
+    assert targets <= set(ci.split())
     assert ".ci-venv" in ci and " .venv" not in ci
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert all(f"\n{target}:" in makefile for target in targets)

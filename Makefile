@@ -1,0 +1,46 @@
+# What a developer runs; CI runs the same. `make VENV=DIR ...` uses another environment.
+PYTHON ?= python3
+VENV ?= .venv
+EDITABLE ?= -e
+PYTEST_FLAGS ?=
+BIN := $(VENV)/bin
+
+# llama-cpp-python is compiled once; these leave out the parts that hermes does not use.
+export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF
+export SKBUILD_BUILD_TARGETS ?= llama
+
+.PHONY: help setup test lint format types bench docs constraints
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+
+setup: $(BIN)/python  ## make the environment; compiles llama.cpp the first time, which takes minutes
+	$(BIN)/pip install $(EDITABLE) '.[test]' -c constraints.txt
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+test:  ## run the tests; PYTEST_FLAGS="-k name" selects some
+	$(BIN)/pytest $(PYTEST_FLAGS)
+
+lint:  ## check formatting and style
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format:  ## format the code and apply safe fixes
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+types:  ## check the types
+	$(BIN)/mypy
+
+bench:  ## measure start-up, memory and rendering
+	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.render
+
+docs:  ## write the generated page docs/cli.md
+	$(BIN)/python docs/make_cli.py
+
+constraints:  ## record the versions of this environment in constraints.txt
+	$(BIN)/pip freeze --exclude-editable --exclude hermes-cli > constraints.txt
