@@ -1,6 +1,6 @@
 """Going on with a conversation of about 2,000 tokens in a new process: with the KV store, and reading it again.
 
-A first process makes the conversation, turn by turn with pauses, and closes right after the last answer; then new
+A first process makes the conversation, turn by turn, and closes right after the last answer; then new
 processes ask the next question, in turns with the store and without it. Tells the time to the first token, whether the
 texts are equal, and what saving, loading and restoring cost by themselves.
 Usage: python -m benchmarks.resume [--model GGUF] [--kv-type f16] [--tokens 2000] [--rounds 5]
@@ -88,12 +88,11 @@ def ask(backend: LocalBackend, messages: Sequence[Message]) -> tuple[str, Finish
 
 
 def make(given: argparse.Namespace) -> dict[str, object]:
-    """A conversation of as many tokens as wanted, with a pause before each question, kept by closing."""
+    """A conversation of as many tokens as wanted, saved by closing."""
     backend = opened(given, KV_STORE_BYTES)
     messages: list[Message] = []
     while (tokens := backend.count_tokens(tuple(messages))) < given.tokens - 150:
         number = len(messages)
-        backend._thread.run(lambda: None)  # all that is done in a pause
         messages.append(
             Message("user", f"Number {number}. " + f"Tell me of the sea, bread and {number} old houses. " * 6)
         )
@@ -119,7 +118,7 @@ def parts(given: argparse.Namespace) -> dict[str, object]:
     next_answer_backend = opened(given, 0)
     messages = [Message(**message) for message in json.loads(conversation_file().read_text())]
     ask(next_answer_backend, [*messages, QUESTION])
-    context, tokens = next_answer_backend._context, list(next_answer_backend._ledger)
+    context, tokens = next_answer_backend.cache.context, list(next_answer_backend.cache.ledger)
     store = KvStore(paths.cache_folder() / "parts", KV_STORE_BYTES, lambda: bytes(32))
     times = [time.perf_counter()]
     state = context.state()

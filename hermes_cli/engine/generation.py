@@ -68,7 +68,7 @@ class Generation:
             self.answered = reason != "cancelled"
             self._events.put(self._finished(reason))
         except BaseException as error:
-            self._cache.keep_nothing()
+            self._cache.disable_saving()
             self._events.put(error)
         finally:
             if sampler:

@@ -20,8 +20,9 @@ class LoadOptions:
     """How to open a model. None leaves the choice to a plan; where there is none, to what works on any machine.
 
     `gpu_layers` counts the output as one, -1 is all of them; `gpus` names the devices, None is all there are.
-    `kv_store_bytes` limits what is kept on disk of prompts that took long to read; 0 keeps and uses nothing.
-    `memory_bytes` is what a plan reckons that all of it takes.
+    `kv_store_bytes` limits the prompt caches saved to disk; 0 saves and uses none. Saved is what took at least
+    `least_saved_s` to process, unless the last answer was stopped less than `stop_s` before closing.
+    `memory_bytes` is what a plan estimates that all of it takes.
     """
 
     context_length: int | None = None
@@ -30,6 +31,8 @@ class LoadOptions:
     threads: int | None = None
     template: str = "auto"
     kv_store_bytes: int = KV_STORE_BYTES
+    least_saved_s: float = 0.2
+    stop_s: float = 1.0
     batch_tokens: int | None = None
     flash_attention: bool | None = None
     extra_buffers: bool = False

@@ -64,14 +64,15 @@ def _opened(path: Path, options: LoadOptions, progress: Callable[[float], bool])
         if not model.can_chat:
             raise EngineError(f"{path} is not a chat model: it cannot write text", "name a chat model with --model")
         options = decided(options, model.size_bytes, model.trained_context_length)
-        context = make_context(model, options, reads_again=weights is not None and model.can_go_back)
+        context = make_context(model, options)
         if options.gpu_layers:
             _check_room(context, options.gpus)
     except BaseException:
         model.close()
         raise
     store = _store(weights, options, is_long=context.is_long) if weights else None
-    return model, KvCache(context, can_go_back=model.can_go_back, store=store), options
+    cache = KvCache(context, can_go_back=model.can_go_back, store=store, least_saved_s=options.least_saved_s)
+    return model, cache, options
 
 
 def _check_room(context: Context, names: tuple[str, ...] | None) -> None:
@@ -94,7 +95,7 @@ def make_model(path: Path, options: LoadOptions, progress: Callable[[float], boo
     )
 
 
-def make_context(model: Model, options: LoadOptions, *, reads_again: bool = False) -> Context:
+def make_context(model: Model, options: LoadOptions) -> Context:
     """A context for `model` by options that were `decided`."""
     assert options.context_length and options.batch_tokens and options.threads and options.kv_type
     return Context(
@@ -104,7 +105,6 @@ def make_context(model: Model, options: LoadOptions, *, reads_again: bool = Fals
         threads=options.threads,
         kv_type=options.kv_type,
         flash_attention=options.flash_attention,
-        reads_again=reads_again,
     )
 
 

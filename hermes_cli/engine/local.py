@@ -1,11 +1,11 @@
 """llama.cpp as a `Backend`: load a GGUF, read prompts with the KV cache reused, decode, and stop at once when asked.
 
-Loading, decoding and freeing run on one engine thread; `generate` writes the prompt and forwards the events. In pauses
-and at the end the thread looks after the cache, until the next request comes.
+Loading, decoding and freeing run on one engine thread; `generate` writes the prompt and forwards the events. Between
+requests nothing runs.
 """
 
 import itertools
-import threading
+import math
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
@@ -32,8 +32,7 @@ from hermes_cli.formats.segment import joined
 __all__ = ["LoadOptions", "LocalBackend", "open_backend"]
 
 _LONGEST_TOKEN = 256  # characters; no vocabulary comes near
-PAUSE_S = 0.5  # whoever asks again sooner, as after a tool call, does not wait for anything
-_CLOSING_S = 5.0
+_SAVING_S = 5.0
 
 
 def open_backend(
@@ -55,7 +54,7 @@ def open_backend(
 
 
 class LocalBackend:
-    """One model and one KV cache in this process."""
+    """One model and one KV cache in this process; `options` is how it was loaded."""
 
     def __init__(
         self,
@@ -66,10 +65,10 @@ class LocalBackend:
     ) -> None:
         started = time.perf_counter()
         self._thread = EngineThread()
-        self._hurry = threading.Event()
         self._cancel = cancel
         self._opening: tuple[Message, ...] = ()
-        self._worth_keeping = self._leaving = False
+        self._closing = False
+        self._may_save_from = math.inf  # closing at or after this time saves the cache
 
         def progress(fraction: float) -> bool:
             if on_progress:
@@ -82,19 +81,18 @@ class LocalBackend:
             self._thread.close()
             raise
         self._closed = False
-        self._model, self._cache, self.options = loaded.model, loaded.cache, loaded.options
-        self._vocabulary = Vocabulary(loaded.model)
-        self._context, self._ledger = loaded.cache.context, loaded.cache.ledger
+        self.model, self.cache, self.options = loaded.model, loaded.cache, loaded.options
+        self.vocabulary = Vocabulary(loaded.model)
         try:
-            self._prompts = PromptWriter(self._model, loaded.options.template)
+            self._prompts = PromptWriter(self.model, loaded.options.template)
         except HermesError:
             self.close()
             raise
         self.info = BackendInfo(
-            model_name=self._model.metadata("general.name") or path.stem,
-            description=self._model.description,
-            placement=placement(loaded.options, self._model.layer_count + 1),
-            context_length=self._context.context_length,
+            model_name=self.model.metadata("general.name") or path.stem,
+            description=self.model.description,
+            placement=placement(loaded.options, self.model.layer_count + 1),
+            context_length=self.cache.context.context_length,
             memory_bytes=loaded.options.memory_bytes,
             load_s=time.perf_counter() - started,
             notes=loaded.notes,
@@ -109,47 +107,35 @@ class LocalBackend:
         self.close()
 
     def close(self) -> None:
-        """Keep on disk what took long to read, then free everything; closing twice is harmless.
+        """Save to disk what took long to process, then free everything; closing twice is harmless.
 
-        Keeping takes seconds at most, and a cancel or an exception ends it at once.
+        Saving takes seconds at most, and a cancel or an exception ends it at once.
         """
         if not self._closed:
             self._closed = True
-            self._interrupt()
+            self.cache.context.abort()  # an answer that is still being generated
             try:
-                self._thread.run(self._put_away)
+                self._thread.run(self._save)
             finally:
-                self._leaving = True
-                self._interrupt()
+                self._closing = True
                 self._thread.run(self._free)
                 self._thread.close()
 
     def _free(self) -> None:
-        self._vocabulary.close()
-        self._context.close()
-        self._model.close()
+        self.vocabulary.close()
+        self.cache.context.close()
+        self.model.close()
 
-    def _interrupt(self) -> None:
-        """Have the thread drop what it does in a pause."""
-        self._hurry.set()
-        self._context.abort()
-
-    def _rest(self) -> None:
-        """What the engine thread does after an answer, until there is something to do."""
-        if not self._hurry.wait(PAUSE_S):
-            with suppress(Exception):  # the thread must live on; a failed decode has emptied the cache
-                self._cache.rest(lambda: not self._hurry.is_set())
-                self._worth_keeping = True
-
-    def _put_away(self) -> None:
-        """Keep what is worth it, unless the last answer failed or was stopped just now."""
-        deadline, reason = time.monotonic() + _CLOSING_S, self._cancel.reason
-        if self._worth_keeping:
-            with suppress(Exception):  # nobody is to be troubled with what only saves time
-                self._cache.put_away(
-                    self._opening_tokens,
-                    lambda: not self._leaving and time.monotonic() < deadline and self._cancel.reason == reason,
-                )
+    def _save(self) -> None:
+        """Save the cache, unless the last answer failed or was stopped just now."""
+        now, reason = time.monotonic(), self._cancel.reason
+        if now < self._may_save_from:
+            return
+        with suppress(Exception):  # it would only have saved time
+            self.cache.save(
+                self._opening_tokens,
+                lambda: not self._closing and time.monotonic() < now + _SAVING_S and self._cancel.reason == reason,
+            )
 
     def _opening_tokens(self) -> list[int]:
         """What every conversation with the latest system prompt begins with."""
@@ -179,18 +165,9 @@ class LocalBackend:
         characters = sum(len(message.content) for message in request.messages)
         if characters > window * _LONGEST_TOKEN:
             raise self._overflow(f"the prompt has {characters:,} characters")
-        self._interrupt()
-        try:
-            yield from self._answer(request, cancel)
-        finally:
-            if not self._closed:
-                self._hurry.clear()
-                self._thread.submit(self._rest)
-
-    def _answer(self, request: GenerationRequest, cancel: CancelToken) -> Generator[GenerationEvent]:
+        self.cache.context.abort()  # an earlier answer that nobody iterates any more
         # On the engine thread, so that a template or a text that takes long does not keep signals waiting.
         tokens = self._thread.run(lambda: self._prompts.write(request.messages).tokens)
-        window = self.info.context_length
         if len(tokens) >= window:
             raise self._overflow(f"the prompt has {len(tokens):,} tokens")
         if not tokens:
@@ -200,15 +177,15 @@ class LocalBackend:
         events: SimpleQueue[QueuedEvent] = SimpleQueue()
         plan = self._thread.run(lambda: self._plan(request, cancel))
         if plan:
-            self._vocabulary.prepare()
+            self.vocabulary.prepare()
         job = Job(tokens, values, limit, request.stop, plan)
-        work = Generation(self._model, self._cache, self._vocabulary, job, cancel, events)
+        work = Generation(self.model, self.cache, self.vocabulary, job, cancel, events)
         self._cancel = cancel
         self._opening = tuple(itertools.takewhile(lambda message: message.role == "system", request.messages))
-        self._context.allow()
-        with cancel.calling(self._context.abort):
+        self.cache.context.allow()
+        with cancel.calling(self.cache.context.abort):
             self._thread.submit(lambda: self._run(work))
-            yield from _forwarded(events, self._context.abort)
+            yield from _forwarded(events, self.cache.context.abort)
 
     def _plan(self, request: GenerationRequest, cancel: CancelToken) -> constraint_grammar.Plan | None:
         """What the answer is held to; nothing where a cancel came first."""
@@ -220,12 +197,12 @@ class LocalBackend:
             raise
 
     def _run(self, work: Generation) -> None:
-        self._worth_keeping = False
+        self._may_save_from = math.inf
         work.run()
-        self._worth_keeping = work.answered
+        self._may_save_from = time.monotonic() + (0.0 if work.answered else self.options.stop_s)
 
     def _overflow(self, size: str) -> ContextOverflow:
-        window, trained = self.info.context_length, self._model.trained_context_length
+        window, trained = self.info.context_length, self.model.trained_context_length
         wider = f", or widen the window with --ctx (up to {trained:,})" if trained > window else ""
         return ContextOverflow(f"{size}, the window {window:,} tokens", f"shorten it{wider}")
 

@@ -48,13 +48,13 @@ class LoadPlan:
 
 
 def plan_load(
-    path: Path, wishes: LoadOptions, keep_on: Callable[[], bool] = lambda: True, *, use_tuned: bool = True
+    path: Path, wishes: LoadOptions, may_continue: Callable[[], bool] = lambda: True, *, use_tuned: bool = True
 ) -> LoadPlan:
     """The plan for a file here, with the settings that were measured to be best, or without.
 
-    Raises UsageError, EngineError; LoadCancelled as soon as `keep_on` says no.
+    Raises UsageError, EngineError; LoadCancelled as soon as `may_continue` says no.
     """
-    found = plan_file(path, wishes, this_machine(keep_on), use_tuned=use_tuned)
+    found = plan_file(path, wishes, this_machine(may_continue), use_tuned=use_tuned)
     unused = unused_gpu() if wishes.gpu_layers is None else None
     return replace(found, advice=": ".join(unused)) if unused else found
 
@@ -72,9 +72,9 @@ def plan_file(path: Path, wishes: LoadOptions, machine: Machine, *, use_tuned: b
     return plan_for(header, tuned(wishes, measured, machine), machine) if measured else found
 
 
-def this_machine(keep_on: Callable[[], bool] = lambda: True) -> Machine:
+def this_machine(may_continue: Callable[[], bool] = lambda: True) -> Machine:
     """What is free here, and what was proved to work. Raises EngineError, LoadCancelled."""
-    proved = probe.current_verdict(keep_on)
+    proved = probe.current_verdict(may_continue)
     return Machine(
         hardware.available_bytes(),
         gpus() if proved.gpu else (),

@@ -25,8 +25,8 @@ def read_speed(context: Context, tokens: Sequence[int]) -> float:
 def read_seconds(context: Context, tokens: Sequence[int]) -> float:
     """The seconds of reading `tokens` after what the cache holds. Raises as `read_speed`."""
     started = time.perf_counter()
-    for start, end in batches(len(tokens), context.batch_size):
-        context.decode(tokens[start:end])
+    for batch in batches(tokens, context.batch_size):
+        context.decode(batch)
     context.check_numbers()  # a GPU works on when `decode` returns: wait for its last number
     return time.perf_counter() - started
 

@@ -41,27 +41,27 @@ class Verdict:
     expires: float | None = None  # seconds since the epoch; silence or full memory may say nothing of the library
 
 
-def verdict(timeout_s: float = TIMEOUT_S, keep_on: Callable[[], bool] = lambda: True) -> Verdict:
+def verdict(timeout_s: float = TIMEOUT_S, may_continue: Callable[[], bool] = lambda: True) -> Verdict:
     """The remembered verdict for this library and CPU, else a new one (well under a second).
 
-    A child is given up after `timeout_s`. Raises LoadCancelled as soon as `keep_on` says no, else EngineError.
+    A child is given up after `timeout_s`. Raises LoadCancelled as soon as `may_continue` says no, else EngineError.
     """
     key = fingerprint()
     remembered = _read()
     known = remembered.get(key)
     if known is None or (known.expires is not None and known.expires < time.time()):
-        known = remembered[key] = _prove(_Asker(timeout_s, keep_on))
+        known = remembered[key] = _prove(_Asker(timeout_s, may_continue))
         _write(remembered)
     return known
 
 
-def current_verdict(keep_on: Callable[[], bool] = lambda: True) -> Verdict:
+def current_verdict(may_continue: Callable[[], bool] = lambda: True) -> Verdict:
     """The verdict, found anew where a GPU has come or gone since. Raises as `verdict`."""
-    known = verdict(keep_on=keep_on)
+    known = verdict(may_continue=may_continue)
     if native.supports_gpu() == (known.gpu is not None):
         return known
     forget()
-    return verdict(keep_on=keep_on)
+    return verdict(may_continue=may_continue)
 
 
 def forget() -> None:
@@ -97,8 +97,8 @@ def _prove(asker: "_Asker") -> Verdict:
 class _Asker:
     """Asks children; `has_gpu` says what the last one found."""
 
-    def __init__(self, timeout_s: float, keep_on: Callable[[], bool]) -> None:
-        self._timeout_s, self._keep_on = timeout_s, keep_on
+    def __init__(self, timeout_s: float, may_continue: Callable[[], bool]) -> None:
+        self._timeout_s, self._may_continue = timeout_s, may_continue
         self.has_gpu = False
 
     def fault(self, *, extra_buffers: bool, gpu: bool) -> str | None:
@@ -124,7 +124,7 @@ class _Asker:
             while time.monotonic() < deadline:
                 with suppress(subprocess.TimeoutExpired):
                     return child.communicate(timeout=_POLL_S)
-                if not self._keep_on():
+                if not self._may_continue():
                     raise LoadCancelled("loading the model was stopped", "run the command again")
             return None
         finally:

@@ -7,14 +7,13 @@ from hermes_cli.backend import Backend
 from hermes_cli.chat.events import Finished, GenerationEvent, TextDelta
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
-from hermes_cli.engine.local import LocalBackend
 
 GREEDY = Sampling(temperature=0, repeat_penalty=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a generation told, up to its end."""
+    """The events of a generation, up to its end."""
 
     events: list[GenerationEvent]
 
@@ -52,8 +51,3 @@ def answer(
     asked = (user(messages),) if isinstance(messages, str) else tuple(messages)
     request = GenerationRequest(asked, sampling, max_tokens, stop)
     return Answer(list(backend.generate(request, cancel or CancelToken())))
-
-
-def pause(backend: LocalBackend) -> None:
-    """Give the backend the time between two turns, until it has done all that it does in it."""
-    backend._thread.run(lambda: None)

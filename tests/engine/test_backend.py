@@ -8,7 +8,6 @@ import pytest
 
 from hermes_cli.chat.events import Finished, GenerationEvent, PromptProgress, TextDelta
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
-from hermes_cli.engine.cache.kv_cache import LEAST_BATCH
 from hermes_cli.engine.local import LoadOptions, LocalBackend, open_backend
 from hermes_cli.errors import ContextOverflow, EngineError, LoadCancelled, UsageError
 from tests.engine.answers import GREEDY, answer, assistant, user
@@ -37,8 +36,8 @@ def fresh_answer(endless_path: Path) -> str:
 
 def held(backend: LocalBackend) -> int:
     """How many tokens the cache holds; the ledger says the same."""
-    position = backend._context.position()
-    assert len(backend._ledger) == position
+    position = backend.cache.context.position()
+    assert len(backend.cache.ledger) == position
     return position
 
 
@@ -122,10 +121,10 @@ def test_usage_counts_the_prompt_the_cache_and_the_answer(backend: LocalBackend)
     assert first.finished.usage.prompt_tokens <= second.cached_tokens < second.prompt_tokens
 
 
-def test_the_last_batch_of_a_prompt_is_read_again_when_all_is_cached(backend: LocalBackend) -> None:
+def test_of_a_prompt_that_is_all_cached_only_the_last_token_is_processed(backend: LocalBackend) -> None:
     answer(backend, QUESTION)
     usage = answer(backend, QUESTION).finished.usage
-    assert usage.cached_tokens == usage.prompt_tokens - LEAST_BATCH
+    assert usage.cached_tokens == usage.prompt_tokens - 1
 
 
 def test_timings_come_in_order(backend: LocalBackend) -> None:

@@ -137,7 +137,7 @@ def test_a_hanging_check_stops_when_asked(script: Script, broken_library: Broken
     from hermes_cli.machine import probe
     from hermes_cli.errors import LoadCancelled
     try:
-        probe.verdict(60, keep_on=lambda: False)
+        probe.verdict(60, may_continue=lambda: False)
     except LoadCancelled:
         print("stopped")
     """

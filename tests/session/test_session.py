@@ -129,7 +129,7 @@ try:
 except EngineError as error:
     print(error)
 print(seen != "" and seen == session.conversation.messages[1].content)
-print(len(backend._ledger) == backend._context.position())
+print(len(backend.cache.ledger) == backend.cache.context.position())
 session = Session(backend, settings=GREEDY)
 events = session.send("What is 2 plus 3?", CancelToken())
 print("".join(event.text for event in events if isinstance(event, TextDelta)))

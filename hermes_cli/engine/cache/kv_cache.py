@@ -1,8 +1,7 @@
-"""The tokens in the KV cache: what a prompt can use of them, and what is worth keeping on disk.
+"""The tokens in the KV cache: what a prompt can reuse of them, and what is saved to disk at the end.
 
-The ledger lists them and is the truth. A token that is written alone gets other last bits in the cache than one that
-is read in a batch. A prompt builds on either. But only tokens that are settled go to disk: those read in batches after
-nothing but others like them, whose bits depend on the tokens alone. So in pauses the answers are read again in batches.
+The ledger lists them and is the truth. A token that was generated alone may have other last bits in the cache than one
+that was processed in a batch; a prompt builds on either. Why: docs/engine.md.
 """
 
 import time
@@ -13,53 +12,48 @@ from hermes_cli.engine.cache.kv_store import START_TOKENS, Entry, Kind, KvStore,
 from hermes_cli.engine.llama.context import Context, DecodeAborted
 from hermes_cli.errors import EngineError
 
-# Measured: batches of 8 tokens and more give the same bits whatever their size, smaller ones others.
-LEAST_BATCH = 16
-_REST_BATCH = 64  # a stop costs at most the reading of so many tokens
-WORTH_S = 0.2  # reading time below which nothing is kept
-WORTH_IN_PAUSE_S = 2.0
-_READ_AT_CLOSE_S = 0.5
-KeepOn = Callable[[], bool]
+_DISK_BYTES_PER_S = 5e8  # a cautious guess
+MayContinue = Callable[[], bool]
 
 
 class KvCache:
-    """A context with its ledger; used on the engine thread alone."""
+    """A context with its ledger; used on the engine thread only."""
 
-    def __init__(self, context: Context, *, can_go_back: bool, store: KvStore | None = None) -> None:
+    def __init__(
+        self, context: Context, *, can_go_back: bool, store: KvStore | None = None, least_saved_s: float = 0.0
+    ) -> None:
+        """What took less than `least_saved_s` to process is not saved in `store`."""
         self.context = context
         self.ledger: list[int] = []
-        self._can_go_back = can_go_back
         self._store = store if can_go_back and context.state_is_whole else None
-        self._settled = 0  # so many first tokens were all read in batches
-        self._stored = 0  # so many first tokens are known to be on disk
+        self._least_saved_s = least_saved_s
+        self._stored = 0  # this many first tokens are known to be on disk
         self._read_tokens, self._read_s = 0, 0.0
 
-    def start(self, tokens: Sequence[int], keep_on: KeepOn) -> int:
-        """Keep what the cache or the disk shares with a prompt; how many tokens. The others are to be read."""
-        if self._store and len(tokens) - self._same(tokens) > START_TOKENS:
+    def start(self, tokens: Sequence[int], may_continue: MayContinue) -> int:
+        """Keep what the cache or the disk shares with a prompt; returns how many tokens. The rest must be decoded."""
+        if self._store and len(tokens) - self._shared(tokens) > START_TOKENS:
             found = self._store.find(tokens, self.context.context_length)
-            if found and self._gains(*found, self._same(tokens)):
-                self._restore(self._store, found[0], keep_on)
-        kept = min(self._same(tokens), len(tokens) - 1)
-        if self._can_go_back and kept <= self._settled:
-            kept = min(kept, max(0, len(tokens) - LEAST_BATCH))  # what is read stays settled
-        kept = self.context.keep(kept)
-        self._cut(kept)
-        return kept
+            if found and self._gains(*found, self._shared(tokens)):
+                self._restore(self._store, found[0], may_continue)
+        # At least the last token is decoded, because sampling needs its logits.
+        count = self.context.keep(min(self._shared(tokens), len(tokens) - 1))
+        self._cut(count)
+        return count
 
-    def _same(self, tokens: Sequence[int]) -> int:
+    def _shared(self, tokens: Sequence[int]) -> int:
         return common_prefix(self.ledger, tokens)
 
     def _cut(self, count: int) -> None:
         del self.ledger[count:]
-        self._settled, self._stored = min(self._settled, count), min(self._stored, count)
+        self._stored = min(self._stored, count)
 
-    def _gains(self, entry: Entry, shared: int, same: int) -> bool:
-        return shared - same >= START_TOKENS and (shared - same) / entry.tokens_per_s > entry.restore_s
+    def _gains(self, entry: Entry, stored: int, cached: int) -> bool:
+        return stored - cached >= START_TOKENS and (stored - cached) / entry.tokens_per_s > entry.restore_s
 
-    def _restore(self, store: KvStore, entry: Entry, keep_on: KeepOn) -> None:
-        """Put an entry in place of what the cache holds; if that fails the cache stays as it is, or is empty."""
-        state = store.load(entry, keep_on)
+    def _restore(self, store: KvStore, entry: Entry, may_continue: MayContinue) -> None:
+        """Replace what the cache holds with an entry; if that fails the cache stays as it is, or is empty."""
+        state = store.load(entry, may_continue)
         if state is None:
             return
         self._cut(0)
@@ -67,19 +61,18 @@ class KvCache:
             store.forget(entry)
             return
         self.ledger += entry.tokens
-        self._settled = self._stored = len(entry.tokens)
+        self._stored = len(entry.tokens)
         if not self._read_tokens:
             self._read_tokens, self._read_s = len(entry.tokens), len(entry.tokens) / entry.tokens_per_s
 
     def read(self, tokens: Sequence[int]) -> Iterator[int]:
-        """Decode part of a prompt in batches; after each, how many tokens the cache holds. Raises as `decode`."""
-        for start, end in batches(len(tokens), self.context.batch_size):
+        """Decode part of a prompt in batches; yields how many tokens the cache holds after each. Raises as `decode`."""
+        for batch in batches(tokens, self.context.batch_size):
             started = time.perf_counter()
-            self._decode(tokens[start:end])
-            if end - start >= START_TOKENS:
-                self._read_tokens += end - start
+            self._decode(batch)
+            if len(batch) >= START_TOKENS:
+                self._read_tokens += len(batch)
                 self._read_s += time.perf_counter() - started
-            self._settle_to(start=len(self.ledger) - (end - start))
             yield len(self.ledger)
 
     def write(self, token: int) -> None:
@@ -87,7 +80,7 @@ class KvCache:
         self._decode((token,))
 
     def _decode(self, tokens: Sequence[int]) -> None:
-        """Decode and enter into the ledger; after a stop or a failure the ledger again says what the cache holds."""
+        """Decode and add to the ledger; after a stop or a failure the ledger again says what the cache holds."""
         try:
             self.context.decode(tokens)
         except DecodeAborted:
@@ -95,98 +88,57 @@ class KvCache:
             self._cut(self.context.position())
             raise
         except EngineError:
-            self._forget()
+            self._cut(0)
+            self.context.keep(0)
             raise
         self.ledger += tokens
 
-    def _forget(self) -> None:
-        self._cut(0)
-        self.context.keep(0)
-
-    def rest(self, keep_on: KeepOn) -> None:
-        """Use a pause: read answers again in batches, and keep a conversation that has become long."""
-        if not self._store or self._reading_s(len(self.ledger)) <= WORTH_S:
-            return
-        self._settle(keep_on)
-        new = self._settled - self._stored
-        # At least twice as long as what is there: so no conversation is written more than twice over.
-        if new > self._stored and self._reading_s(new) > WORTH_IN_PAUSE_S and self._settled == len(self.ledger):
-            self._save("conversation", keep_on)
-
-    def keep_nothing(self) -> None:
-        """Leave the disk alone from now on: something has gone wrong."""
+    def disable_saving(self) -> None:
+        """Leave the disk alone from now on, after a failure."""
         self._store = None
 
-    def put_away(self, opening: Callable[[], Sequence[int]], keep_on: KeepOn) -> None:
-        """Keep what took long to read, at the end; `opening` gives the tokens of a system prompt and what follows."""
-        if not self._store or not self._read_tokens:
+    def save(self, opening: Callable[[], Sequence[int]], may_continue: MayContinue) -> None:
+        """Save to disk what took long to process; the cache may be shorter afterwards.
+
+        `opening` returns the tokens that every conversation with the same system prompt begins with.
+        """
+        if not self._store or self._reading_s(len(self.ledger)) <= self._least_saved_s:
             return
-        if self._reading_s(len(self.ledger)) > WORTH_S:
-            last_s = self._reading_s(min(_REST_BATCH, len(self.ledger) - self._settled))
-            until = time.monotonic() + _READ_AT_CLOSE_S - last_s
-            self._settle(lambda: keep_on() and time.monotonic() < until)
-            self._cut(self.context.keep(self._settled))
-            self._save("conversation", keep_on)
-        shared = min(common_prefix(opening(), self.ledger), self._settled)
-        if shared >= START_TOKENS and self._reading_s(shared) > WORTH_S:
+        self._save(self._store, "conversation", may_continue)
+        shared = self._shared(opening())
+        if shared >= START_TOKENS and self._reading_s(shared) > self._least_saved_s:
             self._cut(self.context.keep(shared))
-            self._save("opening", keep_on)
-
-    def _settle(self, keep_on: KeepOn) -> None:
-        """Read again in batches what is not settled, each in its place; a stop leaves all that the cache holds."""
-        first = min(self._settled, len(self.ledger) - LEAST_BATCH)
-        if first < 0 or self._settled == len(self.ledger):
-            return
-        for start, end in batches(len(self.ledger) - first, _REST_BATCH):
-            self.context.allow()
-            if not keep_on():
-                return
-            try:
-                if not self.context.read_again(self.ledger[first + start : first + end], first + start):
-                    return
-            except EngineError:
-                self._forget()
-                raise
-            self._settled = first + end
-
-    def _settle_to(self, start: int) -> None:
-        """Count the batch that began at `start` as settled, if it was one and what is before it is."""
-        if self._settled >= start and len(self.ledger) - start >= LEAST_BATCH:
-            self._settled = len(self.ledger)
+            self._save(self._store, "opening", may_continue)
 
     def _reading_s(self, count: int) -> float:
-        """How long reading so many tokens takes, as measured; 0 before anything was."""
+        """How long processing `count` prompt tokens takes, as measured; 0 before anything was."""
         return count * self._read_s / self._read_tokens if self._read_tokens else 0.0
 
-    def _save(self, kind: Kind, keep_on: KeepOn) -> None:
-        """Write the whole cache to disk if it gains time and is not there yet."""
-        store, tokens = self._store, self.ledger
-        if store is None:
-            return
-        if kind == "opening":
-            new = 0 if store.has_opening(tokens) else len(tokens)
-        else:
-            if self._stored < len(tokens) and (found := store.find(tokens, self.context.context_length)):
-                self._stored = max(self._stored, found[1])
-            new = len(tokens) - self._stored
-        state_bytes = self.context.state_bytes()
+    def _save(self, store: KvStore, kind: Kind, may_continue: MayContinue) -> None:
+        """Write the whole cache to disk if that gains time and it is not there yet."""
+        tokens, state_bytes = self.ledger, self.context.state_bytes()
+        new = self._unsaved(store, kind)
         if (
             new < START_TOKENS
-            or self._reading_s(new) < max(WORTH_S, state_bytes / 5e8)
+            or self._reading_s(new) < max(self._least_saved_s, state_bytes / _DISK_BYTES_PER_S)
             or hardware.available_bytes() < 2 * state_bytes
         ):
             return
-        state = self.context.state() if keep_on() else None
-        if state and store.save(kind, tokens, state, self._read_tokens / self._read_s, keep_on):
+        state = self.context.state() if may_continue() else None
+        if state and store.save(kind, tokens, state, self._read_tokens / self._read_s, may_continue):
             self._stored = len(tokens)
 
+    def _unsaved(self, store: KvStore, kind: Kind) -> int:
+        """How many tokens of the ledger no entry of this kind holds."""
+        tokens = self.ledger
+        if kind == "opening":
+            return 0 if store.has_opening(tokens) else len(tokens)
+        if self._stored < len(tokens) and (found := store.find(tokens, self.context.context_length)):
+            self._stored = max(self._stored, found[1])
+        return len(tokens) - self._stored
 
-def batches(count: int, most: int) -> Iterator[tuple[int, int]]:
-    """Cut `count` tokens into batches of at most `most`, and of at least LEAST_BATCH unless all are fewer."""
-    start = 0
-    while start < count:
-        end = min(start + most, count)
-        if 0 < count - end < LEAST_BATCH:
-            end = count - LEAST_BATCH
-        yield start, end
-        start = end
+
+def batches(tokens: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    """The tokens in slices of at most `size`."""
+    for start in range(0, len(tokens), size):
+        yield tokens[start : start + size]

@@ -6,7 +6,6 @@ from there. llama.cpp aborts on a state that is cut short, so nothing reaches it
 
 import hashlib
 import os
-import re
 import secrets
 import shutil
 import stat
@@ -22,6 +21,8 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Literal
 
+from hermes_cli.gguf.parts import all_parts
+
 START_TOKENS = 64  # entries are found by the hash of so many tokens; shorter ones gain nothing
 SUFFIX = ".kv"
 _MAGIC, _VERSION = b"hermeskv", 1
@@ -31,7 +32,6 @@ _CHECKSUM = struct.Struct("<I")
 _CHUNK_BYTES = 8 << 20
 _SPARE_DISK_BYTES = 500_000_000
 _ABANDONED_S = 3600.0
-_SPLIT_NAME = re.compile(r"(.*)-\d{5}-of-(\d{5})\.gguf")
 
 Kind = Literal["conversation", "opening"]
 _KINDS: tuple[Kind, ...] = ("conversation", "opening")
@@ -81,7 +81,7 @@ class KvStore:
         """Whether exactly these tokens are kept as an opening."""
         return any(entry.kind == "opening" and entry.tokens == tokens for entry in self._similar(tokens))
 
-    def load(self, entry: Entry, keep_on: Callable[[], bool]) -> bytearray | None:
+    def load(self, entry: Entry, may_continue: Callable[[], bool]) -> bytearray | None:
         """The state of `entry`, checked, or None; a damaged entry is deleted."""
         try:
             with _opened(entry.path) as file:
@@ -89,7 +89,7 @@ class KvStore:
                 state = bytearray(entry.state_bytes)
                 view, checksum = memoryview(state), 0
                 for start in range(0, entry.state_bytes, _CHUNK_BYTES):
-                    if not keep_on():
+                    if not may_continue():
                         return None
                     chunk = view[start : start + _CHUNK_BYTES]
                     if file.readinto(chunk) != len(chunk):
@@ -110,7 +110,7 @@ class KvStore:
             entry.path.unlink()
 
     def save(
-        self, kind: Kind, tokens: Sequence[int], state: bytearray, tokens_per_s: float, keep_on: Callable[[], bool]
+        self, kind: Kind, tokens: Sequence[int], state: bytearray, tokens_per_s: float, may_continue: Callable[[], bool]
     ) -> bool:
         """Keep a state; conversations that this one continues are deleted. False where that was not possible."""
         header = _HEADER.pack(
@@ -127,7 +127,7 @@ class KvStore:
             if size > self._limit_bytes or shutil.disk_usage(self._folder).free < size + _SPARE_DISK_BYTES:
                 return False
             trim(self._folder, self._limit_bytes - size)
-            _write(temporary, (memoryview(head), memoryview(state)), keep_on)
+            _write(temporary, (memoryview(head), memoryview(state)), may_continue)
             temporary.replace(target)
         except OSError:
             with suppress(OSError):
@@ -199,12 +199,8 @@ def trim(folder: Path, limit_bytes: int) -> None:
 
 def identity(model: Path) -> list[object]:
     """What changes whenever the weights at `model` do: all its parts by file, time of change, size and samples."""
-    parts = [model]
-    if split := _SPLIT_NAME.fullmatch(model.name):
-        names = {path: _SPLIT_NAME.fullmatch(path.name) for path in model.parent.iterdir()}
-        parts = sorted(path for path, name in names.items() if name and name.groups() == split.groups())
     facts: list[object] = []
-    for part in parts:
+    for part in filter(Path.exists, map(model.with_name, all_parts(model.name))):
         with part.open("rb") as file:
             found = os.fstat(file.fileno())
             samples = hashlib.sha256()
@@ -240,11 +236,11 @@ def _opened(path: Path) -> BufferedReader:
     return os.fdopen(descriptor, "rb")
 
 
-def _write(path: Path, parts: Sequence[memoryview], keep_on: Callable[[], bool]) -> None:
+def _write(path: Path, parts: Sequence[memoryview], may_continue: Callable[[], bool]) -> None:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0) as file:
         for part in parts:
             while part:
-                if not keep_on():
+                if not may_continue():
                     raise InterruptedError
                 part = part[file.write(part[:_CHUNK_BYTES]) :]
 

@@ -16,7 +16,7 @@ from hermes_cli.errors import EngineError, OutOfMemory
 _KV_TYPES: dict[KvType, int] = {"f16": 1, "q8_0": 8}
 _FLASH_ATTENTION = {None: -1, False: 0, True: 1}
 _NO_SLOT, _ABORTED = 1, 2
-_OWN, _SPARE = 0, 1  # sequences of the cache
+_SEQUENCE = 0
 
 
 class DecodeAborted(Exception):
@@ -61,20 +61,14 @@ class Context:
         threads: int,
         kv_type: KvType = "f16",
         flash_attention: bool | None = None,
-        reads_again: bool = False,
     ) -> None:
-        """Allocate the cache for `context_length` tokens; `flash_attention` None lets llama.cpp choose.
-
-        Only with `reads_again` there is `read_again`.
-        """
+        """Allocate the cache for `context_length` tokens; `flash_attention` None lets llama.cpp choose."""
         self._c = library = native.library()
         self._flag = ctypes.create_string_buffer(2)
         params = library.llama_context_default_params()
         params.n_ctx = context_length
         params.n_batch = params.n_ubatch = batch_size
-        # Two sequences in the same cells: as long a window as one alone has. llama.cpp wants an output for each.
-        params.n_seq_max = params.n_outputs_max = 2 if reads_again else 1
-        params.kv_unified = reads_again
+        params.n_outputs_max = 1  # logits of the last token only
         params.n_threads = params.n_threads_batch = threads
         params.type_k = params.type_v = _KV_TYPES[kv_type]
         params.flash_attn_type = _FLASH_ATTENTION[flash_attention]
@@ -99,7 +93,7 @@ class Context:
         self.batch_size = int(library.llama_n_batch(self._ctx))
         # Of layers that look back only so far, a state holds only so many tokens: no going back from it.
         self.state_is_whole = library.llama_model_n_swa(model.handle) == 0
-        self._reads_again, self._has_logits = reads_again, False
+        self._has_logits = False
         self._one = (ctypes.c_int32 * 1)()
         self._single = library.llama_batch_get_one(self._one, 1)
 
@@ -119,28 +113,25 @@ class Context:
 
     def position(self) -> int:
         """How many tokens the KV cache holds."""
-        return int(self._c.llama_memory_seq_pos_max(self._memory, 0)) + 1
+        return int(self._c.llama_memory_seq_pos_max(self._memory, _SEQUENCE)) + 1
 
     def keep(self, count: int) -> int:
         """Forget everything after the first `count` tokens; how many are kept: recurrent models cannot go back."""
         self._has_logits = False
         count = min(count, self.position())
-        if count and self._c.llama_memory_seq_rm(self._memory, 0, count, -1):
+        if count and self._c.llama_memory_seq_rm(self._memory, _SEQUENCE, count, -1):
             return count
         self._c.llama_memory_clear(self._memory, False)
         return 0
 
     def state_bytes(self) -> int:
-        """How long the state is that `state` gives."""
-        return int(self._c.llama_state_seq_get_size(self._ctx, _OWN))
+        """The size of what `state` returns."""
+        return int(self._c.llama_state_seq_get_size(self._ctx, _SEQUENCE))
 
     def state(self) -> bytearray | None:
-        """What the KV cache holds, for `restore`; None if llama.cpp gives less than it said."""
-        return self._state_of(_OWN)
-
-    def _state_of(self, sequence: int) -> bytearray | None:
-        state = bytearray(self._c.llama_state_seq_get_size(self._ctx, sequence))
-        written = self._c.llama_state_seq_get_data(self._ctx, _bytes_of(state), len(state), sequence)
+        """What the KV cache holds, for `restore`; None if llama.cpp returns less than it announced."""
+        state = bytearray(self.state_bytes())
+        written = self._c.llama_state_seq_get_data(self._ctx, _bytes_of(state), len(state), _SEQUENCE)
         return state if written == len(state) > 0 else None
 
     def restore(self, state: bytearray, count: int) -> bool:
@@ -150,7 +141,7 @@ class Context:
         """
         self._has_logits = False
         self._c.llama_memory_clear(self._memory, False)
-        read = self._c.llama_state_seq_set_data(self._ctx, _bytes_of(state), len(state), 0)
+        read = self._c.llama_state_seq_set_data(self._ctx, _bytes_of(state), len(state), _SEQUENCE)
         if read == len(state) and self.position() == count:
             return True
         native.clear_log()
@@ -167,44 +158,6 @@ class Context:
             self._finish(self._c.llama_decode(self._ctx, self._c.llama_batch_get_one(array, len(tokens))))
         else:
             raise ValueError(f"a batch has 1 to {self.batch_size} tokens, not {len(tokens)}")
-
-    def read_again(self, tokens: Sequence[int], start: int) -> bool:
-        """Decode the `tokens` that the cache holds from `start` on once more, in their places; what follows stays.
-
-        False after a stop: then the cache is as it was before. Raises EngineError, which leaves it unusable.
-        """
-        end = start + len(tokens)
-        if not self._reads_again or not 0 <= start < end <= self.position():
-            raise ValueError(f"the tokens {start} to {end} are not there to be read again")
-        self._copy(_OWN, _SPARE, start, end)
-        before = self._state_of(_SPARE)
-        self._remove(_SPARE, 0)
-        if before is None:
-            return False
-        # What follows waits in the second sequence, so that the first ends where the tokens are to go.
-        self._copy(_OWN, _SPARE, end, -1)
-        self._remove(_OWN, start)
-        try:
-            self.decode(tokens)
-            stopped = False
-        except DecodeAborted:
-            stopped = True
-        self._copy(_SPARE, _OWN, end, -1)
-        self._remove(_SPARE, 0)
-        if stopped:
-            if not self._c.llama_state_seq_set_data(self._ctx, _bytes_of(before), len(before), _SPARE):
-                raise EngineError("llama.cpp does not take its own state back", "see what is wrong: hermes doctor")
-            self._copy(_SPARE, _OWN, start, end)
-            self._remove(_SPARE, 0)
-        self._has_logits = False
-        return not stopped
-
-    def _copy(self, source: int, target: int, start: int, end: int) -> None:
-        """Have the tokens of one sequence belong to the other as well; the numbers stay where they are."""
-        self._c.llama_memory_seq_cp(self._memory, source, target, start, end)
-
-    def _remove(self, sequence: int, start: int) -> None:
-        self._c.llama_memory_seq_rm(self._memory, sequence, start, -1)
 
     def _finish(self, code: int) -> None:
         self._has_logits = code == 0

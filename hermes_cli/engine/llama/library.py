@@ -48,7 +48,7 @@ _FUNCTIONS = {
     ),
     3: "llama_model_desc llama_sampler_sample",
     4: "llama_memory_seq_rm llama_model_meta_val_str llama_state_seq_get_data llama_state_seq_set_data",
-    5: "llama_memory_seq_cp llama_sampler_init_penalties",
+    5: "llama_sampler_init_penalties",
     6: "llama_token_to_piece",
     7: "llama_tokenize",
 }
@@ -60,7 +60,6 @@ _FIELDS = {
     "llama_context_params": (
         *("n_ctx", "n_batch", "n_ubatch", "n_outputs_max", "n_threads", "n_threads_batch"),
         *("flash_attn_type", "type_k", "type_v", "abort_callback", "abort_callback_data", "no_perf"),
-        *("n_seq_max", "kv_unified"),
     ),
 }
 

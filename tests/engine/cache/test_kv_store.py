@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hermes_cli.engine.cache import kv_store
-from hermes_cli.engine.cache.kv_cache import LEAST_BATCH, batches
+from hermes_cli.engine.cache.kv_cache import batches
 from hermes_cli.engine.cache.kv_store import Entry, Kind, KvStore, common_prefix
 from tests.conftest import Script, child_environment
 
@@ -274,9 +274,8 @@ def test_the_common_prefix_is_the_longest(first: list[int], second: list[int]) -
     assert common_prefix(first, second) == len(list(same))
 
 
-@given(st.integers(0, 2000), st.integers(2 * LEAST_BATCH, 512))
-def test_batches_cover_all_tokens_and_none_is_small(count: int, most: int) -> None:
-    cuts = list(batches(count, most))
-    assert [start for start, _ in cuts] == [0, *(end for _, end in cuts)][: len(cuts)]
-    assert sum(end - start for start, end in cuts) == count
-    assert all(min(LEAST_BATCH, count) <= end - start <= most for start, end in cuts)
+@given(st.integers(0, 2000), st.integers(1, 512))
+def test_batches_cover_all_tokens_in_order(count: int, size: int) -> None:
+    cuts = list(batches(range(count), size))
+    assert [token for cut in cuts for token in cut] == list(range(count))
+    assert all(0 < len(cut) <= size for cut in cuts)

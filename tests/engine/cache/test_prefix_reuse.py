@@ -44,7 +44,7 @@ def test_answers_with_a_used_cache_are_those_of_a_fresh_backend(backend: LocalBa
     for messages in TURNS:
         told = answer(backend, messages)
         assert told.text == fresh_answer(demo_path, messages) != ""
-        assert len(backend._ledger) == backend._context.position()
+        assert len(backend.cache.ledger) == backend.cache.context.position()
 
 
 def test_an_edit_in_the_middle_changes_what_the_model_knows(backend: LocalBackend) -> None:
@@ -72,7 +72,7 @@ def test_after_a_stopped_answer_the_cache_holds_what_the_ledger_says(
     backend: LocalBackend, demo_path: Path, tokens_read: int
 ) -> None:
     answer(backend, (user("word " * tokens_read),), max_tokens=3)
-    assert len(backend._ledger) == backend._context.position()
+    assert len(backend.cache.ledger) == backend.cache.context.position()
     assert answer(backend, (ANA, NICE, NAME)).text == fresh_answer(demo_path, (ANA, NICE, NAME))
 
 
@@ -81,4 +81,4 @@ def test_a_model_whose_memory_cannot_be_cut_back_reads_the_prompt_again(demo_pat
         first, second = (answer(opened, (ANA,), max_tokens=12) for _ in range(2))
         assert second.text == first.text
         assert second.finished.usage.cached_tokens == 0
-        assert len(opened._ledger) == opened._context.position()
+        assert len(opened.cache.ledger) == opened.cache.context.position()

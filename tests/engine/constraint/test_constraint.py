@@ -265,7 +265,7 @@ def copied(demo_path: Path, folder: Path, **changes: Any) -> LocalBackend:
 def test_tags_that_are_control_tokens_are_text(demo_path: Path, tmp_path: Path) -> None:
     types = {"<tool_call>": 3, "</tool_call>": 3}
     with copied(demo_path, tmp_path, token_types=types) as tagged:
-        tables = Tables(tagged._model)
+        tables = Tables(tagged.model)
         (tag,) = (token for token, piece in enumerate(tables.tokens) if piece == b"</tool_call>")
         assert tables("}\n</tool_call>")[-1] == tag
         assert tag not in tables.special_token_ids
@@ -276,8 +276,8 @@ class Driven:
     """A constraint on real parts whose free text is dictated token by token."""
 
     def __init__(self, backend: LocalBackend, choice: str) -> None:
-        self.model, self.context = backend._model, backend._context
-        vocabulary, values = backend._vocabulary, SamplingValues(temperature=0)
+        self.model, self.context = backend.model, backend.cache.context
+        vocabulary, values = backend.vocabulary, SamplingValues(temperature=0)
         planned = plan(GenerationRequest((user("x"),), tools=TOOLS, tool_choice=choice))
         assert planned
         self.constraint = Constraint(planned, vocabulary, self.model, self.context, values, lambda: True)
@@ -341,9 +341,9 @@ def test_a_mask_is_read_as_the_tokens_it_allows() -> None:
 
 
 def test_a_second_choice_leaves_the_odds_of_the_allowed_tokens_as_they_are(backend: LocalBackend) -> None:
-    context, size = backend._context, backend._model.vocab_size
+    context, size = backend.cache.context, backend.model.vocab_size
     context.keep(0)
-    context.decode(backend._model.tokenize("Some text."))
+    context.decode(backend.model.tokenize("Some text."))
     logits = context.logits(range(size))
     ranked = sorted(range(size), key=lambda token: -logits[token])
     allowed = {token: math.exp(logits[token] - logits[ranked[0]]) for token in (ranked[1], ranked[3], ranked[4])}
