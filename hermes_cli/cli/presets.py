@@ -11,6 +11,7 @@ from hermes_cli import paths
 from hermes_cli.cli.confirm import agreed, check_somebody_is_here
 from hermes_cli.cli.trials import presets as preset_trial
 from hermes_cli.errors import OutputError, UsageError
+from hermes_cli.files import check_hint
 from hermes_cli.terminal import console, editor
 from hermes_cli.terminal.answer.output import StandardOutput
 from hermes_cli.terminal.columns import table, window_columns
@@ -131,7 +132,7 @@ def remove(name: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do
     try:
         path.unlink()
     except OSError as error:
-        raise OutputError(f"cannot remove {path}: {error.strerror}", f"look at it: ls -ld '{path}'") from error
+        raise OutputError(f"cannot remove {path}: {error.strerror}", check_hint(path)) from error
     return 0
 
 

@@ -6,7 +6,6 @@ a broken driver hangs. So a child answers one question with the bundled demo mod
 silence rules the setting out. The verdict is remembered per library build and CPU.
 """
 
-import json
 import os
 import signal
 import subprocess
@@ -14,9 +13,9 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
-from hermes_cli import paths
+from hermes_cli import files, paths
 from hermes_cli.engine.fingerprint import fingerprint
 from hermes_cli.engine.llama import library as native
 from hermes_cli.errors import EngineError, LoadCancelled
@@ -47,7 +46,7 @@ def verdict(timeout_s: float = TIMEOUT_S, may_continue: Callable[[], bool] = lam
     A child is given up after `timeout_s`. Raises LoadCancelled as soon as `may_continue` says no, else EngineError.
     """
     key = fingerprint()
-    remembered = _read()
+    remembered = files.read_records(paths.probe_file(), Verdict)
     known = remembered.get(key)
     if known is None or (known.expires is not None and known.expires < time.time()):
         known = remembered[key] = _prove(_Asker(timeout_s, may_continue))
@@ -154,40 +153,10 @@ def _crash_name(number: int) -> str:
     return signal.Signals(number).name
 
 
-def _read() -> dict[str, Verdict]:
-    try:
-        file = paths.probe_file()
-        kept = json.loads(file.read_bytes()) if file.is_file() else {}
-        return {key: Verdict(**value) for key, value in kept.items() if _is_verdict(value)}
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return {}
-
-
-def _is_verdict(value: object) -> bool:
-    """Whether `value` is what `_write` wrote; the file may have been changed by hand."""
-    match value:
-        case {
-            "extra_buffers": bool(),
-            "gpu": bool() | None,
-            "failures": dict(failures),
-            "expires": float() | None,
-            **rest,
-        }:
-            return not rest and all(isinstance(reason, str) for reason in failures.values())
-    return False
-
-
 def _write(verdicts: Mapping[str, Verdict]) -> None:
-    """Keep the verdicts; where that is impossible the next start proves again."""
-    file = paths.probe_file()
-    temporary = file.with_suffix(f".{os.getpid()}")
-    try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary.write_text(json.dumps({key: asdict(verdict) for key, verdict in verdicts.items()}, indent=1))
-        temporary.replace(file)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink()
+    """Save the verdicts; where that is impossible the next start tests again."""
+    with suppress(OSError):
+        files.write_json(paths.probe_file(), verdicts)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -1,6 +1,5 @@
 """The models on this machine: in the models folder, and those that other programs keep, used where they lie."""
 
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from hermes_cli import paths
+from hermes_cli.files import read_json
 from hermes_cli.gguf.parts import all_parts
 from hermes_cli.models.names import QUANT, quant_of
 from hermes_cli.models.records import record_of
@@ -17,7 +17,6 @@ from hermes_cli.models.records import record_of
 Origin = Literal["bundled", "pulled", "own", "Hugging Face", "LM Studio", "Ollama"]
 _PART = re.compile(r"-(\d{5})-of-\d{5}$")
 _DEEPEST = 4
-_LARGEST_MANIFEST_BYTES = 1 << 20
 _MODEL_LAYER = "application/vnd.ollama.image.model"
 
 
@@ -110,15 +109,14 @@ def _ollama() -> Iterator[FoundModel]:
 
 def _ollama_blob(root: Path, manifest: Path) -> Path | None:
     try:
-        with manifest.open("rb") as stream:
-            layers = json.loads(stream.read(_LARGEST_MANIFEST_BYTES))["layers"]
+        layers = read_json(manifest)["layers"]
         digest = next(layer["digest"] for layer in layers if layer["mediaType"] == _MODEL_LAYER)
         if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
             return None
         blob = root / "blobs" / digest.replace(":", "-")
         with blob.open("rb") as stream:
             return blob if stream.read(4) == b"GGUF" else None
-    except (OSError, ValueError, LookupError, TypeError, RecursionError, StopIteration):
+    except (OSError, ValueError, LookupError, TypeError, StopIteration):
         return None
 
 

@@ -1,18 +1,15 @@
 """What `hermes pull` put into the models folder: where a file goes, and the record beside it that says so."""
 
-import json
 import re
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from hermes_cli import paths
 from hermes_cli.errors import OutputError
-from hermes_cli.files import in_use, replace_whole
+from hermes_cli.files import check_hint, in_use, read_record, write_json
 from hermes_cli.models.download.part_file import write_error
 from hermes_cli.models.names import HubReference, UrlReference
-
-_LARGEST_RECORD_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +20,7 @@ class Record:
     url: str
     size_bytes: int
     sha256: str
-    verified: bool  # against a checksum of the hub or of the catalog
+    verified: bool = False  # against a checksum of the hub or of the catalog
 
 
 def target_path(wanted: HubReference | UrlReference, name: str) -> Path:
@@ -35,21 +32,14 @@ def target_path(wanted: HubReference | UrlReference, name: str) -> Path:
 
 def record_of(file: Path) -> Record | None:
     """The record of a file that `hermes pull` made; None for any other."""
-    try:
-        with _record_path(file).open("rb") as stream:
-            known = json.loads(stream.read(_LARGEST_RECORD_BYTES))
-        source, url, size, sha256 = known["source"], known["url"], known["size_bytes"], known["sha256"]
-        if not (isinstance(source, str) and isinstance(url, str) and isinstance(size, int) and len(sha256) == 64):
-            return None
-        return Record(source, url, size, str(sha256), known.get("verified") is True)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return None
+    record = read_record(_record_path(file), Record)
+    return record if record and len(record.sha256) == 64 else None
 
 
 def write_record(file: Path, record: Record) -> None:
     """Put the record beside `file`, whole or not at all. Raises DownloadError."""
     try:
-        replace_whole(_record_path(file), json.dumps(asdict(record), indent=1))
+        write_json(_record_path(file), record)
     except OSError as problem:
         raise write_error(file, problem) from problem
 
@@ -60,7 +50,7 @@ def remove(file: Path) -> None:
         file.unlink(missing_ok=True)
         _record_path(file).unlink(missing_ok=True)
     except OSError as problem:
-        raise OutputError(f"cannot remove {file}: {problem.strerror}", f"look at it: ls -ld '{file}'") from problem
+        raise OutputError(f"cannot remove {file}: {problem.strerror}", check_hint(file)) from problem
     remove_empty(file.parent)
 
 
@@ -75,7 +65,7 @@ def remove_unfinished(part: Path) -> None:
         part.with_name(f"{part.name}.json").unlink(missing_ok=True)
         part.unlink(missing_ok=True)
     except OSError as problem:
-        raise OutputError(f"cannot remove {part}: {problem.strerror}", f"look at it: ls -ld '{part}'") from problem
+        raise OutputError(f"cannot remove {part}: {problem.strerror}", check_hint(part)) from problem
     remove_empty(part.parent)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hermes_cli import paths
 from hermes_cli.errors import UsageError
+from hermes_cli.files import check_hint
 from hermes_cli.formats.json.check import checked
 from hermes_cli.formats.json.schema import Schema
 from hermes_cli.formats.json.short_form import MOST_BYTES, schema_from_json, schema_from_text
@@ -46,4 +47,4 @@ def _content(path: Path) -> bytes:
             return file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"cannot read the schema {path}: {why}", f"look at it: ls -ld '{path}'") from error
+        raise UsageError(f"cannot read the schema {path}: {why}", check_hint(path)) from error

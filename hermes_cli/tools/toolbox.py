@@ -14,6 +14,7 @@ from typing import Any, Self
 from hermes_cli.chat.request import CancelToken, ToolSchema
 from hermes_cli.chat.tool_call import ToolCall, ToolResult
 from hermes_cli.errors import LoadCancelled, UsageError, did_you_mean
+from hermes_cli.files import check_hint
 from hermes_cli.tools.child.process import CallFailed, Limits, environment
 from hermes_cli.tools.child.worker import Worker
 from hermes_cli.tools.command_file import CommandRunner, read_commands
@@ -134,9 +135,7 @@ class _Source:
                 raise UsageError(f"{path} is not a file", "give a file that ends in .py or .json")
             return cls(path.absolute(), path.read_bytes(), name or None, setting)
         except OSError as error:
-            raise UsageError(
-                f"cannot read the tools {path}: {error.strerror}", f"look at it: ls -ld '{path}'"
-            ) from error
+            raise UsageError(f"cannot read the tools {path}: {error.strerror}", check_hint(path)) from error
 
     def runner(self, variables: Mapping[str, str]) -> Runner:
         """What runs the tools; a child that imports them has been started."""

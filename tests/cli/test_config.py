@@ -158,7 +158,7 @@ def test_a_lower_limit_frees_the_disk_at_once(hermes: Hermes, file: Path, tmp_pa
 
 def test_text_that_is_not_utf_8_cannot_be_kept(hermes: Hermes, file: Path) -> None:
     result = hermes("config", "set", "model", "no-\udcff.gguf")
-    assert_failed(result, 2, f"model cannot be kept in {file}: its value is not UTF-8 text")
+    assert_failed(result, 2, f"model cannot be saved in {file}: its value is not UTF-8 text")
     assert not list(file.parent.glob("*"))
 
 
@@ -226,7 +226,7 @@ def test_edit_checks_what_was_written_and_opens_what_is_broken(
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "no TOML": (lambda file: file.write_text(NOT_TOML), "is not TOML: Invalid value (at line 3, column 9)"),
     "a folder": (lambda file: file.mkdir(), "is a folder, not a file"),
-    "endless": (lambda file: file.symlink_to("/dev/zero"), "is not a file of text"),
+    "endless": (lambda file: file.symlink_to("/dev/zero"), "is not a regular file"),
 }
 
 
@@ -249,7 +249,7 @@ def test_a_broken_file_leaves_help_and_doctor_alone(hermes: Hermes, file: Path, 
         assert hermes(*arguments).code == 0
     sick = hermes("doctor")
     assert sick.code == 1
-    assert "is not TOML: Invalid value (at line 3, column 9); mend it: hermes config edit" in sick.out.decode()
+    assert "is not TOML: Invalid value (at line 3, column 9); fix it: hermes config edit" in sick.out.decode()
     write(TEXT)
     well = hermes("doctor", env={"HERMES_CLI_CTX": "512"})
     lines = [line.removeprefix("settings").strip() for line in well.out.decode().splitlines()]

@@ -83,6 +83,6 @@ def test_a_file_that_is_not_understood_approves_nothing(own_config: Path, conten
 def test_a_file_that_cannot_be_written_is_an_error_and_the_session_still_remembers(own_config: Path) -> None:
     own_config.write_text("a file in the place of the folder")
     one = approvals()
-    with pytest.raises(OutputError, match="cannot keep the approval"):
+    with pytest.raises(OutputError, match="cannot save the approval"):
         one.remember(SEND, Decision(True, "always"))
     assert one.decide(SEND) == Decision(True)

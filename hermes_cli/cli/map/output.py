@@ -1,6 +1,5 @@
 """Where the records of `hermes ask --map` go: stdout, or a file that a later run goes on with."""
 
-import fcntl
 import itertools
 import os
 import stat
@@ -11,6 +10,7 @@ from typing import BinaryIO, Protocol
 from hermes_cli.cli.map.input import MapInput
 from hermes_cli.cli.map.record import Form
 from hermes_cli.errors import HermesError, OutputError, UsageError
+from hermes_cli.files import lock
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import AnswerOutput, FileOutput, StandardOutput
 
@@ -82,15 +82,9 @@ class RecordFile:
             self._file: BinaryIO = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666), "r+b")
         except OSError as error:
             raise _failed(path, error) from error
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not lock(self._file.fileno()):
             self._file.close()
-            raise OutputError(
-                f"{path} is being written by another run", "wait for it, or choose another file"
-            ) from None
-        except OSError:  # some file systems know no locks
-            return
+            raise OutputError(f"{path} is being written by another run", "wait for it, or choose another file")
 
     def begin(self, inputs: Iterator[MapInput], form: Form) -> Iterator[MapInput]:
         """The inputs after those that have a record; a last record that is incomplete is dropped."""

@@ -11,6 +11,7 @@ import yaml
 
 from hermes_cli.chat.tool_call import ToolCall
 from hermes_cli.errors import UsageError
+from hermes_cli.files import check_hint
 from hermes_cli.formats.json.check import checked, faults
 from hermes_cli.formats.json.schema import Schema
 from hermes_cli.store.presets import front_matter
@@ -93,7 +94,7 @@ def read_cases(path: Path) -> CaseFile:
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
     except OSError as error:
-        raise UsageError(f"cannot read the cases {path}: {error.strerror}", f"look at it: ls -ld '{path}'") from error
+        raise UsageError(f"cannot read the cases {path}: {error.strerror}", check_hint(path)) from error
     try:
         if len(content) > _MOST_BYTES:
             raise Fault(f"has more than {_MOST_BYTES >> 20} MiB")

@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from hermes_cli import paths
 from hermes_cli.errors import DownloadError
-from hermes_cli.files import folder_to_disk, to_disk
+from hermes_cli.files import check_hint, folder_to_disk, lock, read_json, to_disk, write_json
 
 _BLOCK_BYTES = 1 << 20
 _SPARE_BYTES = 64_000_000
@@ -29,8 +28,8 @@ class PartFile:
 
     def identity(self) -> dict[str, str]:
         """What the bytes are a part of, as far as `restart` was told; empty if nobody knows."""
-        with suppress(OSError, ValueError, RecursionError):
-            known = json.loads(_facts(self.target).read_text(encoding="utf-8"))
+        with suppress(OSError, ValueError):
+            known = read_json(_facts(self.target))
             if isinstance(known, dict):
                 return {name: text for name, text in known.items() if isinstance(text, str) and text.isprintable()}
         return {}
@@ -55,7 +54,7 @@ class PartFile:
         try:
             os.ftruncate(self._handle, 0)
             os.lseek(self._handle, 0, os.SEEK_SET)
-            _facts(self.target).write_text(json.dumps(identity), encoding="utf-8")
+            write_json(_facts(self.target), identity)
         except OSError as problem:
             raise write_error(self.target, problem) from problem
         self._hash = hashlib.sha256()
@@ -160,13 +159,11 @@ def write_error(target: Path, problem: OSError) -> DownloadError:
             f"free some space and run the command again: it goes on where it stopped; the part is in {target.parent}",
         )
     place = problem.filename or target
-    return DownloadError(f"cannot write {place}: {problem.strerror}", f"look at it: ls -ld '{target.parent}'")
+    return DownloadError(f"cannot write {place}: {problem.strerror}", check_hint(Path(place)))
 
 
 def _locked(target: Path, busy: Callable[[], None]) -> int:
     """An open part file with its lock; -1 if the target is there by then."""
-    import fcntl
-
     part = _part(target)
     told = False
     while True:
@@ -177,19 +174,15 @@ def _locked(target: Path, busy: Callable[[], None]) -> int:
             handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         except FileNotFoundError:
             continue  # another program gave up and removed the empty folder
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not told:
-                busy()
-                told = True
+        if not lock(handle):
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX)
+                if not told:
+                    busy()
+                    told = True
+                lock(handle, wait=True)
             except BaseException:
                 os.close(handle)
                 raise
-        except OSError:
-            pass  # not every file system has locks; the checksum still finds out
         # The lock may be on a file that was renamed or removed meanwhile.
         with suppress(OSError):
             if os.path.samestat(os.fstat(handle), part.stat()):

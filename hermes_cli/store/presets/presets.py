@@ -14,11 +14,11 @@ from typing import Any
 from hermes_cli import paths
 from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
 from hermes_cli.errors import OutputError, UsageError, did_you_mean
+from hermes_cli.files import Unreadable, check_hint, make_private_folder, read_text
 from hermes_cli.formats.json.schema import Schema
 from hermes_cli.store.presets import front_matter
 from hermes_cli.store.presets.examples import Example, parsed_examples
 from hermes_cli.store.presets.front_matter import Fault
-from hermes_cli.store.small_file import Unreadable, read_text
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -55,7 +55,7 @@ def find_preset(name: str) -> Preset:
     try:
         return _parsed(name, path, preset_text(path))
     except Fault as fault:
-        raise UsageError(f"the preset {path} {fault}", f"mend it: hermes presets edit {name}") from fault
+        raise UsageError(f"the preset {path} {fault}", f"fix it: hermes presets edit {name}") from fault
 
 
 def all_presets() -> tuple[list[Preset], list[UsageError]]:
@@ -124,7 +124,7 @@ def create(name: str, text: str) -> Path:
         raise UsageError(f"{path} exists already", f"change it: hermes presets edit {name}")
     try:
         for folder in (paths.config_folder(), path.parent):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_folder(folder)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -133,7 +133,7 @@ def create(name: str, text: str) -> Path:
             path.unlink(missing_ok=True)  # a part of it would go before the bundled preset
             raise
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}", f"look at it: ls -ld '{path.parent}'") from error
+        raise OutputError(f"cannot write {path}: {error.strerror}", check_hint(path)) from error
     return path
 
 
@@ -186,7 +186,7 @@ def variable_values(pairs: Iterable[str]) -> dict[str, str]:
 
 
 def _unreadable(path: Path, error: OSError) -> UsageError:
-    return UsageError(f"cannot read the preset {path}: {error.strerror}", f"look at it: ls -ld '{path}'")
+    return UsageError(f"cannot read the preset {path}: {error.strerror}", check_hint(path))
 
 
 def _checked(name: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hermes_cli import paths
 from hermes_cli.errors import OutputError
+from hermes_cli.files import check_hint, make_private_folder
 
 ENDING = ".jsonl"
 ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
@@ -61,14 +62,12 @@ def make_folder() -> None:
     folder = paths.sessions_folder()
     try:
         for needed in (paths.data_folder(), folder):
-            needed.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_folder(needed)
         status = folder.stat()
     except OSError as error:
-        raise OutputError(
-            f"cannot make the folder {folder}: {error.strerror}", f"look at it: {_look(folder)}"
-        ) from error
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror}", check_hint(folder)) from error
     if status.st_uid != os.geteuid():
-        raise OutputError(f"the folder {folder} belongs to another user", f"look at it: {_look(folder)}")
+        raise OutputError(f"the folder {folder} belongs to another user", check_hint(folder))
     if status.st_mode & 0o077:
         with suppress(OSError):  # some file systems have no modes; the files are private all the same
             folder.chmod(stat.S_IMODE(status.st_mode) & ~0o077)
@@ -92,7 +91,7 @@ def remove_session(path: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise OutputError(f"cannot remove {path}: {error.strerror}", f"look at it: {_look(path.parent)}") from error
+        raise OutputError(f"cannot remove {path}: {error.strerror}", check_hint(path)) from error
 
 
 def is_file(path: Path) -> bool:
@@ -100,7 +99,3 @@ def is_file(path: Path) -> bool:
         return stat.S_ISREG(path.stat().st_mode)
     except (OSError, ValueError):
         return False
-
-
-def _look(path: Path) -> str:
-    return f"ls -ld '{path}'"

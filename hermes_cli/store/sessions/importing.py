@@ -11,6 +11,7 @@ from hermes_cli.chat.conversation import Conversation, Turn
 from hermes_cli.chat.message import Message, Role
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.errors import OutputError, UsageError
+from hermes_cli.files import check_hint
 from hermes_cli.store.sessions.files import remove_session
 from hermes_cli.store.sessions.writer import Transcript
 
@@ -64,7 +65,7 @@ def conversations_in(path: Path) -> list[Conversation]:
         raise UsageError(f"{path} is not UTF-8 text", _hint()) from error
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        hint = "pipe JSON lines into the command" if from_stdin else f"look at it: ls -ld '{path}'"
+        hint = "pipe JSON lines into the command" if from_stdin else check_hint(path)
         raise UsageError(f"cannot read {path}: {why}", hint) from error
     found = []
     for place, values in _values(path, text):

@@ -219,7 +219,7 @@ def _from_file() -> _Found:
         try:
             values[name] = known_key(name, origin).checked(value, origin)
         except UsageError as problem:
-            problem.hint += f"{'' if problem.hint.endswith('?') else ','} and mend it: hermes config edit"
+            problem.hint += f"{'' if problem.hint.endswith('?') else ','} then fix it: hermes config edit"
             problems.append(problem)
     return values, dict.fromkeys(values, origin), problems
 

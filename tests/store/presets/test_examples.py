@@ -90,7 +90,7 @@ def test_a_fault_is_named_with_its_example(write: Write, examples: str, expected
     with pytest.raises(UsageError) as caught:
         find_preset("mine")
     assert expected in caught.value.message and "mine.md" in caught.value.message
-    assert caught.value.hint == "mend it: hermes presets edit mine"
+    assert caught.value.hint == "fix it: hermes presets edit mine"
 
 
 def example(**checks: object) -> Example:

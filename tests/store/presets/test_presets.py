@@ -186,7 +186,7 @@ def test_a_faulty_file_says_what_is_wrong(write: Callable[..., None], text: str,
     write(text)
     told = message(lambda: find_preset("mine"))
     assert expected in told
-    assert "mine.md" in told and told.endswith("mend it: hermes presets edit mine")
+    assert "mine.md" in told and told.endswith("fix it: hermes presets edit mine")
 
 
 def test_what_is_no_text_is_told_at_once(own: Path, write: Callable[..., None]) -> None:
@@ -198,8 +198,8 @@ def test_what_is_no_text_is_told_at_once(own: Path, write: Callable[..., None]) 
     assert "folder.md is a folder, not a file" in message(lambda: find_preset("folder"))
     os.mkfifo(own / "pipe.md")
     (own / "endless.md").symlink_to("/dev/zero")
-    assert "pipe.md is not a file of text" in message(lambda: find_preset("pipe"))
-    assert "endless.md is not a file of text" in message(lambda: find_preset("endless"))
+    assert "pipe.md is not a regular file" in message(lambda: find_preset("pipe"))
+    assert "endless.md is not a regular file" in message(lambda: find_preset("endless"))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
