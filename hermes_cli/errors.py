@@ -4,6 +4,7 @@ HermesError            1    a runtime or model error
 ├── UsageError         2    the command line or its input is wrong
 ├── ModelNotFound      3    no such model here
 ├── DownloadError      3    a model could not be downloaded
+├── EndpointError      3    a server could not be reached or failed
 ├── ContextOverflow    4    the prompt is longer than the model's window
 ├── EngineError        1    llama.cpp refused or failed
 │   ├── LoadCancelled  1    the load was stopped on request
@@ -46,6 +47,12 @@ class ModelNotFound(HermesError):
 
 class DownloadError(HermesError):
     """A model could not be downloaded, or what the server told about it."""
+
+    exit_code = 3
+
+
+class EndpointError(HermesError):
+    """The server at an endpoint could not be reached, refused the request or failed."""
 
     exit_code = 3
 

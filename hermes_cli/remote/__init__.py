@@ -1,0 +1,1 @@
+"""Who answers elsewhere: any OpenAI-compatible server behind the `Backend` seam."""

@@ -1,0 +1,97 @@
+"""Where a server is, as users write it, and which key belongs to it."""
+
+import ipaddress
+import os
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from hermes_cli import paths
+from hermes_cli.errors import UsageError
+
+_HINT = "write it like http://localhost:8000, localhost:8000 or unix:/path/to/socket"
+_OPENAI = "https://api.openai.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A server without a trailing `/v1`: `base` is `scheme://host[:port][/prefix]`; `socket_path` for Unix sockets."""
+
+    base: str
+    socket_path: str | None = None
+
+    def __str__(self) -> str:
+        return f"unix:{self.socket_path}" if self.socket_path else self.base
+
+    @property
+    def host(self) -> str:
+        """The host name or IP address; `localhost` for a Unix socket."""
+        return urlsplit(self.base).hostname or ""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on this machine: a Unix socket or a loopback address."""
+        if self.socket_path or self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def parse_address(text: str) -> Address:
+    """The address in `text`: a URL with or without `/v1`, `host:port`, or `unix:/path`. Raises UsageError."""
+    given = text.strip()
+    if given.startswith("unix:"):
+        path = given.removeprefix("unix:").removeprefix("//")
+        if not path:
+            raise UsageError(f"{text} does not name a socket", _HINT)
+        return Address("http://localhost", str(paths.expanded(path)))
+    if "://" not in given:
+        given = f"http://{given}"
+    try:
+        parts = urlsplit(given)
+        port = parts.port
+    except ValueError:
+        raise UsageError(f"{text} is not an endpoint", _HINT) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", given):
+        raise UsageError(f"{text} is not an endpoint", _HINT)
+    if parts.username or parts.password:
+        raise UsageError("an endpoint cannot contain a password", "set HERMES_CLI_API_KEY instead")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    prefix = re.sub(r"/v1/?$", "", parts.path).rstrip("/")
+    return Address(f"{parts.scheme}://{host}{f':{port}' if port else ''}{prefix}")
+
+
+def api_key(address: Address, variable: str | None = None, file: str | None = None) -> str | None:
+    """The key for a server: from `variable` or `file` if named, else HERMES_CLI_API_KEY.
+
+    OPENAI_API_KEY is used only for the server it belongs to: OPENAI_BASE_URL or OpenAI itself. Raises UsageError.
+    """
+    if variable:
+        if not os.environ.get(variable):
+            raise UsageError(f"the endpoint's key is missing: {variable} is not set", f"export {variable}=...")
+        return os.environ[variable].strip()
+    if file:
+        return _key_in(paths.expanded(file))
+    if key := os.environ.get("HERMES_CLI_API_KEY", "").strip():
+        return key
+    key = os.environ.get("OPENAI_API_KEY", "").strip()
+    belongs_to = os.environ.get("OPENAI_BASE_URL", "").strip() or _OPENAI
+    return key if key and parse_address(belongs_to) == address else None
+
+
+def _key_in(path: Path) -> str:
+    try:
+        status = path.stat()
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageError(f"cannot read the key file {path}: {why}", f"check it: ls -l {path}") from error
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        raise UsageError(f"other users can read the key file {path}", f"chmod 600 {path}")
+    if not text or "\n" in text:
+        raise UsageError(f"the key file {path} does not hold one key", "write the key on a single line")
+    return text

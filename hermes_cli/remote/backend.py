@@ -1,0 +1,244 @@
+"""A model on an OpenAI-compatible server as a `Backend`."""
+
+import json
+import os
+import time
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hermes_cli.backend import BackendInfo
+from hermes_cli.chat.events import Finished, GenerationEvent, PromptProgress, TextDelta, Timings, Usage
+from hermes_cli.chat.message import FinishReason, Message
+from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.errors import ContextOverflow, EndpointError, UsageError
+from hermes_cli.formats import chatml
+from hermes_cli.formats.segment import joined
+from hermes_cli.remote.address import Address
+from hermes_cli.remote.bodies import chat_body, defused, raw_body
+from hermes_cli.remote.chunks import CallCollector, Chunk, read_chunk
+from hermes_cli.remote.client import Cancelled, Client
+from hermes_cli.remote.families import Mode
+from hermes_cli.remote.faults import FieldRefused, failure
+from hermes_cli.remote.probe import ServedModel, Server, probe
+from hermes_cli.remote.raw_prompt import CONTROL_TEXT, RawPrompt
+
+_ASSUMED_CONTEXT = 8192
+_BYTES_PER_TOKEN = 3.5
+_MESSAGE_TOKENS = 5  # the markers and the role of a message, where the server does not count
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointOptions:
+    """How to reach a model on a server. `mode` None lets the probe choose; `extra_body` is sent with every request."""
+
+    address: Address
+    model: str | None = None
+    key: str | None = None
+    mode: Mode | None = None
+    context_length: int | None = None
+    extra_body: Mapping[str, Any] | None = None
+
+
+def open_remote(options: EndpointOptions) -> "RemoteBackend":
+    """Connect, probe the server and choose the model and the mode. Raises EndpointError, ModelNotFound, UsageError."""
+    client = Client(options.address, options.key)
+    try:
+        return RemoteBackend(client, options, probe(client))
+    except BaseException:
+        client.close()
+        raise
+
+
+class RemoteBackend:
+    """One model on one server; in raw mode our own prompt format by token ids, in chat mode the server's."""
+
+    def __init__(self, client: Client, options: EndpointOptions, server: Server) -> None:
+        self._client, self._server, self._extra = client, server, dict(options.extra_body or {})
+        self._model = server.model(options.model)
+        self._dropped: set[str] = set()
+        self._bytes_per_token = _BYTES_PER_TOKEN
+        self.mode: Mode = options.mode or ("raw" if server.markers else "chat")
+        if self.mode == "raw" and not server.markers:
+            raise UsageError(
+                f"{options.address} cannot be used in raw mode: it does not serve a ChatML model by token ids",
+                "use --endpoint-mode chat",
+            )
+        self._prompt = RawPrompt(client, server, self._model.id) if self.mode == "raw" else None
+        self.info = _info(options, server, self._model, self.mode)
+
+    def close(self) -> None:
+        """Close the connection; closing twice is harmless."""
+        self._client.close()
+
+    def count_tokens(self, messages: tuple[Message, ...]) -> int:
+        """How many tokens a request with these messages takes up; estimated in chat mode."""
+        if self._prompt:
+            return len(self._prompt.ids(self._prompt.segments(messages)))
+        size = sum(len(message.content.encode("utf-8", "replace")) for message in messages)
+        return round(size / self._bytes_per_token) + _MESSAGE_TOKENS * (len(messages) + 1)
+
+    def prompt_text(self, messages: tuple[Message, ...]) -> str:
+        """What the model is sent, markers included; in chat mode the server's template writes the markers."""
+        if self._prompt:
+            return joined(self._prompt.segments(messages))
+        return joined(chatml.write(replace(message, content=defused(message.content)) for message in messages))
+
+    def control_text(self, messages: tuple[Message, ...]) -> tuple[str, ...]:
+        """Control tokens that are spelled out in the messages, where they count as ordinary text."""
+        found = (text for message in messages for text in CONTROL_TEXT.findall(message.content))
+        return tuple(dict.fromkeys(found))
+
+    def generate(self, request: GenerationRequest, cancel: CancelToken) -> Generator[GenerationEvent]:
+        """Answer `request`; see `Backend.generate`. Leaving the iterator early closes the connection."""
+        started = time.perf_counter()
+        sampling = request.sampling
+        if sampling.seed is None:
+            sampling = replace(sampling, seed=int.from_bytes(os.urandom(4), "big") & 0x7FFFFFFF)
+        opening = self._forced_opening(request)
+        asked = request
+        if opening:
+            asked = replace(request, messages=(*request.messages, Message("assistant", opening)))
+        path, body, prompt_tokens = self._body(asked, sampling)
+        answer = _Answer(prompt_tokens, sampling.seed or 0, started)
+        yield PromptProgress(0, prompt_tokens)
+        try:
+            if opening:
+                yield TextDelta(opening)
+            yield from self._streamed(path, body, answer, cancel)
+        except Cancelled:
+            answer.reason = "cancelled"
+        yield answer.finished()
+        self._learn(request, answer)
+
+    def _streamed(
+        self, path: str, body: dict[str, Any], answer: "_Answer", cancel: CancelToken
+    ) -> Generator[GenerationEvent]:
+        """The events of the answer; a field that the server refuses by name is dropped once."""
+        while True:
+            sent = {name: value for name, value in body.items() if name not in self._dropped}
+            try:
+                with self._client.stream(path, sent, cancel) as values:
+                    yield from answer.events(self._client.address, values)
+                return
+            except FieldRefused as refused:
+                if refused.field not in sent or refused.field in ("model", "messages", "prompt", "stream"):
+                    raise
+                self._dropped.add(refused.field)
+                note = f"{self._server.family.name} does not take {refused.field}; it is no longer sent"
+                self.info = replace(self.info, notes=(*self.info.notes, note))
+
+    def _body(self, request: GenerationRequest, sampling: Sampling) -> tuple[str, dict[str, Any], int]:
+        """Path and body of the request, and the tokens of its prompt. Raises ContextOverflow."""
+        context = self.info.context_length
+        if self._prompt:
+            ids = self._prompt.ids(self._prompt.segments(request.messages))
+            count = len(ids)
+        else:
+            count = self.count_tokens(request.messages)
+        if count >= context:
+            raise ContextOverflow(
+                f"the prompt has {count:,} tokens, the context {context:,}", "shorten it, or start a new session"
+            )
+        room = context - count
+        if self._prompt:
+            limit = room if request.max_tokens is None else min(request.max_tokens, room)
+            body = raw_body(self._server, self._model.id, ids, request, sampling, limit)
+            return "/v1/completions", body | self._extra, count
+        body = chat_body(self._server.family, self._model.id, request, sampling, request.max_tokens)
+        return "/v1/chat/completions", body | self._extra, count
+
+    def _forced_opening(self, request: GenerationRequest) -> str:
+        """How an answer begins that has to be a call; raw mode only, where we write the prompt."""
+        if not (self._prompt and request.tools and request.constrained) or request.tool_choice in ("auto", "none"):
+            return ""
+        if request.messages[-1].role == "assistant":
+            return ""
+        if request.tool_choice == "required":
+            return '<tool_call>\n{"name": "'
+        return f'<tool_call>\n{{"name": {json.dumps(request.tool_choice)}, "arguments": '
+
+    def _learn(self, request: GenerationRequest, answer: "_Answer") -> None:
+        """Adjust the estimate of tokens by what the server counted."""
+        size = sum(len(message.content.encode("utf-8", "replace")) for message in request.messages)
+        tokens = answer.usage.prompt_tokens - _MESSAGE_TOKENS * (len(request.messages) + 1)
+        if not self._prompt and answer.counted and size > 200 and tokens > 0:
+            self._bytes_per_token = min(max(size / tokens, 1.0), 8.0)
+
+
+class _Answer:
+    """An answer in progress: what its chunks add up to."""
+
+    def __init__(self, prompt_tokens: int, seed: int, started: float) -> None:
+        self.usage = Usage(prompt_tokens)
+        self.counted = False
+        self.reason: FinishReason | None = None
+        self._seed, self._started = seed, started
+        self._first: float | None = None
+        self._pieces = 0
+        self._calls = CallCollector()
+        self._in_text = False
+
+    def events(self, address: Address, values: Iterable[Any]) -> Generator[GenerationEvent]:
+        """The events of a stream's values. Raises EndpointError, also where the stream breaks off."""
+        for value in values:
+            if error := failure(address, value):
+                raise error
+            yield from self._chunk(read_chunk(value))
+        if blocks := self._calls.blocks():
+            yield TextDelta(("\n" if self._in_text else "") + "\n".join(blocks))
+        if self.reason is None:
+            raise EndpointError("the server ended the answer early", "the server's log may say why")
+
+    def _chunk(self, chunk: Chunk) -> Generator[GenerationEvent]:
+        if chunk.prompt_tokens:
+            yield PromptProgress(*chunk.prompt_tokens)
+        if chunk.text or chunk.calls or chunk.thinking:
+            if self._first is None:
+                self._first = time.perf_counter()
+            self._pieces += 1
+        if chunk.text:
+            self._in_text = True
+            yield TextDelta(chunk.text)
+        self._calls.add(chunk.calls)
+        if chunk.finish_reason:
+            self.reason = "length" if chunk.finish_reason in ("length", "max_tokens") else "stop"
+        if chunk.usage:
+            self.usage, self.counted = chunk.usage, True
+
+    def finished(self) -> Finished:
+        """The closing event; without counts of the server every chunk counts as a token."""
+        now = time.perf_counter()
+        first = self._first or now
+        usage = self.usage if self.counted else replace(self.usage, completion_tokens=self._pieces)
+        return Finished(
+            self.reason or "cancelled",
+            usage,
+            Timings(prefill_s=first - self._started, first_token_s=first - self._started, decode_s=now - first),
+            self._seed,
+            usage.prompt_tokens + usage.completion_tokens,
+        )
+
+
+def _info(options: EndpointOptions, server: Server, model: ServedModel, mode: Mode) -> BackendInfo:
+    known = server.context_length or model.context_length
+    notes = []
+    if mode == "chat":
+        notes.append("control text in messages is broken up with a zero-width space (chat mode)")
+    length = options.context_length
+    if length and known and length > known:
+        raise UsageError(f"--ctx {length} is more than the server's context of {known:,} tokens", f"use --ctx {known}")
+    length = length or known
+    if length is None:
+        length = server.family.context_length or _ASSUMED_CONTEXT
+        notes.append(f"the server does not report its context length; assuming {length:,} tokens (--ctx N sets it)")
+    version = f" {server.version}" if server.version else ""
+    return BackendInfo(
+        model_name=model.id.rpartition("/")[2] if model.id.endswith(".gguf") else model.id,
+        description=f"{server.family.name}{version}, {mode} mode",
+        placement=str(options.address),
+        context_length=length,
+        memory_bytes=None,
+        load_s=0.0,
+        notes=tuple(notes),
+    )

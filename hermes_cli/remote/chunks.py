@@ -1,0 +1,132 @@
+"""One event of a streamed answer, in any of the shapes that servers send, as one plain value."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hermes_cli.chat.events import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class CallPart:
+    """A piece of a tool call: calls with the same `index` belong together and their `arguments` are concatenated."""
+
+    index: int
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What one event adds. `prompt_tokens` are (processed, total) of a prompt in progress."""
+
+    text: str = ""
+    thinking: str = ""
+    calls: tuple[CallPart, ...] = ()
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    prompt_tokens: tuple[int, int] | None = None
+
+
+def read_chunk(value: Any) -> Chunk:
+    """The chunk in an event of a chat or a raw completion, streamed or not; what is not understood is skipped."""
+    if not isinstance(value, dict):
+        return Chunk()
+    usage, progress = _usage(value.get("usage")), _progress(value.get("prompt_progress"))
+    choices = value.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    if not isinstance(choice, dict):
+        return Chunk(usage=usage, prompt_tokens=progress)
+    part = choice.get("delta") or choice.get("message") or {}
+    if not isinstance(part, dict):
+        part = {}
+    return Chunk(
+        text=_text(choice.get("text")) + _text(part.get("content")),
+        thinking=_text(part.get("reasoning_content")) or _text(part.get("reasoning")),
+        calls=_calls(part),
+        finish_reason=choice.get("finish_reason") if isinstance(choice.get("finish_reason"), str) else None,
+        usage=usage or _usage(choice.get("usage")),
+        prompt_tokens=progress,
+    )
+
+
+class CallCollector:
+    """Puts the calls of an answer together from their pieces."""
+
+    def __init__(self) -> None:
+        self._calls: dict[int, list[CallPart]] = {}
+
+    def add(self, parts: tuple[CallPart, ...]) -> None:
+        """Take the call pieces of the next chunk. A new id or name under a used index begins another call."""
+        for part in parts:
+            index = part.index
+            known = self._calls.get(index)
+            if known and ((part.id and part.id != known[0].id) or (part.name and part.name != known[0].name)):
+                index = max(self._calls) + 1
+            elif known is None and self._calls and index not in self._calls and not part.name:
+                index = max(self._calls)
+            self._calls.setdefault(index, []).append(part)
+
+    def blocks(self) -> list[str]:
+        """Every call as Hermes writes it, `<tool_call>` tags included; arguments that are no JSON stay as they are."""
+        return [_block(parts) for _, parts in sorted(self._calls.items())]
+
+
+def _block(parts: list[CallPart]) -> str:
+    arguments = "".join(part.arguments for part in parts) or "{}"
+    return f'<tool_call>\n{{"name": {json.dumps(parts[0].name)}, "arguments": {arguments}}}\n</tool_call>'
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):  # content parts
+        return "".join(_text(part.get("text")) for part in value if isinstance(part, dict))
+    return ""
+
+
+def _calls(part: Mapping[str, Any]) -> tuple[CallPart, ...]:
+    calls = part.get("tool_calls")
+    if not isinstance(calls, list):
+        legacy = part.get("function_call")
+        calls = [{"function": legacy}] if isinstance(legacy, dict) else []
+    return tuple(_call(place, call) for place, call in enumerate(calls) if isinstance(call, dict))
+
+
+def _call(place: int, call: Mapping[str, Any]) -> CallPart:
+    function = call.get("function")
+    if not isinstance(function, dict):
+        function = {}
+    arguments = function.get("arguments")
+    if arguments is None:
+        arguments = ""
+    elif not isinstance(arguments, str):
+        arguments = json.dumps(arguments, ensure_ascii=False)
+    index = call.get("index")
+    name, id = function.get("name"), call.get("id")
+    return CallPart(
+        index if isinstance(index, int) else place,
+        id if isinstance(id, str) else "",
+        name if isinstance(name, str) else "",
+        arguments,
+    )
+
+
+def _usage(value: Any) -> Usage | None:
+    if not isinstance(value, dict):
+        return None
+    details = value.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else None
+    return Usage(_count(value.get("prompt_tokens")), _count(cached), _count(value.get("completion_tokens")))
+
+
+def _progress(value: Any) -> tuple[int, int] | None:
+    if not isinstance(value, dict):
+        return None
+    return _count(value.get("processed")), _count(value.get("total"))
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and value > 0 else 0

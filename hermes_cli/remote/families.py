@@ -1,0 +1,67 @@
+"""What each kind of server takes and returns: one row of facts each, and no code paths elsewhere."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Mode = Literal["raw", "chat"]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A kind of server.
+
+    `sampling` maps our names of sampling fields to the server's; what is missing there is not sent. `schema` names the
+    field that takes a JSON Schema in a raw completion, None where there is none. `extra` is sent with every request in
+    that mode, `continuing` with one that continues an answer.
+    """
+
+    name: str
+    takes_ids: bool = False  # token ids as the prompt of /v1/completions, and a /tokenize to get them
+    sampling: Mapping[str, str] = field(default_factory=dict)
+    length: str = "max_tokens"
+    schema: str | None = None
+    chat_schema: bool = True
+    extra: Mapping[Mode, Mapping[str, object]] = field(default_factory=dict)
+    continuing: Mapping[str, object] = field(default_factory=dict)
+    context_length: int | None = None  # to assume where the server does not say it
+
+
+_OPENAI = {"temperature": "temperature", "top_p": "top_p", "seed": "seed"}
+_ALL = _OPENAI | {"top_k": "top_k", "min_p": "min_p"}
+
+LLAMA_SERVER = Family(
+    "llama-server",
+    takes_ids=True,
+    sampling=_ALL | {"repeat_penalty": "repeat_penalty"},
+    schema="json_schema",
+    extra={
+        "raw": {"cache_prompt": True, "return_progress": True, "preserved_tokens": ["<tool_call>", "</tool_call>"]},
+        "chat": {"cache_prompt": True, "return_progress": True},
+    },
+)
+HERMES = Family(
+    "hermes",
+    takes_ids=True,
+    sampling=_ALL | {"repeat_penalty": "repeat_penalty"},
+    schema="json_schema",
+    extra={"raw": {"return_progress": True}, "chat": {"return_progress": True}},
+    continuing={"continue_final_message": True, "add_generation_prompt": False},
+)
+VLLM = Family(
+    "vLLM",
+    takes_ids=True,
+    sampling=_ALL | {"repeat_penalty": "repetition_penalty"},
+    schema="response_format",
+    extra={"raw": {"skip_special_tokens": False, "spaces_between_special_tokens": False}},
+    continuing={"continue_final_message": True, "add_generation_prompt": False},
+)
+SGLANG = Family(
+    "SGLang",
+    sampling=_ALL | {"repeat_penalty": "repetition_penalty"},
+    continuing={"continue_final_message": True},
+)
+OLLAMA = Family("Ollama", sampling=_OPENAI, context_length=4096)
+LM_STUDIO = Family("LM Studio", sampling=_OPENAI | {"top_k": "top_k", "repeat_penalty": "repeat_penalty"})
+UNKNOWN = Family("OpenAI-compatible server", sampling=_OPENAI)
+FAMILIES = (LLAMA_SERVER, HERMES, VLLM, SGLANG, OLLAMA, LM_STUDIO, UNKNOWN)
