@@ -23,6 +23,11 @@ _TRIES = 3
 _BUSY = (429, 502, 503, 504)
 _LONGEST_WAIT_S = 20.0
 _LONGEST_ERROR_BYTES = 64 << 10
+_CONNECTED = (
+    "connection.connect_tcp.complete",
+    "connection.connect_unix_socket.complete",
+    "connection.start_tls.complete",
+)
 
 
 class Cancelled(Exception):
@@ -63,7 +68,7 @@ class Client:
     def stream(self, path: str, body: Mapping[str, Any], cancel: CancelToken) -> Iterator[Iterator[Any]]:
         """The events of a streamed answer to `body`, as JSON values, without the closing `[DONE]`.
 
-        A server that is busy or cannot be reached is tried again before the first byte. Raises EndpointError, Cancelled.
+        A busy or unreachable server is tried again before the first byte. Raises EndpointError, Cancelled.
         """
         with cancel.calling(self._disconnect), self._response(path, body, cancel) as response:
             yield self._values(response, cancel)
@@ -148,10 +153,7 @@ class Client:
         )
 
     def _remember_socket(self, event: str, info: Mapping[str, Any]) -> None:
-        if (
-            event in ("connection.connect_tcp.complete", "connection.connect_unix_socket.complete")
-            or event == "connection.start_tls.complete"
-        ):
+        if event in _CONNECTED:
             self._socket = info["return_value"].get_extra_info("socket")
 
     def _disconnect(self) -> None:
