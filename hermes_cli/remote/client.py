@@ -127,7 +127,13 @@ class Client:
         import httpx2
 
         try:
-            response = self._http.request(method, path, json=body, timeout=httpx2.Timeout(timeout_s, connect=CONNECT_S))
+            response = self._http.request(
+                method,
+                path,
+                json=body,
+                timeout=httpx2.Timeout(timeout_s, connect=CONNECT_S),
+                extensions={"trace": self._remember_socket},
+            )
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from error
         if response.status_code != 200:
