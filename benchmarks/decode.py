@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.endless_model import endless_copy
 from benchmarks.rounds import interleaved, table
 from hermes_cli import paths
-from hermes_cli.engine.llama import library as native
+from hermes_cli.engine.llama import library
 from hermes_cli.engine.llama.model import Model
 
 WORD = "hello "
@@ -63,7 +63,7 @@ def llama_bench(given: argparse.Namespace, model: Path, flash_attention: int) ->
     """llama-bench's own figure for `tokens` after `depth`."""
     command = [given.llama_bench, "-m", model, "-t", given.threads, "-p", 0, "-n", given.tokens, "-d", given.depth]
     command += ["-fa", flash_attention, "-r", 1, "-o", "json"]
-    environment = {**os.environ, "LD_LIBRARY_PATH": str(native.library_folder())}
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(library.folder())}
     child = subprocess.run([str(part) for part in command], capture_output=True, check=True, env=environment)
     return float(json.loads(child.stdout)[0]["avg_ts"])
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from hermes_cli import paths
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest
-from hermes_cli.engine.llama import library as native
+from hermes_cli.engine.llama import library
 from hermes_cli.engine.local import open_backend
 
 MIB = 1024 * 1024
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def _log() -> str:
-    return "\n".join(native.log_lines())
+    return "\n".join(library.log_lines())
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from hypothesis import settings
 import hermes_cli
 from benchmarks.endless_model import endless_copy
 from hermes_cli import paths
-from hermes_cli.engine.llama import library as native
+from hermes_cli.engine.llama import library
 from hermes_cli.engine.local import LoadOptions, LocalBackend, open_backend
 
 settings.register_profile("same every time", derandomize=True, deadline=None)
@@ -192,15 +192,15 @@ BrokenLibrary = Callable[..., Path]
 def broken_library(tmp_path: Path) -> BrokenLibrary:
     """Makes a folder for LLAMA_CPP_LIB_PATH whose library has the faults named, as macros of broken_library.c."""
     compiler = shutil.which(os.environ.get("CC", "cc"))
-    if compiler is None or native.library_folder().joinpath("libllama.so.0").exists() is False:
+    if compiler is None or library.folder().joinpath("libllama.so.0").exists() is False:
         pytest.skip("needs a C compiler and the shared libraries of Linux")
-    bindings = native.library()
+    bindings = library.bindings()
     params = bindings.llama_model_params
 
     def build(*faults: str) -> Path:
         folder = tmp_path / "-".join(("lib", *faults)).lower()
         folder.mkdir()
-        real = native.library_folder().absolute()
+        real = library.folder().absolute()
         subprocess.run(
             [
                 *(compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", *(f"-D{fault}" for fault in faults)),

@@ -5,15 +5,15 @@ import json
 
 from hermes_cli import paths
 from hermes_cli.engine import hardware
-from hermes_cli.engine.llama import library as native
+from hermes_cli.engine.llama import library
 
 _VERSION = 1
 
 
 def fingerprint() -> str:
     """Names this library build on this CPU: any new file, other processor or other probe gives another name."""
-    files = sorted(native.library_folder().glob("*"))
-    facts = [_VERSION, str(native.library_folder()), hardware.cpu_name(), hardware.cpu_flags()]
+    files = sorted(library.folder().glob("*"))
+    facts = [_VERSION, str(library.folder()), hardware.cpu_name(), hardware.cpu_flags()]
     facts += [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     demo = paths.DEMO_MODEL.stat()
     return hashlib.sha256(json.dumps([facts, demo.st_size, demo.st_mtime_ns]).encode()).hexdigest()[:32]

@@ -13,7 +13,7 @@ from hermes_cli.engine.cache import kv_store
 from hermes_cli.engine.cache.kv_cache import KvCache
 from hermes_cli.engine.cache.kv_store import KvStore
 from hermes_cli.engine.fingerprint import fingerprint as build_fingerprint
-from hermes_cli.engine.llama import library as native
+from hermes_cli.engine.llama import library
 from hermes_cli.engine.llama.context import Context
 from hermes_cli.engine.llama.devices import gpus
 from hermes_cli.engine.llama.model import Model
@@ -155,11 +155,11 @@ def _store(weights: list[object], options: LoadOptions, *, is_long: bool) -> KvS
 
     def fingerprint() -> bytes:
         try:
-            library = build_fingerprint()
+            build = build_fingerprint()
         except OSError:
             return os.urandom(32)  # its files have gone: no entry is for it
         settings = (options.kv_type, options.gpu_layers, options.extra_buffers, options.flash_attention, is_long)
-        facts = [library, native.library_version(), weights, settings]
+        facts = [build, library.version(), weights, settings]
         return hashlib.sha256(json.dumps(facts).encode()).digest()
 
     return KvStore(paths.kv_folder(), options.kv_store_bytes, fingerprint)

@@ -152,7 +152,7 @@ class LocalBackend:
 
     def prompt_text(self, messages: tuple[Message, ...]) -> str:
         """What the model reads when it is asked with these messages, markers included."""
-        return joined(self._prompts.write(messages).segments)
+        return joined(self._prompts.segments(messages))
 
     def control_text(self, messages: tuple[Message, ...]) -> tuple[str, ...]:
         """Markers of the model that are spelled out in the messages, where they count as ordinary text."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from hermes_cli.engine.llama import library as native
+from hermes_cli.engine.llama import library
 from hermes_cli.engine.llama.devices import backends
 
 # What has to be said to the build, by who made the GPU.
@@ -40,7 +40,7 @@ _WHEELS = "https://abetlen.github.io/llama-cpp-python/whl"
 
 def rebuild(environment: str = "") -> str:
     """The command that compiles llama.cpp anew, with these variables set."""
-    return f"{environment} {native.REBUILD}".lstrip()
+    return f"{environment} {library.REBUILD}".lstrip()
 
 
 def builds() -> Iterator[tuple[str, str]]:
@@ -57,7 +57,7 @@ def builds() -> Iterator[tuple[str, str]]:
 
 def ready_made(kind: str) -> str:
     """The command that fetches a wheel of llama-cpp-python's own index."""
-    return f"{native.REBUILD} --prefer-binary --extra-index-url {_WHEELS}/{kind}"
+    return f"{library.REBUILD} --prefer-binary --extra-index-url {_WHEELS}/{kind}"
 
 
 def features(info: str) -> list[str]:
@@ -103,7 +103,7 @@ def gpu_makers(root: Path = Path("/")) -> tuple[str, ...]:
 
 def unused_gpu() -> tuple[str, str] | None:
     """Where llama.cpp finds no GPU beside one worth using: why it is unused, and the command to go on with."""
-    return None if native.supports_gpu() else why_unused(gpu_makers(), backends(), os.environ)
+    return None if library.supports_gpu() else why_unused(gpu_makers(), backends(), os.environ)
 
 
 def why_unused(

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from hermes_cli import files, paths
 from hermes_cli.engine.fingerprint import fingerprint
-from hermes_cli.engine.llama import library as native
+from hermes_cli.engine.llama import library
 from hermes_cli.errors import EngineError, LoadCancelled
 
 QUESTION = "What is 2 plus 3?"
@@ -57,7 +57,7 @@ def verdict(timeout_s: float = TIMEOUT_S, may_continue: Callable[[], bool] = lam
 def current_verdict(may_continue: Callable[[], bool] = lambda: True) -> Verdict:
     """The verdict, found anew where a GPU has come or gone since. Raises as `verdict`."""
     known = verdict(may_continue=may_continue)
-    if native.supports_gpu() == (known.gpu is not None):
+    if library.supports_gpu() == (known.gpu is not None):
         return known
     forget()
     return verdict(may_continue=may_continue)
@@ -80,7 +80,7 @@ def _prove(asker: "_Asker") -> Verdict:
     else:
         raise EngineError(
             f"the installed llama.cpp does not work on this machine: {reason}",
-            f"rebuild it here: {native.REBUILD}",
+            f"rebuild it here: {library.REBUILD}",
         )
     gpu: bool | None = None
     if asker.has_gpu:
@@ -88,7 +88,7 @@ def _prove(asker: "_Asker") -> Verdict:
         gpu = reason is None
         if reason is not None:
             failures["gpu"] = reason
-    in_doubt = any(reason == _SILENCE or native.is_out_of_memory(reason) for reason in failures.values())
+    in_doubt = any(reason == _SILENCE or library.is_out_of_memory(reason) for reason in failures.values())
     expires = time.time() + _DOUBT_LASTS_S if in_doubt else None
     return Verdict(extra_buffers=extra_buffers, gpu=gpu, failures=failures, expires=expires)
 
@@ -169,7 +169,7 @@ def main(arguments: Sequence[str]) -> None:
     signal.alarm(6 * int(TIMEOUT_S))  # also when nobody is left to end a child that hangs
     extra_buffers, gpu = (argument == "1" for argument in arguments)
     try:
-        os.write(1, b"gpu\n" if native.supports_gpu() else b"cpu\n")
+        os.write(1, b"gpu\n" if library.supports_gpu() else b"cpu\n")
     except EngineError as problem:
         os.write(2, f"{problem.message}\n{problem.hint}\n".encode())
         os._exit(_NO_LIBRARY)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hermes_cli.engine.llama import library as native
+from hermes_cli.engine.llama import library
 from tests.cli.conftest import OnScreen, OnTerminal, Start, assert_failed, exit_code
 from tests.conftest import Hermes, child_environment
 
@@ -57,7 +57,7 @@ def test_a_prompt_that_does_not_fit_is_an_error(hermes: Hermes) -> None:
 
 
 def test_a_gpu_that_was_asked_for_and_is_not_there_is_told(hermes: Hermes, cache: dict[str, str]) -> None:
-    if native.supports_gpu():
+    if library.supports_gpu():
         pytest.skip("there is a GPU")
     for options in (("--prompt", "64"), ("--tune", "--json")):
         told = hermes(*DEMO, "--gpu-layers", "all", *options, env=cache).err

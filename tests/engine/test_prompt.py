@@ -241,7 +241,7 @@ def test_a_template_that_cannot_be_used_is_a_clean_error(demo_path: Path, turns_
     with pytest.raises(UsageError, match="no ChatML markers"):
         _writes(turns_path, "chatml")
     without = changed_copy(demo_path, tmp_path / "bare.gguf", without=("tokenizer.chat",), renamed_tokens=RENAMED)
-    with pytest.raises(EngineError, match="carries no chat template"):
+    with pytest.raises(EngineError, match="has no chat template"):
         _writes(without, "auto")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hermes_cli.engine.llama import library as native
+from hermes_cli.engine.llama import library
 from hermes_cli.engine.llama.context import Context
 from hermes_cli.engine.llama.model import KvType, Model
 from hermes_cli.engine.load_options import CPU_BATCH_TOKENS
@@ -25,7 +25,7 @@ def model(demo_path: Path) -> Model:
 def test_estimates_are_within_a_tenth_of_what_llama_cpp_reserves(
     model: Model, demo_path: Path, length: int, kv_type: KvType, flash: bool
 ) -> None:
-    native.clear_log()
+    library.clear_log()
     context = Context(
         model,
         context_length=length,
@@ -34,7 +34,7 @@ def test_estimates_are_within_a_tenth_of_what_llama_cpp_reserves(
         kv_type=kv_type,
         flash_attention=flash or None if kv_type == "q8_0" else flash,
     )
-    log = "\n".join(native.log_lines())
+    log = "\n".join(library.log_lines())
     context.close()
     cache = sum(float(size) for size in re.findall(r"KV buffer size = +([\d.]+) MiB", log)) * MIB
     compute = sum(float(size) for size in re.findall(r"(?:compute|output) buffer size = +([\d.]+) MiB", log)) * MIB

@@ -84,22 +84,22 @@ def _machine() -> Facts:
 def _engine() -> Facts:
     """What llama.cpp is and can do here; `problem` and `hint` where it cannot run."""
     from hermes_cli.engine import hardware
-    from hermes_cli.engine.llama import library as native
+    from hermes_cli.engine.llama import library
     from hermes_cli.engine.llama.devices import gpus
     from hermes_cli.machine import builds as build_advice
     from hermes_cli.machine import probe, tuning
 
-    facts: Facts = {"problem": None, "library": str(native.library_folder())}
+    facts: Facts = {"problem": None, "library": str(library.folder())}
     try:
         verdict = probe.current_verdict()
-        built_for = build_advice.features(native.system_info())
+        built_for = build_advice.features(library.system_info())
         facts |= {
-            "version": native.library_version(),
+            "version": library.version(),
             "features": built_for,
             "unused_instructions": build_advice.unused_instructions(built_for, hardware.cpu_flags()),
             "repacked_weights": verdict.extra_buffers and hardware.gains_from_repacking(),
             "repacking_fault": verdict.failures.get("extra_buffers"),
-            "offload": native.supports_gpu(),
+            "offload": library.supports_gpu(),
             "devices": [asdict(gpu) for gpu in gpus()],
             "gpu_works": verdict.gpu,
             "gpu_fault": verdict.failures.get("gpu"),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from hermes_cli.engine.llama import library as native
+from hermes_cli.engine.llama import library
 from hermes_cli.engine.llama.model import KvType, Model
 from hermes_cli.errors import EngineError, OutOfMemory
 
@@ -27,25 +27,25 @@ class Sampler:
     """A chain of llama.cpp samplers, described as (name, arguments) pairs such as ("temp", (0.8,))."""
 
     def __init__(self, steps: Sequence[tuple[str, tuple[float, ...]]]) -> None:
-        self._c = library = native.library()
-        params = library.llama_sampler_chain_default_params()
+        self._llama = llama = library.bindings()
+        params = llama.llama_sampler_chain_default_params()
         params.no_perf = True
-        self.handle = library.llama_sampler_chain_init(params)
+        self.handle = llama.llama_sampler_chain_init(params)
         self.add(steps)
 
     def add(self, steps: Sequence[tuple[str, tuple[float, ...]]]) -> None:
         """Append steps to the chain. Raises EngineError for one that llama.cpp refuses."""
         for name, arguments in steps:
-            step = getattr(self._c, f"llama_sampler_init_{name}")(*arguments)
+            step = getattr(self._llama, f"llama_sampler_init_{name}")(*arguments)
             if not step:
                 self.close()
                 raise EngineError(f"llama.cpp refused the sampler {name}{arguments}", "check the sampling options")
-            self._c.llama_sampler_chain_add(self.handle, step)
+            self._llama.llama_sampler_chain_add(self.handle, step)
 
     def close(self) -> None:
         """Free the chain and its steps."""
         if self.handle:
-            self._c.llama_sampler_free(self.handle)
+            self._llama.llama_sampler_free(self.handle)
             self.handle = None
 
 
@@ -63,9 +63,9 @@ class Context:
         flash_attention: bool | None = None,
     ) -> None:
         """Allocate the cache for `context_length` tokens; `flash_attention` None lets llama.cpp choose."""
-        self._c = library = native.library()
+        self._llama = llama = library.bindings()
         self._flag = ctypes.create_string_buffer(2)
-        params = library.llama_context_default_params()
+        params = llama.llama_context_default_params()
         params.n_ctx = context_length
         params.n_batch = params.n_ubatch = batch_size
         params.n_outputs_max = 1  # logits of the last token only
@@ -75,32 +75,32 @@ class Context:
         params.no_perf = True
         params.abort_callback = _flag_test()
         params.abort_callback_data = ctypes.addressof(self._flag)
-        native.clear_log()
-        self._ctx = library.llama_init_from_model(model.handle, params)
+        library.clear_log()
+        self._ctx = llama.llama_init_from_model(model.handle, params)
         if not self._ctx:
-            reason = native.failure_reason()
-            kind = OutOfMemory if native.is_out_of_memory(reason) else EngineError
+            reason = library.failure_reason()
+            kind = OutOfMemory if library.is_out_of_memory(reason) else EngineError
             raise kind(
                 f"cannot make a context of {context_length:,} tokens: {reason}",
                 "ask for a smaller one with --ctx, or for fewer --gpu-layers",
             )
-        self._memory = library.llama_get_memory(self._ctx)
+        self._memory = llama.llama_get_memory(self._ctx)
         # llama.cpp rounds up to a multiple of 256.
-        allocated = int(library.llama_n_ctx(self._ctx))
+        allocated = int(llama.llama_n_ctx(self._ctx))
         self.context_length = min(context_length, allocated)
         # What a cache holds of the same tokens may depend on this.
         self.is_long = allocated > model.short_context_length
-        self.batch_size = int(library.llama_n_batch(self._ctx))
+        self.batch_size = int(llama.llama_n_batch(self._ctx))
         # Of layers that look back only so far, a state holds only so many tokens: no going back from it.
-        self.state_is_whole = library.llama_model_n_swa(model.handle) == 0
+        self.state_is_whole = llama.llama_model_n_swa(model.handle) == 0
         self._has_logits = False
         self._one = (ctypes.c_int32 * 1)()
-        self._single = library.llama_batch_get_one(self._one, 1)
+        self._single = llama.llama_batch_get_one(self._one, 1)
 
     def close(self) -> None:
         """Free the cache; call before closing the model."""
         if self._ctx:
-            self._c.llama_free(self._ctx)
+            self._llama.llama_free(self._ctx)
             self._ctx = None
 
     def abort(self) -> None:
@@ -113,25 +113,25 @@ class Context:
 
     def position(self) -> int:
         """How many tokens the KV cache holds."""
-        return int(self._c.llama_memory_seq_pos_max(self._memory, _SEQUENCE)) + 1
+        return int(self._llama.llama_memory_seq_pos_max(self._memory, _SEQUENCE)) + 1
 
     def keep(self, count: int) -> int:
         """Forget everything after the first `count` tokens; how many are kept: recurrent models cannot go back."""
         self._has_logits = False
         count = min(count, self.position())
-        if count and self._c.llama_memory_seq_rm(self._memory, _SEQUENCE, count, -1):
+        if count and self._llama.llama_memory_seq_rm(self._memory, _SEQUENCE, count, -1):
             return count
-        self._c.llama_memory_clear(self._memory, False)
+        self._llama.llama_memory_clear(self._memory, False)
         return 0
 
     def state_bytes(self) -> int:
         """The size of what `state` returns."""
-        return int(self._c.llama_state_seq_get_size(self._ctx, _SEQUENCE))
+        return int(self._llama.llama_state_seq_get_size(self._ctx, _SEQUENCE))
 
     def state(self) -> bytearray | None:
         """What the KV cache holds, for `restore`; None if llama.cpp returns less than it announced."""
         state = bytearray(self.state_bytes())
-        written = self._c.llama_state_seq_get_data(self._ctx, _bytes_of(state), len(state), _SEQUENCE)
+        written = self._llama.llama_state_seq_get_data(self._ctx, _bytes_of(state), len(state), _SEQUENCE)
         return state if written == len(state) > 0 else None
 
     def restore(self, state: bytearray, count: int) -> bool:
@@ -140,22 +140,22 @@ class Context:
         It must come unchanged from a context of the same model and settings: llama.cpp aborts on what is cut short.
         """
         self._has_logits = False
-        self._c.llama_memory_clear(self._memory, False)
-        read = self._c.llama_state_seq_set_data(self._ctx, _bytes_of(state), len(state), _SEQUENCE)
+        self._llama.llama_memory_clear(self._memory, False)
+        read = self._llama.llama_state_seq_set_data(self._ctx, _bytes_of(state), len(state), _SEQUENCE)
         if read == len(state) and self.position() == count:
             return True
-        native.clear_log()
-        self._c.llama_memory_clear(self._memory, False)
+        library.clear_log()
+        self._llama.llama_memory_clear(self._memory, False)
         return False
 
     def decode(self, tokens: Sequence[int]) -> None:
         """Read `tokens`, at most `batch_size`, after what the cache holds. Raises DecodeAborted or EngineError."""
         if len(tokens) == 1:
             self._one[0] = tokens[0]
-            self._finish(self._c.llama_decode(self._ctx, self._single))
+            self._finish(self._llama.llama_decode(self._ctx, self._single))
         elif 1 < len(tokens) <= self.batch_size:
             array = (ctypes.c_int32 * len(tokens))(*tokens)
-            self._finish(self._c.llama_decode(self._ctx, self._c.llama_batch_get_one(array, len(tokens))))
+            self._finish(self._llama.llama_decode(self._ctx, self._llama.llama_batch_get_one(array, len(tokens))))
         else:
             raise ValueError(f"a batch has 1 to {self.batch_size} tokens, not {len(tokens)}")
 
@@ -166,13 +166,13 @@ class Context:
         if code == _NO_SLOT:
             raise EngineError("the context is full", "ask for a larger one with --ctx")
         if code:
-            reason = native.failure_reason()
-            native.clear_log()
+            reason = library.failure_reason()
+            library.clear_log()
             raise EngineError(f"llama.cpp failed to decode ({code}): {reason}", "see what is wrong: hermes doctor")
 
     def check_numbers(self) -> None:
         """Raise EngineError if the last decode gave no numbers: then the weights are damaged."""
-        logits = self._c.llama_get_logits_ith(self._ctx, -1) if self._has_logits else None
+        logits = self._llama.llama_get_logits_ith(self._ctx, -1) if self._has_logits else None
         if logits and math.isnan(logits[0]):
             raise EngineError("the model computes no numbers: its file is damaged", "get the model file again")
 
@@ -180,13 +180,13 @@ class Context:
         """Choose the token that follows the last one decoded, and count it in the sampler's own memory."""
         if not self._has_logits:
             raise ValueError("nothing was decoded since the cache last changed")
-        return int(self._c.llama_sampler_sample(sampler.handle, self._ctx, -1))
+        return int(self._llama.llama_sampler_sample(sampler.handle, self._ctx, -1))
 
     def logits(self, tokens: Sequence[int]) -> list[float]:
         """How likely the model finds each of `tokens` after the last one decoded."""
         if not self._has_logits:
             raise ValueError("nothing was decoded since the cache last changed")
-        address = ctypes.addressof(self._c.llama_get_logits_ith(self._ctx, -1).contents)
+        address = ctypes.addressof(self._llama.llama_get_logits_ith(self._ctx, -1).contents)
         logits = memoryview((ctypes.c_float * (max(tokens) + 1)).from_address(address)).cast("B").cast("f")
         return [logits[token] for token in tokens]
 
@@ -198,4 +198,4 @@ def _bytes_of(buffer: bytearray) -> Any:
 @cache
 def _flag_test() -> Any:
     """libc's `strlen` as abort callback: a set flag byte is a string of length 1, and no Python runs in the decode."""
-    return ctypes.cast(ctypes.CDLL(None).strlen, native.library().ggml_abort_callback)
+    return ctypes.cast(ctypes.CDLL(None).strlen, library.bindings().ggml_abort_callback)

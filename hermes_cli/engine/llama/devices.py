@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hermes_cli.engine.llama import library as native
+from hermes_cli.engine.llama import library
 
 _GPU, _INTEGRATED = 1, 2  # ggml_backend_dev_type
 _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
@@ -38,52 +38,52 @@ class Gpu:
 
 def gpus() -> tuple[Gpu, ...]:
     """The devices a model is spread over: separate ones, else integrated ones; none where the build does not tell."""
-    library = _library()
-    if library is None:
+    ggml = _declared()
+    if ggml is None:
         return ()
-    kinds = [(library.ggml_backend_dev_type(device), device) for device in _devices(library)]
-    separate = [_gpu(library, device, shared=sys.platform == "darwin") for kind, device in kinds if kind == _GPU]
-    return tuple(separate or [_gpu(library, device, shared=True) for kind, device in kinds if kind == _INTEGRATED])
+    kinds = [(ggml.ggml_backend_dev_type(device), device) for device in _devices(ggml)]
+    separate = [_gpu(ggml, device, shared=sys.platform == "darwin") for kind, device in kinds if kind == _GPU]
+    return tuple(separate or [_gpu(ggml, device, shared=True) for kind, device in kinds if kind == _INTEGRATED])
 
 
 def backends() -> tuple[str, ...]:
     """What the build can compute on, such as CUDA and CPU, whether there is such a device or not."""
-    library = _library()
-    if library is None:
+    ggml = _declared()
+    if ggml is None:
         return ()
-    found = (library.ggml_backend_reg_get(index) for index in range(library.ggml_backend_reg_count()))
-    return tuple((library.ggml_backend_reg_name(backend) or b"").decode("utf-8", "replace") for backend in found)
+    found = (ggml.ggml_backend_reg_get(index) for index in range(ggml.ggml_backend_reg_count()))
+    return tuple((ggml.ggml_backend_reg_name(backend) or b"").decode("utf-8", "replace") for backend in found)
 
 
 def device_list(names: Sequence[str]) -> Any:
     """The devices of these names as llama.cpp takes them, closed by NULL."""
-    library = _library()
-    found = [device for device in _devices(library) if _name(library, device) in names] if library and names else []
+    ggml = _declared()
+    found = [device for device in _devices(ggml) if _name(ggml, device) in names] if ggml and names else []
     return (ctypes.c_void_p * (len(found) + 1))(*found)
 
 
-def _library() -> Any:
-    """The library with its functions for devices declared; None where it has others."""
-    library = native.library()._lib
+def _declared() -> Any:
+    """The shared library with its device functions declared; None where it has others."""
+    ggml = library.bindings()._lib
     try:
         for name, (result, arguments) in _FUNCTIONS.items():
-            function = getattr(library, name)
+            function = getattr(ggml, name)
             function.restype, function.argtypes = result, arguments
     except AttributeError:
         return None
-    return library
+    return ggml
 
 
-def _devices(library: Any) -> list[int]:
-    return [library.ggml_backend_dev_get(index) for index in range(library.ggml_backend_dev_count())]
+def _devices(ggml: Any) -> list[int]:
+    return [ggml.ggml_backend_dev_get(index) for index in range(ggml.ggml_backend_dev_count())]
 
 
-def _name(library: Any, device: int) -> str:
-    return str((library.ggml_backend_dev_name(device) or b"").decode("utf-8", "replace"))
+def _name(ggml: Any, device: int) -> str:
+    return str((ggml.ggml_backend_dev_name(device) or b"").decode("utf-8", "replace"))
 
 
-def _gpu(library: Any, device: int, *, shared: bool) -> Gpu:
+def _gpu(ggml: Any, device: int, *, shared: bool) -> Gpu:
     free, total = ctypes.c_size_t(), ctypes.c_size_t()
-    library.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
-    description = (library.ggml_backend_dev_description(device) or b"").decode("utf-8", "replace")
-    return Gpu(_name(library, device), description, free.value, total.value, shared)
+    ggml.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
+    description = (ggml.ggml_backend_dev_description(device) or b"").decode("utf-8", "replace")
+    return Gpu(_name(ggml, device), description, free.value, total.value, shared)

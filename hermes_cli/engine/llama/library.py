@@ -1,6 +1,6 @@
 """The llama.cpp library in this process: imported, checked, its log caught. The only importer of llama_cpp.
 
-`native_devices`, `native_model`, `native_context` and `native_mask` build on `library()`; no ctypes object leaves them.
+The other modules of this folder build on `bindings()`; no ctypes object leaves them.
 """
 
 import ctypes
@@ -26,7 +26,7 @@ _LOG_ERROR, _LOG_CONTINUED = 4, 5
 _log: deque[tuple[int, str]] = deque(maxlen=400)
 
 # Every function used, by how many arguments it takes: both have changed between versions.
-_FUNCTIONS = {
+FUNCTIONS = {
     0: (
         "llama_backend_init llama_context_default_params llama_model_default_params llama_print_system_info "
         "llama_sampler_chain_default_params llama_sampler_init_greedy llama_supports_gpu_offload llama_version "
@@ -52,7 +52,7 @@ _FUNCTIONS = {
     6: "llama_token_to_piece",
     7: "llama_tokenize",
 }
-_FIELDS = {
+FIELDS = {
     "llama_sampler_i": ("apply",),
     "llama_token_data": ("id", "logit", "p"),
     "llama_token_data_array": ("data", "size", "selected", "sorted"),
@@ -64,7 +64,7 @@ _FIELDS = {
 }
 
 
-def library_folder() -> Path:
+def folder() -> Path:
     """Where the shared libraries lie that llama_cpp will load."""
     override = os.environ.get("LLAMA_CPP_LIB_PATH")
     return Path(_package_folder()) / "lib" if override is None else Path(override)
@@ -78,23 +78,23 @@ def _package_folder() -> str:
 
 
 @cache
-def library() -> Any:
+def bindings() -> Any:
     """The ctypes bindings, checked, with native messages and aborts caught; imported on first use only."""
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")
     if "OMP_WAIT_POLICY" not in os.environ:
         # Threads that wait long without sleeping stand in each other's way as soon as another program runs.
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-    bindings = _import_bindings()
-    missing = missing_names(bindings)
+    llama = _import_bindings()
+    missing = missing_names(llama)
     if missing:
         raise EngineError(
             f"the installed llama-cpp-python lacks {', '.join(missing)}",
             f"install a supported version: {INSTALL}",
         )
-    bindings.llama_log_set(_log_callback(bindings), None)
-    _set_last_words(bindings)
-    bindings.llama_backend_init()
-    return bindings
+    llama.llama_log_set(_log_callback(llama), None)
+    _set_last_words(llama)
+    llama.llama_backend_init()
+    return llama
 
 
 def _import_bindings() -> Any:
@@ -113,22 +113,22 @@ def _import_bindings() -> Any:
             sys.modules.pop("llama_cpp", None)
 
 
-def missing_names(bindings: Any) -> list[str]:
-    """What this adapter needs and `bindings` do not have: functions, their arity, struct fields."""
+def missing_names(llama: Any) -> list[str]:
+    """What this adapter needs and `llama` does not have: functions, their arity, struct fields."""
     missing = [
         f"{name}/{arity}"
-        for arity, names in _FUNCTIONS.items()
+        for arity, names in FUNCTIONS.items()
         for name in names.split()
-        if not hasattr(bindings, name) or len(getattr(getattr(bindings, name), "argtypes", None) or ()) != arity
+        if not hasattr(llama, name) or len(getattr(getattr(llama, name), "argtypes", None) or ()) != arity
     ]
-    for struct, names in _FIELDS.items():
-        fields = dict(getattr(getattr(bindings, struct, None), "_fields_", ()))
+    for struct, names in FIELDS.items():
+        fields = dict(getattr(getattr(llama, struct, None), "_fields_", ()))
         missing += [f"{struct}.{name}" for name in names if name not in fields]
     return missing
 
 
 @cache
-def _log_callback(bindings: Any) -> Any:
+def _log_callback(llama: Any) -> Any:
     """Keeps native messages off the terminal; runs on foreign threads, so it only appends."""
 
     def append(level: int, text: bytes | None, _: object) -> None:
@@ -137,7 +137,7 @@ def _log_callback(bindings: Any) -> Any:
             level, message = _log[-1][0], _log.pop()[1] + message
         _log.append((level, message))
 
-    return bindings.llama_log_callback(append)
+    return llama.llama_log_callback(append)
 
 
 def _say_abort(message: bytes | None) -> None:
@@ -165,15 +165,15 @@ _terminate_callback = ctypes.CFUNCTYPE(None)(_say_terminate)
 _SET_TERMINATE = "_ZSt13set_terminatePFvvE"
 
 
-def _set_last_words(bindings: Any) -> None:
+def _set_last_words(llama: Any) -> None:
     """Have llama.cpp's aborts and uncaught exceptions end in an error line, where the libraries let us."""
     with suppress(AttributeError):
-        setter = bindings._lib.ggml_set_abort_callback
+        setter = llama._lib.ggml_set_abort_callback
         setter.argtypes, setter.restype = [type(_abort_callback)], ctypes.c_void_p
         setter(_abort_callback)
     with suppress(AttributeError):
         # std::set_terminate of the C++ library that llama.cpp itself uses.
-        setter = getattr(bindings._lib, _SET_TERMINATE)
+        setter = getattr(llama._lib, _SET_TERMINATE)
         setter.argtypes, setter.restype = [type(_terminate_callback)], ctypes.c_void_p
         setter(_terminate_callback)
 
@@ -199,16 +199,16 @@ def is_out_of_memory(reason: str) -> bool:
     return bool(re.search(r"out of memory|insufficient memory|(unable|failed) to allocate", reason))
 
 
-def library_version() -> str:
+def version() -> str:
     """The version of llama.cpp itself."""
-    return str(library().llama_version().decode())
+    return str(bindings().llama_version().decode())
 
 
 def system_info() -> str:
     """The CPU features and devices this build uses, in llama.cpp's own words."""
-    return str(library().llama_print_system_info().decode("utf-8", "replace"))
+    return str(bindings().llama_print_system_info().decode("utf-8", "replace"))
 
 
 def supports_gpu() -> bool:
     """Whether this build can offload layers and finds a device to do it."""
-    return bool(library().llama_supports_gpu_offload())
+    return bool(bindings().llama_supports_gpu_offload())

@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 from itertools import compress
 from typing import Any
 
-from hermes_cli.engine.llama import library as native
+from hermes_cli.engine.llama import library
 from hermes_cli.engine.llama.context import Context, Sampler
 
 Steps = Sequence[tuple[str, tuple[float, ...]]]
@@ -28,11 +28,11 @@ class MaskedSampler(Sampler):
     def __init__(self, context: Context, most: int, steps: Steps, steps_again: Steps) -> None:
         """After the likeliest come `steps`, or `steps_again` where the choice is made anew."""
         super().__init__([("top_k", (most,))])
-        self._context, library = context, native.library()
+        self._context, llama = context, library.bindings()
         self._likeliest = b""
-        self._interface = library.llama_sampler_i()
-        self._interface.apply = library.llama_sampler_i_apply(self._remember)
-        library.llama_sampler_chain_add(self.handle, library.llama_sampler_init(ctypes.byref(self._interface), None))
+        self._interface = llama.llama_sampler_i()
+        self._interface.apply = llama.llama_sampler_i_apply(self._remember)
+        llama.llama_sampler_chain_add(self.handle, llama.llama_sampler_init(ctypes.byref(self._interface), None))
         self.add(steps)
         self._again = Sampler([("top_k", (most,)), *steps_again])
 
@@ -51,9 +51,9 @@ class MaskedSampler(Sampler):
         likeliest = self._allowed(mask)
         entries = likeliest or self._others(mask)
         count = len(entries) // _ENTRY_BYTES
-        data = (self._c.llama_token_data * count).from_buffer_copy(entries)
-        found = self._c.llama_token_data_array(data, count, -1, bool(likeliest))
-        self._c.llama_sampler_apply(self._again.handle, ctypes.byref(found))
+        data = (self._llama.llama_token_data * count).from_buffer_copy(entries)
+        found = self._llama.llama_token_data_array(data, count, -1, bool(likeliest))
+        self._llama.llama_sampler_apply(self._again.handle, ctypes.byref(found))
         return int(found.data[found.selected].id)
 
     def _allowed(self, mask: bytes) -> bytes:

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from hermes_cli.engine.llama import library as native
+from hermes_cli.engine.llama import library
 from hermes_cli.engine.llama.devices import device_list
 from hermes_cli.errors import EngineError, LoadCancelled, OutOfMemory
 
@@ -34,8 +34,8 @@ class Model:
 
         `on_progress` gets 0 to 1 and stops the load by returning False (raises LoadCancelled).
         """
-        self._c = library = native.library()
-        params = library.llama_model_default_params()
+        self._llama = llama = library.bindings()
+        params = llama.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
         # No device at all for zero layers: else a GPU build still sends long prompts through the GPU.
         devices = device_list(gpus) if gpu_layers and gpus is not None else device_list(()) if not gpu_layers else None
@@ -50,30 +50,30 @@ class Model:
             stopped = on_progress is not None and not on_progress(fraction)
             return not stopped
 
-        params.progress_callback = library.llama_progress_callback(progress)
-        native.clear_log()
-        self.handle = library.llama_model_load_from_file(os.fsencode(path), params)
+        params.progress_callback = llama.llama_progress_callback(progress)
+        library.clear_log()
+        self.handle = llama.llama_model_load_from_file(os.fsencode(path), params)
         if not self.handle:
             if stopped:
                 raise LoadCancelled("loading the model was stopped", "run the command again")
-            reason = native.failure_reason()
-            if native.is_out_of_memory(reason):
+            reason = library.failure_reason()
+            if library.is_out_of_memory(reason):
                 fewer = "give fewer --gpu-layers, " if gpu_layers else ""
                 raise OutOfMemory(
                     f"cannot load {path}: {reason}", f"close other programs, {fewer}or name a smaller model"
                 )
             raise EngineError(f"cannot load {path}: {reason}", "check the file, or name another with --model")
-        self._vocab = library.llama_model_get_vocab(self.handle)
+        self._vocab = llama.llama_model_get_vocab(self.handle)
         self._pieces: dict[int, bytes] = {}
-        self.vocab_size = int(library.llama_vocab_n_tokens(self._vocab))
-        if library.llama_vocab_type(self._vocab) == _VOCAB_NONE or not self.vocab_size:
+        self.vocab_size = int(llama.llama_vocab_n_tokens(self._vocab))
+        if llama.llama_vocab_type(self._vocab) == _VOCAB_NONE or not self.vocab_size:
             self.close()
             raise EngineError(f"cannot use {path}: it has no tokenizer", "name a chat model with --model")
 
     def close(self) -> None:
         """Free the model; its contexts must be closed before."""
         if self.handle:
-            self._c.llama_model_free(self.handle)
+            self._llama.llama_model_free(self.handle)
             self.handle = None
 
     def _text(self, read: Callable[[Any, int], int]) -> str | None:
@@ -89,22 +89,22 @@ class Model:
     def metadata(self, key: str) -> str | None:
         """A scalar value of the GGUF header as text."""
         name = key.encode()
-        return self._text(lambda buffer, size: self._c.llama_model_meta_val_str(self.handle, name, buffer, size))
+        return self._text(lambda buffer, size: self._llama.llama_model_meta_val_str(self.handle, name, buffer, size))
 
     def chat_template(self) -> str | None:
         """The default Jinja chat template in the GGUF."""
-        template = self._c.llama_model_chat_template(self.handle, None)
+        template = self._llama.llama_model_chat_template(self.handle, None)
         return template.decode("utf-8", "replace") if template else None
 
     @property
     def description(self) -> str:
         """Architecture, size where it is one that llama.cpp knows, and quantisation."""
-        told = self._text(lambda buffer, size: self._c.llama_model_desc(self.handle, buffer, size)) or ""
+        told = self._text(lambda buffer, size: self._llama.llama_model_desc(self.handle, buffer, size)) or ""
         return told.replace(" ?B ", " ")
 
     @property
     def trained_context_length(self) -> int:
-        return int(self._c.llama_model_n_ctx_train(self.handle))
+        return int(self._llama.llama_model_n_ctx_train(self.handle))
 
     @property
     def short_context_length(self) -> int:
@@ -114,44 +114,44 @@ class Model:
 
     @property
     def size_bytes(self) -> int:
-        return int(self._c.llama_model_size(self.handle))
+        return int(self._llama.llama_model_size(self.handle))
 
     @property
     def layer_count(self) -> int:
-        return int(self._c.llama_model_n_layer(self.handle))
+        return int(self._llama.llama_model_n_layer(self.handle))
 
     @property
     def can_chat(self) -> bool:
         """Whether it writes text: not an encoder, not a diffusion or embedding model."""
-        library, model = self._c, self.handle
+        llama, model = self._llama, self.handle
         architecture = self.metadata("general.architecture")
         return bool(
-            library.llama_model_has_decoder(model)
-            and not library.llama_model_has_encoder(model)
-            and not library.llama_model_is_diffusion(model)
+            llama.llama_model_has_decoder(model)
+            and not llama.llama_model_has_encoder(model)
+            and not llama.llama_model_is_diffusion(model)
             and self.metadata(f"{architecture}.attention.causal") != "false"
         )
 
     @property
     def can_go_back(self) -> bool:
         """Whether its memory can forget the last tokens alone; that of recurrent models cannot."""
-        return not (self._c.llama_model_is_recurrent(self.handle) or self._c.llama_model_is_hybrid(self.handle))
+        return not (self._llama.llama_model_is_recurrent(self.handle) or self._llama.llama_model_is_hybrid(self.handle))
 
     @property
     def bos(self) -> int | None:
         """The token that begins a text, where the model names one."""
-        token = int(self._c.llama_vocab_bos(self._vocab))
+        token = int(self._llama.llama_vocab_bos(self._vocab))
         return token if token >= 0 else None
 
     @property
     def adds_bos(self) -> bool:
         """Whether every prompt is to start with `bos`, even if its format does not say so."""
-        return self.bos is not None and bool(self._c.llama_vocab_get_add_bos(self._vocab))
+        return self.bos is not None and bool(self._llama.llama_vocab_get_add_bos(self._vocab))
 
     @property
     def eos(self) -> int | None:
         """The token that ends a turn or a text, where the model names one."""
-        token = int(self._c.llama_vocab_eos(self._vocab))
+        token = int(self._llama.llama_vocab_eos(self._vocab))
         return token if token >= 0 else None
 
     @cached_property
@@ -166,7 +166,7 @@ class Model:
     @cached_property
     def _special_tokens(self) -> tuple[dict[str, int], dict[str, int]]:
         """The typed control tokens, and the user's own that are written like one."""
-        get_attributes, get_text = self._c.llama_vocab_get_attr, self._c.llama_vocab_get_text
+        get_attributes, get_text = self._llama.llama_vocab_get_attr, self._llama.llama_vocab_get_text
         typed: dict[str, int] = {}
         own: dict[str, int] = {}
         for token in range(self.vocab_size):
@@ -196,10 +196,10 @@ class Model:
         data = text.encode("utf-8", "replace")
         capacity = len(data) + 8
         tokens = (ctypes.c_int32 * capacity)()
-        count = self._c.llama_tokenize(self._vocab, data, len(data), tokens, capacity, False, special)
+        count = self._llama.llama_tokenize(self._vocab, data, len(data), tokens, capacity, False, special)
         if count < 0:
             tokens = (ctypes.c_int32 * -count)()
-            count = self._c.llama_tokenize(self._vocab, data, len(data), tokens, -count, False, special)
+            count = self._llama.llama_tokenize(self._vocab, data, len(data), tokens, -count, False, special)
         return tokens[:count]
 
     def piece(self, token: int) -> bytes:
@@ -208,17 +208,17 @@ class Model:
         if piece is None:
             size = 32
             buffer = ctypes.create_string_buffer(size)
-            length = self._c.llama_token_to_piece(self._vocab, token, buffer, size, 0, True)
+            length = self._llama.llama_token_to_piece(self._vocab, token, buffer, size, 0, True)
             if length < 0:
                 size = -length
                 buffer = ctypes.create_string_buffer(size)
-                length = self._c.llama_token_to_piece(self._vocab, token, buffer, size, 0, True)
+                length = self._llama.llama_token_to_piece(self._vocab, token, buffer, size, 0, True)
             piece = self._pieces[token] = buffer.raw[: max(length, 0)]
         return piece
 
     def all_pieces(self) -> list[bytes]:
         """The bytes of every token, in the order of their ids; 0.2 s for a vocabulary of 128k."""
-        write, vocab, size = self._c.llama_token_to_piece, self._vocab, 512
+        write, vocab, size = self._llama.llama_token_to_piece, self._vocab, 512
         buffer = ctypes.create_string_buffer(size)
         pieces: list[bytes] = []
         for token in range(self.vocab_size):
@@ -228,4 +228,4 @@ class Model:
 
     def is_end(self, token: int) -> bool:
         """Whether the token ends the model's turn."""
-        return bool(self._c.llama_vocab_is_eog(self._vocab, token))
+        return bool(self._llama.llama_vocab_is_eog(self._vocab, token))

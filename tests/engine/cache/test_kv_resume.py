@@ -13,7 +13,7 @@ from hermes_cli.chat.events import PromptProgress
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest
 from hermes_cli.engine.cache.kv_store import START_TOKENS, KvStore
-from hermes_cli.engine.llama import library as native
+from hermes_cli.engine.llama import library
 from hermes_cli.engine.llama.model import KvType
 from hermes_cli.engine.load_options import KV_STORE_BYTES
 from hermes_cli.engine.local import LoadOptions, LocalBackend, open_backend
@@ -205,7 +205,7 @@ with opened(Path(sys.argv[1])) as backend:
 
 
 def test_entries_are_separate_for_each_library_build(script: Script, demo_path: Path, tmp_path: Path) -> None:
-    libraries = shutil.copytree(native.library_folder(), tmp_path / "lib", symlinks=True)
+    libraries = shutil.copytree(library.folder(), tmp_path / "lib", symlinks=True)
     environment = {"LLAMA_CPP_LIB_PATH": str(libraries)}
     results = [script(OTHER_LIBRARY, demo_path, env=env) for env in ({}, {}, environment, environment)]
     assert [(result.out, result.err) for result in results] == [

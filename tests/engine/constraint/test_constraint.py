@@ -19,7 +19,7 @@ from hermes_cli.engine import sampling
 from hermes_cli.engine.constraint.constraint import Constraint
 from hermes_cli.engine.constraint.grammar import plan
 from hermes_cli.engine.constraint.vocabulary import Tables
-from hermes_cli.engine.llama import library as native
+from hermes_cli.engine.llama import library
 from hermes_cli.engine.llama.context import Sampler
 from hermes_cli.engine.llama.masked_sampler import tokens_in
 from hermes_cli.engine.llama.model import Model
@@ -287,7 +287,7 @@ class Driven:
 
     def step(self, wanted: int = 0) -> int:
         """The next token, `wanted` where text is free."""
-        bias = native.library().llama_logit_bias(wanted, 1e9)
+        bias = library.bindings().llama_logit_bias(wanted, 1e9)
         free = Sampler([("logit_bias", (self.model.vocab_size, 1, bias)), ("greedy", ())])
         token = self.constraint.choose(free)
         free.close()

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from hermes_cli.engine.llama import library as native
+from hermes_cli.engine.llama import library
 from hermes_cli.engine.llama.library import missing_names
 from tests.conftest import Hermes, Script
 
 OPENED = """
 import sys
 from pathlib import Path
-from hermes_cli.engine.llama import library as native
+from hermes_cli.engine.llama import library
 from hermes_cli.engine.llama.context import Context, Sampler
 from hermes_cli.engine.llama.model import Model
 from hermes_cli.errors import EngineError
@@ -76,15 +76,15 @@ def test_after_a_refused_batch_the_context_goes_on(script: Script, demo_path: Pa
 
 
 def test_an_abort_that_happens_all_the_same_ends_with_one_plain_error(script: Script, demo_path: Path) -> None:
-    result = script(f"{OPENED}\nnative.library().llama_sampler_sample(greedy.handle, context._ctx, -1)", demo_path)
+    result = script(f"{OPENED}\nlibrary.bindings().llama_sampler_sample(greedy.handle, context._ctx, -1)", demo_path)
     assert result.code == 1
     error, hint = result.err.splitlines()
     assert error.startswith("error: llama.cpp stopped: ")
     assert hint.startswith("hint: ")
 
 
-def test_native_messages_are_kept_and_stay_off_the_terminal(script: Script, demo_path: Path) -> None:
-    result = script(f"{OPENED}\nprint(len(native.log_lines()))", demo_path)
+def test_llama_cpp_messages_are_recorded_and_stay_off_the_terminal(script: Script, demo_path: Path) -> None:
+    result = script(f"{OPENED}\nprint(len(library.log_lines()))", demo_path)
     assert result.code == 0
     assert int(result.out) > 20
     assert result.err == ""
@@ -108,7 +108,7 @@ def test_the_reason_of_a_failure_is_llama_cpps_own_word(script: Script, tmp_path
 @pytest.fixture
 def bindings() -> Iterator[types.SimpleNamespace]:
     """The names of the installed bindings, free to be changed."""
-    yield types.SimpleNamespace(**vars(native.library()))
+    yield types.SimpleNamespace(**vars(library.bindings()))
 
 
 def test_the_installed_bindings_have_all_that_is_needed(bindings: types.SimpleNamespace) -> None:
@@ -140,7 +140,7 @@ def _package(folder: Path, code: str) -> dict[str, str | None]:
     (folder / "llama_cpp" / "lib").mkdir(parents=True)
     (folder / "llama_cpp" / "__init__.py").write_text("")
     (folder / "llama_cpp" / "llama_cpp.py").write_text(code)
-    return {"PYTHONPATH": f"{folder}:{Path(native.__file__).parents[3]}"}
+    return {"PYTHONPATH": f"{folder}:{Path(library.__file__).parents[3]}"}
 
 
 def test_an_old_binding_is_one_error_with_the_command_that_helps(hermes: Hermes, tmp_path: Path) -> None:
@@ -159,13 +159,13 @@ def test_a_library_that_is_not_there_is_one_error_with_the_command_that_helps(he
     assert hint.startswith("hint: ") and "unset LLAMA_CPP_LIB_PATH" in hint
 
 
-def test_every_native_function_in_use_is_checked_at_the_start() -> None:
-    modules = Path(native.__file__).parent.glob("native*.py")
+def test_every_llama_cpp_function_in_use_is_checked_at_the_start() -> None:
+    modules = Path(library.__file__).parent.glob("*.py")
     text = "\n".join(module.read_text() for module in modules)
-    used = set(re.findall(r"(?:_c|library|library\(\)|bindings)\.(llama_[a-z_]+)", text))
-    used -= {"llama_log_callback", "llama_progress_callback", "llama_sampler_i_apply", *native._FIELDS}
+    used = set(re.findall(r"(?:llama|bindings\(\))\.(llama_[a-z_]+)", text))
+    used -= {"llama_log_callback", "llama_progress_callback", "llama_sampler_i_apply", *library.FIELDS}
     used |= {
         f"llama_sampler_init_{name}" for name in ("top_k", "penalties", "greedy", "top_p", "min_p", "temp", "dist")
     }
-    checked = {name for names in native._FUNCTIONS.values() for name in names.split()}
+    checked = {name for names in library.FUNCTIONS.values() for name in names.split()}
     assert checked == used
