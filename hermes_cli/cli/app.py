@@ -10,6 +10,7 @@ from hermes_cli.cli import ask, chat, config, models, presets, pull, sessions, t
 from hermes_cli.cli.bench import bench
 from hermes_cli.cli.doctor import doctor
 from hermes_cli.cli.options import with_settings
+from hermes_cli.cli.trials import test
 
 app = typer.Typer(
     name="hermes",
@@ -22,6 +23,7 @@ app.command("ask")(with_settings(ask.ask))
 app.command("chat")(with_settings(chat.chat))
 app.command("doctor")(doctor.doctor)
 app.command("bench")(bench.bench)
+app.command("test")(test.test)
 app.command("pull")(pull.pull)
 app.add_typer(models.app, name="models")
 app.add_typer(presets.app, name="presets")

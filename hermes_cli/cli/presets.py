@@ -9,7 +9,6 @@ import typer
 
 from hermes_cli import paths
 from hermes_cli.cli.confirm import agreed, check_somebody_is_here
-from hermes_cli.cli.trials import presets as preset_trial
 from hermes_cli.errors import OutputError, UsageError
 from hermes_cli.files import check_hint
 from hermes_cli.terminal import console, editor
@@ -44,12 +43,13 @@ description: {name}, in one line for `hermes presets list`
 # model: a model's name, or the path of a GGUF file
 # tools: [calculate]      # as --tools takes them; files lie beside this one
 # schema: name, age int   # as --schema takes it: the answer is JSON by it
-# examples:               # what `hermes presets test {name}` asks, and what a right answer has in common
-#   - input: Hello, who are you?
+# examples:               # what `hermes test --preset {name}` asks, and what the answers must be
+#   - prompt: Hello, who are you?
 #     variables: {{reader: a friend}}
-#     contains: [I, a]    # texts; not_contains is the reverse
-#     matches: "[.!]$"    # a regular expression of Python's
-#     form: line          # or json, or code: a code block
+#     expect:
+#       contains: [I, a]
+#       regex: "[.!]$"
+#       form: line        # or json, or code: a code block
 ---
 You are a helpful assistant. Put here what the model should know and do.
 """
@@ -142,14 +142,13 @@ def folder() -> None:
     _write(f"{paths.prompts_folder()}\n")
 
 
-app.command("test")(preset_trial.try_examples)
-
-
 def _check(name: str) -> None:
     """Raise UsageError for a preset that cannot be used."""
+    from hermes_cli.cli.trials.case_file import preset_cases
     from hermes_cli.store.presets.presets import find_preset, schema_of
 
     schema_of(find_preset(name))
+    preset_cases(name)
 
 
 def _table(presets: Iterable["Preset"]) -> str:

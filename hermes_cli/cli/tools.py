@@ -1,4 +1,4 @@
-"""`hermes tools`: list tools, show them as the model sees them, run one, test a model. What a tool is: tools.tool."""
+"""`hermes tools`: list tools, show them as the model sees them, run one. What a tool is: tools.tool."""
 
 import json
 import sys
@@ -11,7 +11,6 @@ import typer
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.chat.tool_call import ToolCall
 from hermes_cli.cli import options
-from hermes_cli.cli.trials import tools as tool_trial
 from hermes_cli.errors import LoadCancelled, ToolFailed, UsageError, did_you_mean
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import StandardOutput
@@ -104,9 +103,6 @@ def run(
         raise ToolFailed(f"{name}: {result.error}", f"see what it takes: hermes tools show {(tools or [name])[0]}")
     _write(_json(result.value))
     return 0
-
-
-app.command("test")(tool_trial.try_cases)
 
 
 def _arguments(parameters: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:

@@ -31,13 +31,13 @@ TextLoader.add_implicit_resolver(_NULL, re.compile(r"(?:~|null|)$"), ["~", "n", 
 TextLoader.add_constructor(_NULL, lambda loader, node: None)
 
 
-def read(source: str) -> tuple[dict[object, object], str]:
+def read(source: str, loader: type[TextLoader] = TextLoader) -> tuple[dict[object, object], str]:
     """The front matter's keys and values (text, None, lists and mappings), and the text after it. Raises Fault."""
     found = _BLOCK.match(source)
     if not found:
         raise Fault("has no front matter: description and settings between two `---` lines at the top")
     try:
-        fields = yaml.load(found["yaml"], TextLoader)
+        fields = yaml.load(found["yaml"], loader)
     except yaml.YAMLError as error:
         raise Fault(_in_words(error)) from error
     except RecursionError as error:

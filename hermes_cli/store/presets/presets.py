@@ -17,7 +17,6 @@ from hermes_cli.errors import OutputError, UsageError, did_you_mean
 from hermes_cli.files import Unreadable, check_hint, make_private_folder, read_text
 from hermes_cli.formats.json.schema import Schema
 from hermes_cli.store.presets import front_matter
-from hermes_cli.store.presets.examples import Example, parsed_examples
 from hermes_cli.store.presets.front_matter import Fault
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -46,7 +45,6 @@ class Preset:
     bundled: bool
     tools: tuple[str, ...] = ()
     schema: str | None = None
-    examples: tuple[Example, ...] = ()
 
 
 def find_preset(name: str) -> Preset:
@@ -221,7 +219,6 @@ def _parsed(name: str, path: Path, text: str) -> Preset:
         bundled=path.parent == paths.bundled_prompts_folder(),
         tools=front_matter.tools(fields.get("tools"), path.parent),
         schema=front_matter.text("schema", fields.get("schema")),
-        examples=parsed_examples(fields.get("examples"), variables),
     )
 
 
