@@ -261,9 +261,11 @@ def test_tools_and_schema_of_a_preset_are_used(hermes: Hermes, preset: WritePres
 
 
 def test_system_and_schema_of_a_case_are_used(hermes: Hermes, cases: WriteCases) -> None:
+    pirate = "system: 'You are Captain Vex, a pirate.', expect: {contains: pirate}"
+    mira = "schema: 'name, age int', expect: {json: {name: Mira, age: 31}}"
     file = cases(
-        "  - {prompt: 'Who are you?', system: 'You are Captain Vex, a pirate.', tools: [], expect: {contains: pirate}}\n"
-        "  - {prompt: 'Mira is 31 years old.', schema: 'name, age int', tools: [], expect: {json: {name: Mira, age: 31}}}"
+        f"  - {{prompt: 'Who are you?', tools: [], {pirate}}}\n"
+        f"  - {{prompt: 'Mira is 31 years old.', tools: [], {mira}}}\n"
     )
     result = hermes("test", file, "-m", "demo")
     assert result.code == 0, result
