@@ -9,23 +9,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hermes_cli.chat.request import ToolSchema
+from hermes_cli.formats.tags import CALL_END, CALL_START, RESPONSE_END, RESPONSE_START, TOOLS_END, TOOLS_START
 
 _PYTHON_TYPES = {"string": "str", "number": "float", "integer": "int", "boolean": "bool", "null": "None"}
 
 TOOLS_PLACE = "{{tools}}"
 _INTRODUCTION = (
-    "You are a function calling AI model. You are provided with function signatures within <tools></tools> XML tags. "
+    "You are a function calling AI model. "
+    f"You are provided with function signatures within {TOOLS_START}{TOOLS_END} XML tags. "
     "You may call one or more functions to assist with the user query. "
-    "Don't make assumptions about what values to plug into functions. Here are the available tools: <tools> "
+    f"Don't make assumptions about what values to plug into functions. Here are the available tools: {TOOLS_START} "
 )
 _INSTRUCTIONS = (
-    " </tools>Use the following pydantic model json schema for each tool call you will make: "
+    f" {TOOLS_END}Use the following pydantic model json schema for each tool call you will make: "
     '{"properties": {"name": {"title": "Name", "type": "string"}, '
     '"arguments": {"title": "Arguments", "type": "object"}}, '
     '"required": ["name", "arguments"], "title": "FunctionCall", "type": "object"}}\n'
     "For each function call return a json object with function name and arguments "
-    "within <tool_call></tool_call> XML tags as follows:\n"
-    '<tool_call>\n{"name": <function-name>, "arguments": <args-dict>}\n</tool_call>'
+    f"within {CALL_START}{CALL_END} XML tags as follows:\n"
+    f'{CALL_START}\n{{"name": <function-name>, "arguments": <args-dict>}}\n{CALL_END}'
 )
 
 
@@ -48,14 +50,14 @@ def offer(tools: Sequence[ToolSchema], system_prompt: str = "") -> str:
 
 def call_block(name: str, arguments: Mapping[str, Any]) -> str:
     """One call as the model writes it; its closing tag inside a value is escaped so that it cannot end the block."""
-    text = _json({"name": name, "arguments": arguments}).replace("</tool_call>", "<\\/tool_call>")
-    return f"<tool_call>\n{text}\n</tool_call>"
+    text = _json({"name": name, "arguments": arguments}).replace(CALL_END, CALL_END.replace("/", "\\/"))
+    return f"{CALL_START}\n{text}\n{CALL_END}"
 
 
 def response_block(name: str, content: object) -> str:
     """One result as the model reads it; a closing tag inside the result is escaped so that it cannot end the block."""
     text = _json({"name": name, "content": content}).replace("</", "<\\/")
-    return f"<tool_response>\n{text}\n</tool_response>"
+    return f"{RESPONSE_START}\n{text}\n{RESPONSE_END}"
 
 
 def _signature(function: Mapping[str, Any]) -> str:

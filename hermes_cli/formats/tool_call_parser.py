@@ -1,28 +1,30 @@
-"""Finding tool calls in an answer while it streams.
+"""Find tool calls in an answer while it streams.
 
-Only what stands between `<tool_call>` and `</tool_call>` is ever a call; all other text is passed on unchanged. A tag
-inside a string of the call is part of that string. What is cut off or cannot be read becomes a `BrokenCall`.
+A call begins with `<tool_call>` and an object, a list or a code fence; a tag that is only mentioned is text. A tag
+inside a string of the call belongs to that string. Text is never lost: what is not part of a call is passed on, and
+what cannot be read as one becomes a `BrokenCall`.
 """
 
-import ast
-import itertools
-import json
-import math
 import re
-import warnings
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hermes_cli.chat.tool_call import BrokenCall, ToolCall
+from hermes_cli.formats.loose_json import Values, read_values
+from hermes_cli.formats.tags import CALL_END, CALL_START, tag_prefix_length
 
 CallEvent = str | ToolCall | BrokenCall
 
-_START, _END = "<tool_call>", "</tool_call>"
-_TAG_OR_QUOTE = re.compile(r"[\"']|</?tool_call>")
-_STRING_STEP = {quote: re.compile(rf"\\|{quote}") for quote in "\"'"}
-_SPACE = re.compile(r"\s*")
-_MOST_LITERAL_CHARACTERS = 50_000
-_DEEPEST = 60
-_FORM = 'write one JSON object as {"name": <function-name>, "arguments": <args-dict>} inside <tool_call> tags'
+_TAG = re.compile(f"{CALL_START}|{CALL_END}")
+_FENCE = r"(?:```+[ \t]*+\w*+)"
+# What follows the tag of a call: a fence or none, then an object with a key, perhaps in a list.
+_OPENS = re.compile(rf"\s*+{_FENCE}?+[\s\[]*+\{{\s*+(?:[\"'“”‘]|[A-Za-z_]\w*+\s*+:)")
+_MAY_OPEN = re.compile(rf"\s*+(?:`{{0,2}}|{_FENCE}?+[\s\[]*+(?:\{{\s*+\w*+\s*+)?)")
+_OPENING_FENCE = re.compile(rf"\s*+{_FENCE}")
+_CLOSING_FENCE = re.compile(r"\s*+```+\s*+\Z")
+_ARGUMENTS = ("arguments", "parameters", "args", "input")
+_BESIDE_ARGUMENTS = {"name", "id", "type", "index", "function", *_ARGUMENTS}
+_FORM = f'write one JSON object as {{"name": <function-name>, "arguments": <args-dict>}} inside {CALL_START} tags'
 
 
 class ToolCallParser:
@@ -30,13 +32,13 @@ class ToolCallParser:
 
     def __init__(self) -> None:
         self._rest = ""
-        self._inside = False
-        self._scanned = 0  # so much of `_rest` needs no second look
-        self._quote = ""  # the quote that ends the string which is open there
-        self._quotes = ""  # those that open strings: JSON knows one, Python two
+        self._inside = False  # `_rest` follows an opening tag
+        self._certain = False  # and begins as a call does
+        self._closes = False  # that tag has ended a call, so it may be a closing one written wrongly
+        self._scanned = 0  # no tag that ends the call begins before this place
 
     def feed(self, text: str) -> list[CallEvent]:
-        """Text outside of calls as soon as it is certain, and every call that is complete now."""
+        """Text outside calls as soon as it is certain, and every call that is complete now."""
         self._rest += text
         events: list[CallEvent] = []
         while self._read_block(events) if self._inside else self._read_text(events):
@@ -44,137 +46,144 @@ class ToolCallParser:
         return events
 
     def finish(self, *, ended: bool = True) -> list[CallEvent]:
-        """What was held back. A call without its closing tag counts only if the turn `ended` after a whole object."""
-        rest, self._rest = self._rest, ""
-        if not self._inside:
-            return [rest] if rest else []
-        self._inside = False
-        if not ended:
-            return [BrokenCall(rest, f"the call was cut off before its end; {_FORM}")]
-        return list(_calls(rest))
+        """What was held back. A call without its closing tag counts only if the model `ended` its answer there."""
+        events: list[CallEvent] = []
+        while ended and self._inside and self._certain and (block := _Block(self._rest)).tag_in_last_string:
+            self._cut(block, events, "")
+            events += self.feed("")
+        rest, self._rest, inside, self._inside = self._rest, "", self._inside, False
+        if inside and self._certain:
+            events += _Block(rest).events(ended=ended)
+        elif inside and not (self._closes and not rest.strip()):
+            events.append(CALL_START + rest)
+        elif not inside and rest:
+            events.append(rest)
+        return events
 
     def _read_text(self, events: list[CallEvent]) -> bool:
         """Pass text on up to an opening tag; whether one came."""
-        before, tag, after = self._rest.partition(_START)
+        before, tag, after = self._rest.partition(CALL_START)
         if not tag:
-            keep = next((size for size in range(len(_START) - 1, 0, -1) if before.endswith(_START[:size])), 0)
-            before, after = before[: len(before) - keep], before[len(before) - keep :]
+            kept = len(before) - tag_prefix_length(before, CALL_START)
+            before, after = before[:kept], before[kept:]
         if before:
             events.append(before)
         self._rest = after
-        self._open(inside=bool(tag))
-        return self._inside
+        self._open(CALL_START if tag else "", after_call=False)
+        return bool(tag)
 
-    def _open(self, *, inside: bool) -> None:
-        self._inside, self._scanned, self._quote, self._quotes = inside, 0, "", ""
+    def _open(self, tag: str, *, after_call: bool) -> None:
+        self._inside, self._certain, self._scanned = tag == CALL_START, False, 0
+        self._closes = self._inside and after_call
 
     def _read_block(self, events: list[CallEvent]) -> bool:
-        """Look for the tag that ends the call, outside of strings; whether it came. A new opening tag ends it too."""
-        while True:
-            pattern = _STRING_STEP[self._quote] if self._quote else _TAG_OR_QUOTE
-            found = pattern.search(self._rest, self._scanned)
-            if found is None:
-                # Outside of a string the end may be the beginning of a tag.
-                self._scanned = max(self._scanned, len(self._rest) - (0 if self._quote else len(_END) - 1))
+        """Read what follows an opening tag up to the tag that ends it; whether it came, or the tag was a mention."""
+        if not self._certain:
+            self._certain = _OPENS.match(self._rest) is not None
+        if not self._certain:
+            if _MAY_OPEN.fullmatch(self._rest):
                 return False
-            if found[0] == "\\":
-                if found.end() == len(self._rest):
-                    self._scanned = found.start()
-                    return False
-                self._scanned = found.end() + 1
-            elif found[0] in (_START, _END):
-                block, self._rest = self._rest[: found.start()], self._rest[found.end() :]
-                self._open(inside=found[0] == _START)
-                events += _calls(block)
+            events.append(CALL_START)
+            self._inside = False
+            return True
+        while found := _TAG.search(self._rest, self._scanned):
+            block = _Block(self._rest[: found.start()])
+            if not block.inside_string:
+                self._cut(block, events, found[0])
                 return True
-            else:
-                self._see_quote(found[0])
-                self._scanned = found.end()
+            self._scanned = found.end()
+        self._scanned = max(self._scanned, len(self._rest) - tag_prefix_length(self._rest, CALL_START, CALL_END))
+        return False
 
-    def _see_quote(self, quote: str) -> None:
-        self._quotes = self._quotes or ('"' if quote == '"' else "\"'")
-        if self._quote:
-            self._quote = ""
-        elif quote in self._quotes:
-            self._quote = quote
-
-
-def _calls(block: str) -> list[ToolCall | BrokenCall]:
-    """The calls that stand between two tags: one, or several objects in a row."""
-    try:
-        return [_call(value, block) for value in _values(block)]
-    except (ValueError, RecursionError) as error:
-        return [BrokenCall(block, f"the call cannot be read: {error or 'it is nested too deeply'}; {_FORM}")]
+    def _cut(self, block: "_Block", events: list[CallEvent], tag: str) -> None:
+        """End the block: at the first tag behind a string that was never closed, else at its end, where `tag` is."""
+        text = block.text
+        if earlier := block.tag_in_last_string:
+            text, tag = text[: earlier.start()], earlier[0]
+        self._rest = self._rest[len(text) + len(tag) :]
+        events += _Block(text).events(ended=True)
+        self._open(tag, after_call=True)
 
 
-def _values(block: str) -> list[Any]:
-    """The JSON objects in the block, else the Python literal that it is. Raises ValueError, RecursionError."""
-    decoder = json.JSONDecoder(strict=False)
-    values: list[Any] = []
-    at = _SPACE.match(block).end()  # type: ignore[union-attr]
-    if at == len(block):
-        raise ValueError("it is empty")
-    try:
-        while at < len(block):
-            value, at = decoder.raw_decode(block, at)
-            values.append(value)
-            at = _SPACE.match(block, at).end()  # type: ignore[union-attr]
-    except ValueError as error:
-        literal = _literal(block.strip())
-        if literal is None:
-            raise error
-        values = [literal]
-    return [_plain(value) for value in values]
+class _Block:
+    """The text between two tags."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        fence = _OPENING_FENCE.match(text)
+        self._start = fence.end() if fence else 0
+        self._values: Values = read_values(text[self._start :])
+
+    @property
+    def inside_string(self) -> bool:
+        """Whether the text ends in a string, as if the tag behind it belonged to that."""
+        fault = self._values.fault
+        return fault is not None and fault.inside_string
+
+    @property
+    def tag_in_last_string(self) -> "re.Match[str] | None":
+        """The tag behind the beginning of the string that made the text unreadable: a quote too many or too few."""
+        fault = self._values.fault
+        return _TAG.search(self.text, self._start + fault.last_string) if fault else None
+
+    def events(self, *, ended: bool) -> Iterator[CallEvent]:
+        """The calls in the text and the text beside them."""
+        found = self._values
+        if not ended:
+            yield BrokenCall(self.text, f"the call was cut off before its end; {_FORM}")
+            return
+        for value in found.values:
+            yield from _calls(value, self.text)
+        if found.fault:
+            yield BrokenCall(self.text, f"the call cannot be read: {found.fault}; {_FORM}")
+        elif rest := _CLOSING_FENCE.sub("", found.rest):
+            yield rest
 
 
-def _literal(text: str) -> Any:
-    """A Python dict display, which some training data used; None if `text` is none, or one too large to try."""
-    if len(text) > _MOST_LITERAL_CHARACTERS or not text.startswith("{"):
-        return None
-    depths = itertools.accumulate((character in "([{") - (character in ")]}") for character in text)
-    if max(depths) > _DEEPEST:
-        return None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an escape that Python does not know
-            return ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return None
+def _calls(value: Any, block: str) -> Iterator[ToolCall | BrokenCall]:
+    """The calls that a value stands for: an object for one, also in OpenAI's forms, a list for several."""
+    if isinstance(value, list):
+        for one in value:
+            yield from _calls(one, block)
+    elif not isinstance(value, dict):
+        yield BrokenCall(block, f"the call is not an object; {_FORM}")
+    elif isinstance(value.get("tool_calls"), list):
+        yield from _calls(value["tool_calls"], block)
+    elif isinstance(inner := value.get("function", value.get("function_call")), dict):
+        yield _call({**{key: value[key] for key in _ARGUMENTS if key in value}, **inner}, block)
+    else:
+        yield _call(value, block)
 
 
-def _plain(value: Any, depth: int = 0) -> Any:
-    """`value` as JSON has it. Raises ValueError for what JSON has not."""
-    if depth > _DEEPEST:
-        raise ValueError("it is nested too deeply")
-    if isinstance(value, dict):
-        if not all(isinstance(key, str) for key in value):
-            raise ValueError("keys must be strings")
-        return {_plain(key): _plain(each, depth + 1) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each, depth + 1) for each in value]
-    if isinstance(value, str):
-        value.encode()  # half a character, as "\ud800", is no text
-        return value
-    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
-        return value
-    raise ValueError(f"{value!r:.40} is not a JSON value")
-
-
-def _call(value: Any, block: str) -> ToolCall | BrokenCall:
-    """The call that an object stands for. Arguments may be a JSON text, may be called parameters, or be left out."""
-    if not isinstance(value, dict):
-        return BrokenCall(block, f"the call is not an object; {_FORM}")
-    name = value.get("name")
+def _call(value: Mapping[str, Any], block: str) -> ToolCall | BrokenCall:
+    """The call of one object."""
+    name = value.get("name", value.get("function"))
     if not isinstance(name, str) or not name.strip():
         return BrokenCall(block, f"the call has no name; {_FORM}")
-    arguments = value.get("arguments", value.get("parameters"))
-    if isinstance(arguments, str):
-        try:
-            arguments = _values(arguments)[0] if arguments.strip() else None
-        except (ValueError, RecursionError):
-            return BrokenCall(block, f"the arguments of {name} cannot be read; {_FORM}")
-    if arguments is None:
-        arguments = {}
+    given = {key: value[key] for key in _ARGUMENTS if value.get(key) not in (None, "", {})}
+    beside = [key for key in value if key not in _BESIDE_ARGUMENTS]
+    if len(given) > 1 or (not given and beside):
+        wrong = f"it has {' and '.join(given)}" if given else f"{beside[0]:.40} is not in its arguments"
+        return BrokenCall(block, f"the arguments of {name:.100} are not clear: {wrong}; {_FORM}")
+    arguments: Any = next(iter(given.values()), {})
+    try:
+        arguments = _object(arguments) if isinstance(arguments, str) else arguments
+    except ValueError as error:
+        return BrokenCall(block, f"the arguments of {name:.100} cannot be read: {error}; {_FORM}")
     if not isinstance(arguments, dict):
-        return BrokenCall(block, f"the arguments of {name} are not an object; {_FORM}")
+        return BrokenCall(block, f"the arguments of {name:.100} are not an object; {_FORM}")
     return ToolCall(name.strip(), arguments)
+
+
+def _object(text: str) -> Any:
+    """The one value that a text of arguments holds. Raises ValueError where it holds none or several."""
+    if not text.strip():
+        return {}
+    found = read_values(text.strip())
+    if found.fault:
+        raise found.fault
+    if len(found.values) > 1:
+        raise ValueError(f"they are {len(found.values)} objects")
+    if not found.values or found.rest.strip():
+        raise ValueError("they are not a JSON object")
+    return found.values[0]

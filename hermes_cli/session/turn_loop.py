@@ -207,8 +207,9 @@ class TurnLoop:
         """What a call leads to. A wrong one is told to the model, and nobody is asked about it."""
         assert self._tools is not None
         toolbox = self._tools.toolbox
-        if wrong := toolbox.check(call):
-            return ToolResult(call, approved=True, error=wrong)
+        ready = toolbox.check(call)
+        if isinstance(ready, str):
+            return ToolResult(call, approved=True, error=ready)
         decision = self._tools.consent(call, self._cancel)
         if self._cancel.cancelled:
             return self._stopped(call)
@@ -216,7 +217,7 @@ class TurnLoop:
             reason = f": {decision.reason}" if decision.reason else "."
             return ToolResult(call, approved=False, error=f"The user declined this call{reason}")
         yield ToolStarted(call)
-        return toolbox.call(call, timeout_s=self._tools.timeout_s, cancel=self._cancel)
+        return toolbox.run(ready, timeout_s=self._tools.timeout_s, cancel=self._cancel)
 
     def _complaint(self) -> str | None:
         """What the model is told of JSON that does not satisfy the schema."""

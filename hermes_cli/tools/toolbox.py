@@ -25,6 +25,14 @@ SETTING = "HERMES_CLI_TOOL_SETTING"
 _BUILT_IN_FOLDER = Path(__file__).parent / "builtin"
 
 
+@dataclass(frozen=True, slots=True)
+class ReadyCall:
+    """A call that satisfies the schema of its tool, and the arguments to run it with."""
+
+    call: ToolCall
+    arguments: Mapping[str, Any]
+
+
 class Toolbox:
     """Tools by name, and the children that run them; close it to end those."""
 
@@ -37,8 +45,8 @@ class Toolbox:
         """What the model is told."""
         return tuple(tool.schema for tool in self.tools.values())
 
-    def check(self, call: ToolCall) -> str | None:
-        """What is wrong with a call, in words for the model, before anybody is asked for consent; None if nothing."""
+    def check(self, call: ToolCall) -> ReadyCall | str:
+        """The call with its arguments checked, or what is wrong with it in words for the model."""
         from hermes_cli.formats.json.check import faults
 
         tool = self.tools.get(call.name)
@@ -47,20 +55,25 @@ class Toolbox:
             return f"there is no tool {call.name[:100]}; {did_you_mean(call.name, self.tools, there_are)}"
         if not _is_json(call.arguments):
             return f"the arguments are not JSON. {_signature(tool)}"
-        found = faults(tool.parameters, dict(_given(tool, call.arguments)))
-        return f"{'; '.join(found)}. {_signature(tool)}" if found else None
+        arguments = _given(tool, call.arguments)
+        found = faults(tool.parameters, dict(arguments))
+        return f"{'; '.join(found)}. {_signature(tool)}" if found else ReadyCall(call, arguments)
 
-    def call(self, call: ToolCall, *, timeout_s: float = TIMEOUT_S, cancel: CancelToken | None = None) -> ToolResult:
-        """Run the tool: its value, or an error that says what went wrong. Whatever the tool does, this returns."""
-        wrong = self.check(call)
-        if wrong is not None:
-            return ToolResult(call, approved=True, error=wrong)
-        arguments = _given(self.tools[call.name], call.arguments)
+    def run(self, ready: ReadyCall, *, timeout_s: float = TIMEOUT_S, cancel: CancelToken | None = None) -> ToolResult:
+        """Run a checked call: its value, or an error that says what went wrong. Returns whatever the tool does."""
+        call = ready.call
         try:
-            value = self._runners[call.name].run(call.name, arguments, Limits(timeout_s, cancel))
+            value = self._runners[call.name].run(call.name, ready.arguments, Limits(timeout_s, cancel))
         except CallFailed as failure:
             return ToolResult(call, approved=True, error=str(failure))
         return ToolResult(call, approved=True, value=value)
+
+    def call(self, call: ToolCall, *, timeout_s: float = TIMEOUT_S, cancel: CancelToken | None = None) -> ToolResult:
+        """Check a call and run it; a wrong one brings its error."""
+        ready = self.check(call)
+        if isinstance(ready, str):
+            return ToolResult(call, approved=True, error=ready)
+        return self.run(ready, timeout_s=timeout_s, cancel=cancel)
 
     def close(self) -> None:
         """End every child; a later call would start a new one."""

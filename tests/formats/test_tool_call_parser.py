@@ -94,6 +94,95 @@ CASES: dict[str, tuple[str, list[CallEvent]]] = {
         '<scratch_pad>\nGoal: {"name": "g"}\n</scratch_pad>\n' + call_block("f", {"x": 1}),
         ['<scratch_pad>\nGoal: {"name": "g"}\n</scratch_pad>\n', F],
     ),
+    "a mention": (
+        "Wrap it in <tool_call> tags, the answer is 4.",
+        ["Wrap it in <tool_call> tags, the answer is 4."],
+    ),
+    "a mention of both tags": (
+        "Write it between <tool_call> and </tool_call>, or <tool_call></tool_call>: 4",
+        ["Write it between <tool_call> and </tool_call>, or <tool_call></tool_call>: 4"],
+    ),
+    "a mention in Markdown": ("The `<tool_call>` tag.", ["The `<tool_call>` tag."]),
+    "a mention, then a call": (
+        "A <tool_call> comes:\n<tool_call>" + '{"name": "g"}</tool_call>',
+        ["A <tool_call> comes:\n", ToolCall("g", {})],
+    ),
+    "a call, then a mention": (
+        '<tool_call>{"name": "g"}</tool_call> Done with <tool_call>.',
+        [ToolCall("g", {}), " Done with <tool_call>."],
+    ),
+    "braces behind a mention": ("<tool_call> {braces} [1]", ["<tool_call> {braces} [1]"]),
+    "no JSON": ("<tool_call>f(1)</tool_call>", ["<tool_call>f(1)</tool_call>"]),
+    "a list of text": ('<tool_call>["f"]</tool_call>', ['<tool_call>["f"]</tool_call>']),
+    "a code fence": (
+        '<tool_call>\n```json\n{"name": "f", "arguments": {"x": 1}}\n```\n</tool_call>',
+        [F],
+    ),
+    "a code fence without a language": ('<tool_call>```\n{"name": "f", "parameters": {"x": 1}}```</tool_call>', [F]),
+    "a list of calls": (
+        '<tool_call>[{"name": "f", "arguments": {"x": 1}}, {"name": "g", "arguments": {}}]</tool_call>',
+        [F, ToolCall("g", {})],
+    ),
+    "commas between objects": (
+        '<tool_call>{"name": "f", "arguments": {"x": 1}},\n{"name": "g", "arguments": {}},</tool_call>',
+        [F, ToolCall("g", {})],
+    ),
+    "a brace too many": ('<tool_call>{"name": "f", "arguments": {"x": 1}}}</tool_call>', [F]),
+    "a brace too many before the arguments": (
+        '<tool_call>{"name": "f"}, "arguments": {"x": 1}}</tool_call>',
+        [F],
+    ),
+    "a brace too few": ('<tool_call>\n{"name": "f", "arguments": {"x": 1}\n</tool_call>', [F]),
+    "two braces too few": ('<tool_call>{"name": "f", "arguments": {"x": 1</tool_call> Bye', [F, " Bye"]),
+    "a brace too few before the next object": (
+        '<tool_call>{"name": "f", "arguments": {"x": 1}\n{"name": "g", "arguments": {}}</tool_call>',
+        [F, ToolCall("g", {})],
+    ),
+    "a bracket too few": ('<tool_call>[{"name": "f", "arguments": {"x": 1}}</tool_call>', [F]),
+    "a trailing comma": ('<tool_call>{"name": "f", "arguments": {"x": 1,},}</tool_call>', [F]),
+    "typographic quotes": ("<tool_call>{“name”: “f”, “arguments”: {“x”: 1}}</tool_call>", [F]),
+    "typographic quotes in a string": (
+        '<tool_call>{"name": "f", "arguments": {"q": "“it’s”"}}</tool_call>',
+        [ToolCall("f", {"q": "“it’s”"})],
+    ),
+    "typographic single quotes": ("<tool_call>{‘name’: ‘f’, ‘arguments’: {‘x’: 1}}</tool_call>", [F]),
+    "keys without quotes": ('<tool_call>{name: "f", arguments: {x: 1}}</tool_call>', [F]),
+    "OpenAI's form": (
+        '<tool_call>{"type": "function", "function": {"name": "f", "arguments": {"x": 1}}}</tool_call>',
+        [F],
+    ),
+    "OpenAI's form with a text of arguments": (
+        '<tool_call>{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{\\"x\\": 1}"}}'
+        "</tool_call>",
+        [F],
+    ),
+    "OpenAI's list": (
+        '<tool_call>{"tool_calls": [{"function": {"name": "f", "arguments": {"x": 1}}}]}</tool_call>',
+        [F],
+    ),
+    "the arguments beside OpenAI's function": (
+        '<tool_call>{"function": {"name": "f"}, "arguments": {"x": 1}}</tool_call>',
+        [F],
+    ),
+    "args": ('<tool_call>{"name": "f", "args": {"x": 1}}</tool_call>', [F]),
+    "null arguments beside parameters": (
+        '<tool_call>{"name": "f", "arguments": null, "parameters": {"x": 1}}</tool_call>',
+        [F],
+    ),
+    "an empty text of arguments": ('<tool_call>{"name": "g", "arguments": ""}</tool_call>', [ToolCall("g", {})]),
+    "text behind the object": (
+        '<tool_call>{"name": "f", "arguments": {"x": 1}} Let me see.</tool_call>',
+        [F, "Let me see."],
+    ),
+    "no closing tag, but text": (
+        '<tool_call>{"name": "f", "arguments": {"x": 1}}\nThe answer is 4.',
+        [F, "The answer is 4."],
+    ),
+    "an opening tag instead of the closing one": ('<tool_call>{"name": "f", "arguments": {"x": 1}}<tool_call>', [F]),
+    "an escape that Python keeps": (
+        "<tool_call>{'name': 'f', 'arguments': {'q': '\\d\\x41'}}</tool_call>",
+        [ToolCall("f", {"q": "\\dA"})],
+    ),
     "letters outside ASCII": (
         '<tool_call>{"name": "f", "arguments": {"q": "Größe \\u00e9 😀"}}</tool_call>',
         [ToolCall("f", {"q": "Größe é 😀"})],
@@ -101,16 +190,17 @@ CASES: dict[str, tuple[str, list[CallEvent]]] = {
 }
 
 BROKEN = {
-    "empty": "<tool_call>\n</tool_call>",
+    "two objects in the arguments": '<tool_call>{"name": "f", "arguments": "{\\"x\\": 1} {\\"x\\": 2}"}</tool_call>',
+    "arguments beside the name": '<tool_call>{"name": "f", "x": 1}</tool_call>',
+    "two kinds of arguments": '<tool_call>{"name": "f", "arguments": {"x": 1}, "parameters": {"x": 2}}</tool_call>',
+    "a list that ends too early": '<tool_call>{"name": "f", "arguments": {"x": [1</tool_call>',
+    "an object where a key belongs": '<tool_call>{"name": "f" {"x": 1}}</tool_call>',
+    "a name in a fence": "<tool_call>```json\n{'name' f}\n```</tool_call>",
     "cut off": '<tool_call>{"name": "f", "arguments": {"x": ',
-    "cut off in a string": '<tool_call>{"name": "f", "arguments": {"x": "a</tool_call> b',
-    "no JSON": "<tool_call>f(1)</tool_call>",
-    "a list": '<tool_call>["f"]</tool_call>',
     "no name": '<tool_call>{"arguments": {}}</tool_call>',
     "a name that is no text": '<tool_call>{"name": 1, "arguments": {}}</tool_call>',
     "arguments in a list": '<tool_call>{"name": "f", "arguments": [1]}</tool_call>',
     "arguments as other text": '<tool_call>{"name": "f", "arguments": "x"}</tool_call>',
-    "something after the object": '<tool_call>{"name": "f"}}</tool_call>',
     "not a number": '<tool_call>{"name": "f", "arguments": {"x": NaN}}</tool_call>',
     "endless": '<tool_call>{"name": "f", "arguments": {"x": 1e999}}</tool_call>',
     "half a character": '<tool_call>{"name": "f", "arguments": {"x": "\\ud800"}}</tool_call>',
@@ -141,6 +231,30 @@ def test_what_cannot_be_read_is_a_broken_call_whatever_the_cut(name: str) -> Non
     assert parsed(text) == whole
 
 
+STRAY = {
+    "a quote too many": '{"name": "a", "arguments": {"x": "it"s"}}',
+    "a quote too few": '{"name": "a", "arguments": {"x": "its}}',
+    "a quote too few in a name": '{"name: "a", "arguments": {}}',
+    "a Python quote too many": "{'name': 'a', 'arguments': {'x': 'it's'}}",
+    "a typographic quote that is closed by another": '{"name": “a", "arguments": {}}',
+}
+
+
+@pytest.mark.parametrize("name", STRAY)
+def test_a_stray_quote_swallows_neither_the_next_call_nor_the_text(name: str) -> None:
+    text = f"Hi <tool_call>{STRAY[name]}</tool_call> and " + call_block("f", {"x": 1}) + " Bye."
+    before, broken, between, *rest = parsed([text])
+    assert (before, between, rest) == ("Hi ", " and ", [F, " Bye."])
+    assert isinstance(broken, BrokenCall) and broken.text == STRAY[name]
+    assert parsed(text) == parsed(cut(text, 7)) == parsed([text])
+
+
+def test_a_stray_quote_in_the_last_call_keeps_the_text_behind_it() -> None:
+    broken, after = parsed(['<tool_call>{"name": "f", "arguments": {"x": "a</tool_call> b'])
+    assert isinstance(broken, BrokenCall)
+    assert after == " b"
+
+
 def test_a_broken_call_says_what_is_wrong_and_what_is_right() -> None:
     (broken,) = parsed(['<tool_call>{"name": "f", "arguments": {"x" 1}}</tool_call>'])
     assert isinstance(broken, BrokenCall)
@@ -150,7 +264,7 @@ def test_a_broken_call_says_what_is_wrong_and_what_is_right() -> None:
 
 
 def test_a_call_beside_a_broken_one_counts() -> None:
-    text = "<tool_call>{oops</tool_call>" + call_block("f", {"x": 1})
+    text = '<tool_call>{"oops</tool_call>' + call_block("f", {"x": 1})
     assert [type(event) for event in parsed(text)] == [BrokenCall, ToolCall]
 
 

@@ -277,7 +277,7 @@ def test_children_end_with_the_program_even_in_the_middle_of_a_call(script: Scri
 def test_close_ends_the_children(faulty: Toolbox) -> None:
     call(faulty, "count")
     before = psutil.Process().children()
-    assert any("worker_process" in " ".join(child.cmdline()) for child in before)
+    assert any("child.main" in " ".join(child.cmdline()) for child in before)
     faulty.close()
     left = [child for child in psutil.Process().children() if child in before]
     assert left == []

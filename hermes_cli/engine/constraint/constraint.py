@@ -1,8 +1,8 @@
 """Holding an answer to a schema or to the declared tools while it is written.
 
-Under a schema every token is chosen among those that a valid answer can go on with. With tools, text is free until it
-spells `<tool_call>`, however that was cut into tokens; then only a call of a declared tool can follow, and after the
-closing tag text is free again.
+Under a schema every token is chosen among those that can continue a valid answer. With tools, text is free until it
+spells `<tool_call>` and an opening brace, however that was cut into tokens; then only a call of a declared tool can
+follow, and after the closing tag text is free again. A tag that something else follows is only mentioned.
 """
 
 import re
@@ -10,12 +10,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hermes_cli.engine import sampling
-from hermes_cli.engine.constraint.grammar import CALL_START, Plan
+from hermes_cli.engine.constraint.grammar import Plan
 from hermes_cli.engine.constraint.trial import in_words
 from hermes_cli.engine.constraint.vocabulary import MOST_DIGITS_OF_TOKENS, Tables, Vocabulary, leading_digits
 from hermes_cli.engine.llama.context import Context, DecodeAborted, Sampler
 from hermes_cli.engine.llama.model import Model
 from hermes_cli.errors import UsageError
+from hermes_cli.formats.tags import CALL_START
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
@@ -44,7 +45,7 @@ class Constraint:
         self._model, self._context = model, context
         self._keep_on = keep_on
         self._matcher: LLMatcher | None = None
-        self._tag_begun = b""  # the end of the text so far, as far as it may begin the tag
+        self._begun = b""  # the end of the text so far that may open a call: a part of the tag, or it and white space
         self._tail = b" "  # the end of what is held
         self.finished = False
         self._resume(plan.begun)
@@ -67,12 +68,14 @@ class Constraint:
                 raise UsageError("the answer so far does not fit the schema", "ask for a new one")
         at = begun.find(CALL_START) if self._plan.call else -1
         while at >= 0:
-            matcher = self._start(self._plan.call or "")
-            if self._reads(matcher, begun[at + len(CALL_START) :].encode()) and not matcher.is_accepting():
-                self._matcher = matcher
-                return
+            rest = begun[at + len(CALL_START) :].encode()
+            if _is_object(rest) and self._opens(rest):
+                assert self._matcher
+                if not self._matcher.is_accepting():
+                    return
+                self._matcher = None
             at = begun.find(CALL_START, at + 1)
-        self._tag_begun = _tag_prefix(begun.encode())
+        self._begun = _may_open(begun.encode())
 
     def choose(self, free: Sampler) -> int:
         """Sample the next token, from `free` where text is free. Raises DecodeAborted, EngineError, UsageError."""
@@ -126,22 +129,29 @@ class Constraint:
         token = self._context.sample(free)
         if self._model.is_end(token):
             return token
-        after = _after_tag(self._tag_begun, self._model.piece(token))
-        if after is not None and not self._opens(after):
+        after = _after_tag(self._begun + self._model.piece(token))
+        if after is not None and not self._may_follow(after):
+            if self._begun.startswith(_TAG):
+                matcher = self._matcher = self._start(self._plan.call or "")
+                self._reads(matcher, b"\n" if len(self._begun) > len(_TAG) else b"")
+                self._begun = b""
+                return self._choose_held(matcher)
             self._context.sample(self._sampler)
             token = self._sampler.choose_again(self._text_mask(self._tables()))
-            after = _after_tag(self._tag_begun, self._model.piece(token))
-            if after is not None:
-                self._opens(after)
-        self._tag_begun = b"" if after is not None else _tag_prefix(self._tag_begun + self._model.piece(token))
+            self._may_follow(_after_tag(self._begun + self._model.piece(token)) or b"")
+        self._begun = b"" if self._matcher else _may_open(self._begun + self._model.piece(token))
         return token
 
-    def _opens(self, after: bytes) -> bool:
-        """Whether a call may open that goes on with these bytes; if so it has opened."""
+    def _may_follow(self, after: bytes) -> bool:
+        """Whether these bytes may follow the tag: those of a call, which is open then, or those of other text."""
         if self._plan.call is None:
             return False
-        matcher = self._start(self._plan.call)
-        if not self._reads(matcher, after):
+        return not _is_object(after) or self._opens(after)
+
+    def _opens(self, after: bytes) -> bool:
+        """Whether a call may begin with these bytes; if so it is open now."""
+        matcher = self._start(self._plan.call or "")
+        if not self._reads(matcher, b"\n" + after.lstrip()):
             return False
         self._matcher = matcher
         return True
@@ -154,12 +164,13 @@ class Constraint:
         """All tokens but those that would open a call which may not be."""
         mask = bytearray(b"\xff" * (len(tables.tokens) // 8) + bytes([(1 << len(tables.tokens) % 8) - 1]))
         for token in tables.tag_ends:
-            after = _after_tag(self._tag_begun, tables.tokens[token])
-            if after is not None and (
-                self._plan.call is None or (after and not self._reads(self._start(self._plan.call), after))
-            ):
+            after = _after_tag(self._begun + tables.tokens[token])
+            if after is not None and (self._plan.call is None or (_is_object(after) and not self._fits(after))):
                 mask[token >> 3] &= ~(1 << (token & 7))
         return bytes(mask)
+
+    def _fits(self, after: bytes) -> bool:
+        return self._reads(self._start(self._plan.call or ""), b"\n" + after.lstrip())
 
     def _start(self, grammar: str) -> "LLMatcher":
         return self._vocabulary.matcher(self._tables(), grammar)
@@ -171,14 +182,21 @@ class Constraint:
         return tables
 
 
-def _after_tag(begun: bytes, data: bytes) -> bytes | None:
-    """What follows the tag in `data`, if the text that ends with `begun` has one with it."""
-    text = begun + data
-    at = text.find(_TAG)
+def _after_tag(text: bytes) -> bytes | None:
+    """What follows the last tag in `text`; None if there is no tag."""
+    at = text.rfind(_TAG)
     return None if at < 0 else text[at + len(_TAG) :]
 
 
-def _tag_prefix(text: bytes) -> bytes:
-    """The longest end of `text` that the tag begins with."""
+def _is_object(after: bytes) -> bool:
+    """Whether an object begins behind the tag, so that it opens a call; anything else makes it a mention."""
+    return after.lstrip().startswith(b"{")
+
+
+def _may_open(text: bytes) -> bytes:
+    """The end of `text` that may open a call: the tag and white space behind it, or as much of the tag as is there."""
+    after = _after_tag(text)
+    if after is not None and not after.strip():
+        return _TAG + after
     sizes = range(min(len(text), len(_TAG) - 1), 0, -1)
     return next((_TAG[:size] for size in sizes if text.endswith(_TAG[:size])), b"")

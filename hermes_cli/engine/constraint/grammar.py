@@ -10,10 +10,7 @@ from hermes_cli.engine.constraint import trial as constraint_trial
 from hermes_cli.engine.constraint.schema import ReadySchema, ready
 from hermes_cli.errors import UsageError, did_you_mean
 from hermes_cli.formats.json.schema import Schema
-
-CALL_START, CALL_END = "<tool_call>", "</tool_call>"
-PAD_START, PAD_END = "<scratch_pad>", "</scratch_pad>"
-TAGS = (CALL_START, CALL_END, PAD_START, PAD_END)
+from hermes_cli.formats.tags import CALL_END, CALL_START, PAD_END, PAD_START
 
 # As json.dumps writes, which is what the models were trained on. Flexible whitespace lets a model write it for ever.
 # Without \u a key cannot be spelled in two ways, nor can half a character be written.

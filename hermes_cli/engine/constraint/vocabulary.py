@@ -6,10 +6,10 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hermes_cli.engine.constraint.grammar import TAGS
 from hermes_cli.engine.constraint.trial import in_words
 from hermes_cli.engine.llama.model import Model
 from hermes_cli.errors import UsageError
+from hermes_cli.formats.tags import CALL_TAGS
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
@@ -34,7 +34,7 @@ class Tables:
         ends = {token for token in controls.values() if model.is_end(token)}
         self.ends = ends = ends if model.eos is None else ends | {model.eos}
         # Where the tags of a call are tokens of their own they still are text: the grammar spells them out.
-        self._tags = {tag: controls[tag] for tag in TAGS if tag in controls}
+        self._tags = {tag: controls[tag] for tag in CALL_TAGS if tag in controls}
         self.special_token_ids = sorted(ends | set(controls.values()) - set(self._tags.values()))
         self.eos_token_id = min(ends, default=0)
         self._with_digits = self._digit_masks()

@@ -315,12 +315,26 @@ def test_a_call_opens_however_its_tag_was_cut(demo_path: Path, tmp_path: Path, t
     renamed = {} if tag_tokens else {"<tool_call>": "<unused_1>", "</tool_call>": "<unused_2>"}
     with copied(demo_path, tmp_path, renamed_tokens=renamed) as copy:
         driven = Driven(copy, "auto")
-        for token in spelled(driven.model, "a < b <tool_ <tool_call>", whole=whole):
+        for token in spelled(driven.model, "a < b <tool_ <tool_call>\n{", whole=whole):
             assert driven.step(token) == token
         (call,) = calls(driven.finish_call())
         check(call)
         for token in spelled(driven.model, "\nand <b> free", whole=whole):
             assert driven.step(token) == token
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("tag_tokens", [True, False])
+def test_a_tag_that_is_only_mentioned_opens_no_call(
+    demo_path: Path, tmp_path: Path, tag_tokens: bool, whole: bool
+) -> None:
+    renamed = {} if tag_tokens else {"<tool_call>": "<unused_1>", "</tool_call>": "<unused_2>"}
+    with copied(demo_path, tmp_path, renamed_tokens=renamed) as copy:
+        driven = Driven(copy, "auto")
+        text = "Wrap it in <tool_call> tags, `<tool_call>` or <tool_call>\n\ntags: {4}"
+        for token in spelled(driven.model, text, whole=whole):
+            assert driven.step(token) == token
+        assert driven.text.decode() == text
 
 
 @pytest.mark.parametrize("whole", [True, False])
