@@ -31,7 +31,7 @@ def late_text(shown: ShownAnswer, form: Form, session: "Session") -> str:
 
 def envelope(shown: ShownAnswer, session: "Session") -> dict[str, Any]:
     """The answer with all that is known of it, as `--json` prints it."""
-    from hermes_cli.store.sessions.format import result_fields
+    from hermes_cli.store.sessions.fields import result_fields
 
     finished, info = shown.finished, session.backend.info
     facts: dict[str, Any] = {

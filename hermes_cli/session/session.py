@@ -24,7 +24,8 @@ class Session:
     """A backend, what was said to it, and the file that keeps it, if one does.
 
     A turn enters the conversation as a whole when its answer ends, also when it was stopped half-way, and is saved at
-    once; a turn that brought no text is withdrawn. What replaces a turn leaves the old one in the file.
+    once; a turn that brought no text is withdrawn. What replaces a turn leaves the old one in the file. A question is
+    saved before it is answered, so that it survives a crash.
     """
 
     def __init__(
@@ -57,7 +58,15 @@ class Session:
 
     def send(self, text: str, cancel: CancelToken) -> Generator[TurnEvent]:
         """Ask, and pass the events of the answer on."""
-        return self._answer(self.conversation, Turn(0, (Message("user", text),)), cancel)
+        question, base = Message("user", text), self.conversation
+        number = self._last_id + 1
+        self._save(lambda transcript: transcript.append_question(number, question, _last_id(base)))
+        try:
+            yield from self._answer(base, Turn(0, (question,)), cancel)
+        finally:
+            # A question without an answer stays saved if the program is being ended: it is asked again on resume.
+            if self._last_id < number and cancel.reason not in ("terminate", "hangup"):
+                self._save(lambda transcript: transcript.withdraw_question(number))
 
     def regenerate(self, cancel: CancelToken, sampling: Sampling | None = None) -> Generator[TurnEvent]:
         """Answer the last question anew; without any text the old answer stays. Raises UsageError."""

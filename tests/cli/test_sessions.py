@@ -86,8 +86,8 @@ def test_damage_is_told_and_the_rest_is_shown(run: Run) -> None:
     result = run("show")
     assert b"> hello" in result.out
     assert [line.rpartition(path.stem)[2] for line in result.err.splitlines()] == [
-        " was cut off by a crash and is left out",
-        " is damaged; left out as unreadable: line 3",
+        " was cut short by a crash and is left out",
+        " is damaged; skipped as unreadable: line 3",
     ]
 
 

@@ -17,6 +17,7 @@ from hermes_cli.session.session import Session
 from hermes_cli.store.sessions.reader import read_session
 from hermes_cli.store.sessions.writer import Transcript
 from tests.conftest import BrokenLibrary, Script
+from tests.saved import folders_in
 
 GREEDY = Sampling(temperature=0, repeat_penalty=1)
 SUM = "What is 2 plus 3?"
@@ -421,3 +422,25 @@ def test_a_turn_that_cannot_be_saved_is_told_and_saved_with_the_next_one(
     session.transcript.close()
     assert len(read_session(session.transcript.path).conversation.turns) == 2
     paths.data_folder.cache_clear()
+
+
+def saving_session(backend: LocalBackend) -> Session:
+    """A greedy session that is saved to a file."""
+    settings = SessionSettings(sampling=GREEDY)
+    return Session(backend, settings=settings, transcript=Transcript.new(settings, None))
+
+
+@pytest.mark.parametrize(("reason", "saved"), [("interrupt", False), ("hangup", True), ("terminate", True)])
+def test_a_question_is_saved_when_it_is_sent(tmp_path: Path, endless: LocalBackend, reason: str, saved: bool) -> None:
+    with folders_in(tmp_path):
+        session, cancel = saving_session(endless), CancelToken()
+        assert session.transcript
+        events = session.send(SUM, cancel)
+        next(events)
+        assert read_session(session.transcript.path).unanswered == SUM
+        events.close()
+        cancel.cancel(reason)
+        list(session.send("And plus 4?", cancel))
+        session.transcript.close()
+        unanswered = [read_session(path).unanswered for path in paths.sessions_folder().iterdir()]
+    assert unanswered == (["And plus 4?"] if saved else [])

@@ -204,7 +204,7 @@ class _Run:
 
 def _outcome_of(shown: ShownAnswer, session: "Session") -> Outcome:
     """The outcome of an answer that came to its end."""
-    from hermes_cli.store.sessions.format import result_fields
+    from hermes_cli.store.sessions.fields import result_fields
 
     text, facts = final_text(shown, session), dict[str, Any]()
     problem: HermesError | None = problem_with_data(shown, session)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hermes_cli.chat.message import Message
 from hermes_cli.errors import UsageError
-from hermes_cli.store.sessions.format import message_fields, settings_fields
+from hermes_cli.store.sessions.fields import message_fields, settings_fields
 from hermes_cli.store.sessions.reader import SavedSession
 
 _WHO = {"system": "System", "user": "User", "assistant": "Assistant", "tool": "Tool"}

@@ -73,7 +73,7 @@ def make_folder() -> None:
             folder.chmod(stat.S_IMODE(status.st_mode) & ~0o077)
 
 
-def lies_in_the_folder(path: Path) -> bool:
+def is_in_folder(path: Path) -> bool:
     """Whether a file is one of the sessions that are found by their id."""
     stem = path.name.removesuffix(ENDING)
     if stem == path.name or not ID.fullmatch(stem):

@@ -1,4 +1,4 @@
-"""The lines of a session's file: what each record says, and how it is written as JSON. The format: docs/sessions.md."""
+"""The records of a session file and their JSON lines. The format: docs/sessions.md."""
 
 import json
 from collections.abc import Mapping
@@ -8,20 +8,24 @@ from typing import Any, NoReturn, get_args
 
 from hermes_cli.chat.conversation import Standing, Turn
 from hermes_cli.chat.events import Finished
-from hermes_cli.chat.message import FinishReason, Message, Role
-from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
+from hermes_cli.chat.message import Message
 from hermes_cli.chat.settings import SessionSettings
-from hermes_cli.chat.tool_call import ToolCall, ToolResult
+from hermes_cli.store.sessions.fields import (
+    Malformed,
+    checked_settings,
+    message_fields,
+    message_from,
+    one_of,
+    settings_fields,
+    text_in,
+    with_changes,
+)
 
 VERSION = 1
 NO_PARENT_KNOWN = -1
 _MARK = "hermes_session"
 _LARGEST_ID = 2**53
-_SETTINGS = ("model", "preset", "sampling", "max_tokens")
-
-
-class Malformed(ValueError):
-    """A line that is not a record, or a record with a wrong value."""
+_YEARS = range(2, 9999)  # with room for any time zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,23 @@ class Header:
     system_prompt: str | None
     origin: str | None = None
     version: int = VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionAsked:
+    """A message was sent as the next turn after the turn `parent`; its answer is not saved yet."""
+
+    turn_id: int
+    parent: int | None
+    question: Message
+    time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionWithdrawn:
+    """The message sent last was taken back before it had an answer."""
+
+    turn_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +75,7 @@ class HeadMoved:
 
 @dataclass(frozen=True, slots=True)
 class StandingSet:
-    """A turn was pinned, left out or kept."""
+    """A turn was pinned, left out of the context, or put back."""
 
     turn_id: int
     standing: Standing
@@ -69,17 +90,27 @@ class Titled:
 
 @dataclass(frozen=True, slots=True)
 class SettingsChanged:
-    """From here on other settings hold: `fields` as JSON holds them, what is not among them stays."""
+    """The settings in `fields`, as JSON holds them, replace those before; others stay."""
 
     fields: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A record of a kind that a later program added."""
+    """A kind of record that a later version added."""
 
 
-Record = Header | TurnAdded | HeadMoved | StandingSet | Titled | SettingsChanged | Unknown
+Record = (
+    Header
+    | QuestionAsked
+    | QuestionWithdrawn
+    | TurnAdded
+    | HeadMoved
+    | StandingSet
+    | Titled
+    | SettingsChanged
+    | Unknown
+)
 
 
 def turn_added(turn: Turn, parent: int | None, model: str | None, finished: Finished | None, at: datetime) -> TurnAdded:
@@ -91,11 +122,11 @@ def turn_added(turn: Turn, parent: int | None, model: str | None, finished: Fini
 
 
 def encode(record: Record) -> bytes:
-    """The record as one line, its end included."""
+    """The record as one line with its line feed."""
     text = json.dumps(_fields(record), ensure_ascii=False, separators=(",", ":"))
     try:
         return text.encode() + b"\n"
-    except UnicodeEncodeError:  # half a surrogate pair, from bytes of the command line that are not UTF-8
+    except UnicodeEncodeError:  # a lone surrogate, from bytes of the command line that are not UTF-8
         return json.dumps(_fields(record), separators=(",", ":")).encode() + b"\n"
 
 
@@ -112,78 +143,21 @@ def decode(line: bytes) -> Record:
     if "turn" in fields and "messages" in fields:
         return _turn(fields)
     if "turn" in fields and "standing" in fields:
-        return StandingSet(_id(fields["turn"]), _one_of(fields["standing"], get_args(Standing)))
+        return StandingSet(_id(fields["turn"]), one_of(fields["standing"], get_args(Standing)))
+    if "asked" in fields:
+        return QuestionAsked(
+            _id(fields["asked"]), _parent(fields), message_from(fields.get("message")), _time(fields.get("time"))
+        )
+    if "withdrawn" in fields:
+        return QuestionWithdrawn(_id(fields["withdrawn"]))
     if "head" in fields:
         return HeadMoved(None if fields["head"] is None else _id(fields["head"]))
     if "title" in fields:
-        return Titled(_text(fields["title"]))
+        return Titled(text_in(fields["title"]))
     if "settings" in fields:
-        _settings(fields["settings"])
+        checked_settings(fields["settings"])
         return SettingsChanged(fields["settings"])
     return Unknown()
-
-
-def message_fields(message: Message) -> dict[str, Any]:
-    """A message as JSON holds it."""
-    fields: dict[str, Any] = {"role": message.role, "content": message.content}
-    if message.finish_reason:
-        fields["finish_reason"] = message.finish_reason
-    if message.tool_results:
-        fields["tool_results"] = [result_fields(result) for result in message.tool_results]
-    return fields
-
-
-def result_fields(result: ToolResult) -> dict[str, Any]:
-    """A call and what came of it, as JSON holds them."""
-    told = {"result": result.value} if result.error is None else {"error": result.error}
-    return {"name": result.call.name, "arguments": result.call.arguments, "approved": result.approved, **told}
-
-
-def message_from(fields: Any) -> Message:
-    """The message in a JSON object. Raises Malformed."""
-    if not isinstance(fields, dict):
-        raise Malformed("has a message that is none")
-    reason = fields.get("finish_reason")
-    return Message(
-        _one_of(fields.get("role"), get_args(Role)),
-        _text(fields.get("content")),
-        reason if reason in get_args(FinishReason) else None,
-        _results(fields.get("tool_results", [])),
-    )
-
-
-def _results(entries: Any) -> tuple[ToolResult, ...]:
-    """What calls led to; the message tells it too, so that what cannot be read here is left out."""
-    found: list[ToolResult] = []
-    for entry in entries if isinstance(entries, list) else []:
-        match entry:
-            case {"name": str(name), "arguments": dict(arguments), "approved": bool(approved), "error": str(error)}:
-                found.append(ToolResult(ToolCall(name, arguments), approved, error=error))
-            case {"name": str(name), "arguments": dict(arguments), "approved": bool(approved), "result": value}:
-                found.append(ToolResult(ToolCall(name, arguments), approved, value))
-    return tuple(found)
-
-
-def settings_fields(settings: SessionSettings, system_prompt: str | None) -> dict[str, Any]:
-    """The settings as JSON holds them. A seed belongs to one run, and each turn tells its own."""
-    sampling = {name: value for name, value in asdict(settings.sampling).items() if value is not None}
-    sampling.pop("seed", None)
-    return {
-        "model": settings.model,
-        "preset": settings.preset,
-        "system_prompt": system_prompt,
-        "sampling": sampling,
-        "max_tokens": settings.max_tokens,
-    }
-
-
-def with_changes(
-    settings: SessionSettings, system_prompt: str | None, fields: Mapping[str, Any]
-) -> tuple[SessionSettings, str | None]:
-    """Settings and system prompt after a change. Raises Malformed."""
-    changed = _settings(fields)
-    new = SessionSettings(**{name: changed.get(name, getattr(settings, name)) for name in _SETTINGS})
-    return new, changed.get("system_prompt", system_prompt)
 
 
 def _fields(record: Record) -> dict[str, Any]:
@@ -192,9 +166,14 @@ def _fields(record: Record) -> dict[str, Any]:
             fields = {_MARK: record.version, "id": record.id, "created": _written_time(record.created)}
             origin = {"forked_from": record.origin} if record.origin else {}
             return fields | origin | settings_fields(record.settings, record.system_prompt)
+        case QuestionAsked(turn_id, parent, question, at):
+            about = {"asked": turn_id, "parent": parent, "time": _written_time(at)}
+            return about | {"message": message_fields(question)}
+        case QuestionWithdrawn(turn_id):
+            return {"withdrawn": turn_id}
         case TurnAdded(turn, parent):
             standing = {} if turn.standing == "kept" else {"standing": turn.standing}
-            # Messages that were read keep the fields that are unknown here.
+            # Messages read from a file keep their unknown fields.
             messages = record.fields.get("messages") or [message_fields(message) for message in turn.messages]
             own = ("turn", "parent", "messages", "standing")
             others = {name: value for name, value in record.fields.items() if name not in own}
@@ -219,7 +198,7 @@ def _header(fields: Mapping[str, Any]) -> Header:
         return Header("", None, SessionSettings(), None, version=version)
     settings, system_prompt = with_changes(SessionSettings(), None, fields)
     return Header(
-        _text(fields.get("id")), _time(fields.get("created")), settings, system_prompt, fields.get("forked_from")
+        text_in(fields.get("id")), _time(fields.get("created")), settings, system_prompt, fields.get("forked_from")
     )
 
 
@@ -227,43 +206,14 @@ def _turn(fields: Mapping[str, Any]) -> TurnAdded:
     messages = fields["messages"]
     if not isinstance(messages, list) or not messages:
         raise Malformed("has no messages")
-    standing = _one_of(fields.get("standing", "kept"), get_args(Standing))
+    standing = one_of(fields.get("standing", "kept"), get_args(Standing))
     turn = Turn(_id(fields["turn"]), tuple(map(message_from, messages)), standing)
+    return TurnAdded(turn, _parent(fields), fields)
+
+
+def _parent(fields: Mapping[str, Any]) -> int | None:
     parent = fields.get("parent", NO_PARENT_KNOWN)
-    return TurnAdded(turn, parent if parent is None or type(parent) is int else NO_PARENT_KNOWN, fields)
-
-
-def _settings(fields: Any) -> dict[str, Any]:
-    """The known settings among `fields`, `sampling` as its value."""
-    if not isinstance(fields, dict):
-        raise Malformed("has settings that are none")
-    found: dict[str, Any] = {}
-    for name in ("model", "preset", "system_prompt"):
-        if name in fields:
-            found[name] = None if fields[name] is None else _text(fields[name])
-    if "sampling" in fields:
-        found["sampling"] = _sampling(fields["sampling"])
-    if "max_tokens" in fields:
-        limit = fields["max_tokens"]
-        if limit is not None and (type(limit) is not int or not 0 < limit < 2**31):
-            raise Malformed("has a wrong max_tokens")
-        found["max_tokens"] = limit
-    return found
-
-
-def _sampling(fields: Any) -> Sampling:
-    if not isinstance(fields, dict):
-        raise Malformed("has no sampling")
-    numbers = {name: _number(name, fields[name]) for name in SAMPLING_RANGES if fields.get(name) is not None}
-    return Sampling(**numbers)  # type: ignore[arg-type]
-
-
-def _number(name: str, value: Any) -> float:
-    low, high = SAMPLING_RANGES[name]
-    kinds = (int,) if name in ("top_k", "seed") else (int, float)
-    if type(value) not in kinds or not low <= value <= high:
-        raise Malformed(f"has a wrong {name}")
-    return float(value) if float in kinds else int(value)
+    return parent if parent is None or type(parent) is int else NO_PARENT_KNOWN
 
 
 def _id(value: Any) -> int:
@@ -272,26 +222,16 @@ def _id(value: Any) -> int:
     return value
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise Malformed("has something else where a text should be")
-    return value
-
-
-def _one_of(value: Any, known: tuple[Any, ...]) -> Any:
-    if not isinstance(value, str) or value not in known:
-        raise Malformed("has an unknown word")
-    return value
-
-
 def _written_time(at: datetime | None) -> str | None:
     return at.astimezone(UTC).isoformat(timespec="milliseconds") if at else None
 
 
 def _time(value: Any) -> datetime | None:
-    """None for what is no time; a session is not lost for that."""
+    """A time in UTC; None for anything else, and for years that have no local time everywhere."""
     try:
         at = datetime.fromisoformat(value)
+        if at.year not in _YEARS:
+            return None
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (TypeError, ValueError, OverflowError):
         return None

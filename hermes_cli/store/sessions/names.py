@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hermes_cli import paths
 from hermes_cli.errors import SessionError, UsageError, did_you_mean
-from hermes_cli.store.sessions.files import ENDING, ID, is_file, lies_in_the_folder, session_file, session_files
+from hermes_cli.store.sessions.files import ENDING, ID, is_file, is_in_folder, session_file, session_files
 
 _SHOWN = 5
 
@@ -49,7 +49,7 @@ def find_to_change(name: str) -> Path:
     Raises UsageError, also for a file elsewhere that is none.
     """
     path = find_session(name)
-    if lies_in_the_folder(path):
+    if is_in_folder(path):
         return path
     from hermes_cli.store.sessions.reader import read_session
 

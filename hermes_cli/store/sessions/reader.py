@@ -1,4 +1,4 @@
-"""A session read from its file: any first part of the file opens, and a line that is broken costs that line only."""
+"""A session read from its file: a file cut short anywhere still opens, and a damaged line costs only that line."""
 
 import stat
 from collections.abc import Iterator, Mapping
@@ -9,8 +9,10 @@ from pathlib import Path
 from hermes_cli.chat.conversation import Conversation, Standing, Turn
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.errors import SessionError, UsageError
+from hermes_cli.files import check_hint
 from hermes_cli.store.sessions import format as form
-from hermes_cli.store.sessions.format import Malformed, TurnAdded
+from hermes_cli.store.sessions.fields import Malformed, with_changes
+from hermes_cli.store.sessions.format import TurnAdded
 
 _TITLE_CHARACTERS = 60
 _LINES_NAMED = 5
@@ -18,10 +20,11 @@ _LINES_NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class SavedSession:
-    """What a session's file holds. `conversation` is the current branch, `turns` are those of all branches by id.
+    """The content of a session file. `conversation` is the current branch, `turns` holds all branches by turn id.
 
-    `given_title` is the user's. `last_turn_id` is the largest that was used, 0 if none was. `notices` say what could
-    not be read. `continuable` is False where new turns would be ambiguous.
+    `given_title` is the user's. `last_turn_id` is the largest in use, 0 if there is none. `notices` say what could not
+    be read. `continuable` is False where new turns would be ambiguous. `unanswered` is a message that was sent last and
+    has no answer: the program was killed, or is generating it now.
     """
 
     path: Path
@@ -35,6 +38,7 @@ class SavedSession:
     has_header: bool
     continuable: bool
     size_bytes: int
+    unanswered: str | None = None
 
     @property
     def id(self) -> str:
@@ -43,9 +47,9 @@ class SavedSession:
 
     @property
     def title(self) -> str:
-        """What the user called it, else the beginning of the first question; empty where there is none."""
+        """The user's title, else the beginning of the first question; empty if there is none."""
         turns = self.conversation.turns
-        return self.given_title or (first_words(turns[0].question) if turns else "")
+        return self.given_title or first_words(turns[0].question if turns else self.unanswered or "")
 
     @property
     def model(self) -> str | None:
@@ -60,7 +64,7 @@ class SavedSession:
 
 
 def read_session(path: Path) -> SavedSession:
-    """The session in a file. Raises UsageError if there is no file, SessionError if it is no session."""
+    """The session in a file. Raises UsageError if there is no file, SessionError if it is not a session."""
     data, modified = _content(path)
     read = _Reader()
     for number, line in _lines(data):
@@ -70,12 +74,12 @@ def read_session(path: Path) -> SavedSession:
             f"the session {path.stem} was written by a later hermes, in format {read.version}", "update hermes"
         )
     if not read.header and not read.turns and not _may_begin_a_session(data):
-        raise SessionError(f"{path} is not a session of hermes", "see what there is: hermes sessions list")
+        raise SessionError(f"{path} is not a session of hermes", "list the sessions: hermes sessions list")
     return read.session(path, data, modified)
 
 
 def unsaved_session(settings: SessionSettings, conversation: Conversation, model: str) -> SavedSession:
-    """A conversation that is in no file, as one that is; for export."""
+    """A conversation that is not saved, in the form of a saved one; for export."""
     now = datetime.now(UTC)
     parents = (None, *(turn.id for turn in conversation.turns))
     records = [
@@ -98,7 +102,7 @@ def unsaved_session(settings: SessionSettings, conversation: Conversation, model
 
 
 def first_words(text: str) -> str:
-    """The first line of `text` that says something, cut for a title."""
+    """The first line of `text` that is not blank, shortened for a title."""
     words = " ".join(next(iter(text.lstrip()[:1000].splitlines()), "").split())
     return words if len(words) <= _TITLE_CHARACTERS else words[: _TITLE_CHARACTERS - 1].rstrip() + "…"
 
@@ -107,13 +111,13 @@ def _content(path: Path) -> tuple[bytes, datetime]:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise UsageError(f"{path} is not a file", "see what there is: hermes sessions list")
+            raise UsageError(f"{path} is not a file", "list the sessions: hermes sessions list")
         modified = datetime.fromtimestamp(min(max(status.st_mtime, 0), 2**36), UTC)
         return path.read_bytes(), modified
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise UsageError(f"there is no session {path}", "see what there is: hermes sessions list") from error
+        raise UsageError(f"there is no session {path}", "list the sessions: hermes sessions list") from error
     except OSError as error:
-        raise SessionError(f"cannot read {path}: {error.strerror}", f"look at it: ls -ld '{path}'") from error
+        raise SessionError(f"cannot read {path}: {error.strerror}", check_hint(path)) from error
 
 
 def _lines(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -123,13 +127,13 @@ def _lines(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _may_begin_a_session(data: bytes) -> bool:
-    """Whether this is what a crash leaves of a first line."""
+    """Whether this is the first line of a session, cut short by a crash."""
     start = b'{"hermes_session":'
     return b"\n" not in data and (data.startswith(start) or start.startswith(data))
 
 
 class _Reader:
-    """Folds the records of a file, in their order, into what they say."""
+    """Applies the records of a file in their order."""
 
     def __init__(self) -> None:
         self.header: form.Header | None = None
@@ -145,9 +149,10 @@ class _Reader:
         self._lost: list[int] = []
         self._twice: list[int] = []
         self._last_line = 0
+        self._unanswered: str | None = None
 
     def line(self, number: int, line: bytes) -> None:
-        """Take in the next line."""
+        """Apply the next line."""
         self._last_line = number
         try:
             record = form.decode(line)
@@ -157,19 +162,25 @@ class _Reader:
         match record:
             case form.Header():
                 self._begin(record)
+            case form.QuestionAsked():
+                self._unanswered = record.question.content
+            case form.QuestionWithdrawn():
+                self._unanswered = None
             case TurnAdded():
+                self._unanswered = None
                 self._add(record, number)
             case form.HeadMoved(turn_id):
+                self._unanswered = None
                 self._move(turn_id, number)
             case form.StandingSet(turn_id, standing):
                 self._stand(turn_id, standing, number)
             case form.Titled(title):
                 self._title = title
             case form.SettingsChanged(fields):
-                self._settings, self._system_prompt = form.with_changes(self._settings, self._system_prompt, fields)
+                self._settings, self._system_prompt = with_changes(self._settings, self._system_prompt, fields)
 
     def _begin(self, header: form.Header) -> None:
-        """Take the settings of the first header; a second one comes from two files put together."""
+        """Use the first header; a second one comes from two files joined together."""
         self.version = max(self.version, header.version)
         if not self.header:
             self.header = header
@@ -211,7 +222,7 @@ class _Reader:
             self._lost.append(number)
 
     def session(self, path: Path, data: bytes, modified: datetime) -> SavedSession:
-        """What was read, as a value."""
+        """The session that the records make."""
         turns: list[Turn] = []
         at = self._head
         while at is not None:
@@ -230,19 +241,20 @@ class _Reader:
             has_header=self.header is not None,
             continuable=not self._twice,
             size_bytes=len(data),
+            unanswered=self._unanswered,
         )
 
     def _notices(self, path: Path, data: bytes) -> Iterator[str]:
         unread = list(self._unread)
         if unread and unread[-1] == self._last_line and not data.endswith(b"\n"):
             unread.pop()
-            yield f"the last line of the session {path.stem} was cut off by a crash and is left out"
+            yield f"the last line of the session {path.stem} was cut short by a crash and is left out"
         if unread:
-            yield f"the session {path.stem} is damaged; left out as unreadable: {_these(unread)}"
+            yield f"the session {path.stem} is damaged; skipped as unreadable: {_these(unread)}"
         if self._lost:
-            yield f"the session {path.stem} is damaged; refers to what is not in it: {_these(self._lost)}"
+            yield f"the session {path.stem} is damaged; these refer to missing turns: {_these(self._lost)}"
         if self._twice:
-            yield f"the session {path.stem} uses a turn's id twice; read as another turn: {_these(self._twice)}"
+            yield f"the session {path.stem} uses a turn id twice; read as separate turns: {_these(self._twice)}"
 
 
 def _these(numbers: list[int]) -> str:

@@ -67,7 +67,7 @@ def test_every_first_part_of_a_file_opens_and_holds_the_finished_turns(sessions:
         assert list(saved.turns) == [line["turn"] for line in whole if "messages" in line]
         cut = length > 0 and length - 1 not in ends and length not in ends
         assert len(saved.notices) == cut, length
-        assert all("was cut off" in notice for notice in saved.notices)
+        assert all("was cut short" in notice for notice in saved.notices)
     assert ids(saved.conversation.turns) == [1, 2, 4]
 
 
@@ -155,22 +155,22 @@ def test_a_broken_line_costs_only_itself(read: Callable[..., SavedSession], line
     saved = read(HEADER, said(1, None), line, said(3, 1))
     assert ids(saved.conversation.turns) == [1, 3]
     assert saved.settings == SessionSettings("demo")
-    assert saved.notices == ("the session x is damaged; left out as unreadable: line 3",)
+    assert saved.notices == ("the session x is damaged; skipped as unreadable: line 3",)
 
 
 def test_a_broken_last_line_with_its_end_was_not_cut_off(read: Callable[..., SavedSession]) -> None:
-    assert read(HEADER, said(1, None), b"{").notices == ("the session x is damaged; left out as unreadable: line 3",)
+    assert read(HEADER, said(1, None), b"{").notices == ("the session x is damaged; skipped as unreadable: line 3",)
 
 
 def test_many_broken_lines_make_one_notice(read: Callable[..., SavedSession]) -> None:
     saved = read(HEADER, *[b"?"] * 9, said(1, None))
-    assert saved.notices == ("the session x is damaged; left out as unreadable: lines 2, 3, 4, 5, 6 and 4 more",)
+    assert saved.notices == ("the session x is damaged; skipped as unreadable: lines 2, 3, 4, 5, 6 and 4 more",)
 
 
 def test_what_follows_a_lost_turn_is_not_lost(read: Callable[..., SavedSession]) -> None:
     saved = read(HEADER, said(1, None), b"broken", said(3, 2), said(4, 3))
     assert ids(saved.conversation.turns) == [1, 3, 4]
-    assert saved.notices[1] == "the session x is damaged; refers to what is not in it: line 4"
+    assert saved.notices[1] == "the session x is damaged; these refer to missing turns: line 4"
     saved = read(HEADER, b"broken", said(2, 1))
     assert ids(saved.conversation.turns) == [2]
     saved = read(HEADER, said(1, None), {"head": 7}, {"turn": 7, "standing": "pinned"}, {"turn": 2, "messages": []})
@@ -204,7 +204,7 @@ def test_two_turns_of_one_id_are_both_kept_and_not_written_on(read: Callable[...
     assert [record.turn.question for record in saved.turns.values()] == ["a", "b", "c", "d"]
     assert saved.last_turn_id == 4
     assert saved.settings.model == "demo"
-    assert "uses a turn's id twice; read as another turn: lines 5, 6" in saved.notices[0]
+    assert "uses a turn id twice; read as separate turns: lines 5, 6" in saved.notices[0]
     assert "id twice" in message(lambda: Transcript.reopen(saved), SessionBusy)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -230,14 +231,86 @@ def test_a_file_of_the_same_name_is_left_alone(sessions: Path) -> None:
     assert read_session(transcript.path).id in transcript.path.read_text()
 
 
-def test_a_file_that_was_taken_away_is_told(sessions: Path) -> None:
+def test_a_file_deleted_while_it_is_open_is_written_again(sessions: Path) -> None:
     transcript = begun(turn(1))
-    text = transcript.path.read_bytes()
-    transcript.path.unlink()
-    assert "No such file" in message(lambda: transcript.move_head(None), OutputError)
-    transcript.path.write_bytes(text)
-    assert "another file took its place" in message(lambda: transcript.move_head(None), OutputError)
-    assert transcript.path.read_bytes() == text
+    path = transcript.path
+    before = path.read_bytes()
+    path.unlink()
+    transcript.append_turn(turn(2), 1, model=None, finished=None)
+    assert transcript.path == path and path.read_bytes().startswith(before)
+    assert ids(read_session(path).conversation.turns) == [1, 2]
+    shutil.rmtree(sessions)
+    transcript.set_title("still here")
+    saved = read_session(path)
+    assert (ids(saved.conversation.turns), saved.title, in_use(path)) == ([1, 2], "still here", True)
+
+
+def test_a_file_elsewhere_is_written_again_with_its_folder(sessions: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere" / "chat.jsonl"
+    elsewhere.parent.mkdir()
+    kept("hello").replace(elsewhere)
+    transcript = Transcript.reopen(read_session(elsewhere))
+    shutil.rmtree(elsewhere.parent)
+    transcript.append_turn(turn(2), 1, model=None, finished=None)
+    assert ids(read_session(elsewhere).conversation.turns) == [1, 2]
+
+
+def test_a_file_replaced_while_it_is_open_stays_and_the_session_goes_to_another(sessions: Path) -> None:
+    transcript = begun(turn(1))
+    path = transcript.path
+    path.unlink()
+    path.write_text("of another program")
+    transcript.append_turn(turn(2), 1, model=None, finished=None)
+    assert path.read_text() == "of another program" and transcript.path != path
+    assert ids(read_session(transcript.path).conversation.turns) == [1, 2]
+
+
+def test_a_question_is_on_disk_before_its_answer(sessions: Path) -> None:
+    transcript = begun()
+    transcript.append_question(1, Message("user", "Where is\nthe key?"), None)
+    saved = read_session(transcript.path)
+    assert (saved.unanswered, saved.title, saved.conversation.turns) == ("Where is\nthe key?", "Where is", ())
+    transcript.append_turn(turn(1), None, model=None, finished=None)
+    saved = read_session(transcript.path)
+    assert (saved.unanswered, ids(saved.conversation.turns), saved.last_turn_id) == (None, [1], 1)
+    transcript.append_question(2, Message("user", "And now?"), 1)
+    assert read_session(transcript.path).unanswered == "And now?"
+    transcript.withdraw_question(2)
+    saved = read_session(transcript.path)
+    assert (saved.unanswered, ids(saved.conversation.turns), saved.last_turn_id) == (None, [1], 1)
+
+
+def test_an_unanswered_question_stays_until_another_turn_is_added(sessions: Path) -> None:
+    transcript = begun(turn(1))
+    transcript.append_question(2, Message("user", "lost?"), 1)
+    transcript.close()
+    again = Transcript.reopen(read_session(transcript.path))
+    again.set_title("after a crash")
+    assert read_session(transcript.path).unanswered == "lost?"
+    again.append_turn(turn(2), 1, model=None, finished=None)
+    assert read_session(transcript.path).unanswered is None
+
+
+def test_a_first_question_that_is_withdrawn_leaves_no_file(sessions: Path) -> None:
+    transcript = begun(system_prompt="Be brief.")
+    transcript.append_question(1, Message("user", "never mind"), None)
+    transcript.set_title("set meanwhile")
+    transcript.withdraw_question(1)
+    assert list(sessions.iterdir()) == []
+    transcript.append_turn(turn(1), None, model=None, finished=None)
+    saved = read_session(transcript.path)
+    assert (saved.title, saved.conversation) == ("set meanwhile", Conversation("Be brief.", (turn(1),)))
+
+
+def test_a_question_that_could_not_be_saved_and_is_withdrawn_is_not_saved_later(sessions: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file in the way")
+    transcript = begun()
+    message(lambda: transcript.append_question(1, Message("user", "never mind"), None), OutputError)
+    transcript.withdraw_question(1)
+    assert transcript.title == ""
+    (tmp_path / "data").unlink()
+    transcript.append_turn(turn(1), None, model=None, finished=None)
+    assert b"never mind" not in transcript.path.read_bytes()
 
 
 def test_a_folder_that_cannot_be_made_is_told(sessions: Path, tmp_path: Path) -> None:
