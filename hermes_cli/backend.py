@@ -1,4 +1,4 @@
-"""The seam: all that the turn loop and the terminal know of whoever answers."""
+"""The seam: all that the session, the commands and the terminal know of what answers."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -11,10 +11,13 @@ from hermes_cli.chat.request import CancelToken, GenerationRequest
 
 @dataclass(frozen=True, slots=True)
 class BackendInfo:
-    """What opening found: names for people, what computes (`GPU 33/33` are layers), the window, what it all takes.
+    """What is known once a backend is open.
 
-    `memory_bytes` is an estimate, None where nobody made one. `notes` are what the user should know, `advice` how the
-    model would be faster.
+    `placement` says what computes: `GPU 33/33` (layers), `CPU, 2 threads` or a server's address. `memory_bytes` is an
+    estimate, None if there is none. `notes` are messages for the user, `advice` says how the model would be faster.
+    With `exact_token_counts`, `count_tokens` equals the usage of the same request; otherwise it is an estimate. With
+    `keeps_control_text`, control tokens spelled out in a message reach the model unchanged as ordinary text; otherwise
+    they are altered so that they are not control tokens.
     """
 
     model_name: str
@@ -25,33 +28,38 @@ class BackendInfo:
     load_s: float
     notes: tuple[str, ...] = ()
     advice: str | None = None
+    exact_token_counts: bool = True
+    keeps_control_text: bool = True
 
 
 class Backend(Protocol):
-    """A model that is ready to answer; one generation at a time."""
+    """A model that is ready to answer, one generation at a time. Every backend passes tests/backend_contract.py."""
 
     @property
-    def info(self) -> BackendInfo: ...
+    def info(self) -> BackendInfo:
+        """What is known of the model and of how it runs."""
+        ...
 
     def generate(self, request: GenerationRequest, cancel: CancelToken) -> Generator[GenerationEvent]:
         """Answer `request`: events with exactly one `Finished`, last, also after `cancel`.
 
-        Raises ContextOverflow or UsageError before the first event, EngineError at any time.
+        Closing the generator early stops the work. Raises ContextOverflow or UsageError before the first event,
+        other HermesErrors at any time.
         """
         ...
 
     def count_tokens(self, messages: tuple[Message, ...]) -> int:
-        """How many tokens a request with these messages takes up in the window."""
+        """The number of context tokens that a request with these messages takes."""
         ...
 
     def prompt_text(self, messages: tuple[Message, ...]) -> str:
-        """What the model reads when it is asked with these messages, markers included."""
+        """The prompt of a request with these messages, markers included."""
         ...
 
     def control_text(self, messages: tuple[Message, ...]) -> tuple[str, ...]:
-        """Markers of the model that are spelled out in the messages, where they count as ordinary text."""
+        """The control tokens of the model that are spelled out in the messages; they never act as control tokens."""
         ...
 
     def close(self) -> None:
-        """Free everything; closing twice is harmless."""
+        """Free everything; closing twice is harmless. Afterwards the other methods raise EngineError."""
         ...

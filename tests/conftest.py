@@ -24,6 +24,7 @@ from hermes_cli import paths
 from hermes_cli.engine.llama import library
 from hermes_cli.engine.local import LoadOptions, LocalBackend, open_backend
 
+pytest.register_assert_rewrite("tests.backend_contract")
 settings.register_profile("same every time", derandomize=True, deadline=None)
 settings.load_profile("same every time")
 

@@ -146,34 +146,37 @@ class LocalBackend:
             raise EngineError("this model was closed", "open it again")
 
     def count_tokens(self, messages: tuple[Message, ...]) -> int:
-        """How many tokens a request with these messages takes up in the window."""
+        """The number of context tokens that a request with these messages takes."""
         self._check_open()
         return len(self._prompts.write(messages).tokens)
 
     def prompt_text(self, messages: tuple[Message, ...]) -> str:
-        """What the model reads when it is asked with these messages, markers included."""
+        """The prompt of a request with these messages, markers included."""
+        self._check_open()
         return joined(self._prompts.segments(messages))
 
     def control_text(self, messages: tuple[Message, ...]) -> tuple[str, ...]:
-        """Markers of the model that are spelled out in the messages, where they count as ordinary text."""
+        """The control tokens of the model that are spelled out in the messages; they stay ordinary text."""
+        self._check_open()
         return self._prompts.control_text(messages)
 
     def generate(self, request: GenerationRequest, cancel: CancelToken) -> Generator[GenerationEvent]:
         """Answer `request`; see `Backend.generate`. Leaving the iterator early stops the generation."""
         self._check_open()
-        window = self.info.context_length
+        context_length = self.info.context_length
         characters = sum(len(message.content) for message in request.messages)
-        if characters > window * _LONGEST_TOKEN:
+        if characters > context_length * _LONGEST_TOKEN:
             raise self._overflow(f"the prompt has {characters:,} characters")
         self.cache.context.abort()  # an earlier answer that nobody iterates any more
         # On the engine thread, so that a template or a text that takes long does not keep signals waiting.
         tokens = self._thread.run(lambda: self._prompts.write(request.messages).tokens)
-        if len(tokens) >= window:
+        if len(tokens) >= context_length:
             raise self._overflow(f"the prompt has {len(tokens):,} tokens")
         if not tokens:
-            raise UsageError("the template writes nothing for this conversation", "give another: --template FILE")
+            raise UsageError("the template writes nothing for this conversation", "specify another: --template FILE")
         values = sampling.decide(request.sampling)
-        limit = window - len(tokens) if request.max_tokens is None else min(request.max_tokens, window - len(tokens))
+        room = context_length - len(tokens)
+        limit = room if request.max_tokens is None else min(request.max_tokens, room)
         events: SimpleQueue[QueuedEvent] = SimpleQueue()
         plan = self._thread.run(lambda: self._plan(request, cancel))
         if plan:
@@ -202,9 +205,9 @@ class LocalBackend:
         self._may_save_from = time.monotonic() + (0.0 if work.answered else self.options.stop_s)
 
     def _overflow(self, size: str) -> ContextOverflow:
-        window, trained = self.info.context_length, self.model.trained_context_length
-        wider = f", or widen the window with --ctx (up to {trained:,})" if trained > window else ""
-        return ContextOverflow(f"{size}, the window {window:,} tokens", f"shorten it{wider}")
+        context_length, trained = self.info.context_length, self.model.trained_context_length
+        longer = f", or use a longer context with --ctx (up to {trained:,})" if trained > context_length else ""
+        return ContextOverflow(f"{size}, the context {context_length:,} tokens", f"shorten it{longer}")
 
 
 def _forwarded(events: SimpleQueue[QueuedEvent], abort: Callable[[], None]) -> Generator[GenerationEvent]:

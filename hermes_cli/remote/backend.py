@@ -241,4 +241,6 @@ def _info(options: EndpointOptions, server: Server, model: ServedModel, mode: Mo
         memory_bytes=None,
         load_s=0.0,
         notes=tuple(notes),
+        exact_token_counts=mode == "raw",
+        keeps_control_text=mode == "raw",
     )
