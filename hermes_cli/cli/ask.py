@@ -74,11 +74,8 @@ def ask(
         Overflow, typer.Option("--overflow", help="A session longer than the window: fail, or drop its oldest turns.")
     ] = "error",
     each_line: Annotated[
-        bool, typer.Option("--map", help="Answer each line of stdin on its own, one record for each.")
+        bool, typer.Option("--map", help="Answer each line of stdin separately; prints one JSON object per line.")
     ] = False,
-    out: Annotated[
-        Literal["jsonl", "csv"] | None, typer.Option("--out", help="The records of --map. [default: jsonl]")
-    ] = None,
 ) -> int:
     """Answer one prompt and leave: words, piped text and files in, the answer and nothing else out.
 
@@ -89,9 +86,7 @@ def ask(
         _refuse_with_map(settings, {"--json": as_json, "--extract": extract, "--dry-run": dry_run})
         from hermes_cli.cli.map.run import MapWanted, answer_lines
 
-        return answer_lines(settings, prompt or (), MapWanted(out or "jsonl", output, timeout, stats))
-    if out:
-        raise UsageError("--out says how the records of --map look", "add --map, or leave --out away")
+        return answer_lines(settings, prompt or (), MapWanted(output, timeout, stats))
     _refuse_together({"--dry-run": dry_run, "--output": output})
     _refuse_together({"--dry-run": dry_run, "--extract": extract})
     _refuse_together({"--json": as_json, "--extract": extract})

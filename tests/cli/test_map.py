@@ -1,7 +1,5 @@
 """`hermes ask --map`: lines in, records out, by the real program on the demo model."""
 
-import csv
-import io
 import json
 import signal
 from collections.abc import Callable, Iterable
@@ -13,8 +11,7 @@ import pytest
 
 from hermes_cli import paths
 from hermes_cli.cli.map.input import MapInput
-from hermes_cli.cli.map.output import RecordFile
-from hermes_cli.cli.map.record import Csv, Form, JsonLines, Outcome
+from hermes_cli.cli.map.records import Outcome, RecordFile, record
 from hermes_cli.errors import OutputError, UsageError
 from tests.cli.conftest import OnScreen, Start, assert_failed
 from tests.conftest import Hermes, Result
@@ -29,11 +26,6 @@ LONG = "word " * 500
 def records(result: Result) -> list[dict[str, Any]]:
     """The JSON lines on stdout."""
     return [json.loads(line) for line in result.out.splitlines()]
-
-
-def rows(text: str) -> list[list[str]]:
-    """A CSV text as any program reads it."""
-    return list(csv.reader(io.StringIO(text, newline="")))
 
 
 def test_every_line_gets_a_record_with_its_number_in_order(hermes: Hermes) -> None:
@@ -71,25 +63,6 @@ def test_the_words_and_files_come_before_each_line(hermes: Hermes, tmp_path: Pat
     whole = 'Say the sum.\n\n<file name="a.txt">\nCall me Zed.\n</file>\n\nWhat is 7 plus 2?'
     asked = hermes("ask", "-m", "demo", "-t", "0", "--no-save", whole).out.decode()
     assert (mapped.err, records(mapped)[0]["answer"] + "\n") == ("1 answered\n", asked)
-
-
-def test_csv_has_the_fields_of_the_schema_and_runs_no_formula(hermes: Hermes) -> None:
-    plain = hermes(*MAP, "--out", "csv", "-n", "3", stdin='=1+2\n{"prompt": "-5", "id": "@x"}\n"a\\n\\"b\\", c\\r"\n')
-    assert "line 2: id has no column in CSV; --out jsonl keeps everything\n" in plain.err
-    head, *body = rows(plain.out.decode())
-    assert (head, [row[0] for row in body]) == (["input", "answer", "error"], ["'=1+2", "-5", 'a\n"b", c\r'])
-    people = '{"prompt": "Anna is 31 years old.", "id": 7, "error": ["x"]}\n'
-    result = hermes(*MAP, "--out", "csv", "--schema", "name, age int", stdin=people)
-    assert (result.err, rows(result.out.decode())) == (
-        "1 answered\n",
-        [
-            ["input", "id", "error", "name", "age", "record_error"],
-            [*PEOPLE.splitlines()[:1], "7", '["x"]', "Anna", "31", ""],
-        ],
-    )
-    fields = hermes(*MAP, "--out", "csv", "--schema", "input, tags[], error?", "--no-constrain", "-n", "1", stdin="Hi")
-    assert rows(fields.out.decode())[0] == ["input", "data_input", "tags", "error", "record_error"]
-    assert (fields.code, fields.err[:10]) == (5, "0 answered")
 
 
 def test_with_a_schema_the_data_is_in_the_record(hermes: Hermes) -> None:
@@ -141,72 +114,63 @@ def test_a_later_run_goes_on_where_the_file_ends(hermes: Hermes, tmp_path: Path)
     file.write_bytes(whole[:-9])
     again = hermes(*run, stdin=SUMS)
     assert (again.code, again.out, file.read_bytes()) == (0, b"", whole)
-    assert again.err == f"the last record in {file} was incomplete; it is written anew\n2 kept · 1 answered\n"
+    assert again.err == f"the last record in {file} was incomplete and is written again\n2 kept · 1 answered\n"
     more = hermes(*run, stdin=SUMS + '""\n')
     assert (more.code, more.err) == (1, "3 kept · 0 answered · 1 failed, the first in line 5: there is no text\n")
     again = hermes(*run, stdin=SUMS + '""\n')
     assert (again.code, again.err) == (1, "4 kept (1 of them failed) · 0 answered\n")
     whole = file.read_bytes()
     other = hermes(*run, stdin=SUMS.replace("4 plus", "5 plus"))
-    assert_failed(other, 2, "record 2 in", "is not about line 3")
+    assert_failed(other, 2, "record 2 in", "does not belong to line 3")
     assert file.read_bytes() == whole
 
 
 INPUTS = (MapInput(1, 'a "b",\nc'), MapInput(3, "=d", {"id": "é", "answer": [1]}), MapInput(4, "\r"))
 
 
-def written(path: Path, kind: str, inputs: Iterable[MapInput]) -> list[int]:
-    """A run over the inputs where each is its own answer; the lines it had to answer."""
-    form: Form = JsonLines() if kind == "jsonl" else Csv(None)
+def written(path: Path, inputs: Iterable[MapInput]) -> list[int]:
+    """Run over the inputs, each its own answer; the lines that were answered."""
     with closing(RecordFile(path)) as output:
-        rest = list(output.begin(iter(inputs), form))
+        rest = list(output.pending(iter(inputs)))
         for given in rest:
-            output.write(form.record(given, Outcome(given.text, "stop", {})))
+            output.write(record(given, Outcome(given.text, "stop", {})))
     return [given.index for given in rest]
 
 
-@pytest.mark.parametrize("kind", ["jsonl", "csv"])
-def test_a_file_cut_anywhere_is_made_whole(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_cut_anywhere_is_completed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "out"
-    assert written(file, kind, INPUTS) == [1, 3, 4]
+    assert written(file, INPUTS) == [1, 3, 4]
     whole = file.read_bytes()
     for size in range(len(whole)):
         file.write_bytes(whole[:size])
-        assert written(file, kind, INPUTS)[-1:] == [4]
+        assert written(file, INPUTS)[-1:] == [4]
         assert file.read_bytes() == whole, size
-    assert written(file, kind, INPUTS) == []
-    assert set(capsys.readouterr().err.splitlines()) <= {
-        f"the last record in {file} was incomplete; it is written anew",
-        "line 3: id has no column in CSV; --out jsonl keeps everything",
+    assert written(file, INPUTS) == []
+    assert set(capsys.readouterr().err.splitlines()) == {
+        f"the last record in {file} was incomplete and is written again"
     }
 
 
-def test_a_record_of_very_many_lines_is_found_again(tmp_path: Path) -> None:
-    many = MapInput(1, "x\n" * 1_000_000)
-    assert (written(tmp_path / "out", "csv", [many]), written(tmp_path / "out", "csv", [many])) == ([1], [])
-
-
-@pytest.mark.parametrize("kind", ["jsonl", "csv"])
-def test_a_file_about_something_else_is_left_alone(kind: str, tmp_path: Path) -> None:
+def test_a_file_of_something_else_is_not_changed(tmp_path: Path) -> None:
     file = tmp_path / "out"
-    written(file, kind, INPUTS)
+    written(file, INPUTS)
     whole = file.read_bytes()
     others = [*INPUTS[:2], MapInput(4, "x")]
     for inputs, message in (
-        (others, "record 3 in .* is not about line 4"),
+        (others, "record 3 in .* does not belong to line 4"),
         (INPUTS[:2], "more records than there are inputs"),
         ((), "more records than there are inputs"),
     ):
         with pytest.raises(UsageError, match=message):
-            written(file, kind, inputs)
+            written(file, inputs)
     assert file.read_bytes() == whole
     for text in ("my notes", "my notes\n", '["index"]\n', "5\n", "\xff\n"):
         file.write_bytes(text.encode("latin-1"))
         with pytest.raises(UsageError, match=str(file)):
-            written(file, kind, INPUTS)
+            written(file, INPUTS)
         assert file.read_bytes() == text.encode("latin-1")
     with pytest.raises(OutputError, match="Is a directory"):
-        written(tmp_path, kind, INPUTS)
+        written(tmp_path, INPUTS)
 
 
 def test_the_file_of_a_run_in_progress_is_not_shared(start: Start, hermes: Hermes, tmp_path: Path) -> None:
@@ -216,7 +180,7 @@ def test_the_file_of_a_run_in_progress_is_not_shared(start: Start, hermes: Herme
     child.stdin.flush()
     while not (tmp_path / "out").exists() or (tmp_path / "out").read_bytes().count(b"\n") < 3:
         assert child.poll() is None
-    assert_failed(hermes(*MAP, "-o", tmp_path / "out", stdin=SUMS), 1, "is being written by another run")
+    assert_failed(hermes(*MAP, "-o", tmp_path / "out", stdin=SUMS), 1, "another run is writing to")
     assert child.communicate() == (b"", b"3 answered\n")
 
 
@@ -270,9 +234,9 @@ def test_a_status_line_counts_beside_a_file(on_screen: OnScreen, endless_path: P
 
 def test_on_a_terminal_records_are_harmless(on_screen: OnScreen, hostile_path: Path, tmp_path: Path) -> None:
     (tmp_path / "lines").write_text("Hi\n")
-    screen = on_screen("ask", "--map", "--out", "csv", "-m", hostile_path, "-t", "0", "-n", "20", script='"$@" < lines')
+    screen = on_screen("ask", "--map", "-m", hostile_path, "-t", "0", "-n", "20", script='"$@" < lines')
     assert screen.ended() == 0
-    assert "\u241b[2J" in screen.text and "1 answered" in screen.text
+    assert "\\u001b[31m" in screen.text and "1 answered" in screen.text
 
 
 def test_nothing_to_do_and_nothing_kept(hermes: Hermes) -> None:
@@ -288,7 +252,6 @@ def test_what_does_not_go_with_it(hermes: Hermes, options: tuple[str, ...]) -> N
 
 
 def test_used_wrongly(hermes: Hermes) -> None:
-    assert_failed(hermes(*MAP, "Hi"), 2, "--map reads its inputs from stdin")
-    assert_failed(hermes("ask", "--out", "csv", "Hi"), 2, "--out says how the records of --map look")
+    assert_failed(hermes(*MAP, "Hi"), 2, "--map reads one input per line from stdin")
     assert_failed(hermes(*MAP, "-m", "nowhere", stdin=SUMS), 3, "nowhere")
     assert_failed(hermes(*MAP, "--schema", '{"type": "strin"}', stdin=SUMS), 2, "schema")

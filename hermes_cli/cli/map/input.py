@@ -12,7 +12,7 @@ from hermes_cli.errors import UsageError
 from hermes_cli.formats.json.mode import parsed
 from hermes_cli.terminal import console
 
-LONGEST_LINE_BYTES = 8 << 20  # more than fits into any window
+LONGEST_LINE_BYTES = 8 << 20  # more than fits into any context
 _PIECE_BYTES = 1 << 16
 _SHOWN_CHARACTERS = 1000
 _WAKE_S = 0.1
@@ -21,7 +21,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class MapInput:
-    """The text of a line, the line's number from 1, and what of it belongs into the record too.
+    """The text of a line, its number from 1, and the other keys of its JSON object, which are copied to the record.
 
     `problem` says why it cannot be asked.
     """
@@ -33,14 +33,14 @@ class MapInput:
 
 
 def map_inputs(cancel: CancelToken) -> Generator[MapInput]:
-    """What the lines of stdin ask; blank ones count, but ask nothing. A cancel ends them. Raises UsageError."""
-    told = False
+    """The inputs, as their lines arrive; blank lines are counted and skipped. A cancel ends them. Raises UsageError."""
+    warned = False
     for index, line in _lines(0, cancel):
         if not line.strip():
             continue
         text = line.decode("utf-8", "replace").removesuffix("\r")
-        if not told and "\ufffd" in text and not _is_utf_8(line):
-            told = True
+        if not warned and "\ufffd" in text and not _is_utf_8(line):
+            warned = True
             console.notice(f"line {index} is not UTF-8; the bytes that cannot be read became U+FFFD")
         if len(line) > LONGEST_LINE_BYTES:
             problem = f"the line is longer than {LONGEST_LINE_BYTES >> 20} MiB"
@@ -50,7 +50,7 @@ def map_inputs(cancel: CancelToken) -> Generator[MapInput]:
 
 
 def count_lines() -> int | None:
-    """How many lines stdin has; None where that cannot be known beforehand."""
+    """The number of lines on stdin; None if it is not a regular file."""
     try:
         if not stat.S_ISREG(os.fstat(0).st_mode):
             return None
@@ -63,7 +63,7 @@ def count_lines() -> int | None:
 
 
 def _lines(descriptor: int, cancel: CancelToken) -> Iterator[tuple[int, bytes]]:
-    """Each line and its number as soon as it is complete; of a line that is too long one byte too many."""
+    """Each line and its number as soon as it is complete; a line that is too long is cut one byte above the limit."""
     index, line = 0, bytearray()
     while piece := _next_piece(descriptor, cancel):
         *ends, rest = piece.split(b"\n")
@@ -78,7 +78,7 @@ def _lines(descriptor: int, cancel: CancelToken) -> Iterator[tuple[int, bytes]]:
 
 
 def _next_piece(descriptor: int, cancel: CancelToken) -> bytes:
-    """What has come; nothing at the end and after a cancel, for which a read alone would not wake up."""
+    """The next bytes; empty at the end and after a cancel, which does not interrupt a read."""
     try:
         while not cancel.cancelled:
             if select.select([descriptor], [], [], _WAKE_S)[0]:
@@ -97,19 +97,19 @@ def _is_utf_8(data: bytes) -> bool:
 
 
 def _parsed(index: int, line: str) -> MapInput:
-    """A JSON text, the prompt of a JSON object with what stands beside it, else the line as it is."""
+    """A JSON string, the `prompt` of a JSON object with its other keys, else the line as it is."""
     text, carried = line, dict[str, Any]()
     match _json(line):
         case str(value):
             text = value
         case {"prompt": str(value), **others}:
             text, carried = value, {str(key): part for key, part in others.items()}
-    text = text.encode("utf-8", "replace").decode()  # JSON may name half a character
+    text = text.encode("utf-8", "replace").decode()  # JSON may contain a lone surrogate
     return MapInput(index, text, carried, None if text.strip() else "there is no text")
 
 
 def _json(line: str) -> Any:
-    """What the line means as JSON, if it can be a text or an object."""
+    """The JSON string or object in the line, if it is one."""
     if not line.lstrip().startswith(('"', "{")):
         return None
     try:

@@ -14,8 +14,7 @@ from hermes_cli.chat.events import TextDelta, ToolFinished, TurnEvent
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.cli.answer_form import final_text, problem_with_data, tools_failed
 from hermes_cli.cli.map.input import MapInput, count_lines, map_inputs
-from hermes_cli.cli.map.output import RecordOutput, record_output
-from hermes_cli.cli.map.record import Csv, Form, JsonLines, Kind, Outcome
+from hermes_cli.cli.map.records import Outcome, RecordOutput, record, record_output
 from hermes_cli.cli.prompt_text import STDIN, stdin_is_data
 from hermes_cli.errors import (
     ContextOverflow,
@@ -36,44 +35,42 @@ if TYPE_CHECKING:
     from hermes_cli.session.choices import ChatSettings
     from hermes_cli.session.session import Session
 
-# What all failures of a run have in common is its exit code; all else is 1.
-_TOLD_APART = (ContextOverflow.exit_code, SchemaNotSatisfied.exit_code, ToolFailed.exit_code)
+# Failures that give the run their own exit code if all failures are of that kind.
+_OWN_EXIT_CODES = (ContextOverflow.exit_code, SchemaNotSatisfied.exit_code, ToolFailed.exit_code)
 
 
 @dataclass(frozen=True, slots=True)
 class MapWanted:
-    """How `--map` is to give its records: `kind` of text, to `output`, within `timeout_s` for all of them."""
+    """Where the records go, how long the run may take, and whether its speed is printed."""
 
-    kind: Kind
     output: Path | None
     timeout_s: float | None
     stats: bool
 
 
 def answer_lines(settings: "ChatSettings", words: Sequence[str], wanted: MapWanted) -> int:
-    """Answer what the lines of stdin ask, each after the words and files; the exit code tells what failed."""
+    """Answer each line of stdin, with the words and files before it; returns the exit code."""
     asked_for = bool(words) and words[-1] == STDIN
     if not asked_for and not stdin_is_data():
-        raise UsageError("--map reads its inputs from stdin, one a line", "give some: hermes ask --map < lines.txt")
+        raise UsageError("--map reads one input per line from stdin", "redirect a file: hermes ask --map < lines.txt")
     parts = (" ".join(words[:-1] if asked_for else words), *(wrapped(path) for path in settings.files))
     shared = "\n\n".join(part for part in parts if part).encode("utf-8", "replace").decode()
-    form = JsonLines() if wanted.kind == "jsonl" else Csv(settings.schema)
     cancel = CancelToken()
     tally = _Tally()
     with stopping(cancel, wanted.timeout_s, leave=lambda: None), closing(record_output(wanted.output)) as output:
         with suppress(LoadCancelled):
-            _Run(_unsaved(settings), shared, form, output, tally, cancel).go()
-        tally.tell(output, speed=wanted.stats or settings.verbose)
+            _Run(_unsaved(settings), shared, output, tally, cancel).answer_inputs()
+        tally.print(output, speed=wanted.stats or settings.verbose)
     return EXIT_CODES[cancel.reason] if cancel.reason else tally.exit_code(output)
 
 
 def _unsaved(settings: "ChatSettings") -> "ChatSettings":
-    """Nothing is kept of these conversations but the records."""
+    """Neither sessions nor prompt caches are saved."""
     return replace(settings, save=False, load=replace(settings.load, kv_store_bytes=0))
 
 
 class _Tally:
-    """What came of the inputs of this run, in numbers."""
+    """Counts the outcomes of this run."""
 
     def __init__(self) -> None:
         self._answered = self._tokens = 0
@@ -82,7 +79,7 @@ class _Tally:
         self._started = time.monotonic()
 
     def start(self) -> None:
-        """The model is ready: the time counts from now."""
+        """Start the clock; the model is loaded."""
         self._started = time.monotonic()
 
     def add(self, given: MapInput, outcome: Outcome) -> None:
@@ -95,12 +92,12 @@ class _Tally:
             self._first_failure = self._first_failure or f"line {given.index}: {outcome.error}"
 
     def speed(self) -> str:
-        """Tokens a second over all answers, the reading of the prompts included; nothing before the first."""
+        """Tokens per second over all answers, prompt processing included; empty before the first."""
         seconds = max(time.monotonic() - self._started, 1e-3)
         return f"{self._tokens / seconds:.1f} tok/s" if self._tokens else ""
 
-    def tell(self, output: RecordOutput, *, speed: bool) -> None:
-        """One line about the run."""
+    def print(self, output: RecordOutput, *, speed: bool) -> None:
+        """Print a summary of the run on stderr."""
         before = f" ({output.kept_failed:,} of them failed)" if output.kept_failed else ""
         parts = (
             f"{output.kept:,} kept{before}" if output.kept else "",
@@ -112,11 +109,11 @@ class _Tally:
         notice(" · ".join(part for part in parts if part))
 
     def exit_code(self, output: RecordOutput) -> int:
-        """0 if every record is good, those kept included; 4, 5 or 6 if all failures are of that kind, else 1."""
+        """0 if no record has an error, 4, 5 or 6 if all errors are of that kind, else 1."""
         if output.kept_failed or len(self._failed) > 1:
             return HermesError.exit_code
         code = next(iter(self._failed), 0)
-        return code if code in (0, *_TOLD_APART) else HermesError.exit_code
+        return code if code in (0, *_OWN_EXIT_CODES) else HermesError.exit_code
 
 
 class _Run:
@@ -126,24 +123,23 @@ class _Run:
         self,
         settings: "ChatSettings",
         shared: str,
-        form: Form,
         output: RecordOutput,
         tally: _Tally,
         cancel: CancelToken,
     ) -> None:
-        self._settings, self._shared, self._form = settings, shared, form
+        self._settings, self._shared = settings, shared
         self._output, self._tally, self._cancel = output, tally, cancel
-        self._told_control_text = False
+        self._printed_control_text = False
         self._status = StatusLine()
         self._shares_terminal = is_terminal(sys.stdout)
         self._of_all = ""
 
-    def go(self) -> None:
-        """Answer all inputs; the model is loaded when there is one to answer. Raises HermesError, BrokenPipeError."""
+    def answer_inputs(self) -> None:
+        """Answer all inputs; the model loads with the first. Raises HermesError, BrokenPipeError."""
         if is_terminal(sys.stderr) and (lines := count_lines()) is not None:
             self._of_all = f"/{lines:,}"
         with closing(map_inputs(self._cancel)) as inputs:
-            waiting = self._output.begin(inputs, self._form)
+            waiting = self._output.pending(inputs)
             first = next(waiting, None)
             if first is None or self._cancel.cancelled:
                 return
@@ -164,12 +160,12 @@ class _Run:
                     return
                 if self._shares_terminal:
                     self._status.erase()
-                self._output.write(self._form.record(given, outcome))
+                self._output.write(record(given, outcome))
                 self._tally.add(given, outcome)
                 given = next(others, None)
 
     def _outcome(self, session: "Session", given: MapInput) -> Outcome | None:
-        """What comes of an input; None where it was stopped half-way."""
+        """The outcome of an input; None if it was stopped before the end."""
         without = {"data": None} if session.schema is not None else {}
         if given.problem:
             return Outcome(None, None, without, 0, given.problem, HermesError.exit_code)
@@ -185,25 +181,25 @@ class _Run:
         return None if shown.cancelled else _outcome_of(shown, session)
 
     def _watched(self, events: Generator[TurnEvent], given: MapInput) -> Generator[TurnEvent]:
-        """The events, with a status line beside them."""
+        """Pass the events on and update the status line."""
         with closing(events):
             for event in events:
                 if isinstance(event, TextDelta):
-                    told = (f"line {given.index:,}{self._of_all}", self._tally.speed())
-                    self._status.show(" · ".join(part for part in told if part))
+                    shown = (f"line {given.index:,}{self._of_all}", self._tally.speed())
+                    self._status.show(" · ".join(part for part in shown if part))
                 elif isinstance(event, ToolFinished):
                     self._status.erase()
                 yield event
 
     def _tell_control_text(self, session: "Session", text: str, given: MapInput) -> None:
-        """Say once that a line spells out markers of the model."""
-        if not self._told_control_text and (found := session.control_text(text)):
-            self._told_control_text = True
+        """Print once that a line contains markers of the model as text."""
+        if not self._printed_control_text and (found := session.control_text(text)):
+            self._printed_control_text = True
             tell_control_text([f"line {given.index}: {found[0]}", *found[1:]])
 
 
 def _outcome_of(shown: ShownAnswer, session: "Session") -> Outcome:
-    """The outcome of an answer that came to its end."""
+    """The outcome of a complete answer."""
     from hermes_cli.store.sessions.fields import result_fields
 
     text, facts = final_text(shown, session), dict[str, Any]()
