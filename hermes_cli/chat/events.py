@@ -15,10 +15,24 @@ class PromptProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token with the natural logarithm of its probability; `top` are the likeliest tokens at its place."""
+
+    token: int
+    piece: bytes
+    logprob: float
+    top: tuple["TokenLogprob", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TextDelta:
-    """The next piece of the answer: whole characters, never empty; fast models deliver several tokens at once."""
+    """The next piece of the answer: whole characters, never empty; fast models deliver several tokens at once.
+
+    `tokens` are what was generated since the last delta, if the request asked for log probabilities.
+    """
 
     text: str
+    tokens: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,8 @@ class GenerationRequest:
     """One model call. `max_tokens` limits the answer, None lets it run to the end of the window.
 
     While `constrained`, only calls of `tools` can be written, as `tool_choice` says: auto, none, required or a name;
-    with `schema`, a JSON Schema, nothing but JSON that satisfies it.
+    with `schema`, a JSON Schema, nothing but JSON that satisfies it. `prompt` are token ids that are used instead of
+    `messages`; `logit_bias` are (token id, bias) pairs; with `top_logprobs` every text delta carries its tokens.
     """
 
     messages: tuple[Message, ...]
@@ -60,6 +61,9 @@ class GenerationRequest:
     tool_choice: str = "auto"
     schema: Mapping[str, Any] | bool | None = None
     constrained: bool = True
+    prompt: tuple[int, ...] | None = None
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    top_logprobs: int | None = None
 
 
 class CancelToken:

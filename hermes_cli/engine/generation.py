@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
 
-from hermes_cli.chat.events import Finished, GenerationEvent, PromptProgress, TextDelta, Timings, Usage
+from hermes_cli.chat.events import Finished, GenerationEvent, PromptProgress, TextDelta, Timings, TokenLogprob, Usage
 from hermes_cli.chat.message import FinishReason
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.engine import sampling
@@ -18,6 +18,7 @@ from hermes_cli.engine.constraint.grammar import Plan
 from hermes_cli.engine.constraint.vocabulary import Vocabulary
 from hermes_cli.engine.llama.context import DecodeAborted, Sampler
 from hermes_cli.engine.llama.model import Model
+from hermes_cli.engine.logprobs import logprob_of_last
 from hermes_cli.engine.text_stream import TextStream
 
 _EMIT_S = 0.015
@@ -33,6 +34,8 @@ class Job:
     limit: int
     stop: tuple[str, ...]
     plan: Plan | None = None
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    top_logprobs: int | None = None
 
 
 class Generation:
@@ -59,7 +62,7 @@ class Generation:
         """Read the prompt, write the answer, tell the end; never raises."""
         sampler: Sampler | None = None
         try:
-            sampler = sampling.sampler(self._job.values, self._model.vocab_size)
+            sampler = sampling.sampler(self._job.values, self._model.vocab_size, self._job.logit_bias)
             try:
                 self._read_prompt()
                 reason = self._write_answer(sampler)
@@ -94,6 +97,7 @@ class Generation:
         constraint = self._constraint()
         choose = partial(constraint.choose if constraint else self._cache.context.sample, sampler)
         pending, due = "", 0.0
+        tokens: list[TokenLogprob] = []
         try:
             while self._written < self._job.limit:
                 token = choose()
@@ -102,12 +106,14 @@ class Generation:
                 if model.is_end(token):
                     return "stop"
                 self._written += 1
+                if self._job.top_logprobs is not None:
+                    tokens.append(logprob_of_last(self._cache.context, model, token, self._job.top_logprobs))
                 pending += feed(model.piece(token))
                 if self._stream.stopped or (constraint and constraint.finished):
                     return "stop"
                 if pending and now >= due:
-                    self._events.put(TextDelta(pending))
-                    pending, due = "", now + _EMIT_S
+                    self._events.put(TextDelta(pending, tuple(tokens)))
+                    pending, tokens, due = "", [], now + _EMIT_S
                 if self._written < self._job.limit:
                     self._cache.write(token)
             return "length"
@@ -115,8 +121,8 @@ class Generation:
             if constraint:
                 constraint.close()
             pending += self._stream.finish()
-            if pending:
-                self._events.put(TextDelta(pending))
+            if pending or tokens:
+                self._events.put(TextDelta(pending, tuple(tokens)))
 
     def _constraint(self) -> Constraint | None:
         if self._job.plan is None:

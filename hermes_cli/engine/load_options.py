@@ -38,3 +38,5 @@ class LoadOptions:
     extra_buffers: bool = False
     gpus: tuple[str, ...] | None = None
     memory_bytes: int | None = None
+    scored_tokens: int = 1
+    parked_states: int = 0

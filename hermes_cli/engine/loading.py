@@ -71,7 +71,13 @@ def _opened(path: Path, options: LoadOptions, progress: Callable[[float], bool])
         model.close()
         raise
     store = _store(weights, options, is_long=context.is_long) if weights else None
-    cache = KvCache(context, can_go_back=model.can_go_back, store=store, least_saved_s=options.least_saved_s)
+    cache = KvCache(
+        context,
+        can_go_back=model.can_go_back,
+        store=store,
+        least_saved_s=options.least_saved_s,
+        parked_states=options.parked_states,
+    )
     return model, cache, options
 
 
@@ -105,6 +111,7 @@ def make_context(model: Model, options: LoadOptions) -> Context:
         threads=options.threads,
         kv_type=options.kv_type,
         flash_attention=options.flash_attention,
+        scored_tokens=options.scored_tokens,
     )
 
 

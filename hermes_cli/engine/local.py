@@ -15,18 +15,20 @@ from queue import SimpleQueue
 from types import TracebackType
 
 from hermes_cli.backend import BackendInfo
-from hermes_cli.chat.events import GenerationEvent, PromptProgress
+from hermes_cli.chat.events import GenerationEvent, PromptProgress, TokenLogprob
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest
 from hermes_cli.engine import sampling
 from hermes_cli.engine.constraint import grammar as constraint_grammar
 from hermes_cli.engine.constraint.vocabulary import Vocabulary
 from hermes_cli.engine.generation import Generation, Job, QueuedEvent
+from hermes_cli.engine.llama.context import DecodeAborted
 from hermes_cli.engine.load_options import LoadOptions
 from hermes_cli.engine.loading import load, placement
+from hermes_cli.engine.logprobs import score
 from hermes_cli.engine.prompt import PromptWriter
 from hermes_cli.engine.thread import EngineThread, wait
-from hermes_cli.errors import ContextOverflow, EngineError, HermesError, UsageError
+from hermes_cli.errors import ContextOverflow, EngineError, HermesError, LoadCancelled, UsageError
 from hermes_cli.formats.segment import joined
 
 __all__ = ["LoadOptions", "LocalBackend", "open_backend"]
@@ -164,12 +166,12 @@ class LocalBackend:
         """Answer `request`; see `Backend.generate`. Leaving the iterator early stops the generation."""
         self._check_open()
         context_length = self.info.context_length
-        characters = sum(len(message.content) for message in request.messages)
+        characters = 0 if request.prompt else sum(len(message.content) for message in request.messages)
         if characters > context_length * _LONGEST_TOKEN:
             raise self._overflow(f"the prompt has {characters:,} characters")
         self.cache.context.abort()  # an earlier answer that nobody iterates any more
         # On the engine thread, so that a template or a text that takes long does not keep signals waiting.
-        tokens = self._thread.run(lambda: self._prompts.write(request.messages).tokens)
+        tokens = self._thread.run(lambda: self._tokens_of(request))
         if len(tokens) >= context_length:
             raise self._overflow(f"the prompt has {len(tokens):,} tokens")
         if not tokens:
@@ -181,7 +183,7 @@ class LocalBackend:
         plan = self._thread.run(lambda: self._plan(request, cancel))
         if plan:
             self.vocabulary.prepare()
-        job = Job(tokens, values, limit, request.stop, plan)
+        job = Job(tokens, values, limit, request.stop, plan, request.logit_bias, request.top_logprobs)
         work = Generation(self.model, self.cache, self.vocabulary, job, cancel, events)
         self._cancel = cancel
         self._opening = tuple(itertools.takewhile(lambda message: message.role == "system", request.messages))
@@ -189,6 +191,26 @@ class LocalBackend:
         with cancel.calling(self.cache.context.abort):
             self._thread.submit(lambda: self._run(work))
             yield from _forwarded(events, self.cache.context.abort)
+
+    def _tokens_of(self, request: GenerationRequest) -> list[int]:
+        return list(self._prompts.write(request.messages).tokens if request.prompt is None else request.prompt)
+
+    def score(self, tokens: Sequence[int], top: int, cancel: CancelToken) -> list[TokenLogprob | None]:
+        """The log probability of every token after those before it, with the `top` likeliest; None for the first.
+
+        Raises ContextOverflow, LoadCancelled after a cancel, EngineError.
+        """
+        self._check_open()
+        if len(tokens) > self.info.context_length:
+            raise self._overflow(f"the prompt has {len(tokens):,} tokens")
+        self.cache.context.allow()
+        try:
+            with cancel.calling(self.cache.context.abort):
+                return self._thread.run(
+                    lambda: score(self.cache, self.model, tokens, top, lambda: not cancel.cancelled)
+                )
+        except DecodeAborted:
+            raise LoadCancelled("scoring was stopped", "send the request again") from None
 
     def _plan(self, request: GenerationRequest, cancel: CancelToken) -> constraint_grammar.Plan | None:
         """What the answer is held to; nothing where a cancel came first."""

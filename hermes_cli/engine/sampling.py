@@ -2,9 +2,10 @@
 
 import os
 from dataclasses import dataclass, replace
+from typing import Any
 
 from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
-from hermes_cli.engine.llama.context import Context, Sampler
+from hermes_cli.engine.llama.context import Context, Sampler, bias_array
 from hermes_cli.engine.llama.masked_sampler import MaskedSampler
 from hermes_cli.errors import UsageError
 
@@ -46,10 +47,12 @@ def decide(sampling: Sampling) -> SamplingValues:
     return values
 
 
-def sampler(values: SamplingValues, vocab_size: int) -> Sampler:
+def sampler(values: SamplingValues, vocab_size: int, logit_bias: tuple[tuple[int, float], ...] = ()) -> Sampler:
     """The chain, top-k first: penalties and probabilities over a whole vocabulary of 128k cost 0.7 ms a token."""
     penalised = values.repeat_penalty != 1.0
-    steps: list[tuple[str, tuple[float, ...]]] = []
+    steps: list[tuple[str, tuple[Any, ...]]] = []
+    if logit_bias:
+        steps.append(("logit_bias", (vocab_size, len(logit_bias), bias_array(logit_bias))))
     if values.top_k and (penalised or values.temperature >= _COLDEST):
         steps.append(("top_k", (values.top_k,)))
     if penalised:

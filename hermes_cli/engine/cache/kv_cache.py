@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from hermes_cli.engine import hardware
 from hermes_cli.engine.cache.kv_store import START_TOKENS, Entry, Kind, KvStore, common_prefix
+from hermes_cli.engine.cache.parked_states import ParkedStates
 from hermes_cli.engine.llama.context import Context, DecodeAborted
 from hermes_cli.errors import EngineError
 
@@ -20,18 +21,29 @@ class KvCache:
     """A context with its ledger; used on the engine thread only."""
 
     def __init__(
-        self, context: Context, *, can_go_back: bool, store: KvStore | None = None, least_saved_s: float = 0.0
+        self,
+        context: Context,
+        *,
+        can_go_back: bool,
+        store: KvStore | None = None,
+        least_saved_s: float = 0.0,
+        parked_states: int = 0,
     ) -> None:
-        """What took less than `least_saved_s` to process is not saved in `store`."""
+        """What took less than `least_saved_s` to process is not saved in `store`.
+
+        Up to `parked_states` conversations stay in memory while another one is answered.
+        """
         self.context = context
         self.ledger: list[int] = []
         self._store = store if can_go_back and context.state_is_whole else None
         self._least_saved_s = least_saved_s
+        self._parking = ParkedStates(parked_states if can_go_back and context.state_is_whole else 0)
         self._stored = 0  # this many first tokens are known to be on disk
         self._read_tokens, self._read_s = 0, 0.0
 
     def start(self, tokens: Sequence[int], may_continue: MayContinue) -> int:
         """Keep what the cache or the disk shares with a prompt; returns how many tokens. The rest must be decoded."""
+        self._swap(tokens)
         if self._store and len(tokens) - self._shared(tokens) > START_TOKENS:
             found = self._store.find(tokens, self.context.context_length)
             if found and self._gains(*found, self._shared(tokens)):
@@ -40,6 +52,28 @@ class KvCache:
         count = self.context.keep(min(self._shared(tokens), len(tokens) - 1))
         self._cut(count)
         return count
+
+    def _swap(self, tokens: Sequence[int]) -> None:
+        """Park the conversation in the cache if another one is asked about, and bring that one back if it is parked."""
+        shared = self._shared(tokens)
+        lost = len(self.ledger) - shared
+        if lost >= START_TOKENS and shared < lost:
+            self._parking.park(self.ledger, self.context)
+        found = self._parking.take(tokens, shared)
+        if found:
+            self._cut(0)
+            if self.context.restore(found.state, len(found.tokens)):
+                self.ledger += found.tokens
+
+    def clear(self) -> None:
+        """Forget everything; what is parked stays."""
+        self._swap(())
+        self.context.keep(0)
+        self._cut(0)
+
+    def write_scored(self, tokens: Sequence[int]) -> None:
+        """Decode part of a prompt with logits for every token. Raises as `decode`."""
+        self._decode(tokens, scored=True)
 
     def _shared(self, tokens: Sequence[int]) -> int:
         return common_prefix(self.ledger, tokens)
@@ -79,10 +113,10 @@ class KvCache:
         """Decode one token of an answer. Raises as `decode`."""
         self._decode((token,))
 
-    def _decode(self, tokens: Sequence[int]) -> None:
+    def _decode(self, tokens: Sequence[int], *, scored: bool = False) -> None:
         """Decode and add to the ledger; after a stop or a failure the ledger again says what the cache holds."""
         try:
-            self.context.decode(tokens)
+            self.context.decode_scored(tokens) if scored else self.context.decode(tokens)
         except DecodeAborted:
             self.ledger += tokens
             self._cut(self.context.position())

@@ -26,14 +26,14 @@ class DecodeAborted(Exception):
 class Sampler:
     """A chain of llama.cpp samplers, described as (name, arguments) pairs such as ("temp", (0.8,))."""
 
-    def __init__(self, steps: Sequence[tuple[str, tuple[float, ...]]]) -> None:
+    def __init__(self, steps: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
         self._llama = llama = library.bindings()
         params = llama.llama_sampler_chain_default_params()
         params.no_perf = True
         self.handle = llama.llama_sampler_chain_init(params)
         self.add(steps)
 
-    def add(self, steps: Sequence[tuple[str, tuple[float, ...]]]) -> None:
+    def add(self, steps: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
         """Append steps to the chain. Raises EngineError for one that llama.cpp refuses."""
         for name, arguments in steps:
             step = getattr(self._llama, f"llama_sampler_init_{name}")(*arguments)
@@ -61,14 +61,18 @@ class Context:
         threads: int,
         kv_type: KvType = "f16",
         flash_attention: bool | None = None,
+        scored_tokens: int = 1,
     ) -> None:
-        """Allocate the cache for `context_length` tokens; `flash_attention` None lets llama.cpp choose."""
+        """Allocate the cache for `context_length` tokens; `flash_attention` None lets llama.cpp choose.
+
+        `scored_tokens` is how many tokens `decode_scored` takes; each costs the memory of a vocabulary of floats.
+        """
         self._llama = llama = library.bindings()
         self._flag = ctypes.create_string_buffer(2)
         params = llama.llama_context_default_params()
         params.n_ctx = context_length
         params.n_batch = params.n_ubatch = batch_size
-        params.n_outputs_max = 1  # logits of the last token only
+        params.n_outputs_max = scored_tokens
         params.n_threads = params.n_threads_batch = threads
         params.type_k = params.type_v = _KV_TYPES[kv_type]
         params.flash_attn_type = _FLASH_ATTENTION[flash_attention]
@@ -94,6 +98,8 @@ class Context:
         # Of layers that look back only so far, a state holds only so many tokens: no going back from it.
         self.state_is_whole = llama.llama_model_n_swa(model.handle) == 0
         self._has_logits = False
+        self._vocab_size = model.vocab_size
+        self.scored_tokens = scored_tokens
         self._one = (ctypes.c_int32 * 1)()
         self._single = llama.llama_batch_get_one(self._one, 1)
 
@@ -159,6 +165,15 @@ class Context:
         else:
             raise ValueError(f"a batch has 1 to {self.batch_size} tokens, not {len(tokens)}")
 
+    def decode_scored(self, tokens: Sequence[int]) -> None:
+        """As `decode`, with logits for every token: at most `scored_tokens` of them."""
+        if not 1 <= len(tokens) <= min(self.scored_tokens, self.batch_size):
+            raise ValueError(f"a scored batch has 1 to {self.scored_tokens} tokens, not {len(tokens)}")
+        array, wanted = (ctypes.c_int32 * len(tokens))(*tokens), (ctypes.c_int8 * len(tokens))(*([1] * len(tokens)))
+        batch = self._llama.llama_batch_get_one(array, len(tokens))
+        batch.logits = wanted
+        self._finish(self._llama.llama_decode(self._ctx, batch))
+
     def _finish(self, code: int) -> None:
         self._has_logits = code == 0
         if code == _ABORTED:
@@ -182,6 +197,13 @@ class Context:
             raise ValueError("nothing was decoded since the cache last changed")
         return int(self._llama.llama_sampler_sample(sampler.handle, self._ctx, -1))
 
+    def all_logits(self, row: int = -1) -> memoryview:
+        """The logits over the whole vocabulary after a decoded token, as floats; valid until the next decode."""
+        if not self._has_logits:
+            raise ValueError("nothing was decoded since the cache last changed")
+        address = ctypes.addressof(self._llama.llama_get_logits_ith(self._ctx, row).contents)
+        return memoryview((ctypes.c_float * self._vocab_size).from_address(address)).cast("B").cast("f")
+
     def logits(self, tokens: Sequence[int]) -> list[float]:
         """How likely the model finds each of `tokens` after the last one decoded."""
         if not self._has_logits:
@@ -189,6 +211,12 @@ class Context:
         address = ctypes.addressof(self._llama.llama_get_logits_ith(self._ctx, -1).contents)
         logits = memoryview((ctypes.c_float * (max(tokens) + 1)).from_address(address)).cast("B").cast("f")
         return [logits[token] for token in tokens]
+
+
+def bias_array(pairs: Sequence[tuple[int, float]]) -> Any:
+    """(token, bias) pairs as llama.cpp takes them."""
+    kind = library.bindings().llama_logit_bias
+    return (kind * len(pairs))(*(kind(token, bias) for token, bias in pairs))
 
 
 def _bytes_of(buffer: bytearray) -> Any:
