@@ -1,0 +1,71 @@
+"""Errors as the OpenAI API returns them: an HTTP status and an error object."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hermes_cli.errors import ContextOverflow, HermesError, LoadCancelled, OutOfMemory, UsageError
+
+_LONGEST_MESSAGE = 1500
+
+
+class ApiError(Exception):
+    """An error for the client; `param` names the field of the request that caused it."""
+
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.kind, self.param, self.code = status, kind, param, code
+        self.message = message[:_LONGEST_MESSAGE]
+        self.headers = dict(headers or {})
+        self._more = dict(more or {})
+
+    def body(self) -> dict[str, Any]:
+        """The JSON body."""
+        error = {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}
+        return {"error": error | self._more}
+
+
+def invalid(message: str, param: str | None = None, status: int = 400) -> ApiError:
+    """A request that is wrong."""
+    return ApiError(status, "invalid_request_error", message, param=param)
+
+
+def too_long(prompt_tokens: int, context_length: int) -> ApiError:
+    """A prompt that the context cannot hold; clients look for the words and for both numbers."""
+    return ApiError(
+        400,
+        "exceed_context_size_error",
+        f"This model's maximum context length is {context_length} tokens, but the request has {prompt_tokens} tokens.",
+        code="context_length_exceeded",
+        more={"n_prompt_tokens": prompt_tokens, "n_ctx": context_length},
+    )
+
+
+def from_error(error: HermesError) -> ApiError:
+    """An error of the engine for the client."""
+    if isinstance(error, ContextOverflow):
+        return ApiError(
+            400,
+            "exceed_context_size_error",
+            f"maximum context length exceeded: {error.message}",
+            code="context_length_exceeded",
+        )
+    if isinstance(error, UsageError):
+        return invalid(error.message)
+    if isinstance(error, LoadCancelled | OutOfMemory):
+        return unavailable(error.message)
+    return ApiError(500, "server_error", error.message, headers={"x-should-retry": "false"})
+
+
+def unavailable(message: str, retry_after_s: int = 5) -> ApiError:
+    """The server cannot answer now, but will later."""
+    return ApiError(503, "unavailable_error", message, headers={"Retry-After": str(retry_after_s)})

@@ -1,0 +1,154 @@
+"""The fields of requests: their types and limits, and with them the OpenAPI description."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MOST_TOKENS = 1 << 20
+_Bias = dict[str, float | Literal[False]]
+
+
+class Part(BaseModel):
+    """A part of a message's content; only text can be answered."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    type: str
+    text: str | None = None
+
+
+class FunctionCall(BaseModel):
+    """A call in an assistant's message; `arguments` is JSON text."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    name: str
+    arguments: str | dict[str, Any] | None = None
+
+
+class Call(BaseModel):
+    """A tool call with its id."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    id: str | None = None
+    type: str | None = None
+    function: FunctionCall
+
+
+class ChatMessage(BaseModel):
+    """One message of a chat."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[Part] | None = None
+    name: str | None = None
+    tool_calls: list[Call] | None = None
+    tool_call_id: str | None = None
+
+
+class Function(BaseModel):
+    """A function the model may call; `parameters` is a JSON Schema."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    name: str = Field(min_length=1, max_length=256)
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class Tool(BaseModel):
+    """A tool; the only type is `function`."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    type: Literal["function"]
+    function: Function
+
+
+class StreamOptions(BaseModel):
+    """What a stream carries beside the answer."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    include_usage: bool | None = None
+    continuous_usage_stats: bool | None = None
+
+
+class _Common(BaseModel):
+    """What chats and raw completions share."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    model: str | None = None
+    max_tokens: int | None = Field(None, ge=0, le=MOST_TOKENS)
+    temperature: float | None = Field(None, ge=0, le=100)
+    top_p: float | None = Field(None, gt=0, le=1)
+    top_k: int | None = Field(None, ge=-1, le=2**31 - 1)
+    min_p: float | None = Field(None, ge=0, le=1)
+    seed: int | None = Field(None, ge=-(2**63), le=2**63)
+    repeat_penalty: float | None = Field(None, ge=0.01, le=100)
+    repetition_penalty: float | None = Field(None, ge=0.01, le=100)
+    logit_bias: _Bias | None = Field(None, max_length=1024)
+    stop: str | list[str] | None = None
+    n: int | None = Field(None, ge=1, le=8)
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    return_progress: bool | None = None
+    response_format: dict[str, Any] | None = None
+    json_schema: dict[str, Any] | bool | None = None
+    guided_json: dict[str, Any] | bool | None = None
+    ignore_eos: bool | None = None
+    cache_prompt: bool | None = None
+
+
+class ChatRequest(_Common):
+    """The body of `/v1/chat/completions`."""
+
+    messages: list[ChatMessage] = Field(min_length=1, max_length=4096)
+    max_completion_tokens: int | None = Field(None, ge=0, le=MOST_TOKENS)
+    tools: list[Tool] | None = Field(None, max_length=128)
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=20)
+    continue_final_message: bool | None = None
+    add_generation_prompt: bool | None = None
+
+
+class CompletionRequest(_Common):
+    """The body of `/v1/completions`; `prompt` is text, token ids, or a list of either."""
+
+    prompt: str | list[int] | list[str] | list[list[int]]
+    logprobs: int | None = Field(None, ge=0, le=20)
+    echo: bool | None = None
+    best_of: int | None = Field(None, ge=1)
+    suffix: str | None = None
+    parse_special: bool | None = None
+    add_special_tokens: bool | None = None
+
+
+class TokenizeRequest(BaseModel):
+    """The body of `/tokenize`, in llama-server's words or vLLM's."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    content: str | None = None
+    prompt: str | None = None
+    messages: list[ChatMessage] | None = Field(None, max_length=4096)
+    add_special: bool | None = None
+    add_special_tokens: bool | None = None
+    parse_special: bool | None = None
+    with_pieces: bool | None = None
+    return_token_strs: bool | None = None
+
+
+class DetokenizeRequest(BaseModel):
+    """The body of `/detokenize`."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    tokens: list[int] = Field(max_length=MOST_TOKENS)
+
+
+# Accepted without effect, and named in the answer.
+IGNORED = frozenset(
+    (
+        *("cache_prompt", "reasoning_effort", "user", "metadata", "store", "service_tier", "safety_identifier"),
+        *("prompt_cache_key", "verbosity", "prediction", "id_slot", "timings_per_token", "chat_template_kwargs"),
+        *("ignore_eos", "frequency_penalty", "presence_penalty"),
+    )
+)
+REFUSED = frozenset(("audio", "web_search_options", "suffix", "chat_template", "lora", "images"))

@@ -1,0 +1,128 @@
+"""The server's process: its sockets, its signals, and an orderly end."""
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from hermes_cli.errors import HermesError
+from hermes_cli.server.host import ModelHost
+
+_GRACE_S = 5
+_MOST_CONNECTIONS = 128
+_LARGEST_HEADER_BYTES = 16 << 10
+
+
+@contextmanager
+def listening(hosts: Sequence[str], port: int, uds: Path | None) -> Iterator[list[socket.socket]]:
+    """Sockets that listen on every host, or at a path that only the user may use. Raises HermesError."""
+    sockets: list[socket.socket] = []
+    try:
+        if uds:
+            sockets.append(_unix_socket(uds))
+        for host in () if uds else hosts:
+            with contextlib.suppress(_NoSuchFamily):
+                sockets.append(_tcp_socket(host, port or (sockets[0].getsockname()[1] if sockets else 0)))
+        if not sockets:
+            raise HermesError(f"cannot listen on {', '.join(hosts)}", "choose another address: --host 127.0.0.1")
+        yield sockets
+    finally:
+        for one in sockets:
+            one.close()
+        if uds and sockets:
+            uds.unlink(missing_ok=True)
+
+
+def serve(app: Any, host: ModelHost, sockets: list[socket.socket]) -> None:
+    """Answer requests until SIGINT or SIGTERM, then finish what runs, or end it after a few seconds."""
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=_MOST_CONNECTIONS,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=_GRACE_S,
+        h11_max_incomplete_event_size=_LARGEST_HEADER_BYTES,
+    )
+    server = _Server(config, host)
+    try:
+        server.run(sockets=sockets)
+    finally:
+        host.close()
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, host: ModelHost) -> None:
+        super().__init__(config)
+        self._host = host
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """The first signal lets running answers finish for a while; the second one ends them."""
+        if self._host.closing:
+            self._host.stop_all()
+        self._host.closing = True
+        super().handle_exit(sig, frame)
+
+
+class _NoSuchFamily(Exception):
+    """This machine has no addresses of that family."""
+
+
+def _tcp_socket(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        found = socket.socket(family, kind, protocol)
+    except OSError as error:
+        if ":" in host:
+            raise _NoSuchFamily from error
+        raise HermesError(f"cannot listen on {host}: {error.strerror}", "choose another address: --host") from error
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        found.bind(address)
+        found.listen(_MOST_CONNECTIONS)
+    except OSError as error:
+        found.close()
+        if family == socket.AF_INET6 and host == "::1" and error.errno != errno.EADDRINUSE:
+            raise _NoSuchFamily from error
+        raise HermesError(
+            f"cannot listen on {host} port {port}: {error.strerror}", "choose another one: --port 0 takes any free one"
+        ) from error
+    return found
+
+
+def _unix_socket(path: Path) -> socket.socket:
+    with contextlib.suppress(OSError):
+        if stat.S_ISSOCK(path.stat().st_mode) and not _answers(path):
+            path.unlink()
+    found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        found.bind(str(path))
+        found.listen(_MOST_CONNECTIONS)
+    except OSError as error:
+        found.close()
+        raise HermesError(f"cannot listen at {path}: {error.strerror}", "choose another path: --uds") from error
+    finally:
+        os.umask(before)
+    return found
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+        return True
