@@ -36,6 +36,7 @@ class Job:
     plan: Plan | None = None
     logit_bias: tuple[tuple[int, float], ...] = ()
     top_logprobs: int | None = None
+    scores_end: bool = False  # the token that ends the answer has a log probability too
 
 
 class Generation:
@@ -103,11 +104,12 @@ class Generation:
                 token = choose()
                 now = time.perf_counter()
                 self._first = self._first or now
-                if model.is_end(token):
+                ended = model.is_end(token)
+                if self._job.top_logprobs is not None and (self._job.scores_end or not ended):
+                    tokens.append(logprob_of_last(self._cache.context, model, token, self._job.top_logprobs))
+                if ended:
                     return "stop"
                 self._written += 1
-                if self._job.top_logprobs is not None:
-                    tokens.append(logprob_of_last(self._cache.context, model, token, self._job.top_logprobs))
                 pending += feed(model.piece(token))
                 if self._stream.stopped or (constraint and constraint.finished):
                     return "stop"

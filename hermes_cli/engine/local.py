@@ -183,7 +183,16 @@ class LocalBackend:
         plan = self._thread.run(lambda: self._plan(request, cancel))
         if plan:
             self.vocabulary.prepare()
-        job = Job(tokens, values, limit, request.stop, plan, request.logit_bias, request.top_logprobs)
+        job = Job(
+            tokens,
+            values,
+            limit,
+            request.stop,
+            plan,
+            request.logit_bias,
+            request.top_logprobs,
+            scores_end=request.prompt is not None,
+        )
         work = Generation(self.model, self.cache, self.vocabulary, job, cancel, events)
         self._cancel = cancel
         self._opening = tuple(itertools.takewhile(lambda message: message.role == "system", request.messages))
@@ -194,6 +203,11 @@ class LocalBackend:
 
     def _tokens_of(self, request: GenerationRequest) -> list[int]:
         return list(self._prompts.write(request.messages).tokens if request.prompt is None else request.prompt)
+
+    def prompt_tokens(self, messages: tuple[Message, ...]) -> list[int]:
+        """The token ids of the prompt for these messages."""
+        self._check_open()
+        return list(self._prompts.write(messages).tokens)
 
     def score(self, tokens: Sequence[int], top: int, cancel: CancelToken) -> list[TokenLogprob | None]:
         """The log probability of every token after those before it, with the `top` likeliest; None for the first.

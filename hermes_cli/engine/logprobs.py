@@ -35,7 +35,7 @@ def score(
     return scored
 
 
-def _log_softmax(logits: memoryview) -> Any:
+def _log_softmax(logits: "memoryview[float]") -> Any:
     import numpy as np
 
     values = np.asarray(logits, dtype=np.float64)

@@ -197,7 +197,7 @@ class Context:
             raise ValueError("nothing was decoded since the cache last changed")
         return int(self._llama.llama_sampler_sample(sampler.handle, self._ctx, -1))
 
-    def all_logits(self, row: int = -1) -> memoryview:
+    def all_logits(self, row: int = -1) -> "memoryview[float]":
         """The logits over the whole vocabulary after a decoded token, as floats; valid until the next decode."""
         if not self._has_logits:
             raise ValueError("nothing was decoded since the cache last changed")
