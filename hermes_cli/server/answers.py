@@ -113,7 +113,7 @@ async def _frames(host: ModelHost, asked: Asked, head: Head, prepare: Prepare, c
 
 
 def _progress_frame(head: Head, choice: Choice, progress: PromptProgress) -> dict[str, Any]:
-    empty = {"delta": {}} if isinstance(choice, ChatChoice) else {"text": ""}
+    empty: dict[str, Any] = {"delta": {}} if isinstance(choice, ChatChoice) else {"text": ""}
     frame = {"index": choice.index, **empty, "finish_reason": None}
     return head.object([frame], prompt_progress=progress_object(progress))
 

@@ -39,7 +39,7 @@ def document() -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for path, (model, summary) in _POSTS.items():
         body = {"application/json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}
-        streamed = {"text/event-stream": {}} if path.startswith("/v1/") else {}
+        streamed: dict[str, Any] = {"text/event-stream": {}} if path.startswith("/v1/") else {}
         answer = {
             "description": "The answer",
             "content": {"application/json": {"schema": {"type": "object"}}, **streamed},
