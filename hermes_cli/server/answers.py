@@ -123,7 +123,7 @@ async def _with_pings(frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     following: asyncio.Future[bytes] | None = None
     try:
         while True:
-            following = following or asyncio.ensure_future(anext(frames))  # type: ignore[arg-type]
+            following = following or asyncio.ensure_future(anext(frames))
             done, _ = await asyncio.wait([following], timeout=PING_S)
             if not done:
                 yield _PING
