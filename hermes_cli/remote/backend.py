@@ -1,21 +1,20 @@
 """A model on an OpenAI-compatible server as a `Backend`."""
 
-import json
-import os
 import time
 from collections.abc import Generator, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from hermes_cli.backend import BackendInfo
 from hermes_cli.chat.events import Finished, GenerationEvent, PromptProgress, TextDelta, Timings, Usage
 from hermes_cli.chat.message import FinishReason, Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
-from hermes_cli.errors import ContextOverflow, EndpointError, UsageError
+from hermes_cli.engine.sampling import decide
+from hermes_cli.errors import ContextOverflow, EndpointError, EngineError, UsageError
 from hermes_cli.formats import chatml
 from hermes_cli.formats.segment import joined
 from hermes_cli.remote.address import Address
-from hermes_cli.remote.bodies import chat_body, defused, raw_body
+from hermes_cli.remote.bodies import chat_body, defused, forced_call, raw_body
 from hermes_cli.remote.chunks import CallCollector, Chunk, read_chunk
 from hermes_cli.remote.client import Cancelled, Client
 from hermes_cli.remote.families import Mode
@@ -42,9 +41,11 @@ class EndpointOptions:
 
 def open_remote(options: EndpointOptions) -> "RemoteBackend":
     """Connect, probe the server and choose the model and the mode. Raises EndpointError, ModelNotFound, UsageError."""
+    started = time.perf_counter()
     client = Client(options.address, options.key)
     try:
-        return RemoteBackend(client, options, probe(client))
+        server = probe(client)
+        return RemoteBackend(client, options, server, time.perf_counter() - started)
     except BaseException:
         client.close()
         raise
@@ -53,10 +54,12 @@ def open_remote(options: EndpointOptions) -> "RemoteBackend":
 class RemoteBackend:
     """One model on one server; in raw mode our own prompt format by token ids, in chat mode the server's."""
 
-    def __init__(self, client: Client, options: EndpointOptions, server: Server) -> None:
+    def __init__(self, client: Client, options: EndpointOptions, server: Server, load_s: float) -> None:
         self._client, self._server, self._extra = client, server, dict(options.extra_body or {})
         self._model = server.model(options.model)
         self._dropped: set[str] = set()
+        self._cancel = CancelToken()
+        self._closed = False
         self._bytes_per_token = _BYTES_PER_TOKEN
         self.mode: Mode = options.mode or ("raw" if server.markers else "chat")
         if self.mode == "raw" and not server.markers:
@@ -65,10 +68,12 @@ class RemoteBackend:
                 "use --endpoint-mode chat",
             )
         self._prompt = RawPrompt(client, server, self._model.id) if self.mode == "raw" else None
-        self.info = _info(options, server, self._model, self.mode)
+        self.info = _info(options, server, self._model, self.mode, load_s)
 
     def close(self) -> None:
-        """Close the connection; closing twice is harmless."""
+        """Close the connection, which ends an answer in progress; closing twice is harmless."""
+        self._closed = True
+        self._cancel.cancel("closed")
         self._client.close()
 
     def count_tokens(self, messages: tuple[Message, ...]) -> int:
@@ -91,25 +96,36 @@ class RemoteBackend:
 
     def generate(self, request: GenerationRequest, cancel: CancelToken) -> Generator[GenerationEvent]:
         """Answer `request`; see `Backend.generate`. Leaving the iterator early closes the connection."""
+        if self._closed:
+            raise EngineError("this connection was closed", "open it again")
         started = time.perf_counter()
-        sampling = request.sampling
-        if sampling.seed is None:
-            sampling = replace(sampling, seed=int.from_bytes(os.urandom(4), "big") & 0x7FFFFFFF)
-        opening = self._forced_opening(request)
+        sampling = self._sampling(request.sampling)
+        forced = forced_call(request) if self.mode == "raw" else None
         asked = request
-        if opening:
-            asked = replace(request, messages=(*request.messages, Message("assistant", opening)))
+        if forced:
+            begun = (*request.messages, Message("assistant", forced.opening))
+            asked = replace(request, messages=begun, schema=forced.schema)
+        self._cancel = cancel
         path, body, prompt_tokens = self._body(asked, sampling)
         answer = _Answer(prompt_tokens, sampling.seed or 0, started)
         yield PromptProgress(0, prompt_tokens)
         try:
-            if opening:
-                yield TextDelta(opening)
+            if forced:
+                yield TextDelta(forced.opening)
             yield from self._streamed(path, body, answer, cancel)
+            if forced and answer.reason == "stop":
+                yield TextDelta(forced.closing)
         except Cancelled:
             answer.reason = "cancelled"
         yield answer.finished()
         self._learn(request, answer)
+
+    def _sampling(self, given: Sampling) -> Sampling:
+        """The values to send: all of them in raw mode, else those that were set and a seed. Raises UsageError."""
+        decided = decide(given)
+        if self.mode == "raw":
+            return Sampling(**asdict(decided))
+        return replace(given, seed=decided.seed)
 
     def _streamed(
         self, path: str, body: dict[str, Any], answer: "_Answer", cancel: CancelToken
@@ -147,16 +163,6 @@ class RemoteBackend:
             return "/v1/completions", body | self._extra, count
         body = chat_body(self._server.family, self._model.id, request, sampling, request.max_tokens)
         return "/v1/chat/completions", body | self._extra, count
-
-    def _forced_opening(self, request: GenerationRequest) -> str:
-        """How an answer begins that has to be a call; raw mode only, where we write the prompt."""
-        if not (self._prompt and request.tools and request.constrained) or request.tool_choice in ("auto", "none"):
-            return ""
-        if request.messages[-1].role == "assistant":
-            return ""
-        if request.tool_choice == "required":
-            return '<tool_call>\n{"name": "'
-        return f'<tool_call>\n{{"name": {json.dumps(request.tool_choice)}, "arguments": '
 
     def _learn(self, request: GenerationRequest, answer: "_Answer") -> None:
         """Adjust the estimate of tokens by what the server counted."""
@@ -220,7 +226,7 @@ class _Answer:
         )
 
 
-def _info(options: EndpointOptions, server: Server, model: ServedModel, mode: Mode) -> BackendInfo:
+def _info(options: EndpointOptions, server: Server, model: ServedModel, mode: Mode, load_s: float) -> BackendInfo:
     known = server.context_length or model.context_length
     notes = []
     if mode == "chat":
@@ -239,7 +245,7 @@ def _info(options: EndpointOptions, server: Server, model: ServedModel, mode: Mo
         placement=str(options.address),
         context_length=length,
         memory_bytes=None,
-        load_s=0.0,
+        load_s=load_s,
         notes=tuple(notes),
         exact_token_counts=mode == "raw",
         keeps_control_text=mode == "raw",

@@ -1,7 +1,7 @@
 """A generation request as the body that a server of a family understands; pure functions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from hermes_cli.chat.message import Message
@@ -42,6 +42,34 @@ def chat_body(
     if request.schema is not None and request.constrained and family.chat_schema:
         body["response_format"] = _response_format(request.schema)
     return body
+
+
+@dataclass(frozen=True, slots=True)
+class ForcedCall:
+    """A tool call that an answer has to be: the text before and after the JSON that satisfies `schema`."""
+
+    opening: str
+    schema: Mapping[str, Any]
+    closing: str
+
+
+def forced_call(request: GenerationRequest) -> ForcedCall | None:
+    """How to hold an answer to a call where `tool_choice` demands one; None where it does not."""
+    if not request.constrained or request.tool_choice in ("auto", "none") or request.messages[-1].role == "assistant":
+        return None
+    allowed = [tool for tool in request.tools if request.tool_choice in ("required", tool.name)]
+    if not allowed:
+        return None
+    calls = [
+        {
+            "type": "object",
+            "properties": {"name": {"const": tool.name}, "arguments": tool.parameters},
+            "required": ["name", "arguments"],
+            "additionalProperties": False,
+        }
+        for tool in allowed
+    ]
+    return ForcedCall("<tool_call>\n", calls[0] if len(calls) == 1 else {"anyOf": calls}, "\n</tool_call>")
 
 
 def defused(text: str) -> str:

@@ -78,6 +78,7 @@ class Client:
         import httpx2
 
         for attempt in range(1, _TRIES + 1):
+            self._check(cancel)
             with contextlib.ExitStack() as stack:
                 try:
                     response = stack.enter_context(

@@ -95,10 +95,12 @@ def test_a_schema_is_enforced(remote: RemoteBackend) -> None:
     assert text.replace(" ", "").replace("\n", "") in ('{"ok":true}', '{"ok":false}')
 
 
-def test_a_required_call_begins_the_answer(remote: RemoteBackend) -> None:
-    tool = ToolSchema("add", "Add numbers.", {"type": "object", "properties": {"a": {"type": "integer"}}})
-    text, _ = said(remote, user("Add 1 and 2."), tools=(tool,), tool_choice="add", max_tokens=60)
-    assert text.startswith('<tool_call>\n{"name": "add", "arguments": ')
+def test_a_required_call_is_the_whole_answer(remote: RemoteBackend) -> None:
+    number = {"type": "integer", "maximum": 9}
+    parameters = {"type": "object", "properties": {"a": number}, "required": ["a"], "additionalProperties": False}
+    tool = ToolSchema("add", "Add numbers.", parameters)
+    text, _ = said(remote, user("Add 1 and 2."), tools=(tool,), tool_choice="required", max_tokens=60)
+    assert text.startswith("<tool_call>") and text.endswith("</tool_call>") and '"add"' in text
 
 
 def test_no_text_becomes_a_control_token(remote: RemoteBackend) -> None:
