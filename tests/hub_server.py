@@ -26,7 +26,9 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 class Fault:
     """What goes wrong with one answer. `at` counts bytes of the body; `whole` ignores the range, and stops there."""
 
-    kind: Literal["cut", "reset", "stall", "status", "whole", "length", "range", "flip", "login", "close", "chunked"]
+    kind: Literal[
+        "cut", "reset", "stall", "status", "whole", "length", "range", "flip", "login", "close", "chunked", "hang"
+    ]
     at: int = 0
     status: int = 500
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -145,7 +147,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _api(self, repository: str) -> None:
         if self.hub.api_faults:
             fault = self.hub.api_faults.pop(0)
-            if fault.kind == "reset":
+            if fault.kind == "hang":
+                threading.Event().wait(fault.seconds)
+            elif fault.kind == "reset":
                 self._reset()
             else:
                 self._refuse(fault.status, fault.headers)

@@ -76,10 +76,10 @@ def download(wanted: "Reference") -> "Path":
     try:
         pulled = prepare(wanted, view)
         if pulled.size_bytes is not None:
-            view.say(f"downloading {wanted}: {size_text(pulled.size_bytes)} from {_origin(pulled.files[0].url)}")
+            view.note(f"downloading {wanted}: {size_text(pulled.size_bytes)} from {_origin(pulled.files[0].url)}")
         path = run(pulled, view)
     except KeyboardInterrupt:
-        view.say(f"stopped; `hermes pull {shlex.quote(str(wanted))}` goes on from here")
+        view.note(f"stopped; `hermes pull {shlex.quote(str(wanted))}` goes on from here")
         raise
     finally:
         view.close()

@@ -11,9 +11,9 @@ from hermes_cli.gguf.parts import all_parts
 from hermes_cli.machine.load_plan import LoadPlan, plan_for, this_machine
 from hermes_cli.machine.memory_plan import MemoryPlan, plan
 from hermes_cli.models.download.hub import credentials
-from hermes_cli.models.download.patience import Watcher
 from hermes_cli.models.download.pull import prepare
 from hermes_cli.models.download.remote_header import remote_header
+from hermes_cli.models.download.web import Progress
 from hermes_cli.models.library import FoundModel
 from hermes_cli.models.names import HubReference, Reference
 
@@ -46,11 +46,11 @@ def inspect_found(found: FoundModel) -> Inspected:
     return replace(inspect_file(found.path), name=found.name)
 
 
-def inspect_remote(wanted: Reference, watcher: Watcher) -> Inspected:
+def inspect_remote(wanted: Reference, progress: Progress) -> Inspected:
     """A model elsewhere: only the headers are fetched. Raises DownloadError."""
-    pull = prepare(wanted, watcher)
+    pull = prepare(wanted, progress)
     token = credentials() if isinstance(pull.source, HubReference) else None
-    header = whole([remote_header(file, token, pull.patience, watcher) for file in pull.files])
+    header = whole([remote_header(file, token, pull.retries, progress) for file in pull.files])
     return _inspected(Path(pull.files[0].name).stem, pull.files[0].url, pull.size_bytes, header)
 
 

@@ -25,7 +25,7 @@ class DownloadView:
         self._samples: deque[tuple[float, int]] = deque()
         self._shown = False
 
-    def at(self, what: str, done_bytes: int, total_bytes: int | None) -> None:
+    def update(self, what: str, done_bytes: int, total_bytes: int | None) -> None:
         """So much of `what` is done."""
         now = time.monotonic()
         if what != self._what or (self._samples and done_bytes < self._samples[-1][1]):
@@ -46,7 +46,7 @@ class DownloadView:
         else:
             console.notice(f"{what}: {amounts(done_bytes, total_bytes)}{pace(done_bytes, total_bytes, speed)}")
 
-    def say(self, text: str) -> None:
+    def note(self, text: str) -> None:
         """Something the user should know, on a line of its own."""
         self.close()
         console.notice(text)

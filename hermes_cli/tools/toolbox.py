@@ -15,6 +15,7 @@ from hermes_cli.chat.request import CancelToken, ToolSchema
 from hermes_cli.chat.tool_call import ToolCall, ToolResult
 from hermes_cli.errors import LoadCancelled, UsageError, did_you_mean
 from hermes_cli.files import check_hint
+from hermes_cli.network.proxies import NETWORK_VARIABLES
 from hermes_cli.tools.child.process import CallFailed, Limits, environment
 from hermes_cli.tools.child.worker import Worker
 from hermes_cli.tools.command_file import CommandRunner, read_commands
@@ -155,7 +156,9 @@ class _Source:
         if self.path.suffix == ".json":
             _, commands = read_commands(self.path, self.content, self._sha256())
             return CommandRunner(commands, variables)
-        worker = Worker(self.path, self._text(), {**variables, SETTING: self.setting} if self.built_in else variables)
+        if self.built_in:  # our own code may know the way to the network, whose variables can hold a password
+            variables = {**environment(NETWORK_VARIABLES), **variables, SETTING: self.setting}
+        worker = Worker(self.path, self._text(), variables)
         worker.start()
         return worker
 

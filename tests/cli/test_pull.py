@@ -19,6 +19,7 @@ from hermes_cli import paths
 from tests.cli.conftest import OnTerminal, Start, assert_failed, exit_code
 from tests.conftest import Hermes, Result, child_environment
 from tests.hub_server import COMMIT, Hub, running
+from tests.proxy_server import Proxy, running_proxy
 
 REPOSITORY = "nous/Tiny-GGUF"
 WANTED = f"hf:{REPOSITORY}:Q4_K_M"
@@ -175,10 +176,32 @@ def test_a_proxy_is_used(hub: Hub, hermes: Hermes) -> None:
     assert {headers["host"] for _, headers in hub.requests} == {"hub.invalid", "cdn.invalid"}
 
 
-@pytest.mark.parametrize("proxy", ["http://127.0.0.1:abc", "socks5://127.0.0.1:1"])
-def test_a_proxy_that_cannot_be_is_told(hub: Hub, hermes: Hermes, proxy: str) -> None:
-    env = {"HF_ENDPOINT": "http://hub.invalid", "HTTP_PROXY": proxy, "http_proxy": proxy}
-    assert_failed(hermes("pull", WANTED, env=env), 3, "the hub cannot be asked")
+@pytest.mark.parametrize("variable", ["ALL_PROXY", "all_proxy", "HTTP_PROXY"])
+def test_a_socks_proxy_is_used_for_hub_and_urls(hub: Hub, hermes: Hermes, demo_path: Path, variable: str) -> None:
+    hub.plain["tiny.gguf"] = demo_path.read_bytes()
+    with running_proxy(Proxy(hub.url)) as proxy:
+        hub.cdn_url = "http://cdn.invalid"
+        env = {"HF_ENDPOINT": "http://hub.invalid", variable: f"socks5h://{proxy.address}"}
+        assert "checksum verified" in hermes("pull", WANTED, env=env).err
+        assert "SHA-256" in hermes("pull", "http://files.invalid/plain/tiny.gguf", env=env).err
+    assert set(proxy.seen) == {"hub.invalid:80", "cdn.invalid:80", "files.invalid:80"}
+
+
+def test_a_proxy_that_is_not_an_address_is_named(hub: Hub, hermes: Hermes) -> None:
+    env = {"HF_ENDPOINT": "http://hub.invalid", "HTTP_PROXY": "http://127.0.0.1:abc"}
+    words = "the proxy http://127.0.0.1:abc (HTTP_PROXY) is not a valid address"
+    assert_failed(hermes("pull", WANTED, env=env), 3, words)
+
+
+def test_a_proxy_that_does_not_answer_is_named(hub: Hub, hermes: Hermes) -> None:
+    env = {"HF_ENDPOINT": "http://hub.invalid", "HTTP_PROXY": "socks5://127.0.0.1:1"}
+    words = "cannot reach the proxy socks5://127.0.0.1:1 (HTTP_PROXY): Connection refused"
+    assert_failed_download(hermes("pull", WANTED, env=env), words)
+
+
+def test_a_missing_certificate_file_is_named(hub: Hub, hermes: Hermes) -> None:
+    env = {"HF_ENDPOINT": hub.url.replace("http:", "https:"), "SSL_CERT_FILE": "/nowhere/ca.pem"}
+    assert_failed(hermes("pull", WANTED, env=env), 3, "SSL_CERT_FILE names /nowhere/ca.pem, which does not exist")
 
 
 def test_a_certificate_that_nobody_vouches_for(hub: Hub, hermes: Hermes, tmp_path: Path) -> None:
@@ -197,9 +220,9 @@ def test_a_certificate_that_nobody_vouches_for(hub: Hub, hermes: Hermes, tmp_pat
         secure.put(REPOSITORY, FILE, DATA)
         secure.plain["a.gguf"] = DATA
         env = {"HF_ENDPOINT": secure.url}
-        assert_failed(hermes("pull", WANTED, env=env), 3, "the hub cannot prove who it is")
+        assert_failed(hermes("pull", WANTED, env=env), 3, "TLS certificate verification failed for 127.0.0.1")
         plain = hermes("pull", f"{secure.url}/plain/a.gguf")
-        assert_failed(plain, 3, "cannot prove who it is")
+        assert_failed(plain, 3, "TLS certificate verification failed")
         trusted = hermes("pull", WANTED, env={**env, "SSL_CERT_FILE": str(certificate)})
         assert "checksum verified" in trusted.err
 
@@ -231,7 +254,7 @@ def test_a_download_that_failed_without_a_byte_leaves_nothing(hub: Hub, hermes: 
     hub.put(REPOSITORY, FILE, b"text of the right checksum")
     assert_failed(hermes("pull", f"{hub.url}/plain/gone.gguf"), 3, "there is nothing at")
     refused = hermes("pull", WANTED)
-    assert refused.code == 3 and "is no GGUF file\nhint: name another file" in refused.err
+    assert refused.code == 3 and "is not a GGUF file\nhint: name another file" in refused.err
     assert list(paths.models_folder().iterdir()) == []
 
 

@@ -14,8 +14,8 @@ from hermes_cli.gguf.file import check_complete, header_of
 from hermes_cli.gguf.header import read_header
 from hermes_cli.gguf.values import BadHeader
 from hermes_cli.models.download.hub import RemoteFile
-from hermes_cli.models.download.patience import Patience
 from hermes_cli.models.download.remote_header import remote_header
+from hermes_cli.models.download.web import Retries
 from tests.gguf_copy import changed_copy
 from tests.hub_server import Fault, Hub, running
 from tests.models.download.test_transfer import Heard
@@ -167,10 +167,10 @@ def test_a_remote_header_is_read_by_ranges(tmp_path: Path, demo_path: Path) -> N
     with running(Hub(plain={"a.gguf": large})) as hub:
         hub.faults[:] = [Fault("cut", at=1000), Fault("status", status=503)]
         remote = RemoteFile("a.gguf", f"{hub.url}/plain/a.gguf", None, None)
-        found = remote_header(remote, None, Patience(first_wait_s=0), Heard())
+        found = remote_header(remote, None, Retries(first_wait_s=0), Heard())
         assert found.file_bytes == len(large)
         assert found.text("general.name") == header_of(demo_path).text("general.name")
         assert all(headers["range"] for _, headers in hub.bodies())
         hub.faults[:] = [Fault("whole")] * 9
         with pytest.raises(DownloadError, match="cannot send parts"):
-            remote_header(remote, None, Patience(first_wait_s=0), Heard())
+            remote_header(remote, None, Retries(first_wait_s=0), Heard())

@@ -9,7 +9,7 @@ from tests.terminal.prompt.prompts import on_terminal
 
 SHOWING = """
 from hermes_cli.terminal.download_view import DownloadView
-DownloadView().at("a file with a rather long name.gguf", 512_000_000, 1_024_000_000)
+DownloadView().update("a file with a rather long name.gguf", 512_000_000, 1_024_000_000)
 """
 
 

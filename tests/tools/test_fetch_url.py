@@ -10,6 +10,7 @@ from contextlib import suppress
 import pytest
 
 from hermes_cli.tools.toolbox import Toolbox, load_toolbox
+from tests.proxy_server import Proxy, running_proxy
 from tests.tools.conftest import call
 
 
@@ -104,15 +105,15 @@ def test_fetch_url_does_not_read_what_comes_with_a_redirect(fetcher: Toolbox, se
 @pytest.mark.parametrize(
     ("path", "error"),
     [
-        ("/image", "is no text, but image/png"),
-        ("/lie", "is no text"),
+        ("/image", "is not text, but image/png"),
+        ("/lie", "is not text"),
         ("/big", "the page has more than 2,000,000 bytes"),
         ("/none", "answers 404"),
         ("/\u00e9 ", "the address holds spaces"),
         ("/\u00e9", "answers 404"),
         ("/to-private", "127.0.0.1 has the private address 127.0.0.1"),
-        ("/to-file", "file:///etc/passwd' is not allowed"),
-        ("/loop", "infinite loop"),
+        ("/to-file", "redirects to file:///etc/passwd, which is not allowed"),
+        ("/loop", "redirects too often"),
     ],
 )
 def test_fetch_url_refuses(fetcher: Toolbox, server: str, path: str, error: str) -> None:
@@ -126,10 +127,10 @@ def test_fetch_url_ends_with_its_time(fetcher: Toolbox, server: str) -> None:
 @pytest.mark.parametrize(
     ("url", "error"),
     [
-        ("file:///etc/passwd", "is no web address"),
-        ("ftp://a.example/", "is no web address"),
-        ("a.example", "is no web address"),
-        ("http://", "is no web address"),
+        ("file:///etc/passwd", "is not a web address"),
+        ("ftp://a.example/", "is not a web address"),
+        ("a.example", "is not a web address"),
+        ("http://", "is not a web address"),
         ("http://user:word@a.example/", "a user name is not fetched"),
         ("http://127.0.0.1/", "private address 127.0.0.1"),
         ("http://2130706433/", "private address 127.0.0.1"),
@@ -148,6 +149,16 @@ def test_fetch_url_ends_with_its_time(fetcher: Toolbox, server: str) -> None:
 )
 def test_fetch_url_leaves_private_places_alone(fetcher: Toolbox, url: str, error: str) -> None:
     assert error in str(call(fetcher, "fetch_url", url=url).error)
+
+
+def test_fetch_url_uses_the_proxy_but_not_for_private_places(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running_proxy(Proxy(server)) as proxy:
+        monkeypatch.setenv("ALL_PROXY", f"socks5h://{proxy.address}")
+        with load_toolbox(["fetch_url"]) as fetcher:
+            assert call(fetcher, "fetch_url", url="http://pages.invalid/plain").value == "caf\xe9"
+            for url in ("http://10.1.2.3/", "http://[fc00::1]/", "http://printer/", "http://a.internal/"):
+                assert "allow it with fetch_url:" in str(call(fetcher, "fetch_url", url=url).error)
+    assert proxy.seen == ["pages.invalid:80"]
 
 
 def test_fetch_url_tells_that_nobody_answers(fetcher: Toolbox) -> None:

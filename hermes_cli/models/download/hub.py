@@ -1,25 +1,25 @@
-"""The hub: which files a repository has, their sizes and checksums; by huggingface_hub, with retries of our own."""
+"""The hub: which files a repository has, their sizes and checksums."""
 
+import json
 import os
 import re
-import ssl
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from hermes_cli.errors import DownloadError, UsageError, did_you_mean
 from hermes_cli.gguf.parts import all_parts
 from hermes_cli.models.download import web
-from hermes_cli.models.download.patience import Patience, Watcher
 from hermes_cli.models.names import HubReference, is_safe, preference, quant_of
 
-_TIMEOUT_S = 20.0
+_LARGEST_ANSWER_BYTES = 64 << 20
 _LARGEST_BYTES = 1 << 50
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file to download; `name` may hold folders. Size and checksum are None where nobody tells them."""
+    """A file to download; `name` may hold folders. Size and checksum are None where the server publishes none."""
 
     name: str
     url: str
@@ -28,12 +28,11 @@ class RemoteFile:
 
 
 def is_offline() -> bool:
-    """Whether the user forbade the network, in the words of the hub's own programs."""
+    """Whether HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE forbids the network."""
     return os.environ.get(_offline_variable(), "").upper() in ("1", "ON", "YES", "TRUE")
 
 
 def _offline_variable() -> str:
-    """The one that decides."""
     return "HF_HUB_OFFLINE" if os.environ.get("HF_HUB_OFFLINE") else "TRANSFORMERS_OFFLINE"
 
 
@@ -51,7 +50,7 @@ def credentials() -> web.Credentials | None:
 
     token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
     if token and not re.fullmatch(r"[!-~]+", token):
-        raise UsageError("the token for the hub has characters that no token has", "set HF_TOKEN to it once more")
+        raise UsageError("the token for the hub holds invalid characters", "set HF_TOKEN again")
     return web.Credentials(place, token) if token else None
 
 
@@ -60,32 +59,50 @@ def endpoint() -> str:
     place = (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
     if not web.is_web_address(place):
         raise DownloadError(
-            f"HF_ENDPOINT is no web address: {place}", "write it like https://huggingface.co, or unset it"
+            f"HF_ENDPOINT is not a web address: {place}", "write it like https://huggingface.co, or unset it"
         )
     return place
 
 
-def files_of(wanted: HubReference, patience: Patience, watcher: Watcher) -> tuple[RemoteFile, ...]:
-    """The file, or the parts, that a reference names, pinned to the repository as it is now. Raises DownloadError."""
-    info = patience.retry(lambda: _info(wanted), watcher)
-    names = {str(entry.rfilename): entry for entry in info.siblings or ()}
-    found = {name: entry for name, entry in names.items() if name.lower().endswith(".gguf") and is_safe(name)}
+def files_of(wanted: HubReference, retries: web.Retries, progress: web.Progress) -> tuple[RemoteFile, ...]:
+    """The file, or the parts, that a reference names, pinned to the current commit. Raises DownloadError."""
+    commit, entries = retries.run(lambda silence_s: _listing(wanted, silence_s), progress)
+    found = {name: entry for name, entry in entries.items() if name.lower().endswith(".gguf") and is_safe(name)}
     parts = all_parts(_chosen(wanted, list(found)))
     missing = [name for name in parts if name not in found]
     if missing:
-        raise DownloadError(f"{wanted.repository} lacks {missing[0]}", "tell its owner; take another quant meanwhile")
-    base = f"{endpoint()}/{wanted.repository}/resolve/{info.sha or wanted.revision or 'main'}"
-    return tuple(_remote_file(base, found[name]) for name in parts)
+        raise DownloadError(
+            f"{wanted.repository} lacks {missing[0]}", "report it to its owner, or choose another quant"
+        )
+    base = f"{endpoint()}/{wanted.repository}/resolve/{commit or wanted.revision or 'main'}"
+    return tuple(_remote_file(base, name, found[name]) for name in parts)
 
 
-def _remote_file(base: str, entry: Any) -> RemoteFile:
-    from urllib.parse import quote
+def _listing(wanted: HubReference, silence_s: float) -> tuple[str | None, dict[str, Mapping[str, Any]]]:
+    """The commit and the files of a repository by name. Raises Unreachable, DownloadError."""
+    url = f"{endpoint()}/api/models/{wanted.repository}"
+    if wanted.revision:
+        url += f"/revision/{quote(wanted.revision, safe='')}"
+    content = b""
+    with web.open_url(f"{url}?blobs=true", {}, credentials(), silence_s, limit_body=True) as answer:
+        for block in answer.blocks():
+            content += block
+            if len(content) > _LARGEST_ANSWER_BYTES:
+                break
+    try:
+        known = json.loads(content)
+        entries = {str(entry["rfilename"]): entry for entry in known["siblings"]}
+        return str(known["sha"]) if known.get("sha") else None, entries
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
+        raise DownloadError(f"unexpected response from {endpoint()}", "check HF_ENDPOINT and the proxy") from problem
 
-    sha256 = str(entry.lfs.sha256).lower() if entry.lfs else None
-    known = sha256 if sha256 and re.fullmatch(r"[0-9a-f]{64}", sha256) else None
-    name, size = entry.rfilename, entry.size
+
+def _remote_file(base: str, name: str, entry: Mapping[str, Any]) -> RemoteFile:
+    size, lfs = entry.get("size"), entry.get("lfs")
+    sha256 = lfs.get("sha256") if isinstance(lfs, Mapping) else None
+    known = sha256.lower() if isinstance(sha256, str) and re.fullmatch(r"[0-9a-fA-F]{64}", sha256) else None
     if size is not None and not (isinstance(size, int) and 0 <= size < _LARGEST_BYTES):
-        raise DownloadError(f"the hub tells an impossible size of {name}", "check HF_ENDPOINT and the proxy")
+        raise DownloadError(f"the hub reports an impossible size of {name}", "check HF_ENDPOINT and the proxy")
     return RemoteFile(name, f"{base}/{quote(name)}", size, known)
 
 
@@ -114,72 +131,3 @@ def _chosen(wanted: HubReference, names: list[str]) -> str:
 
 def _listed(names: list[str]) -> str:
     return f"{', '.join(names[:4])}{', ...' if len(names) > 4 else ''}" or "no GGUF files"
-
-
-def _info(wanted: HubReference) -> Any:
-    """What the hub knows of a repository. Raises Unreachable, DownloadError."""
-    place, token = endpoint(), credentials()  # before the import, which fails for some that are none
-    from huggingface_hub import HfApi, errors
-
-    try:
-        return HfApi(endpoint=place, token=token.token if token else None).model_info(
-            wanted.repository, revision=wanted.revision, files_metadata=True, timeout=_TIMEOUT_S
-        )
-    except errors.GatedRepoError as problem:
-        raise web.access_refused(_page(wanted), 403, gated=True) from problem
-    except errors.RevisionNotFoundError as problem:
-        raise DownloadError(f"{wanted.repository} has no revision {wanted.revision}", "leave it out") from problem
-    except errors.RepositoryNotFoundError as problem:
-        hint = "check the name; for a private or gated one set HF_TOKEN to a token that may read it"
-        raise DownloadError(f"there is no repository {wanted.repository} on the hub", hint) from problem
-    except errors.HfHubHTTPError as problem:
-        raise _refused(wanted, problem) from problem
-    except errors.HTTPError as problem:  # type: ignore[attr-defined]
-        raise _unreachable(problem) from problem
-    except (OSError, ssl.SSLError) as problem:
-        raise web.failure(problem, _page(wanted)) from problem
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
-        raise DownloadError("the hub's answer makes no sense", "check HF_ENDPOINT and the proxy") from problem
-    except Exception as problem:  # what its client says of a proxy that it cannot use
-        raise DownloadError(
-            f"the hub cannot be asked: {_words(problem)}", "check HF_ENDPOINT and the proxy"
-        ) from problem
-
-
-def _refused(wanted: HubReference, problem: Any) -> Exception:
-    code = problem.response.status_code
-    if code in (401, 403):
-        return web.access_refused(_page(wanted), code, gated=False)
-    if code == 429 or code >= 500 or code == 408:
-        wait_s = web.retry_after(problem.response.headers.get("Retry-After"))
-        return web.Unreachable(f"the hub is busy ({code})", wait_s)
-    return DownloadError(f"the hub refuses ({code})", "check the name, HF_ENDPOINT and the proxy")
-
-
-def _unreachable(problem: Exception) -> Exception:
-    """A client's error is told by its words and causes; its classes change with the library's versions."""
-    causes = list(_causes(problem))
-    unsure = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
-    if unsure or "CERTIFICATE_VERIFY_FAILED" in str(problem):
-        why = unsure.verify_message if unsure else "its certificate is not trusted"
-        return DownloadError(f"the hub cannot prove who it is: {why}", web.TLS_HINT)
-    if "Timeout" in type(problem).__name__:
-        return web.Unreachable("the hub does not answer")
-    return web.Unreachable(f"cannot reach the hub: {_words(problem)}")
-
-
-def _words(problem: Exception) -> str:
-    return re.sub(r"^.Errno -?[0-9]+. ", "", str(problem)).rstrip(".")
-
-
-def _causes(problem: BaseException) -> Iterator[BaseException]:
-    seen: BaseException | None = problem
-    for _ in range(20):
-        if seen is None:
-            return
-        yield seen
-        seen = seen.__cause__ or seen.__context__
-
-
-def _page(wanted: HubReference) -> str:
-    return f"{endpoint()}/{wanted.repository}"

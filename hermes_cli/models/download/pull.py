@@ -8,7 +8,6 @@ from hermes_cli.gguf.file import check_complete
 from hermes_cli.models.download import web
 from hermes_cli.models.download.hub import RemoteFile, check_online, credentials, files_of
 from hermes_cli.models.download.part_file import check_room, part_bytes
-from hermes_cli.models.download.patience import Patience, Watcher
 from hermes_cli.models.download.transfer import fetch
 from hermes_cli.models.names import CatalogReference, HubReference, Reference, UrlReference, address
 from hermes_cli.models.records import Record, record_of, remove_empty, target_path, write_record
@@ -21,7 +20,7 @@ class Pull:
     wanted: Reference
     source: HubReference | UrlReference
     files: tuple[RemoteFile, ...]
-    patience: Patience = field(default_factory=Patience)
+    retries: web.Retries = field(default_factory=web.Retries)
 
     @property
     def size_bytes(self) -> int | None:
@@ -39,33 +38,33 @@ class Pull:
         return self.target(self.files[0])
 
 
-def prepare(wanted: Reference, watcher: Watcher, patience: Patience | None = None) -> Pull:
-    """Find out what the model consists of; who has no network is told within seconds. Raises DownloadError."""
+def prepare(wanted: Reference, progress: web.Progress, retries: web.Retries | None = None) -> Pull:
+    """Find out which files the model consists of. Raises DownloadError, without a network within seconds."""
     check_online(str(wanted))
-    asking, patience = patience or Patience(tries=4), patience or Patience()
+    listing, retries = retries or web.Retries(tries=4, silence_s=15), retries or web.Retries()
     if isinstance(wanted, UrlReference):
-        return Pull(wanted, wanted, (RemoteFile(wanted.file_name, wanted.url, None, None),), patience)
+        return Pull(wanted, wanted, (RemoteFile(wanted.file_name, wanted.url, None, None),), retries)
     if isinstance(wanted, HubReference):
-        return Pull(wanted, wanted, files_of(wanted, asking, watcher), patience)
+        return Pull(wanted, wanted, files_of(wanted, listing, progress), retries)
     known = wanted.model.file(wanted.quant)
     source = HubReference(wanted.model.repository, None if known.path else wanted.quant, known.path)
-    files = files_of(source, asking, watcher)
+    files = files_of(source, listing, progress)
     if known.sha256:
         _check_unchanged(wanted, known.sha256, files[0])
         files = (replace(files[0], sha256=known.sha256), *files[1:])  # a mirror may tell none
-    return Pull(wanted, source, files, patience)
+    return Pull(wanted, source, files, retries)
 
 
-def run(pull: Pull, watcher: Watcher) -> Path:
+def run(pull: Pull, progress: web.Progress) -> Path:
     """Download what is missing; the file that opens the model. Leaves no empty folder. Raises DownloadError."""
     try:
-        _download(pull, watcher)
+        _download(pull, progress)
     finally:
         remove_empty(pull.path.parent)
     return pull.path
 
 
-def _download(pull: Pull, watcher: Watcher) -> None:
+def _download(pull: Pull, progress: web.Progress) -> None:
     if pull.size_bytes is not None:  # else it is looked at when the server tells
         here = sum(min(_here(pull.target(file)), file.size_bytes or 0) for file in pull.files)
         check_room(pull.path, pull.size_bytes - here)
@@ -76,13 +75,13 @@ def _download(pull: Pull, watcher: Watcher) -> None:
         if target.exists() and (record is None or not _same(record, file)):
             raise DownloadError(f"{target} is there already, and is another file", "move it away, or: hermes models rm")
         if not target.exists():
-            _fetch(pull, file, target, token, watcher)
+            _fetch(pull, file, target, token, progress)
         elif record and isinstance(pull.wanted, HubReference) and pull.wanted.is_pinned:
             # The same bytes as of the revision that is here; from now on they are found as of this one.
             write_record(target, replace(record, source=str(pull.wanted)))
 
 
-def _fetch(pull: Pull, file: RemoteFile, target: Path, token: web.Credentials | None, watcher: Watcher) -> None:
+def _fetch(pull: Pull, file: RemoteFile, target: Path, token: web.Credentials | None, progress: web.Progress) -> None:
     def verify(part: Path) -> None:
         if not file.sha256:
             check_complete(part, target.name)
@@ -90,9 +89,9 @@ def _fetch(pull: Pull, file: RemoteFile, target: Path, token: web.Credentials | 
     def keep_record(sha256: str, size_bytes: int) -> None:
         write_record(target, Record(str(pull.wanted), file.url, size_bytes, sha256, file.sha256 is not None))
 
-    sha256 = fetch(file, target, token, pull.patience, watcher, verify, keep_record)
+    sha256 = fetch(file, target, token, pull.retries, progress, verify, keep_record)
     if sha256 and not file.sha256:
-        watcher.say(f"nobody publishes a checksum of {target.name}; what came has SHA-256 {sha256}")
+        progress.note(f"nobody publishes a checksum of {target.name}; what came has SHA-256 {sha256}")
 
 
 def _same(record: Record, file: RemoteFile) -> bool:

@@ -1,6 +1,5 @@
-"""One file from the web: resumed, tried again, hashed as it comes, and named only when it is the right one."""
+"""One file from the web: resumed, retried, hashed while it arrives, and given its name only when it is complete."""
 
-import http.client
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +8,8 @@ from hermes_cli.errors import DownloadError
 from hermes_cli.models.download import web
 from hermes_cli.models.download.hub import RemoteFile
 from hermes_cli.models.download.part_file import PartFile, check_room, part_file
-from hermes_cli.models.download.patience import Patience, Watcher
+from hermes_cli.network.problem import NetworkProblem
 
-_BLOCK_BYTES = 1 << 18
 _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 _AGAIN = "run the command again; if it fails again, the server or a proxy sends the file wrong"
 _NO_GGUF = "name another file; or open the address in a browser: this network may want a login"
@@ -21,8 +19,8 @@ def fetch(
     remote: RemoteFile,
     target: Path,
     credentials: web.Credentials | None,
-    patience: Patience,
-    watcher: Watcher,
+    retries: web.Retries,
+    progress: web.Progress,
     verify: Callable[[Path], None] = lambda path: None,
     before_naming: Callable[[str, int], None] = lambda sha256, size_bytes: None,
 ) -> str | None:
@@ -33,18 +31,18 @@ def fetch(
     """
 
     def busy() -> None:
-        watcher.say(f"another program is downloading {target.name}; waiting for it")
+        progress.note(f"another program is downloading {target.name}; waiting for it")
 
     with part_file(target, busy) as part:
         if part is None:
             return None
-        transfer = _Transfer(remote, part, credentials, watcher)
+        transfer = _Transfer(remote, part, credentials, retries, progress)
         resumed = transfer.take_up()
-        transfer.run(patience)
+        transfer.run()
         if remote.sha256 and part.sha256 != remote.sha256 and resumed:
-            watcher.say(f"the part of {target.name} that was here was damaged; starting over")
+            progress.note(f"the part of {target.name} that was here was damaged; starting over")
             transfer.restart()
-            transfer.run(patience)
+            transfer.run()
         if remote.sha256 and part.sha256 != remote.sha256:
             found = part.sha256
             part.discard()
@@ -65,9 +63,16 @@ class _Transfer:
     """The attempts to complete one part."""
 
     def __init__(
-        self, remote: RemoteFile, part: PartFile, credentials: web.Credentials | None, watcher: Watcher
+        self,
+        remote: RemoteFile,
+        part: PartFile,
+        credentials: web.Credentials | None,
+        retries: web.Retries,
+        progress: web.Progress,
     ) -> None:
-        self._remote, self._part, self._credentials, self._watcher = remote, part, credentials, watcher
+        self._remote, self._part, self._credentials, self._progress = remote, part, credentials, progress
+        self._attempts = web.Attempts(retries, progress)
+        self._farthest = 0
         self._size = remote.size_bytes
         self._etag: str | None = None
         self._begun = False
@@ -84,7 +89,7 @@ class _Transfer:
             return False
         self._etag = etag
         self._begun = True
-        self._part.take_up(lambda done: self._watcher.at(f"checking {self._part.target.name}", done, found))
+        self._part.take_up(lambda done: self._progress.update(f"checking {self._part.target.name}", done, found))
         return True
 
     def restart(self) -> None:
@@ -93,17 +98,16 @@ class _Transfer:
         self._part.restart(identity)
         self._begun = True
 
-    def run(self, patience: Patience) -> None:
+    def run(self) -> None:
         """Until the part has all its bytes. Raises DownloadError."""
-        failures, farthest = 0, self._part.size_bytes
+        self._attempts.succeeded()
+        self._farthest = self._part.size_bytes
         while not self._complete():
             try:
                 self._attempt()
                 return
             except web.Unreachable as problem:
-                failures = 0 if self._part.size_bytes > farthest else failures
-                failures, farthest = failures + 1, max(farthest, self._part.size_bytes)
-                patience.wait(problem, failures, self._watcher)
+                self._attempts.failed(problem)
 
     def _complete(self) -> bool:
         return self._begun and self._size is not None and self._part.size_bytes == self._size
@@ -116,13 +120,12 @@ class _Transfer:
             if self._etag and not self._remote.sha256:
                 headers["If-Range"] = self._etag
         try:
-            answer = web.open_url(self._remote.url, headers, self._credentials)
+            with web.open_url(self._remote.url, headers, self._credentials, self._attempts.silence_s) as answer:
+                self._accept(answer)
+                self._receive(answer)
         except web.RangeRefused as problem:
             self.restart()
-            raise web.Unreachable(f"{self._part.target.name} is shorter now than what was here") from problem
-        with answer.body:
-            self._accept(answer)
-            self._receive(answer)
+            raise web.Unreachable(f"{self._part.target.name} is now shorter on the server") from problem
 
     def _accept(self, answer: web.Answer) -> None:
         """Make sure that the bytes to come follow those here; the part is emptied where they are from the start."""
@@ -149,19 +152,22 @@ class _Transfer:
             self._size = total
 
     def _receive(self, answer: web.Answer) -> None:
-        """Append what comes, up to the size of the file."""
+        """Append what arrives, up to the size of the file."""
         name = self._part.target.name
-        while self._size is None or self._part.size_bytes < self._size:
-            try:
-                data = answer.body.read1(_BLOCK_BYTES)
-            except (OSError, http.client.HTTPException, ValueError) as problem:
-                raise web.failure(problem, self._remote.url) from problem
-            if not data:
-                break
-            if not self._part.size_bytes and data[:4] != b"GGUF"[: len(data)]:
-                raise DownloadError(f"what came for {name} is no GGUF file", _NO_GGUF)
-            wanted = None if self._size is None else self._size - self._part.size_bytes
-            self._part.append(memoryview(data)[:wanted])
-            self._watcher.at(name, self._part.size_bytes, self._size)
+        try:
+            for data in answer.blocks():
+                if not self._part.size_bytes and data[:4] != b"GGUF"[: len(data)]:
+                    raise DownloadError(f"{name} on the server is not a GGUF file", _NO_GGUF)
+                wanted = None if self._size is None else self._size - self._part.size_bytes
+                self._part.append(memoryview(data)[:wanted])
+                self._progress.update(name, self._part.size_bytes, self._size)
+                if self._part.size_bytes > self._farthest:
+                    self._farthest = self._part.size_bytes
+                    self._attempts.succeeded()
+                if self._size is not None and self._part.size_bytes >= self._size:
+                    return
+        except NetworkProblem as problem:
+            if problem.kind != "lost" or self._size is None:
+                raise
         if self._size is not None and self._part.size_bytes < self._size:
             raise web.Unreachable(f"the connection ended {self._size - self._part.size_bytes:,} bytes early")

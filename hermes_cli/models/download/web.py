@@ -1,44 +1,114 @@
-"""Bytes from a web server: redirects, proxies, TLS, and the token for nobody but the hub.
+"""Bytes from a web server for a download: redirects, retries, and the token for the hub alone.
 
 `open_url` raises Unreachable for what may pass (a lost connection, a busy server) and DownloadError for what will not.
 """
 
-import email.message
-import http.client
 import re
-import ssl
-import urllib.error
-import urllib.request
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
-from urllib.parse import quote, urljoin, urlsplit
+from typing import TYPE_CHECKING, Protocol, TypeVar
+from urllib.parse import urlsplit
 
-from hermes_cli import __version__
 from hermes_cli.errors import DownloadError
+from hermes_cli.network.problem import NetworkProblem
 
-TIMEOUT_S = 30.0
+if TYPE_CHECKING:
+    import httpx2
+
+Result = TypeVar("Result")
 _REDIRECTS = 8
-_AS_IT_IS = "%/:?#[]@!$&'()*+,;=~|"
-_PASSING = (408, 425, 429, 500, 502, 503, 504, 509, 520, 521, 522, 523, 524)
-TLS_HINT = "check the clock and the proxy; SSL_CERT_FILE=FILE names other certificates to trust"
+_TEMPORARY = (408, 425, 429, 500, 502, 503, 504, 509, 520, 521, 522, 523, 524)
+
+_REPOSITORY = re.compile(r"(https?://[^/]+/)(?:api/models/)?([^/]+/[^/?]+)")
+
+
+class Progress(Protocol):
+    """Shows how a download proceeds."""
+
+    def update(self, what: str, done_bytes: int, total_bytes: int | None) -> None:
+        """`done_bytes` of `what` are done; called often."""
+
+    def note(self, text: str) -> None:
+        """Something the user should know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """Limits on attempts without progress between them: how many, how long each may be silent, how long in all.
+
+    The pauses double from `first_wait_s`; a pause that the server asks for does not count, up to `longest_wait_s`.
+    """
+
+    tries: int = 6
+    first_wait_s: float = 1.0
+    longest_wait_s: float = 120.0
+    silence_s: float = 30.0
+    limit_s: float = 50.0
+
+    def run(self, act: Callable[[float], Result], progress: Progress) -> Result:
+        """The result of `act(silence_s)`, repeated while it raises Unreachable. Raises DownloadError."""
+        attempts = Attempts(self, progress)
+        while True:
+            try:
+                return act(attempts.silence_s)
+            except Unreachable as problem:
+                attempts.failed(problem)
+
+
+class Attempts:
+    """The failed attempts since the last progress."""
+
+    def __init__(self, limits: Retries, progress: Progress) -> None:
+        self._limits, self._progress = limits, progress
+        self.succeeded()
+
+    def succeeded(self) -> None:
+        """Count from the beginning: there was progress."""
+        self._failures = 0
+        self._started = time.monotonic()
+
+    @property
+    def silence_s(self) -> float:
+        """How long the next attempt may wait for the server."""
+        return max(min(self._limits.silence_s, self._limits.limit_s - self._spent_s()), 0.1)
+
+    def failed(self, problem: "Unreachable") -> None:
+        """Pause before the next attempt. Raises DownloadError if there should be none."""
+        self._failures += 1
+        spent_s, asked_s = self._spent_s(), problem.wait_s
+        wait_s = self._limits.first_wait_s * 2 ** (self._failures - 1) if asked_s is None else asked_s
+        if self._failures >= self._limits.tries or (asked_s is None and spent_s + wait_s >= self._limits.limit_s):
+            hint = f"{problem.hint}, and run the command again; a download resumes where it stopped"
+            count = "1 try" if self._failures == 1 else f"{self._failures} tries"
+            raise DownloadError(f"{problem}, after {count} in {spent_s:.0f} s", hint)
+        if wait_s > self._limits.longest_wait_s:
+            raise DownloadError(f"{problem}, and asks to wait {wait_s:,.0f} s", "run the command again after that time")
+        self._progress.note(f"{problem}; trying again in {wait_s:.0f} s")
+        time.sleep(wait_s)
+        if asked_s is not None:
+            self._started += wait_s
+
+    def _spent_s(self) -> float:
+        return time.monotonic() - self._started
 
 
 class Unreachable(Exception):
     """What stopped a transfer may pass; `wait_s` is how long the server asks to wait."""
 
-    def __init__(self, message: str, wait_s: float | None = None) -> None:
+    def __init__(self, message: str, wait_s: float | None = None, hint: str = "check the network") -> None:
         super().__init__(message)
-        self.wait_s = wait_s
+        self.wait_s, self.hint = wait_s, hint
 
 
 class RangeRefused(Exception):
-    """The server has nothing from that byte on (416)."""
+    """The server has no bytes from that position on (416)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A token, and the server it may be shown to, as `scheme://host:port`."""
+    """A token, and the server it may be sent to, as `scheme://host:port`."""
 
     origin: str
     token: str
@@ -46,12 +116,20 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A body to be read, and what came with it and with the redirects on the way."""
+    """A response whose body is still to be read, and what the redirects on the way said."""
 
-    body: http.client.HTTPResponse
-    status: int
-    headers: email.message.Message
+    response: "httpx2.Response"
     linked_etag: str | None
+
+    @property
+    def status(self) -> int:
+        """The HTTP status, 200 or 206."""
+        return self.response.status_code
+
+    @property
+    def headers(self) -> "httpx2.Headers":
+        """Its headers."""
+        return self.response.headers
 
     @property
     def length(self) -> int | None:
@@ -61,44 +139,48 @@ class Answer:
 
     @property
     def etag(self) -> str | None:
-        """What names this version of the file for sure, or nothing."""
+        """The strong ETag, which names exactly these bytes, if there is one."""
         etag = self.headers.get("ETag", "")
         return etag if etag.startswith('"') else None
 
+    def blocks(self) -> Iterator[bytes]:
+        """The body as it arrives. Raises NetworkProblem."""
+        return self.response.iter_raw()
 
-def open_url(url: str, headers: Mapping[str, str], credentials: Credentials | None = None) -> Answer:
-    """Ask for `url`; closing the body is the caller's. Raises Unreachable, RangeRefused, DownloadError."""
-    linked_etag = None
-    place = url
-    for _ in range(_REDIRECTS):
-        request = urllib.request.Request(
-            _in_ascii(place), headers={"User-Agent": f"hermes-cli/{__version__}", **headers}
-        )
-        request.add_header("Accept-Encoding", "identity")
-        if credentials and origin(place) == credentials.origin:
-            request.add_unredirected_header("Authorization", f"Bearer {credentials.token}")
-        try:
-            body = _opener().open(request, timeout=TIMEOUT_S)
-        except urllib.error.HTTPError as refusal:
-            with refusal:
-                linked_etag = linked_etag or _plain(refusal.headers.get("X-Linked-Etag"))
-                place = _redirected(place, refusal) if refusal.code in (301, 302, 303, 307, 308) else ""
-                if not place:
-                    raise _refused(url, refusal) from refusal
-            continue
-        except (UnicodeError, http.client.InvalidURL) as problem:
-            # A host or a port that cannot be, perhaps of a proxy.
-            what = f"{_host(place)} cannot be asked: {problem}"
-            raise DownloadError(what, "check the address and the proxy") from problem
-        except (OSError, http.client.HTTPException) as problem:
-            raise failure(problem, place) from problem
-        linked_etag = linked_etag or _plain(body.headers.get("X-Linked-Etag"))
-        return Answer(body, body.status, body.headers, linked_etag)
-    raise DownloadError(f"{_host(url)} sends from one address to the next without end", "try again later")
+
+@contextmanager
+def open_url(
+    url: str, headers: Mapping[str, str], credentials: Credentials | None, silence_s: float, limit_body: bool = False
+) -> Iterator[Answer]:
+    """Request `url`. Raises Unreachable, RangeRefused, DownloadError; the same for NetworkProblem in the block.
+
+    The headers must have arrived after `silence_s`, with `limit_body` also the body, which else may pause that long.
+    """
+    from hermes_cli.network.client import get, open_client
+    from hermes_cli.network.connection import Deadline
+
+    sent = {"Accept-Encoding": "identity", **headers}
+    if credentials and origin(url) == credentials.origin:
+        sent["Authorization"] = f"Bearer {credentials.token}"
+    deadline = Deadline(silence_s)
+    try:
+        with open_client(connect_s=min(10.0, silence_s), read_s=silence_s, deadline=deadline) as client:
+            response, hops = get(client, url, sent, redirects=_REDIRECTS)
+            if not limit_body:
+                deadline.lift()
+            try:
+                if response.status_code not in (200, 206):
+                    raise _refused(url, response)
+                linked = (_plain(hop.headers.get("X-Linked-Etag")) for hop in (*hops, response))
+                yield Answer(response, next(filter(None, linked), None))
+            finally:
+                response.close()
+    except NetworkProblem as problem:
+        raise failure(problem) from problem
 
 
 def is_web_address(url: str) -> bool:
-    """Whether this is a URL of the web, with a server and perhaps a port."""
+    """Whether this is an http or https URL with a host."""
     try:
         parts = urlsplit(url)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -112,72 +194,62 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 
 
-def failure(problem: Exception, url: str) -> Unreachable | DownloadError:
-    """What an error of the network means: something that may pass, or a certificate nobody should look over."""
-    reason = getattr(problem, "reason", problem)
-    if isinstance(reason, ssl.SSLCertVerificationError):
-        return DownloadError(f"{_host(url)} cannot prove who it is: {reason.verify_message}", TLS_HINT)
-    if isinstance(reason, TimeoutError):
-        return Unreachable(f"{_host(url)} does not answer")
-    if isinstance(reason, ssl.SSLError):
-        return Unreachable(f"no secure connection to {_host(url)}: {reason.reason or reason}")
-    if isinstance(reason, http.client.HTTPException):
-        return Unreachable(f"the connection to {_host(url)} was lost")
-    text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
-    return Unreachable(f"cannot reach {_host(url)}: {text}")
+def failure(problem: NetworkProblem) -> Unreachable | DownloadError:
+    """What a problem of the network means for a download."""
+    if problem.is_temporary:
+        return Unreachable(str(problem), hint=problem.hint)
+    return DownloadError(str(problem), problem.hint)
 
 
 def retry_after(text: str | None) -> float | None:
-    """The seconds in a Retry-After header; a date is not heeded."""
+    """The seconds in a Retry-After header; None for a date."""
     return float(text) if text and re.fullmatch(r"\d{1,6}", text.strip()) else None
 
 
-def _redirected(place: str, refusal: urllib.error.HTTPError) -> str:
-    """Where a redirect leads; nothing that is not the web, and nothing less private than before."""
-    try:
-        # Header bytes that are not ASCII come as Latin-1.
-        target = urljoin(
-            place, refusal.headers.get("Location", "").encode("latin-1", "replace").decode("utf-8", "replace")
-        )
-    except ValueError:
-        return ""
-    is_less_private = place.startswith("https:") and not target.startswith("https:")
-    return target if is_web_address(target) and not is_less_private else ""
-
-
-def _refused(url: str, refusal: urllib.error.HTTPError) -> Exception:
-    """The error for an answer that is no file."""
-    code, host = refusal.code, _host(url)
+def _refused(url: str, response: "httpx2.Response") -> Exception:
+    """The error for a response that is not a file."""
+    code, host = response.status_code, _host(url)
     if code == 416:
         return RangeRefused()
-    if code in _PASSING:
+    if code in _TEMPORARY:
         busy = f"{host} is busy" if code in (429, 503) else f"{host} has trouble"
-        return Unreachable(f"{busy} ({code})", retry_after(refusal.headers.get("Retry-After")))
+        return Unreachable(f"{busy} ({code})", retry_after(response.headers.get("Retry-After")))
+    on_hub = _refused_by_hub(url, response)
+    if on_hub:
+        return on_hub
     if code in (401, 403):
-        return access_refused(url, code, refusal.headers.get("X-Error-Code") == "GatedRepo")
+        return _access_refused(url, code)
     if code in (404, 410):
         return DownloadError(f"there is nothing at {url}", "check the address")
     if 300 <= code < 400:
-        return DownloadError(f"{host} sends on to an address that is not safe to follow", "check the address")
-    return DownloadError(f"{host} refuses ({code} {refusal.reason})", "check the address")
+        return DownloadError(f"{host} redirects to an address that is not safe to follow", "check the address")
+    return DownloadError(f"{host} refuses the request ({code} {response.reason_phrase})", "check the address")
 
 
-def access_refused(url: str, code: int, gated: bool) -> DownloadError:
-    """401 or 403, with what opens the door."""
-    repository = re.match(r"(https?://[^/]+/)(?:api/models/)?([^/]+/[^/?]+)", url)
-    page = "".join(repository.groups()) if repository else url
-    if gated:
+def _refused_by_hub(url: str, response: "httpx2.Response") -> DownloadError | None:
+    """The error that the hub names in a header; a 401 about a repository means that it is not there or private."""
+    reason, repository = response.headers.get("X-Error-Code"), _REPOSITORY.match(url)
+    if not repository:
+        return None
+    if reason == "GatedRepo":
+        page = f"{repository[1]}{repository[2]}"
         hint = f"accept its licence at {page} and set HF_TOKEN to a token of yours (Settings, Access Tokens)"
         return DownloadError(f"{page} is gated", hint)
+    if reason == "RevisionNotFound":
+        return DownloadError(f"{repository[2]} has no such revision", "check the address, or name the repository alone")
+    about_token = response.headers.get("X-Error-Message") == "Invalid credentials in Authorization header"
+    if reason == "RepoNotFound" or (response.status_code == 401 and "/api/models/" in url and not about_token):
+        hint = "check the name; for a private or gated one set HF_TOKEN to a token that may read it"
+        return DownloadError(f"there is no repository {repository[2]} on the hub", hint)
+    return None
+
+
+def _access_refused(url: str, code: int) -> DownloadError:
+    """The error for 401 and 403, with the way to get access."""
+    repository = _REPOSITORY.match(url)
+    page = f"{repository[1]}{repository[2]}" if repository else url
     hint = "set HF_TOKEN to a token that may read it, or accept its licence on its page"
     return DownloadError(f"{_host(url)} refuses access to {page} ({code})", hint)
-
-
-def _in_ascii(url: str) -> str:
-    """The URL with what no request line may hold written as %XX."""
-    parts = urlsplit(url)
-    path, query = quote(parts.path, safe=_AS_IT_IS), quote(parts.query, safe=_AS_IT_IS)
-    return parts._replace(path=path, query=query).geturl()
 
 
 def _host(url: str) -> str:
@@ -186,22 +258,3 @@ def _host(url: str) -> str:
 
 def _plain(etag: str | None) -> str | None:
     return etag.removeprefix("W/").strip('"') if etag else None
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def http_error_302(self, *_: object) -> None:
-        """Redirects are followed in `open_url`, which sees their headers and keeps the token back."""
-
-    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302  # type: ignore[assignment]
-
-
-@cache
-def _opener() -> urllib.request.OpenerDirector:
-    places = ssl.get_default_verify_paths()
-    if places.cafile or places.capath:
-        context = ssl.create_default_context()
-    else:
-        import certifi  # some Pythons on macOS come without certificates; huggingface_hub brings these
-
-        context = ssl.create_default_context(cafile=certifi.where())
-    return urllib.request.build_opener(_NoRedirect, urllib.request.HTTPSHandler(context=context))

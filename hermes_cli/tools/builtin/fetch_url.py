@@ -1,19 +1,17 @@
-"""The built-in tool fetch_url: the text of a web page. Asks for consent: what it fetches tells the server something.
+"""The built-in tool fetch_url: the text of a web page. It asks for consent, because a request reveals something.
 
 Private addresses are refused, also behind a name or a redirect, except the hosts of `fetch_url:HOST,HOST`.
 """
 
-import http.client
 import ipaddress
 import os
 import re
-import socket
-import time
-import urllib.request
 from html.parser import HTMLParser
-from typing import Any
-from urllib.error import HTTPError, URLError
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
+
+if TYPE_CHECKING:
+    import httpx2
 
 _MOST_BYTES = 2_000_000
 _STEP_S = 10.0
@@ -21,11 +19,23 @@ _WHOLE_S = 20.0
 _TEXT = re.compile(r"text/|application/(json|xml|javascript|[\w.+-]+\+(json|xml))")
 _ALLOWED = {host for host in os.environ.get("HERMES_CLI_TOOL_SETTING", "").lower().split(",") if host}
 _KEPT = "%/:@!$&'()*+,;=~?-._"
-_AGENT = "hermes-cli fetch_url"
 _NO_TEXT = ("script", "style", "noscript", "template", "svg")
 _IN_HEAD = ("title", "meta", "link", "base", "script", "style", "noscript", "template")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_IN_USE = ipaddress.IPv6Network("2000::/3")  # of all IPv6 addresses only these are given out
+_IN_USE = ipaddress.IPv6Network("2000::/3")  # the only IPv6 addresses that are assigned
+_PRIVATE_DOMAINS = (
+    "local",
+    "localhost",
+    "localdomain",
+    "internal",
+    "intranet",
+    "lan",
+    "home",
+    "corp",
+    "private",
+    "arpa",
+)
+_REDIRECTS = 5
 
 
 def fetch_url(url: str) -> str:
@@ -34,27 +44,41 @@ def fetch_url(url: str) -> str:
     Args:
         url: The address; begins with https:// or http://.
     """
-    end = time.monotonic() + _WHOLE_S
+    from hermes_cli.network.client import get, open_client
+    from hermes_cli.network.connection import Deadline
+    from hermes_cli.network.problem import NetworkProblem
+
     _check(url)
     url = _ascii(url)
-    request = urllib.request.Request(url, headers={"User-Agent": _AGENT, "Accept-Encoding": "identity"})
+    headers = {"User-Agent": "hermes-cli fetch_url", "Accept-Encoding": "identity"}
+    deadline = Deadline(_WHOLE_S)
     try:
-        with _opener().open(request, timeout=_STEP_S) as answer:
-            kind = answer.headers.get_content_type()
-            if not _TEXT.match(kind):
-                raise ValueError(f"{url} is no text, but {kind}")
-            if answer.headers.get("Content-Encoding", "identity") != "identity":
-                raise ValueError(f"{url} answers in a form that was not asked for")
-            content = _read(answer, end)
-    except HTTPError as error:
-        raise ValueError(f"{url} answers {error.code} {error.reason}") from None
-    except URLError as error:
-        raise ValueError(f"{url} cannot be fetched: {error.reason}") from None
-    except (OSError, http.client.HTTPException) as error:
-        raise ValueError(f"{url} cannot be fetched: {error or type(error).__name__}") from None
+        with open_client(read_s=_STEP_S, deadline=deadline, check_address=_check_address, headers=headers) as client:
+            response, _ = get(client, url, {}, redirects=_REDIRECTS)
+            try:
+                return _text_of(response, url)
+            finally:
+                response.close()
+    except NetworkProblem as problem:
+        raise ValueError(f"{url} cannot be fetched: {problem}") from None
+
+
+def _text_of(response: "httpx2.Response", url: str) -> str:
+    """The text of a response. Raises ValueError for one without."""
+    code = response.status_code
+    if 300 <= code < 400:
+        raise ValueError(f"{url} redirects to {response.headers.get('Location', 'nowhere')}, which is not allowed")
+    if code >= 400:
+        raise ValueError(f"{url} answers {code} {response.reason_phrase}")
+    kind = response.headers.get("Content-Type", "text/plain").partition(";")[0].strip().lower()
+    if not _TEXT.match(kind):
+        raise ValueError(f"{url} is not text, but {kind}")
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise ValueError(f"{url} answers in an encoding that was not requested")
+    content = _read(response)
     if b"\0" in content:
-        raise ValueError(f"{url} is no text")
-    text = _decoded(content, answer.headers.get_content_charset("utf-8"))
+        raise ValueError(f"{url} is not text")
+    text = _decoded(content, response.charset_encoding or "utf-8")
     return _page_text(text) if kind == "text/html" else text
 
 
@@ -62,7 +86,7 @@ def _check(url: str) -> None:
     """Raise ValueError for what is not a plain web address."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{url} is no web address; it must begin with https:// or http://")
+        raise ValueError(f"{url} is not a web address; it must begin with https:// or http://")
     if "@" in parts.netloc:
         raise ValueError("an address with a user name is not fetched")
     if any(ord(character) <= 0x20 for character in url):
@@ -70,7 +94,7 @@ def _check(url: str) -> None:
 
 
 def _ascii(url: str) -> str:
-    """The address as it is sent: foreign letters of the host as IDNA, of the rest as UTF-8 in percent signs."""
+    """The address in ASCII: the host in IDNA, the rest in percent-encoded UTF-8."""
     parts = urlsplit(url)
     port = f":{parts.port}" if parts.port else ""
     host = (parts.hostname or "").encode("idna").decode()
@@ -79,15 +103,13 @@ def _ascii(url: str) -> str:
     return parts._replace(netloc=host + port, fragment="", **rest).geturl()
 
 
-def _read(answer: Any, end: float) -> bytes:
-    """The body, at most as much as is allowed. Raises ValueError where it is too long or too slow."""
+def _read(response: "httpx2.Response") -> bytes:
+    """The body. Raises ValueError where it is too long, NetworkProblem where it takes too long."""
     content = b""
-    while part := answer.read1(1 << 16):
+    for part in response.iter_raw():
         content += part
         if len(content) > _MOST_BYTES:
             raise ValueError(f"the page has more than {_MOST_BYTES:,} bytes")
-        if time.monotonic() > end:
-            raise ValueError(f"the page takes longer than {_WHOLE_S:g} s")
     return content
 
 
@@ -98,29 +120,20 @@ def _decoded(content: bytes, charset: str) -> str:
         return content.decode("utf-8", "replace")
 
 
-def _connected(host: str, port: int, timeout_s: float) -> socket.socket:
-    """A connection to the address that was checked: the name is not looked up a second time."""
-    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    allowed = host.lower() in _ALLOWED
-    for *_, address in addresses:
-        if not allowed and not _is_public(str(address[0])):
-            raise OSError(f"{host} has the private address {address[0]}; allow it with fetch_url:{host}")
-    problem: OSError = OSError(f"{host} has no address")
-    for family, kind, protocol, _, address in addresses:
-        connection = socket.socket(family, kind, protocol)
-        connection.settimeout(timeout_s)
-        try:
-            connection.connect(address)
-        except OSError as error:
-            connection.close()
-            problem = error
-        else:
-            return connection
-    raise problem
+def _check_address(host: str, address: str | None) -> None:
+    """Raise NetworkProblem for a private address; for a name that only the proxy can look up, judge by the name."""
+    from hermes_cli.network.problem import NetworkProblem
+
+    if host.lower() in _ALLOWED:
+        return
+    if address is None and ("." not in host or host.lower().rpartition(".")[2] in _PRIVATE_DOMAINS):
+        raise NetworkProblem("address", f"{host} is a private name; allow it with fetch_url:{host}")
+    if address is not None and not _is_public(address):
+        raise NetworkProblem("address", f"{host} has the private address {address}; allow it with fetch_url:{host}")
 
 
 def _is_public(text: str) -> bool:
-    """Whether an address is one of the open internet; an IPv4 address inside an IPv6 one counts."""
+    """Whether an address is on the public internet; an IPv4 address inside an IPv6 one is checked too."""
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
@@ -131,51 +144,8 @@ def _is_public(text: str) -> bool:
     return address.is_global and not address.is_multicast
 
 
-class _Plain(http.client.HTTPConnection):
-    def connect(self) -> None:
-        self.sock = _connected(self.host, self.port, _STEP_S)
-
-
-class _Secure(http.client.HTTPSConnection):
-    def connect(self) -> None:
-        plain = _connected(self.host, self.port, _STEP_S)
-        self.sock = self._context.wrap_socket(plain, server_hostname=self.host)  # type: ignore[attr-defined]
-
-
-class _PlainHandler(urllib.request.HTTPHandler):
-    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_Plain, request)
-
-
-class _SecureHandler(urllib.request.HTTPSHandler):
-    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_Secure, request)
-
-
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows at most five redirects, to web addresses only; each connection checks its own host."""
-
-    max_redirections = 5
-
-    def redirect_request(
-        self, request: Any, file: Any, code: int, message: str, headers: http.client.HTTPMessage, url: str
-    ) -> urllib.request.Request | None:
-        _check(url)
-        file.close()  # or all of it would be read, and it may never end
-        return super().redirect_request(request, file, code, message, headers, url)
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    """Web addresses only: no files, no FTP, no proxy."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (_PlainHandler(), _SecureHandler(), _Redirects(), urllib.request.HTTPErrorProcessor()):
-        opener.add_handler(handler)
-    opener.add_handler(urllib.request.HTTPDefaultErrorHandler())
-    return opener
-
-
 def _page_text(html: str) -> str:
-    """What a reader sees of a page, without its form."""
+    """The visible text of a page."""
     reader = _PageReader()
     reader.feed(html)
     reader.close()

@@ -1,6 +1,7 @@
 """What a pull consists of, as the hub tells it, and what it does where the hub, the disk or the user says no."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from hermes_cli import paths
 from hermes_cli.errors import DownloadError, UsageError
 from hermes_cli.models.choose import already_here, find_model
 from hermes_cli.models.download import pull
-from hermes_cli.models.download.patience import Patience
+from hermes_cli.models.download.web import Retries
 from hermes_cli.models.names import reference
 from hermes_cli.models.records import record_of
 from tests.hub_server import COMMIT, Fault, Hub, running
@@ -38,7 +39,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 def get(wanted: str, heard: Heard | None = None) -> Path:
     """Prepare and run, without waits."""
     heard = heard or Heard()
-    return pull.run(pull.prepare(reference(wanted), heard, Patience(tries=3, first_wait_s=0)), heard)
+    return pull.run(pull.prepare(reference(wanted), heard, Retries(tries=3, first_wait_s=0)), heard)
 
 
 def refused(wanted: str) -> DownloadError:
@@ -122,7 +123,7 @@ def test_files_of_one_name_at_two_addresses_are_not_taken_for_each_other(hub: Hu
 def test_a_hub_at_no_address_is_told_at_once(hub: Hub, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     monkeypatch.setenv("HF_ENDPOINT", place)
     heard = Heard()
-    with pytest.raises(DownloadError, match="HF_ENDPOINT is no web address"):
+    with pytest.raises(DownloadError, match="HF_ENDPOINT is not a web address"):
         get(WANTED, heard)
     assert heard.said == []
 
@@ -232,12 +233,12 @@ def test_an_impossible_size_is_told(hub: Hub, size: Any) -> None:
 def test_an_answer_without_end_of_nesting_is_told(hub: Hub) -> None:
     hub.plain["deep"] = b"[" * 200_000
     hub.api_faults[:] = [Fault("status", status=307, headers={"Location": f"{hub.url}/plain/deep"})]
-    assert refused(WANTED).message == "the hub's answer makes no sense"
+    assert refused(WANTED).message == f"unexpected response from {hub.url}"
 
 
 def test_a_token_that_cannot_be_one_is_told(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_é")
-    with pytest.raises(UsageError, match="characters that no token has"):
+    with pytest.raises(UsageError, match="holds invalid characters"):
         get(WANTED)
     assert hub.requests == []
 
@@ -246,11 +247,21 @@ def test_a_hub_that_is_busy_is_asked_again(hub: Hub) -> None:
     hub.api_faults[:] = [Fault("status", status=429, headers={"Retry-After": "0"}), Fault("reset")]
     heard = Heard()
     get(WANTED, heard)
-    assert heard.said[0] == "the hub is busy (429); trying again in 0 s"
-    assert heard.said[1].startswith("cannot reach the hub")
+    host = hub.url.removeprefix("http://")
+    assert heard.said[0] == f"{host} is busy (429); trying again in 0 s"
+    assert heard.said[1].startswith(f"the connection to {host} was lost")
     hub.api_faults[:] = [Fault("status", status=500)] * 9
-    with pytest.raises(DownloadError, match=r"busy \(500\), after 3 tries"):
+    with pytest.raises(DownloadError, match=r"has trouble \(500\), after 3 tries"):
         get(f"hf:{REPOSITORY}/other.gguf")
+
+
+def test_a_hub_that_hangs_is_given_up_within_the_limit(hub: Hub) -> None:
+    hub.api_faults[:] = [Fault("hang", seconds=6)] * 9
+    limits = Retries(tries=99, first_wait_s=0.1, silence_s=1, limit_s=3)
+    started = time.monotonic()
+    with pytest.raises(DownloadError, match=r"does not answer \(waited \d s\), after \d+ tries in [23] s"):
+        pull.prepare(reference(WANTED), Heard(), limits)
+    assert time.monotonic() - started < 6
 
 
 @pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
