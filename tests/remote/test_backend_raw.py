@@ -13,7 +13,7 @@ pytest.importorskip("xllamacpp")
 from hermes_cli import paths
 from hermes_cli.chat.events import Finished, PromptProgress, TextDelta
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling, ToolSchema
+from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
 from hermes_cli.engine.local import LocalBackend
 from hermes_cli.errors import ContextOverflow
 from hermes_cli.formats import chatml
@@ -93,14 +93,6 @@ def test_a_schema_is_enforced(remote: RemoteBackend) -> None:
     schema = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
     text, _ = said(remote, user("Is it so?"), schema=schema, max_tokens=40)
     assert text.replace(" ", "").replace("\n", "") in ('{"ok":true}', '{"ok":false}')
-
-
-def test_a_required_call_is_the_whole_answer(remote: RemoteBackend) -> None:
-    number = {"enum": [1, 2, 3]}
-    parameters = {"type": "object", "properties": {"a": number}, "required": ["a"], "additionalProperties": False}
-    tool = ToolSchema("add", "Add numbers.", parameters)
-    text, _ = said(remote, user("Add 1 and 2."), tools=(tool,), tool_choice="required", max_tokens=60)
-    assert text.startswith("<tool_call>") and text.endswith("</tool_call>") and '"add"' in text
 
 
 def test_no_text_becomes_a_control_token(remote: RemoteBackend) -> None:
