@@ -75,7 +75,7 @@ def api_key(address: Address, variable: str | None = None, file: str | None = No
             raise UsageError(f"the endpoint's key is missing: {variable} is not set", f"export {variable}=...")
         return os.environ[variable].strip()
     if file:
-        return _key_in(paths.expanded(file))
+        return read_keys(paths.expanded(file))[0]
     if key := os.environ.get("HERMES_CLI_API_KEY", "").strip():
         return key
     key = os.environ.get("OPENAI_API_KEY", "").strip()
@@ -83,15 +83,17 @@ def api_key(address: Address, variable: str | None = None, file: str | None = No
     return key if key and parse_address(belongs_to) == address else None
 
 
-def _key_in(path: Path) -> str:
+def read_keys(path: Path) -> tuple[str, ...]:
+    """The keys in a file that only its owner may read, one per line. Raises UsageError."""
     try:
         status = path.stat()
-        text = path.read_text(encoding="utf-8").strip()
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(f"cannot read the key file {path}: {why}", f"check it: ls -l {path}") from error
     if stat.S_IMODE(status.st_mode) & 0o077:
         raise UsageError(f"other users can read the key file {path}", f"chmod 600 {path}")
-    if not text or "\n" in text:
-        raise UsageError(f"the key file {path} does not hold one key", "write the key on a single line")
-    return text
+    keys = tuple(filter(None, map(str.strip, text.splitlines())))
+    if not keys:
+        raise UsageError(f"the key file {path} is empty", "write a key into it, on a line of its own")
+    return keys

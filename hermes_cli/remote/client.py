@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.errors import EndpointError
+from hermes_cli.network.problem import NetworkProblem
 from hermes_cli.remote.address import Address
 from hermes_cli.remote.faults import refusal
 from hermes_cli.remote.sse import event_data
@@ -38,17 +39,14 @@ class Client:
     """One server. Use it from one thread; only `CancelToken.cancel` may come from another, or from a signal handler."""
 
     def __init__(self, address: Address, key: str | None = None) -> None:
-        import httpx2
+        from hermes_cli.network.client import open_client
 
         self.address = address
         self._socket: socket.socket | None = None
-        transport = httpx2.HTTPTransport(uds=address.socket_path) if address.socket_path else None
-        self._http = httpx2.Client(
-            base_url=address.base,
-            transport=transport,
-            trust_env=not address.is_local,
-            timeout=httpx2.Timeout(None, connect=CONNECT_S),
-            limits=httpx2.Limits(max_connections=1),
+        self._http = open_client(
+            connect_s=CONNECT_S,
+            read_s=None,
+            unix_socket=address.socket_path,
             headers={"Authorization": f"Bearer {key}"} if key else {},
         )
 
@@ -75,24 +73,18 @@ class Client:
 
     @contextmanager
     def _response(self, path: str, body: Mapping[str, Any], cancel: CancelToken) -> "Iterator[httpx2.Response]":
-        import httpx2
-
         for attempt in range(1, _TRIES + 1):
             self._check(cancel)
             with contextlib.ExitStack() as stack:
                 try:
-                    response = stack.enter_context(
-                        self._http.stream("POST", path, json=body, extensions={"trace": self._remember_socket})
-                    )
-                except httpx2.ConnectError as error:
+                    url, extensions = self.address.base + path, {"trace": self._remember_socket}
+                    response = stack.enter_context(self._http.stream("POST", url, json=body, extensions=extensions))
+                except NetworkProblem as problem:
                     self._check(cancel)
-                    if attempt == _TRIES:
-                        raise self._unreachable(error) from error
+                    if problem.kind != "unreachable" or attempt == _TRIES:
+                        raise self._unreachable(problem) from problem
                     _pause(0.2 * 2**attempt, cancel)
                     continue
-                except httpx2.HTTPError as error:
-                    self._check(cancel)
-                    raise self._unreachable(error) from error
                 if response.status_code in _BUSY and attempt < _TRIES:
                     wait_s = _retry_after_s(response.headers, 0.5 * 2**attempt)
                     stack.close()
@@ -104,8 +96,6 @@ class Client:
                 return
 
     def _values(self, response: "httpx2.Response", cancel: CancelToken) -> Generator[Any]:
-        import httpx2
-
         streamed = "json" not in response.headers.get("content-type", "")
         try:
             if not streamed:
@@ -117,47 +107,38 @@ class Client:
                     return
                 self._check(cancel)
                 yield _parsed(data)
-        except httpx2.HTTPError as error:
+        except NetworkProblem as problem:
             self._check(cancel)
-            raise EndpointError(
-                f"the connection to {self.address} broke: {_reason(error)}", "the server's log may say why"
-            ) from error
+            raise EndpointError(str(problem), "the server's log may say why") from problem
         self._check(cancel)
 
     def _json(self, method: str, path: str, body: Mapping[str, Any] | None, timeout_s: float) -> Any:
         import httpx2
 
+        url, limits = self.address.base + path, httpx2.Timeout(timeout_s, connect=CONNECT_S)
         try:
             response = self._http.request(
-                method,
-                path,
-                json=body,
-                timeout=httpx2.Timeout(timeout_s, connect=CONNECT_S),
-                extensions={"trace": self._remember_socket},
+                method, url, json=body, timeout=limits, extensions={"trace": self._remember_socket}
             )
-        except httpx2.HTTPError as error:
-            raise self._unreachable(error) from error
+        except NetworkProblem as problem:
+            raise self._unreachable(problem) from problem
         if response.status_code != 200:
             raise refusal(self.address, response.status_code, response.content[:_LONGEST_ERROR_BYTES])
         return _parsed(response.text)
 
     def _start_of(self, response: "httpx2.Response", cancel: CancelToken) -> bytes:
-        import httpx2
-
         text = b""
         try:
             for chunk in response.iter_bytes():
                 text += chunk
                 if len(text) > _LONGEST_ERROR_BYTES:
                     break
-        except httpx2.HTTPError:
+        except NetworkProblem:
             self._check(cancel)
         return text
 
-    def _unreachable(self, error: "httpx2.HTTPError") -> EndpointError:
-        return EndpointError(
-            f"cannot reach {self.address}: {_reason(error)}", f"check it: hermes doctor --endpoint {self.address}"
-        )
+    def _unreachable(self, problem: NetworkProblem) -> EndpointError:
+        return EndpointError(str(problem), f"check it: hermes doctor --endpoint {self.address}")
 
     def _remember_socket(self, event: str, info: Mapping[str, Any]) -> None:
         if event in _CONNECTED:
@@ -181,16 +162,6 @@ def _parsed(text: str) -> Any:
         raise EndpointError(
             f"the server sent no valid JSON: {text[:80]!r}", "check that the endpoint speaks the OpenAI API"
         ) from error
-
-
-def _reason(error: "httpx2.HTTPError") -> str:
-    import httpx2
-
-    if isinstance(error, httpx2.ConnectTimeout):
-        return f"no connection within {CONNECT_S:.0f} s"
-    if isinstance(error, httpx2.ReadTimeout):
-        return "no answer in time"
-    return str(error) or type(error).__name__
 
 
 def _retry_after_s(headers: Mapping[str, str], otherwise: float) -> float:
