@@ -103,7 +103,7 @@ def cost(path: Path) -> None:
     vocabulary.tables()
     plan = constraint_grammar.plan(GenerationRequest(QUESTION, schema=LONG))
     assert plan
-    values = sampling.SamplingValues(seed=1)
+    values = sampling.decide(Sampling(seed=1))
     free = sampling.sampler(values, model.vocab_size)
     constraint = Constraint(plan, vocabulary, model, context, values, lambda: True)
     spent: dict[str, list[float]] = {"free": [], "held": []}

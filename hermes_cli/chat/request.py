@@ -1,4 +1,4 @@
-"""What is asked of a model: messages, sampling and limits, and the means to stop it."""
+"""What is asked of a model: messages, sampling and limits, and the token that cancels it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from hermes_cli.chat.message import Message
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the next token is chosen; None leaves the choice to the backend (for Hermes: the model card's values)."""
+    """How the next token is chosen; None leaves a value to the backend, which for Hermes takes that of `MODEL_CARD`."""
 
     temperature: float | None = None
     top_k: int | None = None
@@ -20,7 +20,10 @@ class Sampling:
     seed: int | None = None
 
 
-# The least and the most each may be, in a request as in a preset.
+# What the card of Hermes 3 says (top_k is that of its `generate` call); without a seed every answer is another.
+MODEL_CARD = Sampling(temperature=0.8, top_k=50, top_p=1.0, min_p=0.0, repeat_penalty=1.1)
+
+# The smallest and the largest value of each, in a request as in a preset.
 SAMPLING_RANGES: dict[str, tuple[float, float]] = {
     "temperature": (0, 100),
     "top_k": (0, 2**31 - 1),

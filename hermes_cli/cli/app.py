@@ -9,7 +9,7 @@ from hermes_cli import __version__
 from hermes_cli.cli import ask, chat, config, models, presets, pull, sessions, tools
 from hermes_cli.cli.bench import bench
 from hermes_cli.cli.doctor import doctor
-from hermes_cli.cli.options import with_settings
+from hermes_cli.cli.help_page import GroupedCommand
 from hermes_cli.cli.trials import test
 
 app = typer.Typer(
@@ -19,8 +19,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("ask")(with_settings(ask.ask))
-app.command("chat")(with_settings(chat.chat))
+app.command("ask", cls=GroupedCommand, epilog=ask.EXAMPLES)(ask.ask)
+app.command("chat", cls=GroupedCommand, epilog=chat.EXAMPLES)(chat.chat)
 app.command("doctor")(doctor.doctor)
 app.command("bench")(bench.bench)
 app.command("test")(test.test)

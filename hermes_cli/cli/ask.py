@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hermes_cli.chat.request import CancelToken
+from hermes_cli.chat.request import MOST_ROUNDS, CancelToken
+from hermes_cli.cli import options
 from hermes_cli.cli.answer_form import Form, late_text, problem_with_data, tools_failed
 from hermes_cli.cli.prompt_text import prompt_text
 from hermes_cli.errors import ContextOverflow, LoadCancelled, ToolFailed, UsageError
@@ -34,87 +35,167 @@ from hermes_cli.terminal.answer.turn_view import (
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
 
 if TYPE_CHECKING:
-    from hermes_cli.session.choices import ChatSettings
+    from hermes_cli.session.opening import Start
     from hermes_cli.session.session import Session
+
+EXAMPLES = """\b
+Examples:
+  hermes ask "Why is the sky blue?"
+  git diff | hermes ask -p commit
+  hermes ask --schema 'name, age int' -f letter.txt "Who wrote this?"
+"""
 
 Overflow = Literal["error", "drop"]
 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """How the answer is to be given."""
+    """How to write the answer."""
 
     form: Form
     timeout_s: float | None
     stats: bool
+    verbose: bool
     overflow: Overflow
 
 
 def ask(
-    settings: "ChatSettings",
+    context: typer.Context,
     prompt: Annotated[
-        list[str] | None, typer.Argument(metavar="PROMPT...", help="What to ask; a last word - reads stdin.")
+        list[str] | None, typer.Argument(metavar="PROMPT...", help="The prompt; - as its last word reads stdin.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with answer, usage, timings.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the prompt and its tokens; load no weights.")
+    model: options.Model = None,
+    preset: options.Preset = None,
+    var: options.Variables = None,
+    system: options.System = None,
+    file: options.Files = None,
+    continue_last: options.Continue = False,
+    session: options.SessionName = None,
+    no_save: options.NoSave = False,
+    overflow: Annotated[
+        Overflow,
+        typer.Option(
+            "--overflow",
+            help="If the session exceeds the context length: fail, or drop its oldest turns.",
+            rich_help_panel=options.SESSION,
+        ),
+    ] = "error",
+    temperature: options.Temperature = None,
+    top_k: options.TopK = None,
+    top_p: options.TopP = None,
+    min_p: options.MinP = None,
+    repeat_penalty: options.RepeatPenalty = None,
+    seed: options.Seed = None,
+    max_tokens: options.MaxTokens = None,
+    stop: options.Stop = None,
+    tools: options.Tools = None,
+    tool_env: options.ToolVariables = None,
+    tool_choice: options.ToolChoice = "auto",
+    max_rounds: options.MaxRounds = MOST_ROUNDS,
+    yes: options.AllowAll = False,
+    deny: options.DenyAll = False,
+    schema: options.SchemaText = None,
+    no_constrain: options.Unconstrained = False,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="Print one JSON object with answer, usage and timings.", rich_help_panel=options.OUTPUT
+        ),
     ] = False,
-    extract: Annotated[bool, typer.Option("--extract", "-x", help="Only the answer's first code block.")] = False,
+    extract: Annotated[
+        bool,
+        typer.Option(
+            "--extract", "-x", help="Print only the first code block of the answer.", rich_help_panel=options.OUTPUT
+        ),
+    ] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the answer to this file.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write the answer to this file.", rich_help_panel=options.OUTPUT
+        ),
     ] = None,
+    each_line: Annotated[
+        bool,
+        typer.Option(
+            "--map",
+            help="Answer each line of stdin separately; print one JSON object per line.",
+            rich_help_panel=options.OUTPUT,
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Print the prompt and its number of tokens without loading the model.",
+            rich_help_panel=options.OUTPUT,
+        ),
+    ] = False,
     timeout: Annotated[
         float | None,
         typer.Option(
-            "--timeout", metavar="S", min=0.001, max=1e6, help="Stop so many seconds after the prompt is complete."
+            "--timeout",
+            metavar="S",
+            callback=options.within("--timeout", 0.001, 1e6),
+            help="Stop S seconds after the prompt has been read.",
+            rich_help_panel=options.OUTPUT,
         ),
     ] = None,
-    stats: Annotated[bool, typer.Option("--stats", help="Tell length and speed on stderr.")] = False,
-    overflow: Annotated[
-        Overflow, typer.Option("--overflow", help="A session longer than the window: fail, or drop its oldest turns.")
-    ] = "error",
-    each_line: Annotated[
-        bool, typer.Option("--map", help="Answer each line of stdin separately; prints one JSON object per line.")
+    stats: Annotated[
+        bool,
+        typer.Option("--stats", help="Print length and speed to stderr.", rich_help_panel=options.OUTPUT),
     ] = False,
+    color: options.ColorChoice = None,
+    verbose: options.Verbose = False,
+    ctx: options.ContextLength = None,
+    gpu_layers: options.GpuLayers = None,
+    kv_type: options.CacheType = None,
+    threads: options.Threads = None,
+    template: options.Template = None,
 ) -> int:
-    """Answer one prompt and leave: words, piped text and files in, the answer and nothing else out.
+    """Answer one prompt and exit. Reads words, piped text and files; prints only the answer.
 
-    Prompt and piped text together: the words, a blank line, then the text. With -f each file follows, named.
+    Words and piped text are joined by a blank line. Each file given with -f follows, with its name.
     """
+    given = options.given(context)
     output = None if output == STANDARD_OUTPUT else output
     if each_line:
-        _refuse_with_map(settings, {"--json": as_json, "--extract": extract, "--dry-run": dry_run})
+        resumed = given.resume is not None
+        _refuse_with_map(
+            {"--json": as_json, "--extract": extract, "--dry-run": dry_run, "--continue or --session": resumed}
+        )
         from hermes_cli.cli.map.run import MapWanted, answer_lines
 
-        return answer_lines(settings, prompt or (), MapWanted(output, timeout, stats))
+        return answer_lines(given, prompt or (), MapWanted(output, timeout, stats))
     _refuse_together({"--dry-run": dry_run, "--output": output})
     _refuse_together({"--dry-run": dry_run, "--extract": extract})
     _refuse_together({"--json": as_json, "--extract": extract})
-    text = prompt_text(prompt or (), settings.files)
-    from hermes_cli.cli.opening import resumed
+    text = prompt_text(prompt or (), given.files)
+    from hermes_cli.session.opening import begin
 
-    settings = resumed(settings)  # only now, when the prompt is complete; the preset of a session may have a schema
+    # Only now, when the prompt is complete: another hermes may write the session while it pipes into this one.
+    start = begin(given.layers, given.resume)
     if dry_run:
-        return _show_prompt(text, settings, as_json)
-    form: Form = "json" if as_json else "data" if settings.schema is not None else "code" if extract else "text"
+        return _show_prompt(text, start, as_json)
+    has_schema = start.layers.now.schema is not None
+    form: Form = "json" if as_json else "data" if has_schema else "code" if extract else "text"
     target = FileOutput(output) if output else standard_output() if form == "text" else StandardOutput()
-    return _answer(text, settings, target, _Wanted(form, timeout, stats, overflow))
+    return _answer(text, start, target, _Wanted(form, timeout, stats, given.verbose, overflow))
 
 
 def _refuse_together(options: dict[str, object]) -> None:
     """Raise UsageError where all of these options were given."""
     if all(options.values()):
-        raise UsageError(f"{' and '.join(options)} do not go together", "leave one of them out")
+        raise UsageError(f"{' and '.join(options)} cannot be used together", "omit one of them")
 
 
-def _refuse_with_map(settings: "ChatSettings", options: dict[str, bool]) -> None:
-    """Raise UsageError for what is about a single answer or a session."""
-    for name, given in {**options, "--continue or --session": settings.resume is not None}.items():
+def _refuse_with_map(options: dict[str, bool]) -> None:
+    """Raise UsageError for options of a single answer or a session."""
+    for name, given in options.items():
         if given:
-            raise UsageError(f"{name} does not go with --map", "leave one of them out")
+            raise UsageError(f"{name} cannot be used with --map", "omit one of them")
 
 
-def _answer(text: str, settings: "ChatSettings", target: AnswerOutput, wanted: _Wanted) -> int:
+def _answer(text: str, start: "Start", target: AnswerOutput, wanted: _Wanted) -> int:
     """Ask, and write the answer to `target` in the form wanted; the exit code says whether it was stopped."""
     from hermes_cli.cli.opening import open_session
 
@@ -122,7 +203,7 @@ def _answer(text: str, settings: "ChatSettings", target: AnswerOutput, wanted: _
     try:
         with (
             stopping(cancel, wanted.timeout_s, leave=target.discard),
-            closing(open_session(settings, cancel)) as session,
+            closing(open_session(start, cancel, verbose=wanted.verbose)) as session,
         ):
             _make_room(session, text, wanted.overflow)
             tell_control_text(session.control_text(text))
@@ -147,7 +228,7 @@ def _answer(text: str, settings: "ChatSettings", target: AnswerOutput, wanted: _
         raise
     tell_cut(shown.finished, session, "a larger -n lets it go on" if console.is_terminal(sys.stderr) else "")
     tell_saving_problem(session)
-    if wanted.stats or settings.verbose:
+    if wanted.stats or wanted.verbose:
         window = window_use(shown.finished.window_tokens, session.backend.info.context_length)
         console.notice(stats_line(shown.finished, window))
     if shown.cancelled:
@@ -174,11 +255,14 @@ def _make_room(session: "Session", text: str, overflow: Overflow) -> None:
         console.notice(f"left out of the window: {oldest} in it")
 
 
-def _show_prompt(text: str, settings: "ChatSettings", as_json: bool) -> int:
+def _show_prompt(text: str, start: "Start", as_json: bool) -> int:
     """What the model would read: as text, or with token ids and segments as JSON."""
-    from hermes_cli.cli.opening import written_prompt
+    from hermes_cli.cli.opening import prepare
+    from hermes_cli.session.opening import Start, written_prompt
 
-    prompt = written_prompt(text, settings)
+    free = Start(start.layers.with_flag(constrained=False), start.saved, start.notes)  # nothing is generated
+    prompt, markers = written_prompt(prepare(free), text)
+    tell_control_text(markers)
     output = StandardOutput()
     if as_json:
         facts = {

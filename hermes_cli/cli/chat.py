@@ -2,38 +2,80 @@
 
 import sys
 from contextlib import closing
-from typing import TYPE_CHECKING
+
+import typer
 
 from hermes_cli import paths
+from hermes_cli.chat.request import MOST_ROUNDS
+from hermes_cli.cli import options
 from hermes_cli.terminal import console
 
-if TYPE_CHECKING:
-    from hermes_cli.session.choices import ChatSettings
+EXAMPLES = """\b
+Examples:
+  hermes chat -m hermes-3-8b
+  hermes chat -p coder -f main.py
+  hermes chat --continue
+"""
 
 
-def chat(settings: "ChatSettings") -> int:
-    """Chat: a message in, an answer out. Ctrl-C stops the answer and keeps what came; Ctrl-D leaves; /help tells more.
+def chat(
+    context: typer.Context,
+    model: options.Model = None,
+    preset: options.Preset = None,
+    var: options.Variables = None,
+    system: options.System = None,
+    file: options.Files = None,
+    continue_last: options.Continue = False,
+    session: options.SessionName = None,
+    no_save: options.NoSave = False,
+    temperature: options.Temperature = None,
+    top_k: options.TopK = None,
+    top_p: options.TopP = None,
+    min_p: options.MinP = None,
+    repeat_penalty: options.RepeatPenalty = None,
+    seed: options.Seed = None,
+    max_tokens: options.MaxTokens = None,
+    stop: options.Stop = None,
+    tools: options.Tools = None,
+    tool_env: options.ToolVariables = None,
+    tool_choice: options.ToolChoice = "auto",
+    max_rounds: options.MaxRounds = MOST_ROUNDS,
+    yes: options.AllowAll = False,
+    deny: options.DenyAll = False,
+    schema: options.SchemaText = None,
+    no_constrain: options.Unconstrained = False,
+    color: options.ColorChoice = None,
+    verbose: options.Verbose = False,
+    ctx: options.ContextLength = None,
+    gpu_layers: options.GpuLayers = None,
+    kv_type: options.CacheType = None,
+    threads: options.Threads = None,
+    template: options.Template = None,
+) -> int:
+    """Chat with the model. Type a message and press Enter; /help lists the commands of a chat.
 
-    With lines piped in, each line is a turn. Files given with -f go into the first message.
+    Ctrl-C stops an answer and keeps its text; Ctrl-D exits. With piped input, each line is a turn. Files given with
+    -f are added to the first message.
     """
+    given = options.given(context)
     from hermes_cli.terminal.prompt.open import open_prompt
 
-    interactive = console.is_terminal(sys.stdin)
-    if settings.model is None and settings.resume is None:
+    if given.layers.model_layer is None and given.resume is None:
         from hermes_cli.cli.first_run import offer_model
 
         offer_model()
+    settings, saving = given.settings, given.layers.now.save
     prompt = open_prompt(
         complete=lambda before: slash_commands.suggestions(running, before),
         status=lambda: running.status(),
-        history_file=paths.history_file() if settings.defaults.history and settings.save else None,
-        vi_mode=settings.defaults.vi_mode,
+        history_file=paths.history_file() if settings.history and saving else None,
+        vi_mode=settings.vi_mode,
         # The model loads behind the prompt: the imports of both would share one core.
         shown=lambda: running.backend.start(),
     )
     from hermes_cli.cli.opening import open_chat
     from hermes_cli.terminal.chat import repl, slash_commands
 
-    running = open_chat(settings, interactive=interactive)
+    running = open_chat(given, interactive=console.is_terminal(sys.stdin))
     with closing(running.session):
         return repl.run(running, prompt)

@@ -1,217 +1,283 @@
-"""Options that several commands share, and the values made from them."""
+"""The options that `ask`, `chat` and other commands share, and the choices made from them.
 
-import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+A new option of `ask` and `chat` is an alias here and a parameter there; `given` reads it by the parameter's name.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hermes_cli.chat.request import MOST_ROUNDS, Sampling
+from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
 from hermes_cli.errors import UsageError
 from hermes_cli.store.settings.settings import KEYS, Settings, load_settings
 from hermes_cli.terminal import console
 
 if TYPE_CHECKING:
-    from hermes_cli.engine.load_options import LoadOptions
-    from hermes_cli.formats.json.schema import Schema
-    from hermes_cli.session.choices import ChatSettings, ToolSettings
+    from hermes_cli.session.choices import Choices, Layers, Loading
+
+MODEL, PROMPT, SESSION, SAMPLING = "Model", "Prompt", "Session", "Sampling"
+TOOLS, OUTPUT, LOADING = "Tools and JSON", "Output", "Loading"
 
 
-def _option(name: str, *names: str, metavar: str | None = None) -> Any:
-    """The option for what is a setting too: its range, its help and its default from the table of settings."""
-    key = KEYS[name]
-    default = f" [default: {key.standard}]" if key.standard else ""
-    low, high = (None, None) if key.choices else (key.low, key.high)
-    flags = (f"--{name.replace('_', '-')}", *names)
-    return typer.Option(*flags, metavar=metavar, help=key.help + default, min=low, max=high)
+def within(flag: str, low: float, high: float) -> Callable[[Any], Any]:
+    """The check of a number an option takes; unlike Typer's own it refuses nan, and adds no range to the help."""
+
+    def check(value: Any) -> Any:
+        if value is not None and not low <= value <= high:
+            raise UsageError(f"{flag} cannot be {value:g}", f"give a number from {low:g} to {high:g}")
+        return value
+
+    return check
+
+
+def _number(*flags: str, low: float, high: float, metavar: str, group: str, help: str) -> Any:
+    check = within(flags[0], low, high)
+    return typer.Option(*flags, metavar=metavar, callback=check, help=help, rich_help_panel=group)
+
+
+def _setting(*flags: str, group: str, metavar: str | None = None) -> Any:
+    """An option that is a setting too: help, default and range are those of the table of settings."""
+    key = KEYS[flags[0].removeprefix("--").replace("-", "_")]
+    help = f"{key.help} [default: {key.standard}]" if key.standard else key.help
+    check = None
+    if key.low is not None and key.high is not None and not key.choices:
+        check = within(flags[0], key.low, key.high)
+    return typer.Option(*flags, metavar=metavar, callback=check, help=help, rich_help_panel=group)
+
+
+def _gpu_layers(value: str | None) -> str | None:
+    from hermes_cli.session.choices import gpu_layer_count
+
+    gpu_layer_count(value)
+    return value
 
 
 Model = Annotated[
-    str | None, typer.Option("--model", "-m", metavar="NAME|PATH", help="A model's name, or the path of a GGUF file.")
-]
-System = Annotated[
-    str | None, typer.Option("--system", "-s", metavar="TEXT", help="The system prompt; @FILE reads it from a file.")
+    str | None,
+    typer.Option(
+        "--model", "-m", metavar="NAME|PATH", help="A model's name, or the path of a GGUF file.", rich_help_panel=MODEL
+    ),
 ]
 Preset = Annotated[
-    str | None, typer.Option("--preset", "-p", metavar="NAME", help="A preset: system prompt, sampling, perhaps model.")
+    str | None,
+    typer.Option(
+        "--preset",
+        "-p",
+        metavar="NAME",
+        help="Use a preset: system prompt, sampling and, if it names them, model, tools and schema.",
+        rich_help_panel=PROMPT,
+    ),
 ]
 Variables = Annotated[
-    list[str] | None, typer.Option("--var", metavar="K=V", help="Fill in a variable of the preset (repeatable).")
+    list[str] | None,
+    typer.Option("--var", metavar="K=V", help="Set a variable of the preset (repeatable).", rich_help_panel=PROMPT),
+]
+System = Annotated[
+    str | None,
+    typer.Option(
+        "--system", "-s", metavar="TEXT", help="Set the system prompt; @FILE reads it.", rich_help_panel=PROMPT
+    ),
 ]
 Files = Annotated[
-    list[Path] | None, typer.Option("--file", "-f", metavar="PATH", help="Add a file to the prompt (repeatable).")
+    list[Path] | None,
+    typer.Option("--file", "-f", metavar="PATH", help="Add a file to the prompt (repeatable).", rich_help_panel=PROMPT),
 ]
-Continue = Annotated[bool, typer.Option("--continue", "-c", help="Go on with the last session.")]
-SessionName = Annotated[str | None, typer.Option("--session", metavar="ID|NAME|PATH", help="Go on with this session.")]
-NoSave = Annotated[bool, typer.Option("--no-save", help="Keep no file of this session.")]
-Temperature = Annotated[float | None, _option("temperature", "-t", metavar="T")]
-TopK = Annotated[int | None, _option("top_k", metavar="K")]
-TopP = Annotated[float | None, _option("top_p", metavar="P")]
-MinP = Annotated[float | None, _option("min_p", metavar="P")]
-RepeatPenalty = Annotated[float | None, _option("repeat_penalty", metavar="R")]
+Continue = Annotated[bool, typer.Option("--continue", "-c", help="Continue the last session.", rich_help_panel=SESSION)]
+SessionName = Annotated[
+    str | None,
+    typer.Option("--session", metavar="ID|NAME|PATH", help="Continue this session.", rich_help_panel=SESSION),
+]
+NoSave = Annotated[bool, typer.Option("--no-save", help="Do not save this session.", rich_help_panel=SESSION)]
+Temperature = Annotated[float | None, _setting("--temperature", "-t", metavar="T", group=SAMPLING)]
+TopK = Annotated[int | None, _setting("--top-k", metavar="K", group=SAMPLING)]
+TopP = Annotated[float | None, _setting("--top-p", metavar="P", group=SAMPLING)]
+MinP = Annotated[float | None, _setting("--min-p", metavar="P", group=SAMPLING)]
+RepeatPenalty = Annotated[float | None, _setting("--repeat-penalty", metavar="R", group=SAMPLING)]
 Seed = Annotated[
     int | None,
-    typer.Option("--seed", metavar="N", min=0, max=2**32 - 1, help="Same seed, same answer. [default: random]"),
+    _number(
+        "--seed",
+        low=SAMPLING_RANGES["seed"][0],
+        high=SAMPLING_RANGES["seed"][1],
+        metavar="N",
+        group=SAMPLING,
+        help="Make the answer repeatable. [default: random]",
+    ),
 ]
-MaxTokens = Annotated[int | None, _option("max_tokens", "-n", metavar="N")]
-Stop = Annotated[list[str] | None, typer.Option("--stop", metavar="TEXT", help="Stop before this text (repeatable).")]
-ContextLength = Annotated[int | None, _option("ctx", metavar="N")]
-GpuLayers = Annotated[str | None, _option("gpu_layers", metavar="auto|all|N")]
-CacheType = Annotated[Literal["f16", "q8_0"] | None, _option("kv_type")]
-Threads = Annotated[int | None, _option("threads", metavar="N")]
-Template = Annotated[str | None, _option("template", metavar="auto|chatml|embedded|FILE")]
-ColorChoice = Annotated[Literal["auto", "always", "never"] | None, _option("color")]
+MaxTokens = Annotated[int | None, _setting("--max-tokens", "-n", metavar="N", group=SAMPLING)]
+Stop = Annotated[
+    list[str] | None,
+    typer.Option("--stop", metavar="TEXT", help="Stop before this text (repeatable).", rich_help_panel=SAMPLING),
+]
 Tools = Annotated[
     list[str] | None,
-    typer.Option("--tools", metavar="FILE|NAME", help="Tools the model may call: FILE.py, .json, a name (repeatable)."),
+    typer.Option(
+        "--tools",
+        metavar="FILE|NAME",
+        help="Let the model call these tools: FILE.py, FILE.json or a built-in name (repeatable).",
+        rich_help_panel=TOOLS,
+    ),
 ]
 ToolVariables = Annotated[
-    list[str] | None, typer.Option("--tool-env", metavar="NAME", help="Let tools see this variable (repeatable).")
+    list[str] | None,
+    typer.Option(
+        "--tool-env",
+        metavar="NAME",
+        help="Pass this environment variable to tools (repeatable).",
+        rich_help_panel=TOOLS,
+    ),
 ]
 ToolChoice = Annotated[
-    str, typer.Option("--tool-choice", metavar="auto|none|required|NAME", help="Whether the model must call a tool.")
+    str,
+    typer.Option(
+        "--tool-choice",
+        metavar="auto|none|required|NAME",
+        help="Whether the model may, must not or must call a tool.",
+        rich_help_panel=TOOLS,
+    ),
 ]
-MostRounds = Annotated[
-    int, typer.Option("--max-rounds", metavar="N", min=1, max=1000, help="Rounds of calls before it must answer.")
+MaxRounds = Annotated[
+    int,
+    _number(
+        "--max-rounds",
+        low=1,
+        high=1000,
+        metavar="N",
+        group=TOOLS,
+        help="Maximum rounds of tool calls before the model must answer.",
+    ),
 ]
-Unconstrained = Annotated[
-    bool, typer.Option("--no-constrain", help="Let calls and JSON be written freely, and check them after.")
-]
-AllowAll = Annotated[bool, typer.Option("--yes", help="Let every tool run without asking.")]
-DenyAll = Annotated[bool, typer.Option("--deny", help="Let no tool run.")]
+AllowAll = Annotated[bool, typer.Option("--yes", help="Run every tool without asking.", rich_help_panel=TOOLS)]
+DenyAll = Annotated[bool, typer.Option("--deny", help="Run no tool.", rich_help_panel=TOOLS)]
 SchemaText = Annotated[
     str | None,
-    typer.Option("--schema", metavar="FILE|MODULE:MODEL|FIELDS", help="Answer in JSON: a schema, or name, age int."),
+    typer.Option(
+        "--schema",
+        metavar="FILE|MODULE:MODEL|FIELDS",
+        help="Answer in JSON by this schema: a file, a Python model, or fields such as 'name, age int'.",
+        rich_help_panel=TOOLS,
+    ),
 ]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tell about the model on stderr.")]
+Unconstrained = Annotated[
+    bool,
+    typer.Option(
+        "--no-constrain",
+        help="Do not constrain tool calls and JSON while they are generated; only check them.",
+        rich_help_panel=TOOLS,
+    ),
+]
+ColorChoice = Annotated[Literal["auto", "always", "never"] | None, _setting("--color", group=OUTPUT)]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Print model details to stderr.", rich_help_panel=OUTPUT)
+]
+ContextLength = Annotated[int | None, _setting("--ctx", metavar="N", group=LOADING)]
+GpuLayers = Annotated[
+    str | None,
+    typer.Option(
+        "--gpu-layers",
+        metavar="auto|all|N",
+        callback=_gpu_layers,
+        help=f"{KEYS['gpu_layers'].help} [default: {KEYS['gpu_layers'].standard}]",
+        rich_help_panel=LOADING,
+    ),
+]
+CacheType = Annotated[Literal["f16", "q8_0"] | None, _setting("--kv-type", group=LOADING)]
+Threads = Annotated[int | None, _setting("--threads", metavar="N", group=LOADING)]
+Template = Annotated[str | None, _setting("--template", metavar="auto|chatml|embedded|FILE", group=LOADING)]
 
 
-def with_settings(command: Callable[..., int]) -> Callable[..., int]:
-    """`command(settings, ...)` as Typer sees it: in the place of `settings` the options they are made from."""
-    shared, own = inspect.signature(_settings).parameters, inspect.signature(command)
-    _, *rest = own.parameters.values()
-    parameters = [part.replace(kind=part.KEYWORD_ONLY) for part in (*shared.values(), *rest)]
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the command line and the user's settings say, before anything is opened."""
 
-    def run(**given: Any) -> int:
-        for name, value in given.items():
-            if value != value:  # it is within no range, and Typer lets it pass through all of them
-                raise UsageError(f"--{name.replace('_', '-')} cannot be nan", "give a number")
-        settings = _settings(**{name: given.pop(name) for name in shared})
-        return command(settings, **given)
-
-    run.__name__, run.__doc__ = command.__name__, command.__doc__
-    run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {part.name: part.annotation for part in parameters}
-    return run
+    layers: "Layers"
+    resume: str | None  # the session to continue, as `opening.begin` takes it
+    files: tuple[Path, ...]
+    verbose: bool
+    settings: Settings
 
 
-def _settings(
-    model: Model = None,
-    preset: Preset = None,
-    var: Variables = None,
-    system: System = None,
-    file: Files = None,
-    continue_last: Continue = False,
-    session: SessionName = None,
-    no_save: NoSave = False,
-    temperature: Temperature = None,
-    top_k: TopK = None,
-    top_p: TopP = None,
-    min_p: MinP = None,
-    repeat_penalty: RepeatPenalty = None,
-    seed: Seed = None,
-    max_tokens: MaxTokens = None,
-    stop: Stop = None,
-    ctx: ContextLength = None,
-    gpu_layers: GpuLayers = None,
-    kv_type: CacheType = None,
-    threads: Threads = None,
-    template: Template = None,
-    tools: Tools = None,
-    tool_env: ToolVariables = None,
-    tool_choice: ToolChoice = "auto",
-    max_rounds: MostRounds = MOST_ROUNDS,
-    yes: AllowAll = False,
-    deny: DenyAll = False,
-    schema: SchemaText = None,
-    no_constrain: Unconstrained = False,
-    color: ColorChoice = None,
-    verbose: Verbose = False,
-) -> "ChatSettings":
-    """What the options say, with the preset, then the user's own defaults where they leave something open.
+def given(context: typer.Context) -> Given:
+    """What the options of `ask` or `chat` say, by their parameters' names. Raises UsageError."""
+    said = context.params
+    console.use_color(said["color"] or "auto")
+    settings = load_settings()
+    console.use_color(said["color"] or settings.color)
+    from dataclasses import replace
 
-    For a session that is resumed the defaults wait: what it was led with goes before them. Raises UsageError.
-    """
-    console.use_color(color or "auto")
-    defaults = load_settings()
-    console.use_color(color or defaults.color)
-    from hermes_cli.chat.settings import SessionSettings
+    from hermes_cli.session.choices import from_settings
+
+    resume = _resume(said["continue_last"], said["session"])
+    layers = replace(from_settings(settings), flags=_flags(said))
+    layers = _with_preset(layers, said["preset"], said["var"] or (), settings, resumed=resume is not None)
+    return Given(layers, resume, tuple(map(Path, said["file"] or ())), said["verbose"], settings)
+
+
+def _flags(said: Mapping[str, Any]) -> "Choices":
+    """The strongest layer. Raises UsageError."""
     from hermes_cli.cli.prompt_text import system_text
-    from hermes_cli.session.choices import ChatSettings, with_defaults
+    from hermes_cli.session.choices import Choices
 
-    save = defaults.save and not no_save
-    load = load_options(defaults, ctx, gpu_layers, kv_type, threads, template)
-    settings = ChatSettings(
-        model=model,
-        system_prompt=system_text(system),
-        files=tuple(file or ()),
-        sampling=Sampling(temperature, top_k, top_p, min_p, repeat_penalty, seed),
-        max_tokens=max_tokens,
-        stop=tuple(stop or ()),
-        # What was read holds the text of the conversation too.
-        load=load if save else replace(load, kv_store_bytes=0),
-        verbose=verbose,
-        resume=_resumed(continue_last, session),
-        save=save,
-        defaults=defaults,
-        tools=_tool_settings(tools or (), tool_env or (), tool_choice, max_rounds, yes, deny),
-        schema=_schema(schema),
-        constrained=not no_constrain,
+    if said["yes"] and said["deny"]:
+        raise UsageError("--yes and --deny cannot be used together", "omit one of them")
+    return Choices(
+        model=said["model"] or None,
+        system_prompt=system_text(said["system"]),
+        sampling=Sampling(**{each.name: said[each.name] for each in fields(Sampling)}),
+        max_tokens=said["max_tokens"],
+        stop=tuple(said["stop"] or ()),
+        tools=tuple(said["tools"] or ()) or None,
+        tool_variables=tuple(said["tool_env"] or ()),
+        tool_choice=said["tool_choice"],
+        max_rounds=said["max_rounds"],
+        tool_policy="yes" if said["yes"] else "deny" if said["deny"] else "ask",
+        schema=_schema(said["schema"]),
+        constrained=not said["no_constrain"],
+        load=loading(**{name: said[name] for name in ("ctx", "gpu_layers", "kv_type", "threads", "template")}),
+        save=False if said["no_save"] else None,
     )
-    own = with_defaults(settings)
-    settings = replace(settings, own=SessionSettings(sampling=own.sampling, max_tokens=own.max_tokens))
-    settings = _with_preset(settings, preset, _variables(var or ()))
-    return settings if settings.resume is not None else with_defaults(settings)
 
 
-def load_options(
-    defaults: Settings,
+def loading(
     ctx: int | None = None,
     gpu_layers: str | None = None,
     kv_type: Literal["f16", "q8_0"] | None = None,
     threads: int | None = None,
     template: str | None = None,
-) -> "LoadOptions":
-    """How to open a model: as given here, else as the user's own defaults say. Raises UsageError."""
-    from hermes_cli.engine.load_options import LoadOptions
+) -> "Loading":
+    """How to open a model, as options say it."""
+    from hermes_cli.session.choices import Loading
 
-    layers = gpu_layer_count(str(defaults.gpu_layers) if gpu_layers is None else gpu_layers)
-    return LoadOptions(
-        ctx or defaults.ctx,
-        layers,
-        kv_type or defaults.kv_type,
-        threads or defaults.threads,
-        template or defaults.template,
-        kv_store_bytes=defaults.kv_store_mb << 20,
-    )
+    return Loading(ctx, gpu_layers, kv_type, threads, template)
 
 
-def _tool_settings(
-    sources: Sequence[str], variables: Sequence[str], choice: str, most_rounds: int, yes: bool, deny: bool
-) -> "ToolSettings":
-    """What the options say about tools. Raises UsageError."""
-    from hermes_cli.session.choices import ToolSettings
+def _with_preset(
+    layers: "Layers", name: str | None, pairs: Sequence[str], settings: Settings, *, resumed: bool
+) -> "Layers":
+    """With the preset named, else the one of the settings where neither a prompt nor a session takes its place."""
+    origin = ""
+    prompted = layers.flags.system_prompt is not None
+    if name is None and not prompted and not resumed and settings.preset is not None:
+        name, origin = settings.preset, settings.origin("preset")
+    if name is None and not pairs:
+        return layers
+    from hermes_cli.session.choices import from_preset
+    from hermes_cli.store.presets.presets import find_preset, variable_values
 
-    if yes and deny:
-        raise UsageError("--yes and --deny do not go together", "leave one of them out")
-    return ToolSettings(
-        tuple(sources), tuple(variables), choice, most_rounds, "yes" if yes else "deny" if deny else "ask"
-    )
+    values = variable_values(pairs)
+    if name is None or (values and prompted):
+        raise UsageError("--var needs a preset with variables", "name the preset with --preset, without --system")
+    try:
+        return layers.with_preset(from_preset(find_preset(name), values, with_prompt=not prompted))
+    except UsageError as problem:
+        problem.message += f" (the preset is set in {origin})" if origin else ""
+        raise
 
 
-def _schema(text: str | None) -> "Schema | None":
+def _schema(text: str | None) -> Any:
     if text is None:
         return None
     from hermes_cli.store.schemas import load_schema
@@ -219,46 +285,12 @@ def _schema(text: str | None) -> "Schema | None":
     return load_schema(text)
 
 
-def _resumed(continue_last: bool, session: str | None) -> str | None:
-    """Which session to go on with, as `ChatSettings.resume` says it."""
+def _resume(continue_last: bool, session: str | None) -> str | None:
+    """The session to continue, as `opening.begin` takes it. Raises UsageError."""
+    if session is not None and continue_last:
+        raise UsageError("--continue and --session cannot be used together", "omit one of them")
+    if session is not None and not session.strip():
+        raise UsageError("--session is empty", "give an id, a title or a file; the last session: --continue")
     from hermes_cli.session.choices import LAST_SESSION
 
-    if session is not None and continue_last:
-        raise UsageError("--continue and --session do not go together", "leave one of them out")
-    if session is not None and not session.strip():
-        raise UsageError("--session names no session", "give its id, its name or its file; the last one: --continue")
     return LAST_SESSION if continue_last else session
-
-
-def _with_preset(settings: "ChatSettings", given: str | None, values: dict[str, str]) -> "ChatSettings":
-    """With the preset given, else the user's own where there is neither a system prompt nor a session that has one."""
-    from hermes_cli.session.choices import with_preset
-
-    if given is not None or settings.system_prompt is not None or settings.resume is not None:
-        return with_preset(settings, given, values)
-    try:
-        return with_preset(settings, settings.defaults.preset, values)
-    except UsageError as problem:
-        if settings.defaults.preset:
-            problem.message += f" (the preset is set in {settings.defaults.origin('preset')})"
-        raise
-
-
-def _variables(pairs: Sequence[str]) -> dict[str, str]:
-    if not pairs:
-        return {}
-    from hermes_cli.store.presets.presets import variable_values
-
-    return variable_values(pairs)
-
-
-def gpu_layer_count(value: str) -> int | None:
-    """`auto` is None, `all` is -1."""
-    named = {"auto": None, "all": -1}
-    if value in named:
-        return named[value]
-    if not value.isascii() or not value.isdigit() or int(value) > 10_000:
-        raise UsageError(
-            f"--gpu-layers {value} is not a number of layers", "give auto, all or a number such as 0 or 33"
-        )
-    return int(value)

@@ -1,10 +1,10 @@
-"""How the next token is chosen: the defaults of the Hermes 3 model card, and the sampler chain built from a request."""
+"""How the next token is chosen: every value decided, and the sampler chain built from them."""
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
+from hermes_cli.chat.request import MODEL_CARD, SAMPLING_RANGES, Sampling
 from hermes_cli.engine.llama.context import Context, Sampler, bias_array
 from hermes_cli.engine.llama.masked_sampler import MaskedSampler
 from hermes_cli.errors import UsageError
@@ -17,27 +17,21 @@ _COLDEST = 1e-3  # below it only the likeliest token is left, and 1/temperature 
 
 @dataclass(frozen=True, slots=True)
 class SamplingValues:
-    """Every value decided; the defaults are the model card's (top_k is that of its `generate` call)."""
+    """Every value decided."""
 
-    temperature: float = 0.8
-    top_k: int = 50
-    top_p: float = 1.0
-    min_p: float = 0.0
-    repeat_penalty: float = 1.1
-    seed: int = 0
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    repeat_penalty: float
+    seed: int
 
 
 def decide(sampling: Sampling) -> SamplingValues:
-    """Fill in what the request leaves open; a seed that is not given is drawn at random. Raises UsageError."""
-    default = SamplingValues()
-    values = SamplingValues(
-        temperature=_or(sampling.temperature, default.temperature),
-        top_k=int(_or(sampling.top_k, default.top_k)),
-        top_p=_or(sampling.top_p, default.top_p),
-        min_p=_or(sampling.min_p, default.min_p),
-        repeat_penalty=_or(sampling.repeat_penalty, default.repeat_penalty),
-        seed=int.from_bytes(os.urandom(4), "big") if sampling.seed is None else sampling.seed,
-    )
+    """Fill in what is None from the model card; a missing seed is drawn at random. Raises UsageError."""
+    given = {name: value for name, value in asdict(sampling).items() if value is not None}
+    seed = {"seed": int.from_bytes(os.urandom(4), "big")}
+    values = SamplingValues(**{**asdict(MODEL_CARD), **seed, **given})
     for name, (low, high) in SAMPLING_RANGES.items():
         value = getattr(values, name)
         if not low <= value <= high:
@@ -77,7 +71,3 @@ def _choice(values: SamplingValues) -> list[tuple[str, tuple[float, ...]]]:
     if values.min_p > 0:
         steps.append(("min_p", (values.min_p, 1)))
     return [*steps, ("temp", (values.temperature,)), ("dist", (values.seed,))]
-
-
-def _or(value: float | None, default: float) -> float:
-    return default if value is None else value

@@ -1,11 +1,10 @@
-"""What `ask` and `chat` were told: options, then a preset's or a session's values, then the user's own defaults."""
+"""What a user may choose, the places where it can be said, and the one rule by which the strongest place wins."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from hermes_cli.chat.request import MOST_REPAIRS, MOST_ROUNDS, Sampling
+from hermes_cli.chat.request import Sampling
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.engine.load_options import LoadOptions
 from hermes_cli.errors import UsageError
@@ -13,98 +12,227 @@ from hermes_cli.formats.json.schema import Schema
 from hermes_cli.store.settings.settings import Settings
 
 if TYPE_CHECKING:
+    from hermes_cli.store.presets.presets import Preset
     from hermes_cli.tools.approval import Policy
 
-if TYPE_CHECKING:
-    from hermes_cli.store.presets.presets import Preset
-    from hermes_cli.store.sessions.reader import SavedSession
-
 LAST_SESSION = ""
+_SAMPLING = tuple(each.name for each in fields(Sampling))
+_Part = TypeVar("_Part", "Choices", Sampling, "Loading")
+LayerName = Literal["flags", "preset", "session", "settings"]
 
 
 @dataclass(frozen=True, slots=True)
-class ToolSettings:
-    """Which tools the model may call, and how far it may go.
+class Loading:
+    """How to open a model. `gpu_layers` is auto, all or a number; `kv_store_mb` limits the prompt caches on disk."""
 
-    `sources` are files and names of built-in tools; of the environment these see what is harmless, and `variables`.
-    """
+    context_length: int | None = None
+    gpu_layers: str | None = None
+    kv_type: Literal["f16", "q8_0"] | None = None
+    threads: int | None = None
+    template: str | None = None
+    kv_store_mb: int | None = None
 
-    sources: tuple[str, ...] = ()
-    variables: tuple[str, ...] = ()
-    choice: str = "auto"
-    most_rounds: int = MOST_ROUNDS
-    policy: "Policy" = "ask"
+    def options(self) -> LoadOptions:
+        """The options of the engine, which leave open what is None or auto. Raises UsageError."""
+        options = LoadOptions(self.context_length, gpu_layer_count(self.gpu_layers), self.kv_type, self.threads)
+        if self.template is not None:
+            options = replace(options, template=self.template)
+        return options if self.kv_store_mb is None else replace(options, kv_store_bytes=self.kv_store_mb << 20)
 
 
 @dataclass(frozen=True, slots=True)
-class ChatSettings:
-    """What `ask` and `chat` were told, decided before anything is loaded."""
+class Choices:
+    """What was said at one place; None (in `sampling` and `load` too) means that nothing was said about it."""
 
     model: str | None = None
+    preset: str | None = None
     system_prompt: str | None = None
-    files: tuple[Path, ...] = ()
     sampling: Sampling = field(default_factory=Sampling)
     max_tokens: int | None = None
-    stop: tuple[str, ...] = ()
-    load: LoadOptions = field(default_factory=LoadOptions)
-    verbose: bool = False
-    preset: str | None = None
-    resume: str | None = None  # the session to go on with: LAST_SESSION, an id, a name or a path
-    saved: "SavedSession | None" = None  # that session, once it is read
-    save: bool = True
-    defaults: Settings = field(default_factory=Settings)
-    tools: ToolSettings = field(default_factory=ToolSettings)
+    stop: tuple[str, ...] | None = None
+    tools: tuple[str, ...] | None = None  # files, and names of built-in tools
+    tool_variables: tuple[str, ...] | None = None  # of the environment, which tools may see
+    tool_choice: str | None = None  # auto, none, required or a tool's name
+    max_rounds: int | None = None  # of tool calls in one turn
+    tool_policy: "Policy | None" = None
     schema: Schema | None = None
-    own: SessionSettings = field(default_factory=SessionSettings)  # what flags and defaults say without a preset
-    own_offer: tuple[tuple[str, ...], Schema | None] | None = None  # tools and schema without those of the preset
-    most_repairs: int = MOST_REPAIRS
-    constrained: bool = True
+    constrained: bool | None = None
+    load: Loading = field(default_factory=Loading)
+    save: bool | None = None
+
+    def session_settings(self) -> SessionSettings:
+        """The part of these choices that a session's file saves."""
+        return SessionSettings(self.model, self.preset, self.sampling, self.max_tokens)
+
+    def load_options(self) -> LoadOptions:
+        """How to open the model; an unsaved chat keeps no prompt cache, which holds its text too. Raises UsageError."""
+        options = self.load.options()
+        return replace(options, kv_store_bytes=0) if self.save is False else options
 
 
-def where_open(
-    settings: ChatSettings,
-    model: str | None = None,
-    sampling: Sampling = Sampling(),  # noqa: B008 - frozen
-    max_tokens: int | None = None,
-) -> ChatSettings:
-    """The settings with these values where they leave something open."""
-    given = {key: value for key, value in asdict(settings.sampling).items() if value is not None}
+def resolved(*layers: Choices) -> Choices:
+    """For each choice what the first layer says that says something; sampling and loading value by value."""
     return replace(
-        settings,
-        model=settings.model or model,
-        sampling=replace(sampling, **given),
-        max_tokens=settings.max_tokens or max_tokens,
+        _first_said(layers),
+        sampling=_first_said(tuple(layer.sampling for layer in layers)),
+        load=_first_said(tuple(layer.load for layer in layers)),
     )
 
 
-def with_defaults(settings: ChatSettings) -> ChatSettings:
-    """The settings with the user's own defaults where flags, preset and resumed session leave something open."""
-    own = settings.defaults
-    sampling = Sampling(own.temperature, own.top_k, own.top_p, own.min_p, own.repeat_penalty)
-    return where_open(settings, own.model, sampling, own.max_tokens)
+def _first_said(layers: tuple[_Part, ...]) -> _Part:
+    """Field by field the first value that is not None."""
+    values = {each.name: [getattr(layer, each.name) for layer in layers] for each in fields(layers[0])}
+    said: dict[str, Any] = {
+        name: next((value for value in given if value is not None), None) for name, given in values.items()
+    }
+    return replace(layers[0], **said)
 
 
-def with_preset(settings: ChatSettings, name: str | None, values: Mapping[str, str]) -> ChatSettings:
-    """The settings with a preset's where they leave something open. Raises UsageError."""
-    if values and (name is None or settings.system_prompt is not None):
-        raise UsageError("--var has no preset's prompt to fill", "name the preset with --preset, without --system")
-    if name is None:
-        return settings
-    from hermes_cli.store.presets.presets import fill, find_preset
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """What was said at each place, the strongest first; a command replaces a layer and asks `now` again.
 
-    preset = find_preset(name)
-    prompt = fill(preset, values) if settings.system_prompt is None else settings.system_prompt
-    named = replace(with_offer(settings, preset), preset=name, system_prompt=prompt)
-    return where_open(named, preset.model, preset.sampling, preset.max_tokens)
+    `origins` says where a value of `settings` comes from: the name of a file or of a variable.
+    """
+
+    flags: Choices = field(default_factory=Choices)
+    preset: Choices = field(default_factory=Choices)
+    session: Choices = field(default_factory=Choices)
+    settings: Choices = field(default_factory=Choices)
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def now(self) -> Choices:
+        """What counts."""
+        return resolved(self.flags, self.preset, self.session, self.settings)
+
+    @property
+    def model_layer(self) -> LayerName | None:
+        """The layer that names the model."""
+        names: tuple[LayerName, ...] = ("flags", "preset", "session", "settings")
+        return next((name for name in names if getattr(self, name).model), None)
+
+    @property
+    def keeps_saved_preset(self) -> bool:
+        """Whether a session is continued with the preset it was saved with: no other preset or prompt was given."""
+        return self.preset.preset is None and self.flags.system_prompt is None
+
+    def with_preset(self, preset: Choices) -> "Layers":
+        """With the preset that an option or the user's settings name: options go before it."""
+        return replace(self, preset=preset, session=_without_preset(self.session, preset.preset))
+
+    def with_session(self, session: Choices, preset: Choices) -> "Layers":
+        """Continuing a saved session; `preset` holds the tools and the schema of the preset it was saved with."""
+        if self.preset.preset is not None:
+            return replace(self, session=_without_preset(session, self.preset.preset))
+        if not self.keeps_saved_preset:
+            return replace(self, session=replace(session, preset=None, system_prompt=None))
+        return replace(self, session=session, preset=preset)
+
+    def with_flag(self, **said: Any) -> "Layers":
+        """With these values of the strongest layer replaced."""
+        return replace(self, flags=replace(self.flags, **said))
+
+    def with_sampling(self, name: str, value: Any) -> "Layers":
+        """With one value of the sampling in the strongest layer."""
+        return self.with_flag(sampling=replace(self.flags.sampling, **{name: value}))
+
+    def without(self, name: str) -> "Layers":
+        """With one choice, or one value of the sampling, said nowhere: the built-in default counts."""
+
+        unsaid: dict[str, Any] = {name: None}
+
+        def silent(layer: Choices) -> Choices:
+            if name in _SAMPLING:
+                return replace(layer, sampling=replace(layer.sampling, **unsaid))
+            return replace(layer, **unsaid)
+
+        return Layers(
+            silent(self.flags), silent(self.preset), silent(self.session), silent(self.settings), self.origins
+        )
+
+    def then_preset(self, preset: Choices) -> "Layers":
+        """A preset chosen in a running chat goes before all that was said so far; the model stays."""
+        session = _without_preset(self.session, preset.preset)
+        return self._above(resolved(self.flags, session, self.settings)).with_preset(replace(preset, model=None))
+
+    def then_session(self, session: Choices, preset: Choices) -> "Layers":
+        """A session loaded in a running chat goes before all that was said so far; the model stays."""
+        return self._above(resolved(self.flags, self.settings)).with_session(session, preset)
+
+    def _above(self, ground: Choices) -> "Layers":
+        """New layers over what was said so far, except what belonged to the preset and the session before."""
+        return Layers(
+            flags=Choices(model=self.now.model),
+            settings=replace(ground, system_prompt=None, preset=None, tool_choice=None),
+            origins=self.origins,
+        )
 
 
-def with_offer(settings: ChatSettings, preset: "Preset") -> ChatSettings:
-    """The settings with a preset's tools and schema where they have none. Raises UsageError."""
+def _without_preset(session: Choices, preset: str | None) -> Choices:
+    """A session that another preset takes over: its prompt goes, and the sampling if it was that of a third preset."""
+    if session.preset not in (None, preset):
+        session = replace(session, sampling=Sampling(), max_tokens=None)
+    return replace(session, preset=None, system_prompt=None)
+
+
+def from_settings(settings: Settings) -> Layers:
+    """What config.toml and the environment say. Their preset is not among it: it counts only without a prompt."""
+    return Layers(
+        settings=Choices(
+            model=settings.model,
+            sampling=Sampling(
+                settings.temperature, settings.top_k, settings.top_p, settings.min_p, settings.repeat_penalty
+            ),
+            max_tokens=settings.max_tokens,
+            load=Loading(
+                settings.ctx,
+                str(settings.gpu_layers),
+                settings.kv_type,
+                settings.threads,
+                settings.template,
+                settings.kv_store_mb,
+            ),
+            save=settings.save,
+        ),
+        origins=settings.origins,
+    )
+
+
+def from_preset(preset: "Preset", values: Mapping[str, str], *, with_prompt: bool = True) -> Choices:
+    """What a preset says, with its variables filled in. Raises UsageError."""
+    from hermes_cli.store.presets.presets import fill
+
+    return replace(
+        toolset(preset),
+        model=preset.model or None,
+        preset=preset.name,
+        system_prompt=fill(preset, values) if with_prompt else None,
+        sampling=preset.sampling,
+        max_tokens=preset.max_tokens,
+    )
+
+
+def toolset(preset: "Preset") -> Choices:
+    """The tools and the schema of a preset, and nothing else. Raises UsageError."""
     from hermes_cli.store.presets.presets import schema_of
 
-    return replace(
-        settings,
-        tools=settings.tools if settings.tools.sources else replace(settings.tools, sources=preset.tools),
-        schema=schema_of(preset) if settings.schema is None else settings.schema,
-        own_offer=(settings.tools.sources, settings.schema),
-    )
+    return Choices(tools=preset.tools or None, schema=schema_of(preset))
+
+
+def from_session(settings: SessionSettings, system_prompt: str | None) -> Choices:
+    """What a saved session was answered with."""
+    return Choices(settings.model or None, settings.preset, system_prompt, settings.sampling, settings.max_tokens)
+
+
+def gpu_layer_count(value: str | None) -> int | None:
+    """The layers for the GPU: auto is None, all is -1. Raises UsageError."""
+    if value is None or value == "auto":
+        return None
+    if value == "all":
+        return -1
+    if not value.isascii() or not value.isdigit() or len(value) > 5 or int(value) > 10_000:
+        raise UsageError(
+            f"--gpu-layers {value} is not a number of layers", "give auto, all or a number such as 0 or 33"
+        )
+    return int(value)

@@ -4,19 +4,17 @@ import json
 import os
 import select
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from hermes_cli.chat.request import MOST_ROUNDS, CancelToken
+from hermes_cli.chat.request import CancelToken
 from hermes_cli.chat.tool_call import ToolCall
-from hermes_cli.errors import OutputError, UsageError, did_you_mean
-from hermes_cli.session.turn_loop import ToolUse
+from hermes_cli.errors import OutputError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.prompt.keyboard import typing
 from hermes_cli.terminal.sanitize import for_terminal
 from hermes_cli.tools.approval import NOBODY_TO_ASK, Approvals, Decision, Policy, Scope
 from hermes_cli.tools.tool import Tool
-from hermes_cli.tools.toolbox import load_toolbox
 
 _WAKE_S = 0.1
 _SCOPES: dict[str, Scope] = {
@@ -113,25 +111,3 @@ def described(call: ToolCall) -> str:
 def _visible(text: str) -> str:
     """`text` with the escapes of JSON for characters that are invisible, reorder others or control a terminal."""
     return "".join(one if one.isprintable() and for_terminal(one) == one else json.dumps(one)[1:-1] for one in text)
-
-
-def tool_use(
-    sources: Sequence[str],
-    variables: Sequence[str] = (),
-    *,
-    policy: Policy,
-    choice: str = "auto",
-    most_rounds: int = MOST_ROUNDS,
-    cancel: CancelToken | None = None,
-) -> ToolUse:
-    """The tools of these files and names, loaded, with the user to be asked before they run. Raises UsageError.
-
-    They see these further `variables` of the environment. A cancel ends their import.
-    """
-    toolbox = load_toolbox(sources, variables, cancel)
-    known = ("auto", "none", "required", *toolbox.tools)
-    if choice not in known:
-        toolbox.close()
-        hint = did_you_mean(choice, known, f"one of {', '.join(known)}")
-        raise UsageError(f"--tool-choice {choice} names no tool", hint)
-    return ToolUse(toolbox, Consent(toolbox.tools, policy), choice, most_rounds)

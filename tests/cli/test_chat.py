@@ -315,7 +315,7 @@ def test_two_chats_on_one_session_do_not_mix(on_screen: OnScreen) -> None:
     path = latest_session()
     assert path
     second = on_screen("chat", "-c", "-t", "0")
-    second.shows("this goes on in a copy")
+    second.shows("continuing in a copy")
     second.say(RECALL)
     second.shows(RECALL_ANSWER)
     leave(second)

@@ -152,10 +152,10 @@ def test_a_switch(
     assert bool(list(tmp_path.glob("data/sessions/*.jsonl"))) == saved
 
 
-def test_a_session_is_gone_on_with_in_one_way_only(hermes: Hermes, config: Path) -> None:
+def test_a_session_is_named_in_one_way_only(hermes: Hermes, config: Path) -> None:
     result = hermes("ask", "-m", "demo", "-c", "--session", "x", "Hi")
-    assert_failed(result, 2, "--continue and --session do not go together")
-    assert_failed(hermes("ask", "-m", "demo", "--session", " ", "Hi"), 2, "--session names no session")
+    assert_failed(result, 2, "--continue and --session cannot be used together")
+    assert_failed(hermes("ask", "-m", "demo", "--session", " ", "Hi"), 2, "--session is empty")
 
 
 def test_what_a_preset_chosen_in_a_chat_leaves_open_is_as_options_and_settings_say(

@@ -65,7 +65,7 @@ def test_what_another_program_writes_goes_on_in_a_copy(hermes: Hermes, sessions:
         result = hermes("ask", "-c", "-t", "0", "What is my name?")
     (copy,) = set(sessions.iterdir()) - {path}
     assert result.out == b"Your name is Alice.\n"
-    assert result.err == f"the session {path.stem} is open in another program; this goes on in a copy, {copy.stem}\n"
+    assert result.err == f"the session {path.stem} is open in another program; continuing in a copy, {copy.stem}\n"
     assert [len(read_session(file).conversation.turns) for file in (path, copy)] == [1, 2]
 
 
@@ -95,7 +95,7 @@ def test_a_model_that_is_gone_is_told_with_the_session_that_wants_it(hermes: Her
     gone.close()
     result = hermes("ask", "-c", SUM)
     assert_failed(result, 3, f"there is no model gone here (in the session {gone.id})")
-    assert "hint: go on with another: -m NAME" in result.err
+    assert "hint: continue with another: -m NAME" in result.err
     assert hermes("ask", "-c", "-m", "demo", "-t", "0", SUM).out == b"2 plus 3 is 5.\n"
 
 

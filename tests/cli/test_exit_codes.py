@@ -39,9 +39,9 @@ def test_a_value_out_of_range_is_a_usage_error_that_names_the_option(hermes: Her
         (["ask", "--nope"], "hermes ask --help"),
         (["chat", "--timeout", "1"], "hermes chat --help"),
         (["ask", "-o"], "hermes ask --help"),
-        (["ask", "--dry-run", "-o", "x", "Hi"], "leave one of them out"),
-        (["ask", "--dry-run", "-x", "Hi"], "leave one of them out"),
-        (["ask", "--json", "-x", "Hi"], "leave one of them out"),
+        (["ask", "--dry-run", "-o", "x", "Hi"], "omit one of them"),
+        (["ask", "--dry-run", "-x", "Hi"], "omit one of them"),
+        (["ask", "--json", "-x", "Hi"], "omit one of them"),
         (["doctor", "now"], "hermes doctor --help"),
         (["nope"], "a question: hermes ask; a chat: hermes chat; all commands: hermes --help"),
         (["--nope"], "a question: hermes ask; a chat: hermes chat; all commands: hermes --help"),
@@ -125,7 +125,7 @@ def test_a_stderr_that_is_closed_or_full_is_no_reason_to_fail(shell: Callable[[s
 
 
 def test_options_that_contradict_each_other_are_named(hermes: Hermes) -> None:
-    assert_failed(hermes("ask", "-m", "demo", "--json", "-x", "Hi"), 2, "--json and --extract do not go together")
+    assert_failed(hermes("ask", "-m", "demo", "--json", "-x", "Hi"), 2, "--json and --extract cannot be used together")
 
 
 @pytest.mark.parametrize("command", ["--version", "--help", "presets path"])

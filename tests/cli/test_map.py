@@ -248,7 +248,7 @@ def test_nothing_to_do_and_nothing_kept(hermes: Hermes) -> None:
 
 @pytest.mark.parametrize("options", [("--json",), ("-x",), ("-c", "--dry-run")])
 def test_what_does_not_go_with_it(hermes: Hermes, options: tuple[str, ...]) -> None:
-    assert_failed(hermes(*MAP, *options, stdin=SUMS), 2, "does not go with --map")
+    assert_failed(hermes(*MAP, *options, stdin=SUMS), 2, "cannot be used with --map")
 
 
 def test_used_wrongly(hermes: Hermes) -> None:

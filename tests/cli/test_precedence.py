@@ -1,4 +1,4 @@
-"""The precedence table of docs/settings.md: options, preset, session, environment, config.toml and what each leaves open.
+"""The precedence table of docs/settings.md: options, preset, session, environment and config.toml.
 
 Every row runs the real `ask` and reads what the session's file says it was answered with.
 """

@@ -13,7 +13,8 @@ import pytest
 
 from hermes_cli import paths
 from hermes_cli.chat.request import Sampling
-from hermes_cli.session.choices import ChatSettings, with_preset
+from hermes_cli.session.choices import Choices, Layers, from_preset
+from hermes_cli.store.presets.presets import find_preset
 from tests.cli.conftest import OnTerminal, assert_failed, exit_code
 from tests.conftest import Hermes, Result, child_environment
 
@@ -214,8 +215,10 @@ def test_variables_come_from_the_command_line(hermes: Hermes, own: Path) -> None
     assert_failed(hermes(*ask, "-p", "interviewer"), 2, "needs a value for role")
     assert_failed(hermes(*ask, "-p", "translate", "--var", "lang=x"), 2, "has no variable lang")
     assert_failed(hermes(*ask, "-p", "translate", "--var", "language"), 2, "language is not NAME=VALUE")
-    assert_failed(hermes(*ask, "--var", "language=x"), 2, "no preset's prompt to fill")
-    assert_failed(hermes(*ask, "-p", "translate", "-s", "x", "--var", "language=x"), 2, "no preset's prompt to fill")
+    assert_failed(hermes(*ask, "--var", "language=x"), 2, "--var needs a preset with variables")
+    assert_failed(
+        hermes(*ask, "-p", "translate", "-s", "x", "--var", "language=x"), 2, "--var needs a preset with variables"
+    )
 
 
 TOOLS = '''
@@ -247,7 +250,7 @@ def test_tools_and_schema_of_a_preset_hold_in_its_session_and_until_options_name
     assert json.loads(hermes(*ask, "-c", "Mira is 31 years old.").out).keys() == {"name", "age"}
     mine.unlink()
     gone = hermes(*ask, "-c", "--dry-run", "--json", "Hi")
-    assert gone.err.startswith("there is no preset mine; the session goes on") and gone.err.count("\n") == 1
+    assert gone.err.startswith("there is no preset mine; the session continues") and gone.err.count("\n") == 1
     assert "name" not in prompt(gone).partition("<|im_start|>user")[0]
     assert_failed(hermes(*ask, "-p", "default", "--tool-choice", "required", "Hi"), 2, "--tool-choice needs tools")
 
@@ -282,19 +285,19 @@ def test_a_broken_preset_is_an_error_of_one_line(hermes: Hermes, mine: Path) -> 
     assert_failed(hermes("ask", "-p", "sumarise", "hi"), 2, "there is no preset sumarise")
 
 
-GIVEN: dict[str, tuple[ChatSettings, dict[str, Any]]] = {
-    "nothing": (ChatSettings(), {"sampling": Sampling(temperature=0.1, repeat_penalty=1.0), "max_tokens": 300}),
-    "a zero": (ChatSettings(sampling=Sampling(temperature=0)), {"sampling": Sampling(temperature=0, repeat_penalty=1)}),
-    "a limit": (ChatSettings(max_tokens=5), {"max_tokens": 5}),
-    "the rest": (ChatSettings(sampling=Sampling(seed=1)), {"sampling": Sampling(0.1, None, None, None, 1.0, 1)}),
-    "a prompt": (ChatSettings(system_prompt=""), {"system_prompt": "", "max_tokens": 300}),
-    "a model": (ChatSettings(model="x", stop=("a",)), {"model": "x", "stop": ("a",)}),
+GIVEN: dict[str, tuple[Choices, dict[str, Any]]] = {
+    "nothing": (Choices(), {"sampling": Sampling(temperature=0.1, repeat_penalty=1.0), "max_tokens": 300}),
+    "a zero": (Choices(sampling=Sampling(temperature=0)), {"sampling": Sampling(temperature=0, repeat_penalty=1)}),
+    "a limit": (Choices(max_tokens=5), {"max_tokens": 5}),
+    "the rest": (Choices(sampling=Sampling(seed=1)), {"sampling": Sampling(0.1, None, None, None, 1.0, 1)}),
+    "a prompt": (Choices(system_prompt=""), {"system_prompt": "", "max_tokens": 300}),
+    "a model": (Choices(model="x", stop=("a",)), {"model": "x", "stop": ("a",)}),
 }
 
 
-@pytest.mark.parametrize(("settings", "expected"), GIVEN.values(), ids=GIVEN.keys())
-def test_flags_win_over_the_preset(settings: ChatSettings, expected: dict[str, Any]) -> None:
-    merged = with_preset(settings, "shell", {})
+@pytest.mark.parametrize(("flags", "expected"), GIVEN.values(), ids=GIVEN.keys())
+def test_flags_win_over_the_preset(flags: Choices, expected: dict[str, Any]) -> None:
+    merged = Layers(flags).with_preset(from_preset(find_preset("shell"), {})).now
     assert {key: getattr(merged, key) for key in expected} == expected
 
 

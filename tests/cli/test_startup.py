@@ -10,7 +10,7 @@ from tests.conftest import Hermes, child_environment
 HEAVY = {"llama_cpp", "pydantic", "rich", "prompt_toolkit", "jinja2", "psutil", "numpy", "platformdirs", "httpx"}
 COMMANDS = [["--version"], ["--help"], ["ask", "--help"], ["chat", "--help"], ["doctor", "--help"]]
 WITH_OPTIONS = ["sessions", "list", "-n", "3"]
-BEFORE_THE_PROMPT = ("cli.chat", "cli.opening", "terminal.repl", "terminal.prompt.line_editor")
+BEFORE_THE_PROMPT = ("cli.chat", "cli.opening", "terminal.chat.repl", "terminal.prompt.line_editor")
 
 
 def loaded_after(*commands: list[str]) -> set[str]:

@@ -299,9 +299,9 @@ def test_the_chat_answers_in_json_until_told_otherwise(hermes: Hermes) -> None:
     ("options", "message"),
     [
         (("--tools", "no_such_tool"), "there is no built-in tool no_such_tool"),
-        (("--tools", "calculate", "--yes", "--deny"), "--yes and --deny do not go together"),
+        (("--tools", "calculate", "--yes", "--deny"), "--yes and --deny cannot be used together"),
         (("--tools", "calculate", "--tool-env", "NO_SUCH"), "there is no variable NO_SUCH to pass to the tools"),
-        (("--tools", "calculate", "--tool-choice", "calculat"), "--tool-choice calculat names no tool"),
+        (("--tools", "calculate", "--tool-choice", "calculat"), "--tool-choice calculat is not the name of a tool"),
         (("--tool-choice", "required"), "--tool-choice needs tools"),
         (("--schema", "{"), "the schema is not JSON"),
     ],

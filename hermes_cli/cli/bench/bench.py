@@ -37,6 +37,7 @@ def bench(
     """
     from hermes_cli.cli.bench import run as bench_run
     from hermes_cli.models.choose import find_model
+    from hermes_cli.session.choices import Choices, from_settings
 
     if tune and (reset or prompt):
         raise UsageError("--tune goes with neither --reset nor --prompt", "run them one after the other")
@@ -44,7 +45,8 @@ def bench(
     spec = find_model(model or defaults.model)
     if reset:
         return _forget(spec.path)
-    wishes = replace(options.load_options(defaults, ctx, gpu_layers, kv_type, threads), kv_store_bytes=0)
+    given = Choices(load=options.loading(ctx, gpu_layers, kv_type, threads), save=False)
+    wishes = replace(from_settings(defaults), flags=given).now.load_options()
     cancel = CancelToken()
     try:
         with stopping(cancel, leave=lambda: None):

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,8 @@ from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
 from hermes_cli.terminal.text_file import wrapped
 
 if TYPE_CHECKING:
-    from hermes_cli.session.choices import ChatSettings
+    from hermes_cli.cli.options import Given
+    from hermes_cli.session.choices import Layers
     from hermes_cli.session.session import Session
 
 # Failures that give the run their own exit code if all failures are of that kind.
@@ -48,25 +49,22 @@ class MapWanted:
     stats: bool
 
 
-def answer_lines(settings: "ChatSettings", words: Sequence[str], wanted: MapWanted) -> int:
+def answer_lines(given: "Given", words: Sequence[str], wanted: MapWanted) -> int:
     """Answer each line of stdin, with the words and files before it; returns the exit code."""
     asked_for = bool(words) and words[-1] == STDIN
     if not asked_for and not stdin_is_data():
         raise UsageError("--map reads one input per line from stdin", "redirect a file: hermes ask --map < lines.txt")
-    parts = (" ".join(words[:-1] if asked_for else words), *(wrapped(path) for path in settings.files))
+    parts = (" ".join(words[:-1] if asked_for else words), *(wrapped(path) for path in given.files))
     shared = "\n\n".join(part for part in parts if part).encode("utf-8", "replace").decode()
     cancel = CancelToken()
     tally = _Tally()
     with stopping(cancel, wanted.timeout_s, leave=lambda: None), closing(record_output(wanted.output)) as output:
         with suppress(LoadCancelled):
-            _Run(_unsaved(settings), shared, output, tally, cancel).answer_inputs()
-        tally.print(output, speed=wanted.stats or settings.verbose)
+            _Run(
+                given.layers.with_flag(save=False), shared, output, tally, cancel, verbose=given.verbose
+            ).answer_inputs()
+        tally.print(output, speed=wanted.stats or given.verbose)
     return EXIT_CODES[cancel.reason] if cancel.reason else tally.exit_code(output)
-
-
-def _unsaved(settings: "ChatSettings") -> "ChatSettings":
-    """Neither sessions nor prompt caches are saved."""
-    return replace(settings, save=False, load=replace(settings.load, kv_store_bytes=0))
 
 
 class _Tally:
@@ -121,13 +119,15 @@ class _Run:
 
     def __init__(
         self,
-        settings: "ChatSettings",
+        layers: "Layers",
         shared: str,
         output: RecordOutput,
         tally: _Tally,
         cancel: CancelToken,
+        *,
+        verbose: bool,
     ) -> None:
-        self._settings, self._shared = settings, shared
+        self._layers, self._shared, self._verbose = layers, shared, verbose
         self._output, self._tally, self._cancel = output, tally, cancel
         self._printed_control_text = False
         self._status = StatusLine()
@@ -150,8 +150,9 @@ class _Run:
 
     def _answer_all(self, first: MapInput, others: Iterator[MapInput]) -> None:
         from hermes_cli.cli.opening import open_session
+        from hermes_cli.session.opening import begin
 
-        with closing(open_session(self._settings, self._cancel)) as session:
+        with closing(open_session(begin(self._layers), self._cancel)) as session:
             self._tally.start()
             given: MapInput | None = first
             while given is not None and not self._cancel.cancelled:
@@ -170,7 +171,7 @@ class _Run:
         if given.problem:
             return Outcome(None, None, without, 0, given.problem, HermesError.exit_code)
         text = f"{self._shared}\n\n{given.text}" if self._shared else given.text
-        session.restart(Conversation(self._settings.system_prompt), None)
+        session.restart(Conversation(session.conversation.system_prompt), None)
         try:
             self._tell_control_text(session, text, given)
             shown = show_answer(self._watched(session.send(text, self._cancel), given), Collected())

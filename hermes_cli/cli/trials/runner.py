@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 from hermes_cli.chat.conversation import Conversation
 from hermes_cli.chat.events import Finished, TextDelta
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import CancelToken, GenerationRequest
+from hermes_cli.chat.request import MOST_REPAIRS, CancelToken, GenerationRequest
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.chat.tool_call import BrokenCall, ToolCall
-from hermes_cli.cli import options
 from hermes_cli.cli.answer_form import final_text
 from hermes_cli.cli.opening import open_session
 from hermes_cli.cli.trials.cases import Case
 from hermes_cli.errors import ContextOverflow, UsageError, did_you_mean
-from hermes_cli.session.choices import ChatSettings, ToolSettings, with_defaults, with_preset
+from hermes_cli.session.choices import Choices, Layers, from_preset, from_settings
+from hermes_cli.session.opening import begin, load_tools
 from hermes_cli.session.session import Session, as_read
 from hermes_cli.store.settings.settings import load_settings
 from hermes_cli.terminal.answer.output import Collected
 from hermes_cli.terminal.answer.turn_view import show_answer
-from hermes_cli.terminal.consent import tool_use
+from hermes_cli.terminal.consent import Consent
 
 if TYPE_CHECKING:
     from hermes_cli.backend import Backend
@@ -60,119 +60,111 @@ class Outcome:
         return self.right >= self.case.pass_rate * len(self.answers)
 
 
-def base_settings(model: str | None, policy: "Policy", *, constrained: bool) -> ChatSettings:
-    """What all cases share: the model, how it is loaded, and who is asked before a tool runs."""
-    defaults = load_settings()
-    return ChatSettings(
-        model=model or defaults.model,
-        load=replace(options.load_options(defaults), kv_store_bytes=0),
-        save=False,
-        defaults=defaults,
-        tools=ToolSettings(policy=policy),
-        constrained=constrained,
+def base_layers(model: str | None, policy: "Policy", variables: Sequence[str], *, constrained: bool) -> Layers:
+    """What all cases share: the model, how it is loaded, what tools see and who is asked before one runs."""
+    return from_settings(load_settings()).with_flag(
+        model=model, save=False, tool_policy=policy, tool_variables=tuple(variables), constrained=constrained
     )
 
 
 class Runner:
     """Prepares cases, so that a mistake in one is found before the model loads, and asks them."""
 
-    def __init__(
-        self, cases: Sequence[Case], base: ChatSettings, variables: Sequence[str], cancel: CancelToken
-    ) -> None:
-        """Load the tools, with these environment `variables`. Raises UsageError, LoadCancelled."""
+    def __init__(self, cases: Sequence[Case], base: Layers, cancel: CancelToken) -> None:
+        """Load the tools. Raises UsageError, LoadCancelled."""
         self._base, self._cancel = base, cancel
         self._stack = ExitStack()
         self._tools: dict[tuple[str, ...], ToolUse | None] = {(): None}
         try:
-            self._prepared = [(case, self._settings(case)) for case in cases]
-            for case, settings in self._prepared:
-                sources = settings.tools.sources
-                if sources not in self._tools:
-                    self._tools[sources] = tool_use(sources, variables, policy=base.tools.policy, cancel=cancel)
-                    self._stack.callback(self._tools[sources].toolbox.close)  # type: ignore[union-attr]
-                _check_calls(case, self._parameters(settings))
+            self._prepared = [(case, self._choices(case)) for case in cases]
+            for case, choices in self._prepared:
+                sources = choices.tools or ()
+                if sources not in self._tools and (loaded := load_tools(choices, Consent, cancel)):
+                    self._tools[sources] = loaded
+                    self._stack.callback(loaded.toolbox.close)
+                _check_calls(case, self._parameters(choices))
         except BaseException:
             self._stack.close()
             raise
 
     def outcomes(self, backend: "Backend") -> Iterator[Outcome]:
         """The outcome of each case in order; a cancel ends them early."""
-        for case, settings in self._prepared:
+        for case, choices in self._prepared:
             answers: list[Answer] = []
             for seed in range(SEED, SEED + case.repeats):
-                answers.append(self._answer(backend, case, settings, seed))
+                answers.append(self._answer(backend, case, choices, seed))
                 if self._cancel.cancelled:
                     return
             yield Outcome(case, tuple(answers))
 
     def open(self) -> Session:
         """A session on the model, for its backend; closing it is up to the caller. Raises LoadCancelled."""
-        return open_session(with_defaults(self._base), self._cancel)
+        return open_session(begin(self._base), self._cancel)
 
     def close(self) -> None:
         """Stop the tools."""
         self._stack.close()
 
-    def _settings(self, case: Case) -> ChatSettings:
-        """The settings of a case: its own, else its preset's, else the user's. Raises UsageError."""
-        base = self._base
-        own = replace(
-            base, system_prompt=case.system, tools=replace(base.tools, sources=case.tools), schema=case.schema
-        )
-        try:
-            settings = with_defaults(with_preset(own, case.preset, case.variables))
-        except UsageError as problem:
-            problem.message += f" (in {case.label})"
-            raise
-        return replace(settings, max_tokens=settings.max_tokens or _MAX_TOKENS)
+    def _choices(self, case: Case) -> Choices:
+        """What a case chooses, else its preset, else the user's settings. Raises UsageError."""
+        from hermes_cli.store.presets.presets import find_preset
 
-    def _parameters(self, settings: ChatSettings) -> Mapping[str, Mapping[str, object]]:
+        layers = self._base.with_flag(system_prompt=case.system, tools=case.tools or None, schema=case.schema)
+        if case.preset is not None:
+            try:
+                preset = from_preset(find_preset(case.preset), case.variables, with_prompt=case.system is None)
+            except UsageError as problem:
+                problem.message += f" (in {case.label})"
+                raise
+            layers = layers.with_preset(preset)
+        choices = layers.now
+        return replace(choices, max_tokens=choices.max_tokens or _MAX_TOKENS)
+
+    def _parameters(self, choices: Choices) -> Mapping[str, Mapping[str, object]]:
         """By name, the JSON Schema of the arguments of each tool offered."""
-        tools = self._tools[settings.tools.sources]
+        tools = self._tools[choices.tools or ()]
         return {name: tool.parameters for name, tool in tools.toolbox.tools.items()} if tools else {}
 
-    def _answer(self, backend: "Backend", case: Case, settings: ChatSettings, seed: int) -> Answer:
-        settings = replace(settings, sampling=replace(settings.sampling, seed=seed))
+    def _answer(self, backend: "Backend", case: Case, choices: Choices, seed: int) -> Answer:
+        choices = replace(choices, sampling=replace(choices.sampling, seed=seed))
         ask = self._first_generation if case.expected.only_calls else self._whole_turn
         try:
-            text, calls, broken = ask(backend, case, settings)
+            text, calls, broken = ask(backend, case, choices)
         except ContextOverflow as problem:
             return Answer(seed, "", (), (f"not asked: {problem.message}",))
-        wrong = case.expected.faults(text, calls, self._parameters(settings))
+        wrong = case.expected.faults(text, calls, self._parameters(choices))
         return Answer(seed, text, tuple(calls), (*broken, *wrong))
 
-    def _whole_turn(
-        self, backend: "Backend", case: Case, settings: ChatSettings
-    ) -> tuple[str, list[ToolCall], list[str]]:
+    def _whole_turn(self, backend: "Backend", case: Case, choices: Choices) -> tuple[str, list[ToolCall], list[str]]:
         """The final answer, with tools that run, and the calls on the way to it."""
         session = Session(
             backend,
-            Conversation(settings.system_prompt),
-            settings=SessionSettings(sampling=settings.sampling, max_tokens=settings.max_tokens),
-            tools=self._tools[settings.tools.sources],
-            schema=settings.schema,
-            most_repairs=settings.most_repairs,
-            constrained=settings.constrained,
+            Conversation(choices.system_prompt),
+            settings=SessionSettings(sampling=choices.sampling, max_tokens=choices.max_tokens),
+            tools=self._tools[choices.tools or ()],
+            schema=choices.schema,
+            most_repairs=MOST_REPAIRS,
+            constrained=choices.constrained is not False,
         )
         shown = show_answer(session.send(case.prompt, self._cancel), Collected())
         return final_text(shown, session), [result.call for result in shown.tool_results], []
 
     def _first_generation(
-        self, backend: "Backend", case: Case, settings: ChatSettings
+        self, backend: "Backend", case: Case, choices: Choices
     ) -> tuple[str, list[ToolCall], list[str]]:
         """The calls of the first generation and its text outside of them; no tool runs."""
         from hermes_cli.formats.tool_call_parser import ToolCallParser
 
-        tools = self._tools[settings.tools.sources]
+        tools = self._tools[choices.tools or ()]
         schemas = tools.toolbox.schemas if tools else ()
-        read = as_read(Conversation(settings.system_prompt), schemas, settings.schema)
+        read = as_read(Conversation(choices.system_prompt), schemas, choices.schema)
         request = GenerationRequest(
             (*read.messages, Message("user", case.prompt)),
-            settings.sampling,
-            settings.max_tokens,
+            choices.sampling,
+            choices.max_tokens,
             tools=schemas,
-            schema=settings.schema,
-            constrained=settings.constrained,
+            schema=choices.schema,
+            constrained=choices.constrained is not False,
         )
         parser, found, ended = ToolCallParser(), list[str | ToolCall | BrokenCall](), False
         with closing(backend.generate(request, self._cancel)) as events:

@@ -48,7 +48,7 @@ def test(
     the text of the answer.
     """
     from hermes_cli.cli.trials.report import JsonReport, TextReport
-    from hermes_cli.cli.trials.runner import Runner, base_settings
+    from hermes_cli.cli.trials.runner import Runner, base_layers
 
     cases = _chosen(files or (), preset or (), tools or ())
     if repeats:
@@ -56,8 +56,8 @@ def test(
     cancel = CancelToken()
     outcomes: list[Outcome] = []
     with stopping(cancel, leave=lambda: None), suppress(LoadCancelled):
-        settings = base_settings(model, "yes" if yes else "ask", constrained=not no_constrain)
-        with closing(Runner(cases, settings, tool_env or (), cancel)) as runner:
+        layers = base_layers(model, "yes" if yes else "ask", tool_env or (), constrained=not no_constrain)
+        with closing(Runner(cases, layers, cancel)) as runner:
             report: Report = (
                 JsonReport(constrained=not no_constrain) if as_json else TextReport([case.label for case in cases])
             )

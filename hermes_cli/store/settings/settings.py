@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, TypeGuard
 
 from hermes_cli import paths
-from hermes_cli.chat.request import SAMPLING_RANGES
+from hermes_cli.chat.request import MODEL_CARD, SAMPLING_RANGES
 from hermes_cli.errors import UsageError, did_you_mean
 from hermes_cli.store.settings import config_file
 
@@ -111,8 +111,9 @@ def _count(help: str, otherwise: str, example: int, low: int, high: int = _LARGE
     return _key(Key(int, help, None, otherwise, low, high, example=example))
 
 
-def _sampling(name: str, usual: float, help: str) -> Any:
+def _sampling(name: str, help: str) -> Any:
     low, high = SAMPLING_RANGES[name]
+    usual = getattr(MODEL_CARD, name)
     return _key(Key(type(usual), help, None, f"{usual:g}", low, high, example=usual))
 
 
@@ -131,11 +132,11 @@ class Settings:
     preset: str | None = _key(
         Key(str, "The preset to use without --preset and --system.", otherwise="no system prompt", example="coder")
     )
-    temperature: float | None = _sampling("temperature", 0.8, "0 always takes the likeliest token.")
-    top_k: int | None = _sampling("top_k", 50, "Choose among the K likeliest tokens; 0: all.")
-    top_p: float | None = _sampling("top_p", 1.0, "Keep the likeliest tokens up to this share.")
-    min_p: float | None = _sampling("min_p", 0.0, "Drop tokens below this share of the best.")
-    repeat_penalty: float | None = _sampling("repeat_penalty", 1.1, "Above 1: avoid the answer's last 64 tokens.")
+    temperature: float | None = _sampling("temperature", "0 always takes the likeliest token.")
+    top_k: int | None = _sampling("top_k", "Choose among the K likeliest tokens; 0: all.")
+    top_p: float | None = _sampling("top_p", "Keep the likeliest tokens up to this share.")
+    min_p: float | None = _sampling("min_p", "Drop tokens below this share of the best.")
+    repeat_penalty: float | None = _sampling("repeat_penalty", "Above 1: avoid the answer's last 64 tokens.")
     max_tokens: int | None = _count("Stop the answer after N tokens.", "what the window holds", 500, low=1)
     ctx: int | None = _count("Window in tokens.", "8192, on a GPU 16384, if it fits", 8192, low=64)
     gpu_layers: str | int = _key(

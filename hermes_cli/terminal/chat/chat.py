@@ -2,10 +2,8 @@
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from operator import is_not
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hermes_cli.chat.conversation import Conversation, Turn
 from hermes_cli.chat.events import TurnEvent
@@ -13,8 +11,8 @@ from hermes_cli.chat.request import CancelToken
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.engine.background import BackgroundBackend
 from hermes_cli.errors import ContextOverflow, HermesError, LoadCancelled, UsageError
-from hermes_cli.formats.json.schema import Schema
 from hermes_cli.models.choose import lasting_name
+from hermes_cli.session.choices import Choices, Layers
 from hermes_cli.session.session import Session
 from hermes_cli.session.turn_loop import ToolUse
 from hermes_cli.store.sessions.writer import Transcript
@@ -36,10 +34,6 @@ from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
 from hermes_cli.terminal.prompt.keyboard import quiet_keyboard
 from hermes_cli.terminal.prompt.prompt_input import PromptInput
 
-if TYPE_CHECKING:
-    from hermes_cli.store.presets.presets import Preset
-
-Offer = tuple[tuple[str, ...], Schema | None]  # sources of tools, and a schema
 Start = Callable[[CancelToken], Generator[TurnEvent]]
 _EXCERPT_CHARACTERS = 40
 
@@ -47,36 +41,30 @@ _EXCERPT_CHARACTERS = 40
 class Chat:
     """One chat. `leaving` is the exit code once the chat is to end, `draft` what the next prompt begins with.
 
-    `load_tools` takes files and names, and asks whom the options of the program said. Raises UsageError.
+    `layers` are the choices the session is answered with; `choose` changes them. `open_model` takes the name of a
+    model, `load_tools` loads the tools that are chosen, if any. Both raise HermesErrors.
     """
 
     def __init__(
         self,
         session: Session,
         backend: BackgroundBackend,
-        find_model: Callable[[str | None], Callable[[], BackgroundBackend]],
+        layers: Layers,
         *,
+        open_model: Callable[[str], BackgroundBackend],
+        load_tools: Callable[[Choices], ToolUse | None],
         interactive: bool,
-        saving: bool,
         attached: tuple[str, ...] = (),
         verbose: bool = False,
-        load_tools: Callable[[Sequence[str]], ToolUse],
-        offer: Offer = ((), None),
-        own_offer: Offer | None = None,
-        own_settings: SessionSettings = SessionSettings(),  # noqa: B008 - frozen
     ) -> None:
         self.session = session
         self.backend = backend
+        self.layers = layers
         self.interactive = interactive
-        self.saving = saving
         self.attached = attached
         self._verbose = verbose
-        self.load_tools = load_tools
-        self.tool_sources, _ = offer
-        self.own_offer = offer if own_offer is None else own_offer  # what holds where a preset has nothing to offer
-        self.own_settings = session.settings if session.settings.preset is None else own_settings
         self.written: set[Path] = set()
-        self._find_model = find_model
+        self._open_model, self._load_tools = open_model, load_tools
         self.draft = ""
         self.last_text = ""
         self.answered = False
@@ -204,7 +192,7 @@ class Chat:
         """A new session with the settings of this one."""
         session = self.session
         system_prompt = session.conversation.system_prompt
-        transcript = Transcript.new(session.settings, system_prompt) if self.saving else None
+        transcript = Transcript.new(session.settings, system_prompt) if self.layers.now.save is not False else None
         self.restart(Conversation(system_prompt), transcript)
 
     def restart(
@@ -224,28 +212,30 @@ class Chat:
             raise UsageError("this session is not saved", "start with saving on, or keep a copy: /save chat.md")
         return self.session.transcript
 
-    def change_tools(self, sources: tuple[str, ...]) -> None:
-        """Let the model call these tools from the next message on. Raises UsageError, which changes nothing."""
-        loaded = self.load_tools(sources) if sources else None
-        if self.session.tools:
-            self.session.tools.toolbox.close()
-        self.session.tools, self.tool_sources = loaded, sources
+    def choose(self, layers: Layers, *, reload_tools: bool = False) -> None:
+        """Answer by these choices from the next message on. Raises UsageError, which changes nothing."""
+        self.use_tools(layers, reload=reload_tools)
+        now, session = layers.now, self.session
+        if now.system_prompt != session.conversation.system_prompt:
+            session.change_system_prompt(now.system_prompt)
+        if now.session_settings() != session.settings:
+            session.change_settings(now.session_settings())
 
-    def use_offer(self, preset: "Preset | None") -> None:
-        """Offer a preset's tools and schema, and the user's own for what it has none of. Raises UsageError."""
-        from hermes_cli.store.presets.presets import schema_of
-
-        own_tools, own_schema = self.own_offer
-        schema = schema_of(preset) if preset and preset.schema else own_schema
-        tools = (preset.tools if preset else ()) or own_tools
-        if tools != self.tool_sources:
-            self.change_tools(tools)
-        self.session.schema = schema
+    def use_tools(self, layers: Layers, *, reload: bool = False) -> None:
+        """Take the tools and the schema of these choices, and keep the choices. Raises UsageError."""
+        wanted = layers.now
+        if reload or wanted.tools != self.layers.now.tools:
+            loaded = self._load_tools(wanted)
+            if self.session.tools:
+                self.session.tools.toolbox.close()
+            self.session.tools = loaded
+        self.session.schema = wanted.schema
+        self.layers = layers
 
     def change_model(self, name: str) -> None:
         """Close the model and load another; where that fails the old one is loaded again. Raises HermesError."""
-        old = self._find_model(self.session.settings.model or self.backend.name)
-        new = self._find_model(name)
+        old = self._open_model(self.session.settings.model or self.backend.name)
+        new = self._open_model(name)
         try:
             self._use(new)
             if not self.ready():
@@ -255,12 +245,12 @@ class Chat:
             raise
         finally:
             self.watch_loading()
-        self.session.change_settings(replace(self.session.settings, model=lasting_name(name)))
+        self.choose(self.layers.with_flag(model=lasting_name(name)))
 
-    def _use(self, open_model: Callable[[], BackgroundBackend]) -> None:
+    def _use(self, backend: BackgroundBackend) -> None:
         """Close the model before the next one takes up memory."""
         self.session.backend.close()
-        self.session.backend = self.backend = open_model()
+        self.session.backend = self.backend = backend
         self.session.last_finished = None
         self._greeted = False
 

@@ -24,7 +24,6 @@ from hermes_cli.engine.llama.context import Sampler
 from hermes_cli.engine.llama.masked_sampler import tokens_in
 from hermes_cli.engine.llama.model import Model
 from hermes_cli.engine.local import LoadOptions, LocalBackend, open_backend
-from hermes_cli.engine.sampling import SamplingValues
 from hermes_cli.errors import UsageError
 from hermes_cli.formats.function_calling import offer
 from hermes_cli.formats.json.mode import schema_prompt
@@ -276,8 +275,13 @@ class Driven:
     """A constraint on real parts whose free text is dictated token by token."""
 
     def __init__(self, backend: LocalBackend, choice: str) -> None:
+<<<<<<< HEAD
         self.model, self.context = backend.model, backend.cache.context
         vocabulary, values = backend.vocabulary, SamplingValues(temperature=0)
+=======
+        self.model, self.context = backend._model, backend._context
+        vocabulary, values = backend._vocabulary, sampling.decide(Sampling(temperature=0))
+>>>>>>> 9a26f97 (choices: resolve options, preset, session and settings in one place; group the help of ask and chat)
         planned = plan(GenerationRequest((user("x"),), tools=TOOLS, tool_choice=choice))
         assert planned
         self.constraint = Constraint(planned, vocabulary, self.model, self.context, values, lambda: True)
@@ -364,7 +368,7 @@ def test_a_second_choice_leaves_the_odds_of_the_allowed_tokens_as_they_are(backe
     mask = bytearray(size // 8 + 1)
     for token in allowed:
         mask[token >> 3] |= 1 << (token & 7)
-    sampler = sampling.masked_sampler(SamplingValues(temperature=1), context)
+    sampler = sampling.masked_sampler(sampling.decide(Sampling(temperature=1, seed=0)), context)
     drawn = collections.Counter[int]()
     for _ in range(4000):
         token = context.sample(sampler)

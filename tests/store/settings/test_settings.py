@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 import hermes_cli
 from hermes_cli import paths
-from hermes_cli.chat.request import SAMPLING_RANGES
+from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
 from hermes_cli.cli.config import _template
-from hermes_cli.engine.sampling import SamplingValues
+from hermes_cli.engine.sampling import decide
 from hermes_cli.errors import HermesError, OutputError, UsageError
 from hermes_cli.store.settings import config_file
 from hermes_cli.store.settings.settings import KEYS, Settings, load_settings, read_settings, written
@@ -74,7 +74,7 @@ def test_every_key_is_explained_and_takes_its_own_default_and_sample(name: str) 
 
 
 def test_what_is_said_of_the_sampling_defaults_is_what_the_engine_does() -> None:
-    values = SamplingValues()
+    values = decide(Sampling())
     for name in SAMPLING_RANGES.keys() - {"seed"}:
         assert KEYS[name].sample == getattr(values, name) == float(KEYS[name].standard)
         assert (KEYS[name].low, KEYS[name].high) == SAMPLING_RANGES[name]

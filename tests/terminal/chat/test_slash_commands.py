@@ -2,7 +2,7 @@
 
 import re
 import string
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,12 +16,14 @@ from hermes_cli.engine.background import BackgroundBackend
 from hermes_cli.engine.local import LoadOptions, open_backend
 from hermes_cli.errors import ContextOverflow, HermesError, ModelNotFound, OutputError, UsageError
 from hermes_cli.models.choose import find_model
+from hermes_cli.session import opening
+from hermes_cli.session.choices import Layers, from_session
 from hermes_cli.session.session import Session
 from hermes_cli.store.sessions.reader import read_session
 from hermes_cli.store.sessions.writer import Transcript
 from hermes_cli.terminal.chat import slash_commands
 from hermes_cli.terminal.chat.chat import Chat
-from hermes_cli.terminal.consent import tool_use
+from hermes_cli.terminal.consent import Consent
 from tests.saved import message
 
 SUM, SUM_ANSWER = "What is 2 plus 3?", "2 plus 3 is 5."
@@ -29,10 +31,10 @@ NAME, NAME_ANSWER = "My name is Alice.", "Nice to meet you, Alice!"
 GREEDY = SessionSettings("demo", sampling=Sampling(temperature=0, repeat_penalty=1))
 
 
-def find(name: str | None) -> Callable[[], BackgroundBackend]:
-    spec = find_model(name or "demo")
+def open_model(name: str) -> BackgroundBackend:
+    spec = find_model(name)
     options = LoadOptions(context_length=512)
-    return lambda: BackgroundBackend(
+    return BackgroundBackend(
         spec.name, lambda cancel, progress: open_backend(spec.path, options, cancel=cancel, on_progress=progress)
     )
 
@@ -40,10 +42,11 @@ def find(name: str | None) -> Callable[[], BackgroundBackend]:
 @pytest.fixture
 def chat() -> Iterator[Chat]:
     """A chat in a pipe on the demo model, saved."""
-    backend = find("demo")()
+    backend = open_model("demo")
     session = Session(backend, settings=GREEDY, transcript=Transcript.new(GREEDY, None))
-    load_tools = partial(tool_use, policy="ask")
-    opened = Chat(session, backend, find, interactive=False, saving=True, load_tools=load_tools)
+    load_tools = partial(opening.load_tools, consent=Consent)
+    layers = Layers(flags=from_session(GREEDY, None))
+    opened = Chat(session, backend, layers, open_model=open_model, load_tools=load_tools, interactive=False)
     yield opened
     opened.session.close()
 

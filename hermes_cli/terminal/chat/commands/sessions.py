@@ -1,10 +1,10 @@
 """Commands about saved sessions."""
 
 import os
-from dataclasses import replace
 
 from hermes_cli import paths
 from hermes_cli.errors import UsageError
+from hermes_cli.session.opening import continued, reopen
 from hermes_cli.store.sessions.names import find_session
 from hermes_cli.store.sessions.reader import read_session, unsaved_session
 from hermes_cli.store.sessions.writer import Transcript
@@ -13,7 +13,6 @@ from hermes_cli.terminal.answer.output import FileOutput
 from hermes_cli.terminal.chat.chat import Chat
 from hermes_cli.terminal.chat.commands.arguments import file_name
 from hermes_cli.terminal.chat.recap import tell_recap
-from hermes_cli.terminal.chat.reopening import open_transcript, saved_preset
 from hermes_cli.terminal.sanitize import one_line
 
 _LISTED = 15
@@ -42,14 +41,15 @@ def load(chat: Chat, argument: str) -> None:
     if chat.session.transcript and path.resolve() == chat.session.transcript.path.resolve():
         raise UsageError(f"{path.stem} is the session you are in", "/fork goes on in a copy of it")
     saved = read_session(path)
-    for problem in saved.notices:
-        console.notice(problem)
+    start = continued(saved, chat.layers.then_session, with_preset=True)
+    now = start.layers.now
     if chat.session.transcript:
         chat.session.transcript.save()  # raises before anything has changed
-    chat.use_offer(saved_preset(saved))
-    transcript = open_transcript(saved) if chat.saving else None
-    settings = replace(saved.settings, model=chat.session.settings.model)
-    chat.restart(saved.conversation, transcript, saved.last_turn_id, settings)
+    chat.use_tools(start.layers)
+    transcript, notes = (None, ()) if now.save is False else reopen(saved)
+    for note in (*start.notes, *notes):
+        console.notice(note)
+    chat.restart(saved.conversation, transcript, saved.last_turn_id, now.session_settings())
     console.notice(f"going on with {saved.id} · {saved.title}")
     tell_recap(saved.conversation.turns)
 

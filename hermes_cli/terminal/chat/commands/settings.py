@@ -1,9 +1,10 @@
 """Commands about how the model answers: system prompt, preset, sampling, model."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
-from hermes_cli.chat.settings import SessionSettings
+from hermes_cli.chat.request import MODEL_CARD
 from hermes_cli.errors import UsageError
+from hermes_cli.session.choices import Layers, from_preset
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.turn_view import plan_line
 from hermes_cli.terminal.chat.chat import Chat
@@ -13,7 +14,6 @@ from hermes_cli.terminal.chat.commands.arguments import (
     file_name,
     setting_name,
     setting_value,
-    with_sampling_value,
     words,
 )
 
@@ -28,7 +28,8 @@ def system(chat: Chat, argument: str) -> None:
         console.lines("no system prompt" if current is None else current)
         return
     text = argument.removeprefix('"""').removesuffix('"""').strip("\n")
-    chat.session.change_system_prompt(None if argument == NOTHING else text)
+    layers = chat.layers
+    chat.choose(layers.without("system_prompt") if argument == NOTHING else layers.with_flag(system_prompt=text))
     console.notice("no system prompt from the next message on" if argument == NOTHING else "system prompt changed")
 
 
@@ -37,25 +38,13 @@ def preset(chat: Chat, argument: str) -> None:
 
     /preset translate language="simple Greek" fills in a variable. The conversation and the model stay.
     """
-    from hermes_cli.store.presets.presets import fill, find_preset, variable_values
+    from hermes_cli.store.presets.presets import find_preset, variable_values
 
     if not argument:
         console.lines(chat.session.settings.preset or "no preset; `/preset ` and Tab lists them")
         return
     name, *pairs = words(argument)
-    chosen = find_preset(name)
-    text = fill(chosen, variable_values(pairs))
-    chat.use_offer(chosen)
-    own = chat.own_settings
-    given = {key: value for key, value in asdict(chosen.sampling).items() if value is not None}
-    settings = replace(
-        chat.session.settings,
-        preset=name,
-        sampling=replace(own.sampling, **given),
-        max_tokens=chosen.max_tokens or own.max_tokens,
-    )
-    chat.session.change_system_prompt(text)
-    chat.session.change_settings(settings)
+    chat.choose(chat.layers.then_preset(from_preset(find_preset(name), variable_values(pairs))))
     console.notice(f"preset {name} from the next message on; the conversation and the model stay")
 
 
@@ -72,15 +61,16 @@ def set_value(chat: Chat, argument: str) -> None:
     if len(pair) != 2:
         raise UsageError("/set needs a key and a value", f"such as /set temperature 0.3; keys: {', '.join(keys())}")
     key, value = setting_name(pair[0], keys()), pair[1]
-    chat.session.change_settings(_with_value(chat.session.settings, key, value))
-    chat.own_settings = _with_value(chat.own_settings, key, value)  # it stays where the next preset leaves it open
+    chat.choose(_with_value(chat.layers, key, value))
     console.notice(f"{key} is {value} from the next message on")
 
 
-def _with_value(settings: SessionSettings, key: str, value: str) -> SessionSettings:
+def _with_value(layers: Layers, key: str, value: str) -> Layers:
+    if value == "default":
+        return layers.without(key)
     if key == "max_tokens":
-        return replace(settings, max_tokens=None if value == "default" else setting_value(key, value))
-    return replace(settings, sampling=with_sampling_value(settings.sampling, key, value))
+        return layers.with_flag(max_tokens=setting_value(key, value))
+    return layers.with_sampling(key, setting_value(key, value))
 
 
 def keys() -> tuple[str, ...]:
@@ -90,10 +80,8 @@ def keys() -> tuple[str, ...]:
 
 def _values(chat: Chat) -> dict[str, str]:
     """What /set can change, as it holds now."""
-    from hermes_cli.engine.sampling import SamplingValues
-
     session = chat.session
-    standard = {**asdict(SamplingValues()), "seed": "random", "max_tokens": "what the window holds"}
+    standard = {**asdict(MODEL_CARD), "seed": "random", "max_tokens": "what the context holds"}
     values = {**asdict(session.settings.sampling), "max_tokens": session.max_tokens}
     return {
         key: f"{_number(standard[key])} (default)" if value is None else _number(value) for key, value in values.items()

@@ -17,8 +17,9 @@ def tools(chat: Chat, argument: str) -> None:
     """
     session = chat.session
     if argument:
-        chat.change_tools(() if argument in _NONE else tuple(words(argument)))
-        chat.own_offer = chat.tool_sources, session.schema
+        layers = chat.layers
+        named = layers.without("tools") if argument in _NONE else layers.with_flag(tools=tuple(words(argument)))
+        chat.choose(named.without("tool_choice"), reload_tools=True)
     if not session.tools:
         console.lines("no tools; load some: /tools calculate, or /tools FILE.py")
         return
@@ -38,6 +39,7 @@ def json_mode(chat: Chat, argument: str) -> None:
 
     session = chat.session
     if argument:
-        session.schema = None if argument in _NONE else load_schema(argument)
-        chat.own_offer = chat.tool_sources, session.schema
+        layers = chat.layers
+        without = argument in _NONE
+        chat.choose(layers.without("schema") if without else layers.with_flag(schema=load_schema(argument)))
     console.lines("no schema" if session.schema is None else json.dumps(session.schema, ensure_ascii=False, indent=2))
