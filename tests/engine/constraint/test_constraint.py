@@ -275,13 +275,8 @@ class Driven:
     """A constraint on real parts whose free text is dictated token by token."""
 
     def __init__(self, backend: LocalBackend, choice: str) -> None:
-<<<<<<< HEAD
         self.model, self.context = backend.model, backend.cache.context
-        vocabulary, values = backend.vocabulary, SamplingValues(temperature=0)
-=======
-        self.model, self.context = backend._model, backend._context
-        vocabulary, values = backend._vocabulary, sampling.decide(Sampling(temperature=0))
->>>>>>> 9a26f97 (choices: resolve options, preset, session and settings in one place; group the help of ask and chat)
+        vocabulary, values = backend.vocabulary, sampling.decide(Sampling(temperature=0))
         planned = plan(GenerationRequest((user("x"),), tools=TOOLS, tool_choice=choice))
         assert planned
         self.constraint = Constraint(planned, vocabulary, self.model, self.context, values, lambda: True)
