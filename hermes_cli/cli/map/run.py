@@ -152,7 +152,7 @@ class _Run:
         from hermes_cli.cli.opening import open_session
         from hermes_cli.session.opening import begin
 
-        with closing(open_session(begin(self._layers), self._cancel)) as session:
+        with closing(open_session(begin(self._layers), self._cancel, verbose=self._verbose)) as session:
             self._tally.start()
             given: MapInput | None = first
             while given is not None and not self._cancel.cancelled:
