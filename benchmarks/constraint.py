@@ -32,7 +32,7 @@ from hermes_cli.engine.constraint.vocabulary import Tables, Vocabulary
 from hermes_cli.engine.llama.context import Context
 from hermes_cli.engine.llama.masked_sampler import tokens_in
 from hermes_cli.engine.llama.model import Model
-from hermes_cli.engine.local import LoadOptions, LocalBackend, open_backend
+from hermes_cli.engine.local import LoadSettings, LocalBackend, open_backend
 from hermes_cli.errors import UsageError
 from hermes_cli.formats.json.check import checked
 from hermes_cli.formats.json.mode import schema_prompt
@@ -81,7 +81,7 @@ def speed(path: Path) -> None:
         answer(backend, asked(schema, 1))
         return (time.perf_counter() - started) * 1e3
 
-    with open_backend(path, LoadOptions(context_length=2048, kv_store_bytes=0)) as backend:
+    with open_backend(path, LoadSettings(context_length=2048, kv_store_bytes=0)) as backend:
         wait_ms(None)
         first = wait_ms(LONG) - wait_ms(None)
         measures = {"free": lambda: rate(None), "constrained": lambda: rate(LONG)}
@@ -134,7 +134,7 @@ def cost(path: Path) -> None:
 def validity(count: int) -> None:
     """How many answers satisfy their schema, at the default temperature with `count` seeds."""
     total: collections.Counter[str] = collections.Counter()
-    with open_backend(paths.DEMO_MODEL, LoadOptions(context_length=2048, kv_store_bytes=0)) as backend:
+    with open_backend(paths.DEMO_MODEL, LoadSettings(context_length=2048, kv_store_bytes=0)) as backend:
         for name, schema in EVERYDAY.items():
             messages = (Message("system", schema_prompt(schema)), Message("user", f"Give me an example of {name}."))
             judged = collections.Counter(judge(backend, messages, schema, seed) for seed in range(count))

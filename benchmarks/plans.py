@@ -1,4 +1,4 @@
-"""The memory that a plan reckons beside what a process really takes, with its window full.
+"""The memory that a plan estimates beside what a process really takes, with its context full.
 
 Usage: python -m benchmarks.plans MODEL [--windows 512 2048] [--kv f16 q8_0] [--layers 0]
 
@@ -10,6 +10,7 @@ import argparse
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -17,11 +18,11 @@ import psutil
 
 from hermes_cli.engine.llama.devices import gpus
 from hermes_cli.engine.llama.model import KvType
-from hermes_cli.engine.load_options import LoadOptions
-from hermes_cli.engine.loading import decided, make_context, make_model
+from hermes_cli.engine.load_options import GPU_BATCH_TOKENS, LoadSettings
+from hermes_cli.engine.loading import make_context, make_model
 from hermes_cli.gguf.file import model_header
 from hermes_cli.machine.measure import read_seconds, sample_tokens
-from hermes_cli.machine.memory_plan import plan
+from hermes_cli.machine.memory_plan import estimate
 
 MIB = 1024 * 1024
 
@@ -37,7 +38,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.child:
         window, kv_type, layers = given.child
-        measure(given.model, LoadOptions(int(window), int(layers), kv_type))
+        measure(given.model, settings(int(window), kv_type, int(layers)))
         return
     print("| layers on GPU | window | cache | host MiB | planned | ratio | GPU MiB | planned | ratio |")
     print("|---|---|---|---|---|---|---|---|---|")
@@ -51,7 +52,7 @@ def row(model: Path, window: int, kv_type: KvType, layers: int) -> None:
     """One combination, measured in a child."""
     command = [sys.executable, "-m", "benchmarks.plans", str(model), "--child", str(window), kv_type, str(layers)]
     real = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
-    planned = plan(model_header(model), window, kv_type, gpu_layers=layers, gpu_count=max(real["gpus"], 1))
+    planned = estimate(model_header(model), settings(window, kv_type, layers), max(real["gpus"], 1))
     cells = [str(planned.gpu_layers), f"{window:,}", kv_type]
     for name, bytes_planned in (("host", planned.host_bytes), ("gpu", planned.gpu_bytes)):
         ratio = bytes_planned / real[name] if real[name] else 0
@@ -59,11 +60,18 @@ def row(model: Path, window: int, kv_type: KvType, layers: int) -> None:
     print(f"| {' | '.join(cells)} |", flush=True)
 
 
-def measure(path: Path, options: LoadOptions) -> None:
+def settings(window: int, kv_type: KvType, layers: int) -> LoadSettings:
+    """What a plan would choose."""
+    on_cpu = LoadSettings(
+        context_length=window, gpu_layers=layers, kv_type=kv_type, flash_attention=None if kv_type == "q8_0" else False
+    )
+    return replace(on_cpu, batch_tokens=GPU_BATCH_TOKENS, flash_attention=None) if layers else on_cpu
+
+
+def measure(path: Path, options: LoadSettings) -> None:
     """Load, fill the window, and print what it took."""
     free = sum(gpu.free_bytes for gpu in gpus())
     model = make_model(path, options, lambda _: True)
-    options = decided(options, model.size_bytes, model.trained_context_length)
     context = make_context(model, options)
     read_seconds(context, sample_tokens(model, context.context_length - 2))
     context.decode((0,))

@@ -23,8 +23,9 @@ from hermes_cli.chat.events import Finished, TextDelta
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
 from hermes_cli.engine.cache.kv_store import KvStore
-from hermes_cli.engine.load_options import KV_STORE_BYTES
-from hermes_cli.engine.local import LoadOptions, LocalBackend, open_backend
+from hermes_cli.engine.load_options import KV_STORE_BYTES, LoadOptions
+from hermes_cli.engine.local import LocalBackend, open_backend
+from hermes_cli.machine.load_plan import plan_load
 
 GREEDY = Sampling(temperature=0, repeat_penalty=1)
 ANSWER_TOKENS = 48
@@ -75,7 +76,10 @@ def opened(given: argparse.Namespace, store_bytes: int) -> LocalBackend:
     """The model with room for the conversation."""
     return open_backend(
         given.model,
-        LoadOptions(context_length=given.tokens + 512, kv_type=given.kv_type, kv_store_bytes=store_bytes),
+        *plan_load(
+            given.model,
+            LoadOptions(context_length=given.tokens + 512, kv_type=given.kv_type, kv_store_bytes=store_bytes),
+        ).attempts,
     )
 
 

@@ -22,7 +22,7 @@ import hermes_cli
 from benchmarks.endless_model import endless_copy
 from hermes_cli import paths
 from hermes_cli.engine.llama import library
-from hermes_cli.engine.local import LoadOptions, LocalBackend, open_backend
+from hermes_cli.engine.local import LoadSettings, LocalBackend, open_backend
 
 pytest.register_assert_rewrite("tests.backend_contract")
 settings.register_profile("same every time", derandomize=True, deadline=None)
@@ -87,7 +87,7 @@ def demo_path() -> Path:
 @pytest.fixture(scope="module")
 def backend(demo_path: Path) -> Iterator[LocalBackend]:
     """The demo model, open; the tests of a module share it and what its cache holds."""
-    with open_backend(demo_path, LoadOptions(context_length=2048)) as opened:
+    with open_backend(demo_path, LoadSettings(context_length=2048)) as opened:
         yield opened
 
 

@@ -1,4 +1,4 @@
-"""How to open a model, told before any of the engine is imported."""
+"""How to open a model: what the user asks for, and the complete settings that a plan makes of it."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -7,22 +7,17 @@ if TYPE_CHECKING:
     from hermes_cli.engine.llama.model import KvType
 
 KV_STORE_BYTES = 2 << 30
-
-
-CPU_BATCH_TOKENS = 256  # 512 reads a prompt a little faster, but takes twice the scratch memory and time per step
+ALL_LAYERS = -1
+CPU_BATCH_TOKENS = 256  # 512 processes a prompt a little faster, but takes twice the scratch memory and time per step
 GPU_BATCH_TOKENS = 512
-COMFORT_TOKENS = 8192  # the usual window; GPUs get a longer one where their memory is plentiful
-GPU_SPARE_BYTES = 500_000_000  # of each: for what its driver and kernels allocate later
 
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """How to open a model. None leaves the choice to a plan; where there is none, to what works on any machine.
+    """What the user asks for; None leaves the choice to the plan (machine/load_plan.py).
 
-    `gpu_layers` counts the output as one, -1 is all of them; `gpus` names the devices, None is all there are.
-    `kv_store_bytes` limits the prompt caches saved to disk; 0 saves and uses none. Saved is what took at least
-    `least_saved_s` to process, unless the last answer was stopped less than `stop_s` before closing.
-    `memory_bytes` is what a plan estimates that all of it takes.
+    `gpu_layers` counts the output as one layer; -1 is all of them. `kv_store_bytes` limits the prompt caches saved to
+    disk; 0 saves and uses none. `template` is auto, chatml, embedded or the path of a Jinja file.
     """
 
     context_length: int | None = None
@@ -31,12 +26,31 @@ class LoadOptions:
     threads: int | None = None
     template: str = "auto"
     kv_store_bytes: int = KV_STORE_BYTES
-    least_saved_s: float = 0.2
-    stop_s: float = 1.0
-    batch_tokens: int | None = None
-    flash_attention: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSettings:
+    """Everything decided; the defaults work on any machine.
+
+    `flash_attention` None is llama.cpp's choice (a quantised cache cannot do without it); `extra_buffers` repacks the
+    weights; `gpus` names the devices, None is all of them. What took less than `least_saved_s` to process is not saved
+    to disk, nor is anything if the last answer was stopped within `stop_s` before closing. `memory_bytes` is the
+    plan's estimate. `scored_tokens` prompt tokens can have log probabilities, in batches of that size; up to
+    `parked_states` other conversations stay in memory.
+    """
+
+    context_length: int = 4096
+    gpu_layers: int = 0
+    kv_type: "KvType" = "f16"
+    threads: int = 1
+    batch_tokens: int = CPU_BATCH_TOKENS
+    flash_attention: bool | None = False
     extra_buffers: bool = False
     gpus: tuple[str, ...] | None = None
+    template: str = "auto"
+    kv_store_bytes: int = KV_STORE_BYTES
+    least_saved_s: float = 0.2
+    stop_s: float = 1.0
     memory_bytes: int | None = None
     scored_tokens: int = 1
     parked_states: int = 0

@@ -23,7 +23,7 @@ from hermes_cli.engine.constraint import grammar as constraint_grammar
 from hermes_cli.engine.constraint.vocabulary import Vocabulary
 from hermes_cli.engine.generation import Generation, Job, QueuedEvent
 from hermes_cli.engine.llama.context import DecodeAborted
-from hermes_cli.engine.load_options import LoadOptions
+from hermes_cli.engine.load_options import LoadSettings
 from hermes_cli.engine.loading import load, placement
 from hermes_cli.engine.logprobs import score
 from hermes_cli.engine.prompt import PromptWriter
@@ -31,7 +31,7 @@ from hermes_cli.engine.thread import EngineThread, wait
 from hermes_cli.errors import ContextOverflow, EngineError, HermesError, LoadCancelled, UsageError
 from hermes_cli.formats.segment import joined
 
-__all__ = ["LoadOptions", "LocalBackend", "open_backend"]
+__all__ = ["LoadSettings", "LocalBackend", "open_backend"]
 
 _LONGEST_TOKEN = 256  # characters; no vocabulary comes near
 _SAVING_S = 5.0
@@ -39,7 +39,7 @@ _SAVING_S = 5.0
 
 def open_backend(
     path: Path,
-    *attempts: LoadOptions,
+    *attempts: LoadSettings,
     cancel: CancelToken | None = None,
     on_progress: Callable[[float], None] | None = None,
     notes: tuple[str, ...] = (),
@@ -50,18 +50,18 @@ def open_backend(
     `on_progress` gets 0 to 1 on the engine thread; `notes` and `advice` go into the info. Raises EngineError,
     LoadCancelled.
     """
-    backend = LocalBackend(path, attempts or (LoadOptions(),), cancel or CancelToken(), on_progress)
+    backend = LocalBackend(path, attempts or (LoadSettings(),), cancel or CancelToken(), on_progress)
     backend.info = replace(backend.info, notes=(*notes, *backend.info.notes), advice=advice)
     return backend
 
 
 class LocalBackend:
-    """One model and one KV cache in this process; `options` is how it was loaded."""
+    """One model and one KV cache in this process; `settings` is how it was loaded."""
 
     def __init__(
         self,
         path: Path,
-        attempts: Sequence[LoadOptions],
+        attempts: Sequence[LoadSettings],
         cancel: CancelToken,
         on_progress: Callable[[float], None] | None,
     ) -> None:
@@ -83,19 +83,19 @@ class LocalBackend:
             self._thread.close()
             raise
         self._closed = False
-        self.model, self.cache, self.options = loaded.model, loaded.cache, loaded.options
+        self.model, self.cache, self.settings = loaded.model, loaded.cache, loaded.settings
         self.vocabulary = Vocabulary(loaded.model)
         try:
-            self._prompts = PromptWriter(self.model, loaded.options.template)
+            self._prompts = PromptWriter(self.model, loaded.settings.template)
         except HermesError:
             self.close()
             raise
         self.info = BackendInfo(
             model_name=self.model.metadata("general.name") or path.stem,
             description=self.model.description,
-            placement=placement(loaded.options, self.model.layer_count + 1),
+            placement=placement(loaded.settings, self.model.layer_count + 1),
             context_length=self.cache.context.context_length,
-            memory_bytes=loaded.options.memory_bytes,
+            memory_bytes=loaded.settings.memory_bytes,
             load_s=time.perf_counter() - started,
             notes=loaded.notes,
         )
@@ -238,7 +238,7 @@ class LocalBackend:
     def _run(self, work: Generation) -> None:
         self._may_save_from = math.inf
         work.run()
-        self._may_save_from = time.monotonic() + (0.0 if work.answered else self.options.stop_s)
+        self._may_save_from = time.monotonic() + (0.0 if work.answered else self.settings.stop_s)
 
     def _overflow(self, size: str) -> ContextOverflow:
         context_length, trained = self.info.context_length, self.model.trained_context_length

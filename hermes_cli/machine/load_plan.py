@@ -1,75 +1,83 @@
-"""How to open a model on this machine: what memory allows of the window, the cache and the layers on GPUs.
+"""How to open a model on this machine: what memory allows of the context, the KV cache and the layers on GPUs.
 
-A plan is a list of attempts, the best first: estimates leave out what cannot work, and where memory turns out to be
-shorter than it seemed, the engine goes on with the next. What the user asked for by number is never changed, but for
-layers on a GPU where there is none.
+A plan is a list of attempts, the best first. Estimates leave out what cannot work; if memory turns out to be shorter
+than estimated, the engine takes the next attempt. What the user asked for is never changed, except for layers on a GPU
+where there is none.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hermes_cli.engine import hardware
 from hermes_cli.engine.llama.devices import Gpu, gpus
 from hermes_cli.engine.llama.model import KvType
-from hermes_cli.engine.load_options import COMFORT_TOKENS, GPU_SPARE_BYTES, LoadOptions
-from hermes_cli.engine.loading import decided
+from hermes_cli.engine.load_options import (
+    ALL_LAYERS,
+    CPU_BATCH_TOKENS,
+    GPU_BATCH_TOKENS,
+    LoadOptions,
+    LoadSettings,
+)
 from hermes_cli.errors import EngineError, ModelNotFound, OutOfMemory, UsageError
 from hermes_cli.gguf.file import model_header
 from hermes_cli.gguf.header import Header
 from hermes_cli.machine import probe, tuning
 from hermes_cli.machine.builds import unused_gpu
-from hermes_cli.machine.memory_plan import ALL_LAYERS, MemoryPlan, layer_count, plan
+from hermes_cli.machine.memory_plan import GPU_SPARE_BYTES, MemoryPlan, estimate, fits, layer_count
+from hermes_cli.machine.tuning import Tuned
 
-FLOOR_TOKENS = 4096  # before the window gets shorter than this, layers leave the GPU
-_WINDOWS = (16384, COMFORT_TOKENS, FLOOR_TOKENS, 2048, 1024, 512)
-_SHARE = 0.8
-_LONG_SHARE = 0.25  # of a GPU's room for the cache of a window beyond comfort
+USUAL_TOKENS = 8192  # the usual context length; GPUs get a longer one where their memory is plentiful
+_LEAST_TOKENS = 4096  # before the context gets shorter than this, layers leave the GPU
+_LENGTHS = (16384, USUAL_TOKENS, _LEAST_TOKENS, 2048, 1024, 512)
+_LONG_SHARE = 0.25  # of a GPU's free memory, for the cache of a context longer than usual
 _MOST_LAYERS = 1000
+_ONE_THREAD_BYTES = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What there is to run a model on; no GPUs where this build cannot use them."""
+    """What there is to run a model on; no GPUs if this build cannot use them."""
 
     free_bytes: int
     gpus: tuple[Gpu, ...] = ()
-    may_repack: bool = False  # whether repacked weights work here
-    gpu_fault: str = ""  # why those that are there are not used
+    may_repack: bool = False  # repacked weights work here
+    gpu_fault: str = ""  # why the GPUs that exist are not used
+    cores: int = field(default_factory=hardware.physical_cores)
+    gains_from_repacking: bool = field(default_factory=hardware.gains_from_repacking)
 
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """What to attempt, in this order, and what the user should know."""
+    """The settings to attempt, in this order, and what the user should know."""
 
-    attempts: tuple[LoadOptions, ...]
+    attempts: tuple[LoadSettings, ...]
     notes: tuple[str, ...] = ()
-    advice: str | None = None  # how it would be faster
+    advice: str | None = None  # how the model would be faster
 
 
 def plan_load(
-    path: Path, wishes: LoadOptions, may_continue: Callable[[], bool] = lambda: True, *, use_tuned: bool = True
+    path: Path, options: LoadOptions, may_continue: Callable[[], bool] = lambda: True, *, use_tuned: bool = True
 ) -> LoadPlan:
-    """The plan for a file here, with the settings that were measured to be best, or without.
+    """The plan for a file on this machine; `use_tuned`: with the settings that `bench --tune` found.
 
-    Raises UsageError, EngineError; LoadCancelled as soon as `may_continue` says no.
+    Raises UsageError, EngineError; LoadCancelled as soon as `may_continue` returns False.
     """
-    found = plan_file(path, wishes, this_machine(may_continue), use_tuned=use_tuned)
-    unused = unused_gpu() if wishes.gpu_layers is None else None
+    found = plan_file(path, options, this_machine(may_continue), use_tuned=use_tuned)
+    unused = unused_gpu() if options.gpu_layers is None else None
     return replace(found, advice=": ".join(unused)) if unused else found
 
 
-def plan_file(path: Path, wishes: LoadOptions, machine: Machine, *, use_tuned: bool = True) -> LoadPlan:
+def plan_file(path: Path, options: LoadOptions, machine: Machine, *, use_tuned: bool = True) -> LoadPlan:
     """The plan for a file on that machine. Raises UsageError, EngineError."""
     try:
         header = model_header(path)
-    except ModelNotFound:  # llama.cpp, which knows more kinds of files, has the last word
-        return LoadPlan((replace(wishes, gpu_layers=wishes.gpu_layers if machine.gpus else 0),))
-    repacked = machine.may_repack and hardware.gains_from_repacking()
-    found = plan_for(header, replace(wishes, extra_buffers=repacked), machine)
+    except ModelNotFound:  # llama.cpp knows more kinds of files, and decides
+        return LoadPlan((_unplanned(options, machine),))
+    found = plan_for(header, options, machine)
     on_gpu = bool(found.attempts[0].gpu_layers)
-    measured = tuning.remembered(path, on_gpu=on_gpu) if use_tuned else None
-    return plan_for(header, tuned(wishes, measured, machine), machine) if measured else found
+    tuned = tuning.remembered(path, on_gpu=on_gpu) if use_tuned else None
+    return plan_for(header, options, machine, tuned) if tuned else found
 
 
 def this_machine(may_continue: Callable[[], bool] = lambda: True) -> Machine:
@@ -83,151 +91,190 @@ def this_machine(may_continue: Callable[[], bool] = lambda: True) -> Machine:
     )
 
 
-def tuned(wishes: LoadOptions, found: tuning.Tuned, machine: Machine) -> LoadOptions:
-    """The wishes with what was measured to be best for this model where they leave something open."""
-    return replace(
-        wishes,
-        threads=wishes.threads or found.threads,
-        kv_type=wishes.kv_type or found.kv_type,
-        batch_tokens=found.batch_tokens,
-        flash_attention=found.flash_attention,
-        extra_buffers=found.extra_buffers and machine.may_repack,
-    )
-
-
-def plan_for(header: Header, wishes: LoadOptions, machine: Machine) -> LoadPlan:
+def plan_for(header: Header, options: LoadOptions, machine: Machine, tuned: Tuned | None = None) -> LoadPlan:
     """The plan for a model with this header. Raises UsageError, EngineError."""
-    _check_window(header, wishes.context_length)
-    worth = tuple(gpu for gpu in machine.gpus if _is_worth_using(header, gpu))
-    if worth != machine.gpus:
+    _check_length(header, options.context_length)
+    devices: tuple[str, ...] | None = None
+    usable = tuple(gpu for gpu in machine.gpus if _is_usable(header, gpu))
+    if usable != machine.gpus:
         # llama.cpp gives each a share by what it has free, and fails where one cannot hold its buffers.
-        wishes = replace(wishes, gpus=tuple(gpu.name for gpu in worth))
-        machine = replace(machine, gpus=worth, gpu_fault="too little of its memory is free")
+        devices = tuple(gpu.name for gpu in usable)
+        machine = replace(machine, gpus=usable, gpu_fault="too little of its memory is free")
+    if tuned:
+        options = replace(options, threads=options.threads or tuned.threads, kv_type=options.kv_type or tuned.kv_type)
+    planner = _Planner(header, options, machine, tuned, devices)
+    attempts = planner.attempts()
     notes, advice = [], None
-    if not machine.gpus and wishes.gpu_layers:
+    if not machine.gpus and options.gpu_layers:
         notes.append(f"the GPU is not used: {machine.gpu_fault or 'this build of llama.cpp finds none'}")
-    if not machine.gpus and wishes.gpu_layers is None and machine.gpu_fault:
+    if not machine.gpus and options.gpu_layers is None and machine.gpu_fault:
         advice = f"the GPU is not used: {machine.gpu_fault}; see: hermes doctor"
-    every = [_attempt(header, wishes, machine, *choice) for choice in _choices(header, wishes, machine)]
-    fitting = [options for options, memory in every if _fits(memory, machine, wishes.context_length is not None)]
-    on_gpu = bool(every[-1][0].gpu_layers)  # as it was asked for, and nowhere else
-    if not fitting and wishes.context_length and not on_gpu:
-        raise _too_long(header, wishes, machine, *every[-1])
-    attempts = _thinned(fitting or [options for options, _ in (every if on_gpu else every[-1:])])
     if not machine.gpus and header.weights_bytes > machine.free_bytes:
         notes.append("the model is larger than the free memory; it will be slow")
-    window = attempts[0].context_length or 0
-    if wishes.context_length is None and window < min(_trained(header), FLOOR_TOKENS):
-        notes.append(f"a window of {window:,} tokens is all that memory allows")
+    length = attempts[0].context_length
+    if options.context_length is None and length < min(_trained(header), _LEAST_TOKENS):
+        notes.append(f"memory allows a context of only {length:,} tokens")
     return LoadPlan(tuple(attempts), tuple(notes), advice)
 
 
-def _is_worth_using(header: Header, gpu: Gpu) -> bool:
-    """Whether a GPU holds the buffers to compute in, and some layers."""
-    memory = plan(header, FLOOR_TOKENS, gpu_layers=ALL_LAYERS)
+def _unplanned(options: LoadOptions, machine: Machine) -> LoadSettings:
+    """Settings for a file whose header cannot be read."""
+    layers = (options.gpu_layers or 0) if machine.gpus else 0
+    kv_type = options.kv_type or "f16"
+    return LoadSettings(
+        context_length=options.context_length or _LEAST_TOKENS,
+        gpu_layers=layers,
+        kv_type=kv_type,
+        threads=options.threads or machine.cores,
+        batch_tokens=GPU_BATCH_TOKENS if layers else CPU_BATCH_TOKENS,
+        flash_attention=None if layers or kv_type != "f16" else False,
+        template=options.template,
+        kv_store_bytes=options.kv_store_bytes,
+    )
+
+
+def _is_usable(header: Header, gpu: Gpu) -> bool:
+    """Whether a GPU can hold the compute buffers and some layers."""
+    memory = estimate(header, LoadSettings(gpu_layers=ALL_LAYERS, batch_tokens=GPU_BATCH_TOKENS, flash_attention=None))
     return gpu.free_bytes >= GPU_SPARE_BYTES + memory.compute_bytes + 2 * memory.weights_bytes // memory.gpu_layers
 
 
 _Choice = tuple[int, int, KvType]
 
 
-def _choices(header: Header, wishes: LoadOptions, machine: Machine) -> Iterator[_Choice]:
-    """Layers on the GPU, window and cache, the best first: a GPU with all layers, with some, the CPU."""
-    kv_types: tuple[KvType, ...] = (wishes.kv_type,) if wishes.kv_type else ("f16", "q8_0")
-    windows = (wishes.context_length,) if wishes.context_length else _windows(header)
-    floor = wishes.context_length or min(FLOOR_TOKENS, windows[0])
-    asked = wishes.gpu_layers if machine.gpus else 0
-    if asked is None or asked:
-        least = floor if asked is None else 0
-        for window in (each for each in windows if each >= least):
-            long = window > COMFORT_TOKENS and not wishes.context_length  # a nicety, not worth a coarser cache
-            yield from ((asked or ALL_LAYERS, window, kv) for kv in (kv_types[:1] if long else kv_types))
-    if asked is None:
-        for layers in range(min(layer_count(header), _MOST_LAYERS) - 1, 0, -1):
-            yield layers, floor, kv_types[0]
-    if not asked:
-        # All of the cache is written once while it is made, so on a CPU a long window costs seconds of loading.
-        for window in (each for each in windows if each <= COMFORT_TOKENS or wishes.context_length):
-            # A quantised cache needs flash attention, which is slow on a CPU: only for a window worth having.
-            yield from ((0, window, kv) for kv in kv_types if kv == kv_types[0] or window <= floor)
+class _Planner:
+    """The attempts for one model on one machine; `devices` names the GPUs to use, None is all of them."""
+
+    def __init__(
+        self,
+        header: Header,
+        options: LoadOptions,
+        machine: Machine,
+        tuned: Tuned | None,
+        devices: tuple[str, ...] | None,
+    ) -> None:
+        self._header, self._options, self._machine = header, options, machine
+        self._tuned, self._devices = tuned, devices
+
+    def attempts(self) -> list[LoadSettings]:
+        """The settings that fit, the best first. Raises OutOfMemory for a context length that cannot fit."""
+        every = [self._settings(*choice) for choice in self._choices()]
+        fitting = [settings for settings, memory in every if self._fits(memory)]
+        last, memory = every[-1]
+        on_gpu = bool(last.gpu_layers)  # the user asked for it: nowhere else
+        if not fitting and self._options.context_length and not on_gpu:
+            raise self._too_long(last, memory)
+        return _thinned(fitting or [settings for settings, _ in (every if on_gpu else every[-1:])])
+
+    def _choices(self) -> Iterator[_Choice]:
+        """Layers on the GPU, context length and cache, the best first: all layers on a GPU, some, the CPU."""
+        options, header = self._options, self._header
+        kv_types: tuple[KvType, ...] = (options.kv_type,) if options.kv_type else ("f16", "q8_0")
+        lengths = (options.context_length,) if options.context_length else _lengths(header)
+        least = options.context_length or min(_LEAST_TOKENS, lengths[0])
+        asked = options.gpu_layers if self._machine.gpus else 0
+        if asked is None or asked:
+            for length in lengths:
+                if asked is not None or length >= least:
+                    # A longer context than usual is nice to have, but not worth a less exact cache.
+                    long = length > USUAL_TOKENS and not options.context_length
+                    yield from ((asked or ALL_LAYERS, length, kv) for kv in (kv_types[:1] if long else kv_types))
+        if asked is None:
+            for layers in range(min(layer_count(header), _MOST_LAYERS) - 1, 0, -1):
+                yield layers, least, kv_types[0]
+        if not asked:
+            yield from self._cpu_choices(kv_types, lengths, least)
+
+    def _cpu_choices(self, kv_types: tuple[KvType, ...], lengths: tuple[int, ...], least: int) -> Iterator[_Choice]:
+        for length in lengths:
+            # All of the cache is written once while it is made, so a long context costs seconds of loading.
+            if length <= USUAL_TOKENS or self._options.context_length:
+                # A quantised cache needs flash attention, slow on a CPU: only where memory is short.
+                yield from ((0, length, kv) for kv in kv_types if kv == kv_types[0] or length <= least)
+
+    def _settings(self, layers: int, length: int, kv_type: KvType) -> tuple[LoadSettings, MemoryPlan]:
+        """Everything decided for one choice, and the memory it takes."""
+        options, machine, tuned = self._options, self._machine, self._tuned
+        flash = tuned.flash_attention if tuned else None
+        if flash is None and not layers:
+            flash = False  # it slowed decoding on a CPU at every depth measured
+        settings = LoadSettings(
+            context_length=length,
+            gpu_layers=layers,
+            kv_type=kv_type,
+            threads=options.threads or _threads(self._header.weights_bytes, machine.cores),
+            batch_tokens=tuned.batch_tokens if tuned else GPU_BATCH_TOKENS if layers else CPU_BATCH_TOKENS,
+            flash_attention=flash if kv_type == "f16" else None,
+            extra_buffers=machine.may_repack and (tuned.extra_buffers if tuned else machine.gains_from_repacking),
+            gpus=self._devices,
+            template=options.template,
+            kv_store_bytes=options.kv_store_bytes,
+        )
+        memory = estimate(self._header, settings, max(len(machine.gpus), 1))
+        return replace(settings, memory_bytes=memory.total_bytes), memory
+
+    def _fits(self, memory: MemoryPlan) -> bool:
+        """Whether there is room; the cache of a long context that nobody asked for must also take little of it."""
+        devices = self._machine.gpus if memory.gpu_bytes else ()
+        if not devices:
+            return fits(memory.total_bytes, self._machine.free_bytes)
+        # Whole layers go to each device, so all but one may be left with room for a part of a layer.
+        uneven = memory.weights_bytes // max(memory.gpu_layers, 1) * (len(devices) - 1)
+        gpu_room = sum(gpu.free_bytes - GPU_SPARE_BYTES for gpu in devices) - uneven
+        is_long = memory.context_length > USUAL_TOKENS and not self._options.context_length
+        if memory.gpu_bytes > gpu_room or (is_long and memory.kv_bytes > gpu_room * _LONG_SHARE):
+            return False
+        shared = any(gpu.shared for gpu in devices)
+        host_bytes = memory.total_bytes if shared else memory.host_bytes - memory.mapped_bytes
+        return fits(host_bytes, self._machine.free_bytes)
+
+    def _too_long(self, refused: LoadSettings, memory: MemoryPlan) -> OutOfMemory:
+        """The error for a context length that cannot be; the hint names the longest that can."""
+        possible, impossible = 0, -(-refused.context_length // 256)  # in steps of 256, as llama.cpp rounds
+        while impossible - possible > 1:
+            middle = (possible + impossible) // 2
+            _, smaller = self._settings(0, middle * 256, refused.kv_type)
+            possible, impossible = (middle, impossible) if self._fits(smaller) else (possible, middle)
+        hint = f"use --ctx {possible * 256} or less{', or --kv-type q8_0' if refused.kv_type == 'f16' else ''}"
+        beside = memory.total_bytes - memory.weights_bytes
+        return OutOfMemory(
+            f"{refused.context_length:,} tokens need {beside / 1e9:.1f} GB beside the model, more than is free here",
+            hint if possible * 256 >= _LENGTHS[-1] else "close other programs or use a smaller model",
+        )
 
 
-def _attempt(
-    header: Header, wishes: LoadOptions, machine: Machine, layers: int, window: int, kv_type: KvType
-) -> tuple[LoadOptions, MemoryPlan]:
-    chosen = replace(wishes, gpu_layers=layers, context_length=window, kv_type=kv_type)
-    options = decided(chosen, header.weights_bytes, window)
-    memory = plan(
-        header,
-        window,
-        kv_type,
-        flash_attention=options.flash_attention,
-        batch_tokens=options.batch_tokens,
-        gpu_layers=layers,
-        gpu_count=max(len(machine.gpus), 1),
-    )
-    return replace(options, memory_bytes=memory.total_bytes), memory
+def _threads(weights_bytes: int, cores: int) -> int:
+    """One for a tiny model: it gains little from more, and waits long for them if another program takes a core."""
+    return 1 if weights_bytes < _ONE_THREAD_BYTES else cores
 
 
-def _fits(memory: MemoryPlan, machine: Machine, window_is_asked: bool) -> bool:
-    """Whether there is room; the cache of a long window that nobody asked for must also take little of it."""
-    devices = machine.gpus if memory.gpu_bytes else ()
-    # Whole layers go to each device, so all but one may be left with the room for a part of a layer.
-    uneven = memory.weights_bytes // max(memory.gpu_layers, 1) * (len(devices) - 1)
-    gpu_room = sum(gpu.free_bytes - GPU_SPARE_BYTES for gpu in devices) - uneven
-    room = machine.free_bytes * _SHARE
-    if not devices:
-        return memory.total_bytes <= room
-    is_long = memory.context_length > COMFORT_TOKENS and not window_is_asked
-    if memory.gpu_bytes > gpu_room or (is_long and memory.kv_bytes > gpu_room * _LONG_SHARE):
-        return False
-    shared = any(gpu.shared for gpu in devices)
-    return (memory.total_bytes if shared else memory.host_bytes - memory.mapped_bytes) <= room
-
-
-def _thinned(attempts: list[LoadOptions]) -> list[LoadOptions]:
-    """Of attempts that differ by single layers only some: each costs a load."""
-    kept: list[LoadOptions] = []
-    for options in attempts:
-        layers = options.gpu_layers or 0
-        last = kept[-1].gpu_layers or 0 if kept else 0
+def _thinned(attempts: list[LoadSettings]) -> list[LoadSettings]:
+    """Only some of the attempts that differ by single layers: each costs a load."""
+    kept: list[LoadSettings] = []
+    for settings in attempts:
+        layers = settings.gpu_layers
+        last = kept[-1].gpu_layers if kept else 0
         if layers <= 0 or last <= 0 or layers <= last * 3 // 4:
-            kept.append(options)
+            kept.append(settings)
     return kept
 
 
-def _windows(header: Header) -> tuple[int, ...]:
+def _lengths(header: Header) -> tuple[int, ...]:
     trained = _trained(header)
-    shorter = tuple(window for window in _WINDOWS if window < trained)
-    return (trained, *shorter) if trained <= _WINDOWS[0] else shorter
+    shorter = tuple(length for length in _LENGTHS if length < trained)
+    return (trained, *shorter) if trained <= _LENGTHS[0] else shorter
 
 
 def _trained(header: Header) -> int:
     trained = header.own("context_length")
-    return FLOOR_TOKENS if trained is None else trained
+    return _LEAST_TOKENS if trained is None else trained
 
 
-def _check_window(header: Header, wanted: int | None) -> None:
+def _check_length(header: Header, wanted: int | None) -> None:
     trained = _trained(header)
     if not 1 <= trained < 2**31:
-        raise EngineError(f"the model's header gives a window of {trained:,} tokens", "download the model again")
+        raise EngineError(
+            f"the model's header gives a context length of {trained:,} tokens", "download the model again"
+        )
     if wanted and wanted > trained:
         raise UsageError(f"--ctx {wanted} is more than this model was trained for", f"use --ctx {trained} or less")
-
-
-def _too_long(
-    header: Header, wishes: LoadOptions, machine: Machine, refused: LoadOptions, memory: MemoryPlan
-) -> OutOfMemory:
-    """The error for a window that was asked for and cannot be; the hint names the longest that can."""
-    assert refused.context_length and refused.kv_type
-    possible, impossible = 0, -(-refused.context_length // 256)  # in steps of 256, as llama.cpp rounds
-    while impossible - possible > 1:
-        middle = (possible + impossible) // 2
-        _, smaller = _attempt(header, wishes, machine, 0, middle * 256, refused.kv_type)
-        possible, impossible = (middle, impossible) if _fits(smaller, machine, True) else (possible, middle)
-    hint = f"use --ctx {possible * 256} or less{', or --kv-type q8_0' if refused.kv_type == 'f16' else ''}"
-    beside = memory.total_bytes - memory.weights_bytes
-    return OutOfMemory(
-        f"{refused.context_length:,} tokens need {beside / 1e9:.1f} GB beside the model, more than is free here",
-        hint if possible * 256 >= _WINDOWS[-1] else "close other programs or take a smaller model",
-    )

@@ -1,4 +1,4 @@
-"""What memory a model takes, by arithmetic on its header: weights, KV cache, the buffers to compute in.
+"""How much memory a model takes, estimated from its header: weights, KV cache, compute buffers.
 
 The buffers follow what llama.cpp reserves for graphs of the llama family (measured: docs/models.md): for one batch, the
 larger of what attention and what the feed-forward network hold at once. Without flash attention the CPU also turns all
@@ -8,20 +8,21 @@ scores of a batch into 16-bit numbers, in a buffer of its own.
 from dataclasses import dataclass
 
 from hermes_cli.engine.llama.model import KvType
-from hermes_cli.engine.load_options import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS
+from hermes_cli.engine.load_options import ALL_LAYERS, LoadSettings
 from hermes_cli.gguf.header import Header
 
-ALL_LAYERS = -1
+GPU_SPARE_BYTES = 500_000_000  # of each GPU: for what its driver and kernels allocate later
+_USABLE_SHARE = 0.8  # of the machine's memory; the rest is for other programs and for what no estimate knows
 _FLOAT_BYTES, _HALF_BYTES = 4, 2
 _TABLE_ENTRY_BYTES = 133  # a token or a merge in llama.cpp's vocabulary tables, measured with Llama 3's
-_PROGRAM_BYTES = 42_000_000  # Python, this program and the libraries
+PROGRAM_BYTES = 42_000_000  # Python, this program and the libraries
 # What CUDA's libraries take of the machine's own memory: for one GPU, each further one, and beside layers on the CPU.
 _GPU_PROGRAM_BYTES, _FURTHER_GPU_BYTES, _GPU_SHARED_BYTES = 340_000_000, 150_000_000, 310_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
-    """The parts of a model's memory in bytes, for one window, type of cache and number of layers on GPUs."""
+    """The parts of a model's memory in bytes, for one context length, KV cache type and number of layers on GPUs."""
 
     context_length: int
     kv_type: KvType
@@ -32,7 +33,7 @@ class MemoryPlan:
     compute_bytes: int  # what llama.cpp logs as its compute buffers
     work_bytes: int  # what its CPU threads share beside that, which it does not log
     other_bytes: int  # vocabulary tables and the program itself
-    gpu_bytes: int  # what of all this lies in the memory of GPUs
+    gpu_bytes: int  # how much of all this is in the memory of GPUs
     mapped_bytes: int  # weights that are only mapped from the file, which can be more than memory holds
 
     @property
@@ -42,29 +43,24 @@ class MemoryPlan:
 
     @property
     def host_bytes(self) -> int:
-        """What lies in the machine's own memory."""
+        """How much is in the machine's own memory."""
         return self.total_bytes - self.gpu_bytes
 
 
-def plan(
-    header: Header,
-    context_length: int,
-    kv_type: KvType = "f16",
-    *,
-    flash_attention: bool | None = None,
-    batch_tokens: int | None = None,
-    gpu_layers: int = 0,
-    gpu_count: int = 1,
-) -> MemoryPlan:
-    """The memory for a window of `context_length` tokens, with so many of the last layers on `gpu_count` GPUs.
+def fits(needed_bytes: int, memory_bytes: int) -> bool:
+    """Whether that much of the machine's own memory may be used."""
+    return needed_bytes <= memory_bytes * _USABLE_SHARE
 
-    None is what the engine chooses: flash attention on GPUs and for a quantised cache, and the batch that suits.
-    """
-    layers = layer_count(header)
-    offloaded = layers if gpu_layers == ALL_LAYERS else min(gpu_layers, layers)
-    flash = (kv_type != "f16" or offloaded > 0) if flash_attention is None else flash_attention
-    cells = -(-context_length // 256) * 256
-    batch = min(batch_tokens or (GPU_BATCH_TOKENS if offloaded else CPU_BATCH_TOKENS), cells)
+
+def estimate(header: Header, settings: LoadSettings, gpu_count: int = 1) -> MemoryPlan:
+    """The memory of a model with this header and these settings; its last `gpu_layers` are on `gpu_count` GPUs."""
+    kv_type, layers = settings.kv_type, layer_count(header)
+    offloaded = layers if settings.gpu_layers == ALL_LAYERS else min(settings.gpu_layers, layers)
+    # llama.cpp's own choice: on GPUs, and where a quantised cache needs it.
+    auto = kv_type != "f16" or offloaded > 0
+    flash = auto if settings.flash_attention is None else settings.flash_attention
+    cells = -(-settings.context_length // 256) * 256
+    batch = min(settings.batch_tokens, cells)
     kv_bytes = cells * kv_bytes_per_token(header, kv_type)
     compute = _compute_bytes(header, cells, batch, flash)
     weights, gpu_weights = header.weights_bytes, _last_layers_bytes(header, offloaded)
@@ -72,24 +68,24 @@ def plan(
         weights += header.group_bytes.get("token_embd", 0)  # the GPU gets a copy of what the input needs too
     gpu_kv = kv_bytes * max(offloaded - 1, 0) // max(layers - 1, 1)
     host_compute = compute if offloaded < layers else _input_bytes(header, cells, batch)
-    other = _PROGRAM_BYTES + _TABLE_ENTRY_BYTES * _table_entries(header)
+    other = PROGRAM_BYTES + _TABLE_ENTRY_BYTES * _table_entries(header)
     if offloaded:
         other += _GPU_PROGRAM_BYTES + (gpu_count - 1) * _FURTHER_GPU_BYTES
         other += _GPU_SHARED_BYTES if offloaded < layers else 0
     gpu_compute = compute * gpu_count if offloaded else 0
     scores = cells * batch * (header.own("attention.head_count") or 0) * _HALF_BYTES
     return MemoryPlan(
-        context_length,
-        kv_type,
-        flash,
-        offloaded,
-        weights,
-        kv_bytes,
-        host_compute + gpu_compute,
-        0 if flash or offloaded == layers else scores,
-        other,
-        gpu_weights + gpu_kv + gpu_compute,
-        weights - gpu_weights,
+        context_length=settings.context_length,
+        kv_type=kv_type,
+        flash_attention=flash,
+        gpu_layers=offloaded,
+        weights_bytes=weights,
+        kv_bytes=kv_bytes,
+        compute_bytes=host_compute + gpu_compute,
+        work_bytes=0 if flash or offloaded == layers else scores,
+        other_bytes=other,
+        gpu_bytes=gpu_weights + gpu_kv + gpu_compute,
+        mapped_bytes=weights - gpu_weights,
     )
 
 
@@ -111,7 +107,7 @@ def kv_bytes_per_token(header: Header, kv_type: KvType) -> int:
 
 
 def _last_layers_bytes(header: Header, count: int) -> int:
-    """The weights that go to GPUs: llama.cpp begins with the output and goes on with the last layer."""
+    """The weights that go to GPUs: llama.cpp takes the output first, then the last layers."""
     if not count:
         return 0
     groups, first = header.group_bytes, layer_count(header) - count

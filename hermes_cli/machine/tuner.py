@@ -12,8 +12,8 @@ from hermes_cli.chat.request import CancelToken
 from hermes_cli.engine import hardware
 from hermes_cli.engine.llama.context import DecodeAborted
 from hermes_cli.engine.llama.model import Model
-from hermes_cli.engine.load_options import LoadOptions
-from hermes_cli.engine.loading import decided, make_context, make_model
+from hermes_cli.engine.load_options import LoadOptions, LoadSettings
+from hermes_cli.engine.loading import make_context, make_model
 from hermes_cli.errors import LoadCancelled, OutOfMemory
 from hermes_cli.machine import tuning
 from hermes_cli.machine.measure import read_speed, sample_tokens, write_speed
@@ -63,12 +63,12 @@ class Tuner:
     def __init__(
         self,
         path: Path,
-        base: LoadOptions,
-        wishes: LoadOptions,
+        base: LoadSettings,
+        options: LoadOptions,
         cancel: CancelToken,
         told: Callable[[Trial], None],
     ) -> None:
-        self._path, self._wishes, self._cancel, self._told = path, wishes, cancel, told
+        self._path, self._options, self._cancel, self._told = path, options, cancel, told
         self._model: Model | None = None
         self._repacked, self._load_s = False, 0.0
         self._base = self._best = base
@@ -83,18 +83,17 @@ class Tuner:
     def tune(self, *, may_repack: bool, budget_s: float = BUDGET_S) -> Tuned:
         """Try what there is time for, remember the best and return it. Raises LoadCancelled, EngineError."""
         until = time.monotonic() + budget_s
-        model = self._loaded(self._base)
-        self._base = self._best = decided(self._base, model.size_bytes, model.trained_context_length)
+        self._loaded(self._base)
         before = best = self._first_look()
         self._told(Trial("as it is", before, kept=True))
-        for setting, options, least_gain in self._candidates(may_repack):
+        for setting, settings, least_gain in self._candidates(may_repack):
             usual = self._read
-            if options.batch_tokens != self._best.batch_tokens:
-                self._read = max(usual, options.batch_tokens or 0)  # only a prompt that fills a batch tells of it
+            if settings.batch_tokens != self._best.batch_tokens:
+                self._read = max(usual, settings.batch_tokens)  # only a prompt that fills a batch tells of it
             try:
-                if time.monotonic() + self._comparing_s(options, best) > until:
+                if time.monotonic() + self._comparing_s(settings, best) > until:
                     raise TimeoutError
-                now, tried = self._compare(options)
+                now, tried = self._compare(settings)
             except (OutOfMemory, TimeoutError):
                 self._told(Trial(setting, None))
                 continue
@@ -103,7 +102,7 @@ class Tuner:
             is_sure = self._sample_s(tried) < _SLOW_S
             kept = now.turn_s / tried.turn_s >= (least_gain if is_sure else max(least_gain, _LEAST_GAIN_OF_ONE))
             if kept:
-                self._best, best = options, tried
+                self._best, best = settings, tried
             self._told(Trial(setting, tried, kept))
         if self._best != self._base and time.monotonic() + self._comparing_s(self._base, best) < until + _EXTRA_S:
             best, before = self._compare(self._base)  # gains that were chance are gone the second time
@@ -114,12 +113,12 @@ class Tuner:
         tuning.remember(self._path, tuned, on_gpu=bool(self._base.gpu_layers))
         return tuned
 
-    def _comparing_s(self, options: LoadOptions, speed: Speed) -> float:
-        """How long it takes at most to hold `options` against the best so far."""
-        loads = 2 if options.extra_buffers != self._best.extra_buffers else 0
+    def _comparing_s(self, settings: LoadSettings, speed: Speed) -> float:
+        """How long it takes at most to compare `settings` with the best so far."""
+        loads = 2 if settings.extra_buffers != self._best.extra_buffers else 0
         return 4 * self._sample_s(speed) + loads * max(self._load_s, _LEAST_LOAD_S)
 
-    def _candidates(self, may_repack: bool) -> Iterator[tuple[str, LoadOptions, float]]:
+    def _candidates(self, may_repack: bool) -> Iterator[tuple[str, LoadSettings, float]]:
         """One setting at a time changed, with the gain that it must bring."""
         for threads in self._thread_counts():
             yield f"{threads} thread{'s' * (threads > 1)}", replace(self._best, threads=threads), _LEAST_GAIN
@@ -127,7 +126,7 @@ class Tuner:
             other = self._best.flash_attention is False
             name = f"flash attention {'on' if other else 'off'}"
             yield name, replace(self._best, flash_attention=other), _LEAST_GAIN
-        if self._wishes.kv_type is None:
+        if self._options.kv_type is None:
             yield "cache q8_0", replace(self._best, kv_type="q8_0", flash_attention=None), _LEAST_GAIN_OF_KV
         if may_repack and self._base.gpu_layers != -1:
             other = not self._best.extra_buffers
@@ -139,7 +138,7 @@ class Tuner:
 
     def _thread_counts(self) -> list[int]:
         """Those worth trying, the present one left out; none if the user chose, or a GPU does all the work."""
-        if self._wishes.threads or self._base.gpu_layers == -1:
+        if self._options.threads or self._base.gpu_layers == -1:
             return []
         cores = hardware.physical_cores()
         counts = {1, max(cores // 2, 1), cores, os.cpu_count() or cores} - {self._best.threads}
@@ -155,20 +154,20 @@ class Tuner:
     def _sample_s(self, speed: Speed) -> float:
         return self._read / speed.read + self._write / speed.write
 
-    def _compare(self, options: LoadOptions) -> tuple[Speed, Speed]:
-        """The best so far and `options`, measured in turn; of two samples the faster counts, slow ones are alone."""
-        now, tried = self._measured(self._best), self._measured(options)
-        loads_s = self._load_s if options.extra_buffers != self._best.extra_buffers else 0.0
+    def _compare(self, settings: LoadSettings) -> tuple[Speed, Speed]:
+        """The best so far and `settings`, measured in turn; the faster of two samples counts, slow ones are alone."""
+        now, tried = self._measured(self._best), self._measured(settings)
+        loads_s = self._load_s if settings.extra_buffers != self._best.extra_buffers else 0.0
         if self._sample_s(tried) + loads_s < _SLOW_S:
-            now, tried = _faster(now, self._measured(self._best)), _faster(tried, self._measured(options))
+            now, tried = _faster(now, self._measured(self._best)), _faster(tried, self._measured(settings))
         return now, tried
 
-    def _measured(self, options: LoadOptions) -> Speed:
+    def _measured(self, settings: LoadSettings) -> Speed:
         """Read and write one sample with these settings. Raises LoadCancelled, OutOfMemory, EngineError."""
-        model = self._loaded(options)
+        model = self._loaded(settings)
         tokens = sample_tokens(model, self._read)
         window = self._read + self._write + 1
-        with closing(make_context(model, replace(options, context_length=window))) as context:
+        with closing(make_context(model, replace(settings, context_length=window))) as context:
             try:
                 with self._cancel.calling(context.abort):
                     read = read_speed(context, tokens)
@@ -177,24 +176,23 @@ class Tuner:
                 raise LoadCancelled("measuring was stopped", "run the command again") from None
         return Speed(read, write, self._load_s)
 
-    def _loaded(self, options: LoadOptions) -> Model:
-        if self._model is None or options.extra_buffers != self._repacked:
+    def _loaded(self, settings: LoadSettings) -> Model:
+        if self._model is None or settings.extra_buffers != self._repacked:
             self.close()
             started = time.perf_counter()
-            self._model = make_model(self._path, options, lambda _: not self._cancel.cancelled)
-            self._repacked, self._load_s = options.extra_buffers, time.perf_counter() - started
+            self._model = make_model(self._path, settings, lambda _: not self._cancel.cancelled)
+            self._repacked, self._load_s = settings.extra_buffers, time.perf_counter() - started
         return self._model
 
     def _tuned(self, first: Speed, best: Speed) -> Tuned:
-        options = self._best
-        assert options.threads and options.kv_type and options.batch_tokens
+        settings = self._best
         return Tuned(
             self._path.stem,
-            options.threads,
-            options.kv_type,
-            options.batch_tokens,
-            options.flash_attention,
-            options.extra_buffers,
+            settings.threads,
+            settings.kv_type,
+            settings.batch_tokens,
+            settings.flash_attention,
+            settings.extra_buffers,
             round(first.read, 2),
             round(first.write, 2),
             round(best.read, 2),

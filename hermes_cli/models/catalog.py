@@ -24,6 +24,19 @@ class CatalogFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Shape:
+    """The numbers of a network that its memory depends on."""
+
+    layers: int
+    width: int
+    feed_forward: int
+    heads: int
+    kv_heads: int
+    head_size: int
+    vocabulary: int
+
+
+@dataclass(frozen=True, slots=True)
 class CatalogModel:
     """A model, in all its quants."""
 
@@ -33,8 +46,7 @@ class CatalogModel:
     aliases: tuple[str, ...]
     repository: str
     parameters: int
-    kv_bytes_per_token: int
-    heads: int
+    shape: Shape
     files: tuple[CatalogFile, ...]
 
     def file(self, quant: str) -> CatalogFile:
@@ -107,6 +119,6 @@ def _model(entry: dict[str, object]) -> CatalogModel:
         CatalogFile(quant, given.get("path"), given.get("bytes"), given.get("sha256"))
         for quant, given in ((quant, known.get(quant, {})) for quant in QUANTS)
     )
-    aliases = entry.pop("aliases")
-    assert isinstance(aliases, list)
-    return CatalogModel(**entry, aliases=tuple(aliases), files=files)  # type: ignore[arg-type]
+    aliases, shape = entry.pop("aliases"), entry.pop("shape")
+    assert isinstance(aliases, list) and isinstance(shape, dict)
+    return CatalogModel(**entry, aliases=tuple(aliases), shape=Shape(**shape), files=files)  # type: ignore[arg-type]

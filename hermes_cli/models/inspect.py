@@ -3,13 +3,13 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hermes_cli.engine.load_options import COMFORT_TOKENS, LoadOptions
+from hermes_cli.engine.load_options import LoadOptions, LoadSettings
 from hermes_cli.errors import EngineError
 from hermes_cli.gguf.file import model_header
 from hermes_cli.gguf.header import Header, whole
 from hermes_cli.gguf.parts import all_parts
-from hermes_cli.machine.load_plan import LoadPlan, plan_for, this_machine
-from hermes_cli.machine.memory_plan import MemoryPlan, plan
+from hermes_cli.machine.load_plan import USUAL_TOKENS, LoadPlan, plan_for, this_machine
+from hermes_cli.machine.memory_plan import MemoryPlan, estimate
 from hermes_cli.models.download.hub import credentials
 from hermes_cli.models.download.pull import prepare
 from hermes_cli.models.download.remote_header import remote_header
@@ -55,8 +55,11 @@ def inspect_remote(wanted: Reference, progress: Progress) -> Inspected:
 
 
 def _inspected(name: str, place: str, size_bytes: int | None, header: Header) -> Inspected:
-    window = min(header.own("context_length") or COMFORT_TOKENS, COMFORT_TOKENS)
-    plans = (plan(header, window, "f16"), plan(header, window, "q8_0"))
+    length = min(header.own("context_length") or USUAL_TOKENS, USUAL_TOKENS)
+    plans = (
+        estimate(header, LoadSettings(context_length=length)),
+        estimate(header, LoadSettings(context_length=length, kv_type="q8_0", flash_attention=None)),
+    )
     try:
         here = plan_for(header, LoadOptions(), this_machine())
     except EngineError:

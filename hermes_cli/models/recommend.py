@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hermes_cli.engine import hardware
-from hermes_cli.engine.load_options import COMFORT_TOKENS, CPU_BATCH_TOKENS, GPU_SPARE_BYTES
+from hermes_cli.engine.load_options import ALL_LAYERS, GPU_BATCH_TOKENS, LoadSettings
 from hermes_cli.errors import EngineError
+from hermes_cli.gguf.header import Header
+from hermes_cli.machine.load_plan import USUAL_TOKENS
+from hermes_cli.machine.memory_plan import GPU_SPARE_BYTES, PROGRAM_BYTES, estimate, fits
 from hermes_cli.models.catalog import DEFAULT_QUANT, QUANTS, CatalogModel, catalog, default_model
 from hermes_cli.models.library import FoundModel
 
 if TYPE_CHECKING:
     from hermes_cli.engine.llama.devices import Gpu
 
-_SHARE = 0.8
-_BEYOND_BYTES = 150_000_000  # the program itself, its tables, and what computing takes beside the scores
 _MANY_CORES = 8
 _QUARTER = 4
 _SMALLER = "hermes-3-3b"
@@ -31,7 +32,7 @@ class Recommendation:
 
     @property
     def memory_bytes(self) -> int:
-        """What it takes with the usual window."""
+        """What it takes with the usual context length."""
         return gpu_bytes(self.model, self.quant) if self.on_gpu else needed_bytes(self.model, self.quant)
 
     def expected_speed(self) -> str:
@@ -43,14 +44,40 @@ class Recommendation:
 
 
 def needed_bytes(model: CatalogModel, quant: str) -> int:
-    """The memory it takes with the usual window, an f16 cache, on the CPU; see memory_plan for the scores."""
-    per_token = model.kv_bytes_per_token + CPU_BATCH_TOKENS * model.heads * 6
-    return model.size_bytes(quant) + COMFORT_TOKENS * per_token + _BEYOND_BYTES
+    """The memory it takes on the CPU, with the usual context length and an f16 cache."""
+    return estimate(_header(model, quant), LoadSettings(context_length=USUAL_TOKENS)).total_bytes
 
 
 def gpu_bytes(model: CatalogModel, quant: str) -> int:
-    """What of a GPU's memory it takes with the usual window and an f16 cache, spare room included."""
-    return model.size_bytes(quant) + COMFORT_TOKENS * model.kv_bytes_per_token + GPU_SPARE_BYTES + _BEYOND_BYTES
+    """The memory it takes on a GPU, with the usual context length, an f16 cache and spare room."""
+    settings = LoadSettings(
+        context_length=USUAL_TOKENS, gpu_layers=ALL_LAYERS, batch_tokens=GPU_BATCH_TOKENS, flash_attention=None
+    )
+    return estimate(_header(model, quant), settings).gpu_bytes + GPU_SPARE_BYTES
+
+
+def _header(model: CatalogModel, quant: str) -> Header:
+    """What the header of its file will say, as far as an estimate needs it; all layers are equally large."""
+    shape, size = model.shape, model.size_bytes(quant)
+    values = {
+        "block_count": shape.layers,
+        "embedding_length": shape.width,
+        "feed_forward_length": shape.feed_forward,
+        "attention.head_count": shape.heads,
+        "attention.head_count_kv": shape.kv_heads,
+        "attention.key_length": shape.head_size,
+        "attention.value_length": shape.head_size,
+        "vocab_size": shape.vocabulary,
+    }
+    groups = ("output", *(f"blk.{layer}" for layer in range(shape.layers)))
+    return Header(
+        {"general.architecture": "llama", **{f"llama.{key}": value for key, value in values.items()}},
+        tensor_count=0,
+        parameters=model.parameters,
+        weights_bytes=size,
+        file_bytes=size,
+        group_bytes=dict.fromkeys(groups, size // len(groups)),
+    )
 
 
 def recommended(gpus: "Sequence[Gpu]" = ()) -> Recommendation:
@@ -69,7 +96,7 @@ def recommended(gpus: "Sequence[Gpu]" = ()) -> Recommendation:
         for quant in ("Q8_0", "Q6_K", "Q5_K_M"):
             if needed_bytes(model, quant) * _QUARTER <= memory:
                 return Recommendation(model, quant, f"{room} and many cores")
-    if needed_bytes(model, DEFAULT_QUANT) <= memory * _SHARE:
+    if fits(needed_bytes(model, DEFAULT_QUANT), memory):
         return Recommendation(model, DEFAULT_QUANT, room)
     smaller = next(model for model in catalog() if model.name == _SMALLER)
     return Recommendation(smaller, DEFAULT_QUANT, f"{room}, too little for the 8B model")
@@ -90,13 +117,13 @@ def best(models: Sequence[FoundModel]) -> FoundModel | None:
 
     It does not depend on what is free at the moment, so that it is the same one every time.
     """
-    limit = hardware.memory_bytes() * _SHARE - _BEYOND_BYTES
+    memory = hardware.memory_bytes()
     sizes = {model.path: model.size_bytes for model in models}
 
     def rank(found: FoundModel) -> tuple[bool, int, int]:
         size = sizes[found.path]
-        fits = size <= limit
-        return not fits, _place_in_catalog(found) if fits else 0, -size if fits else size
+        usable = fits(size + PROGRAM_BYTES, memory)
+        return not usable, _place_in_catalog(found) if usable else 0, -size if usable else size
 
     return min(models, key=rank, default=None)
 

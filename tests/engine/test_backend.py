@@ -7,7 +7,7 @@ import pytest
 
 from hermes_cli.chat.events import Finished, PromptProgress, TextDelta
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
-from hermes_cli.engine.local import LoadOptions, LocalBackend, open_backend
+from hermes_cli.engine.local import LoadSettings, LocalBackend, open_backend
 from hermes_cli.errors import ContextOverflow, EngineError, LoadCancelled, UsageError
 from tests.backend_contract import LONG, QUESTION, BackendContract, OpenNew
 from tests.engine.answers import GREEDY, Answer, answer, assistant, user
@@ -19,14 +19,14 @@ CONTEXT = 3072
 @pytest.fixture(scope="module")
 def endless(endless_path: Path) -> Iterator[LocalBackend]:
     """A backend whose answers end only at the end of the context."""
-    with open_backend(endless_path, LoadOptions(context_length=CONTEXT)) as opened:
+    with open_backend(endless_path, LoadSettings(context_length=CONTEXT)) as opened:
         yield opened
 
 
 @pytest.fixture
 def open_new(demo_path: Path) -> OpenNew:
     """Opens another backend on the demo model."""
-    return lambda: open_backend(demo_path, LoadOptions(context_length=512))
+    return lambda: open_backend(demo_path, LoadSettings(context_length=512))
 
 
 class TestLocalBackend(BackendContract):
@@ -97,7 +97,7 @@ def test_closing_the_generator_leaves_a_cache_that_matches_its_ledger(endless: L
 @pytest.mark.parametrize("context_length", [64, 300])
 def test_a_tiny_context_is_filled_to_its_very_end(endless_path: Path, context_length: int) -> None:
     """llama.cpp itself rounds the context length up to a multiple of 256."""
-    with open_backend(endless_path, LoadOptions(context_length=context_length)) as opened:
+    with open_backend(endless_path, LoadSettings(context_length=context_length)) as opened:
         assert opened.info.context_length == context_length
         for _ in range(2):
             finished = answer(opened, "Hi", max_tokens=None).finished
@@ -107,7 +107,7 @@ def test_a_tiny_context_is_filled_to_its_very_end(endless_path: Path, context_le
 
 
 def test_a_prompt_that_leaves_room_for_one_token_gets_one(endless_path: Path) -> None:
-    with open_backend(endless_path, LoadOptions(context_length=256)) as opened:
+    with open_backend(endless_path, LoadSettings(context_length=256)) as opened:
         text = "1"
         while opened.count_tokens((user(text),)) < 255:
             text += "1"
@@ -119,12 +119,12 @@ def test_a_prompt_that_leaves_room_for_one_token_gets_one(endless_path: Path) ->
 
 
 def test_a_quantised_cache_answers_too(demo_path: Path, backend: LocalBackend) -> None:
-    with open_backend(demo_path, LoadOptions(context_length=512, kv_type="q8_0")) as opened:
+    with open_backend(demo_path, LoadSettings(context_length=512, kv_type="q8_0", flash_attention=None)) as opened:
         assert answer(opened, QUESTION).text == answer(backend, QUESTION).text
 
 
 def test_a_closed_backend_counts_no_tokens(demo_path: Path) -> None:
-    opened = open_backend(demo_path, LoadOptions(context_length=128))
+    opened = open_backend(demo_path, LoadSettings(context_length=128))
     opened.close()
     for method in (opened.count_tokens, opened.prompt_text, opened.control_text):
         with pytest.raises(EngineError, match="closed"):
@@ -132,7 +132,7 @@ def test_a_closed_backend_counts_no_tokens(demo_path: Path) -> None:
 
 
 def test_closing_during_an_answer_cancels_it(endless_path: Path) -> None:
-    opened = open_backend(endless_path, LoadOptions(context_length=CONTEXT))
+    opened = open_backend(endless_path, LoadSettings(context_length=CONTEXT))
     events = opened.generate(GenerationRequest((user(QUESTION),), GREEDY), CancelToken())
     next(event for event in events if isinstance(event, TextDelta))
     opened.close()
@@ -141,7 +141,7 @@ def test_closing_during_an_answer_cancels_it(endless_path: Path) -> None:
 
 def test_loading_reports_its_progress_up_to_the_end(demo_path: Path) -> None:
     reported: list[float] = []
-    open_backend(demo_path, LoadOptions(context_length=128), on_progress=reported.append).close()
+    open_backend(demo_path, LoadSettings(context_length=128), on_progress=reported.append).close()
     assert reported == sorted(reported) and reported[-1] == 1
 
 
@@ -165,7 +165,10 @@ def test_a_template_that_writes_nothing_is_an_error(demo_path: Path, tmp_path: P
     nothing = tmp_path / "nothing.jinja"
     nothing.write_text("")
     silent = changed_copy(demo_path, tmp_path / "silent.gguf", metadata={"tokenizer.ggml.add_bos_token": False})
-    with open_backend(silent, LoadOptions(template=str(nothing))) as opened, pytest.raises(UsageError, match="nothing"):
+    with (
+        open_backend(silent, LoadSettings(template=str(nothing))) as opened,
+        pytest.raises(UsageError, match="nothing"),
+    ):
         next(opened.generate(GenerationRequest((user("Hello"),)), CancelToken()))
 
 

@@ -80,11 +80,11 @@ def _vocabulary_only(path: Path, demo: Path) -> None:
     changed_copy(demo, path, weights=False)
 
 
-def _no_window(path: Path, demo: Path) -> None:
+def _no_context(path: Path, demo: Path) -> None:
     changed_copy(demo, path, metadata={"llama.context_length": 0})
 
 
-def _window_past_all_numbers(path: Path, demo: Path) -> None:
+def _context_past_all_numbers(path: Path, demo: Path) -> None:
     changed_copy(demo, path, metadata={"llama.context_length": 2**32 - 1})
 
 
@@ -118,8 +118,8 @@ def _encoder(path: Path, demo: Path) -> None:
         (_no_tokenizer, BROKEN, "tokenizer"),
         (_empty_tokenizer, BROKEN, "has no tokenizer"),
         (_vocabulary_only, BROKEN, "cannot load"),
-        (_no_window, BROKEN, "a window of 0 tokens"),
-        (_window_past_all_numbers, BROKEN, "a window of 4,294,967,295 tokens"),
+        (_no_context, BROKEN, "a context length of 0 tokens"),
+        (_context_past_all_numbers, BROKEN, "a context length of 4,294,967,295 tokens"),
         (_layers_past_all_numbers, BROKEN, "llama.cpp stopped"),
         (_all_tokens_alike, BROKEN, "llama.cpp stopped"),
         (_encoder, BROKEN, "is not a chat model"),
@@ -193,7 +193,7 @@ import random, sys
 from pathlib import Path
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
-from hermes_cli.engine.local import LoadOptions, open_backend
+from hermes_cli.engine.local import LoadSettings, open_backend
 from hermes_cli.errors import HermesError
 
 demo, file, header_bytes = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2]), int(sys.argv[3])
@@ -207,7 +207,7 @@ for variant in range(60):
     file.write_bytes(data)
     print(variant, end=" ", flush=True)
     try:
-        with open_backend(file, LoadOptions(context_length=256)) as backend:
+        with open_backend(file, LoadSettings(context_length=256)) as backend:
             print("answered", list(backend.generate(request, CancelToken()))[-1].reason, flush=True)
     except HermesError as error:
         print("refused", error.message, flush=True)
@@ -229,12 +229,12 @@ import sys
 from pathlib import Path
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
-from hermes_cli.engine.local import LoadOptions, open_backend
+from hermes_cli.engine.local import LoadSettings, open_backend
 from hermes_cli.errors import EngineError
 
 demo, file, header_bytes = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2]), int(sys.argv[3])
 file.write_bytes(demo[:header_bytes] + bytes([int(sys.argv[4])]) * (len(demo) - header_bytes))
-with open_backend(file, LoadOptions(context_length=256)) as backend:
+with open_backend(file, LoadSettings(context_length=256)) as backend:
     for sampling in (Sampling(temperature=0), Sampling(seed=1), Sampling(seed=1, top_k=0, top_p=0.5, min_p=0.1)):
         try:
             request = GenerationRequest((Message("user", "hi"),), sampling, max_tokens=8)

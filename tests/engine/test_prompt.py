@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hermes_cli.chat.message import Message
 from hermes_cli.engine.llama.model import Model
-from hermes_cli.engine.local import LoadOptions, open_backend
+from hermes_cli.engine.local import LoadSettings, open_backend
 from hermes_cli.engine.prompt import Prompt, PromptWriter
 from hermes_cli.errors import EngineError, UsageError
 from hermes_cli.formats import chatml
@@ -194,8 +194,8 @@ def test_a_model_with_other_markers_answers_by_its_own_template(turns_path: Path
     """The renamed markers have the same ids and weights, so the same model must give the same answers."""
     questions = [user("My name is Ana."), assistant("Nice to meet you, Ana!"), user("What is my name?")]
     with (
-        open_backend(turns_path, LoadOptions(context_length=512)) as turns,
-        open_backend(demo_path, LoadOptions(context_length=512)) as demo,
+        open_backend(turns_path, LoadSettings(context_length=512)) as turns,
+        open_backend(demo_path, LoadSettings(context_length=512)) as demo,
     ):
         assert turns.count_tokens(tuple(questions)) == demo.count_tokens(tuple(questions))
         assert answer(turns, questions).text == answer(demo, questions).text != ""

@@ -1,4 +1,4 @@
-"""What is attempted on machines of all sizes, and that the engine goes on with the next attempt for real."""
+"""Plans for machines of all sizes, and that the engine really falls back to the next attempt."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from hermes_cli.engine.llama.devices import Gpu
 from hermes_cli.engine.llama.model import KvType
-from hermes_cli.engine.load_options import CPU_BATCH_TOKENS, LoadOptions
+from hermes_cli.engine.load_options import CPU_BATCH_TOKENS, LoadOptions, LoadSettings
 from hermes_cli.errors import EngineError, OutOfMemory, UsageError
 from hermes_cli.gguf.file import model_header
 from hermes_cli.gguf.header import Header
@@ -43,18 +43,18 @@ EIGHT_B = Header(
 
 
 def gpu(free: float, *, shared: bool = False) -> Gpu:
-    """A GPU with so many GB free."""
+    """A GPU with that many GB free."""
     return Gpu("CUDA0", "a GPU", int(free * GB), int(free * GB), shared)
 
 
 def machine(memory: float, *gpus: Gpu) -> Machine:
-    """A machine with so many GB of free memory."""
+    """A machine with that many GB of free memory."""
     return Machine(int(memory * GB), gpus)
 
 
-def first(wishes: LoadOptions, here: Machine, header: Header = EIGHT_B) -> LoadOptions:
+def first(options: LoadOptions, here: Machine, header: Header = EIGHT_B) -> LoadSettings:
     """What is attempted first."""
-    return plan_for(header, wishes, here).attempts[0]
+    return plan_for(header, options, here).attempts[0]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def first(wishes: LoadOptions, here: Machine, header: Header = EIGHT_B) -> LoadO
         (machine(5), 0, 512, "q8_0"),
     ],
 )
-def test_the_window_shrinks_to_4096_before_layers_leave_the_gpu(
+def test_the_context_shrinks_to_4096_before_layers_leave_the_gpu(
     here: Machine, layers: int, window: int, kv_type: KvType
 ) -> None:
     chosen = first(LoadOptions(), here)
@@ -87,13 +87,13 @@ def test_the_attempts_after_the_first_ask_for_less_and_less() -> None:
     attempts = plan_for(EIGHT_B, LoadOptions(), machine(64, gpu(80))).attempts
     assert len(attempts) < 30
     assert attempts[-1].gpu_layers == 0
-    layers = [33 if each.gpu_layers == -1 else each.gpu_layers or 0 for each in attempts]
+    layers = [33 if each.gpu_layers == -1 else each.gpu_layers for each in attempts]
     assert layers == sorted(layers, reverse=True)
-    windows = [each.context_length or 0 for each in attempts if each.gpu_layers == -1]
+    windows = [each.context_length for each in attempts if each.gpu_layers == -1]
     assert windows == sorted(windows, reverse=True) and set(windows) == {16384, 8192, 4096}
 
 
-def test_a_gpu_that_is_too_full_is_left_to_others() -> None:
+def test_a_gpu_that_is_too_full_is_not_used() -> None:
     full, free = replace(gpu(0.7), name="CUDA0"), replace(gpu(12), name="CUDA1")
     chosen = first(LoadOptions(), machine(64, full, free))
     assert (chosen.gpus, chosen.gpu_layers, chosen.context_length) == (("CUDA1",), -1, 16384)
@@ -105,45 +105,45 @@ def test_a_gpu_that_is_too_full_is_left_to_others() -> None:
     )
 
 
-def test_what_is_asked_for_by_number_is_not_changed() -> None:
-    for wishes in (
+def test_what_the_user_asked_for_is_not_changed() -> None:
+    for options in (
         LoadOptions(context_length=32768),
         LoadOptions(gpu_layers=-1),
         LoadOptions(gpu_layers=10),
         LoadOptions(kv_type="q8_0"),
     ):
         for here in (machine(64, gpu(80)), machine(64, gpu(5))):
-            for attempt in plan_for(EIGHT_B, wishes, here).attempts:
+            for attempt in plan_for(EIGHT_B, options, here).attempts:
                 for name in ("context_length", "gpu_layers", "kv_type"):
-                    assert getattr(wishes, name) in (None, getattr(attempt, name))
+                    assert getattr(options, name) in (None, getattr(attempt, name))
 
 
-def test_a_gpu_that_is_asked_for_but_not_there_is_told() -> None:
+def test_a_missing_gpu_that_was_asked_for_is_a_note() -> None:
     found = plan_for(EIGHT_B, LoadOptions(gpu_layers=-1), machine(64))
     assert found.notes == ("the GPU is not used: this build of llama.cpp finds none",)
     assert found.attempts[0].gpu_layers == 0
     assert plan_for(EIGHT_B, LoadOptions(gpu_layers=0), machine(64)).notes == ()
 
 
-def test_a_gpu_that_is_there_and_not_used_is_told_with_the_reason() -> None:
+def test_a_gpu_that_is_not_used_is_reported_with_the_reason() -> None:
     broken = replace(machine(64), gpu_fault="killed by SIGSEGV")
-    told = "the GPU is not used: killed by SIGSEGV"
-    assert plan_for(EIGHT_B, LoadOptions(), broken).advice == f"{told}; see: hermes doctor"
+    reason = "the GPU is not used: killed by SIGSEGV"
+    assert plan_for(EIGHT_B, LoadOptions(), broken).advice == f"{reason}; see: hermes doctor"
     full = "the GPU is not used: too little of its memory is free; see: hermes doctor"
     assert plan_for(EIGHT_B, LoadOptions(), machine(64, gpu(0.7))).advice == full
-    assert plan_for(EIGHT_B, LoadOptions(gpu_layers=-1), broken).notes == (told,)
-    for wishes, here in ((LoadOptions(), machine(64)), (LoadOptions(gpu_layers=0), broken)):
-        assert (plan_for(EIGHT_B, wishes, here).notes, plan_for(EIGHT_B, wishes, here).advice) == ((), None)
+    assert plan_for(EIGHT_B, LoadOptions(gpu_layers=-1), broken).notes == (reason,)
+    for options, here in ((LoadOptions(), machine(64)), (LoadOptions(gpu_layers=0), broken)):
+        assert (plan_for(EIGHT_B, options, here).notes, plan_for(EIGHT_B, options, here).advice) == ((), None)
 
 
-def test_too_little_memory_is_told() -> None:
+def test_too_little_memory_is_a_note() -> None:
     assert plan_for(EIGHT_B, LoadOptions(), machine(4.5)).notes == (
         "the model is larger than the free memory; it will be slow",
-        "a window of 512 tokens is all that memory allows",
+        "memory allows a context of only 512 tokens",
     )
 
 
-def test_a_model_that_is_trained_for_less_gets_all_of_it(demo_path: Path) -> None:
+def test_a_model_trained_for_a_short_context_gets_all_of_it(demo_path: Path) -> None:
     header = model_header(demo_path)
     assert first(LoadOptions(), machine(64), header).context_length == 4096
     assert first(LoadOptions(context_length=4096), machine(64), header).context_length == 4096
@@ -152,32 +152,32 @@ def test_a_model_that_is_trained_for_less_gets_all_of_it(demo_path: Path) -> Non
 
 
 @pytest.mark.parametrize("trained", [0, 2**31])
-def test_an_impossible_window_in_the_header_is_an_error(trained: int) -> None:
+def test_an_impossible_context_length_in_the_header_is_an_error(trained: int) -> None:
     header = replace(EIGHT_B, values={**EIGHT_B.values, "llama.context_length": trained})
-    with pytest.raises(EngineError, match=f"a window of {trained:,} tokens"):
+    with pytest.raises(EngineError, match=f"a context length of {trained:,} tokens"):
         plan_for(header, LoadOptions(), machine(64))
 
 
 @pytest.mark.parametrize("key", ["block_count", "embedding_length", "attention.head_count", "feed_forward_length"])
 @pytest.mark.parametrize("value", [-1, -1000, 0])
-def test_numbers_that_cannot_be_in_the_header_do_no_harm(key: str, value: int) -> None:
+def test_impossible_numbers_in_the_header_do_no_harm(key: str, value: int) -> None:
     header = replace(EIGHT_B, values={**EIGHT_B.values, f"llama.{key}": value})
     for here in (machine(64, gpu(80)), machine(64)):
         assert (first(LoadOptions(), here, header).memory_bytes or 0) >= EIGHT_B.weights_bytes
 
 
 @pytest.mark.parametrize("kv_type", ["f16", "q8_0"])
-def test_a_window_that_memory_cannot_hold_is_refused_with_one_that_it_can(kv_type: KvType) -> None:
-    wishes, here = LoadOptions(context_length=131_072, kv_type=kv_type), machine(12)
+def test_a_context_that_does_not_fit_is_refused_and_the_hint_fits(kv_type: KvType) -> None:
+    options, here = LoadOptions(context_length=131_072, kv_type=kv_type), machine(12)
     with pytest.raises(OutOfMemory, match="more than is free here") as refused:
-        plan_for(EIGHT_B, wishes, here)
+        plan_for(EIGHT_B, options, here)
     possible = int(refused.value.hint.split("--ctx ")[1].split()[0])
-    assert first(replace(wishes, context_length=possible), here).context_length == possible
+    assert first(replace(options, context_length=possible), here).context_length == possible
     with pytest.raises(OutOfMemory):
-        plan_for(EIGHT_B, replace(wishes, context_length=possible * 6 // 5), here)
+        plan_for(EIGHT_B, replace(options, context_length=possible * 6 // 5), here)
 
 
-def test_where_no_window_fits_the_hint_names_none() -> None:
+def test_if_no_context_fits_the_hint_names_none() -> None:
     with pytest.raises(OutOfMemory) as refused:
         plan_for(EIGHT_B, LoadOptions(context_length=4096), machine(1))
     assert "--ctx" not in refused.value.hint
@@ -192,7 +192,7 @@ def test_the_real_machine_has_a_plan_for_the_demo_model(demo_path: Path) -> None
     assert on_cpu.memory_bytes and on_cpu.memory_bytes < 200_000_000
 
 
-def test_what_was_measured_is_used_where_the_model_runs(demo_path: Path, tmp_path: Path) -> None:
+def test_tuned_settings_are_used_where_they_were_measured(demo_path: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.gguf"
     copy.write_bytes(demo_path.read_bytes())
     on_cpu = Tuned("copy", 2, "f16", 128, True, False, 1.0, 1.0, 2.0, 2.0, "2026-11-28")
@@ -201,35 +201,33 @@ def test_what_was_measured_is_used_where_the_model_runs(demo_path: Path, tmp_pat
     try:
         tuning.remember(copy, on_cpu, on_gpu=False)
         tuning.remember(copy, on_gpu, on_gpu=True)
-        for wishes, here, batch in (
+        for options, here, batch in (
             (LoadOptions(), full, 128),
             (LoadOptions(), machine(64), 128),
             (LoadOptions(), free, 1024),
             (LoadOptions(gpu_layers=0), free, 128),
         ):
-            assert plan_file(copy, wishes, here).attempts[0].batch_tokens == batch
+            assert plan_file(copy, options, here).attempts[0].batch_tokens == batch
         assert plan_file(copy, LoadOptions(), full, use_tuned=False).attempts[0].batch_tokens == CPU_BATCH_TOKENS
     finally:
         tuning.forget(copy)
 
 
-def test_a_file_that_only_llama_cpp_can_judge_goes_where_it_was_asked_to(tmp_path: Path) -> None:
+def test_a_file_with_an_unreadable_header_is_left_to_llama_cpp(tmp_path: Path) -> None:
     strange = tmp_path / "strange.gguf"
     strange.write_bytes(b"GGUF" + bytes(60))
     for asked, here, layers in ((None, machine(9), 0), (-1, machine(9), 0), (-1, machine(9, gpu(9)), -1)):
         (attempt,) = plan_file(strange, LoadOptions(gpu_layers=asked), here).attempts
-        assert (attempt.gpu_layers or 0) == layers
+        assert attempt.gpu_layers == layers
 
 
-def test_where_memory_is_shorter_than_it_seemed_the_next_attempt_is_made_and_told(
-    script: Script, demo_path: Path
-) -> None:
+def test_if_memory_is_short_the_next_attempt_is_made_and_noted(script: Script, demo_path: Path) -> None:
     code = """
     import resource, sys
     from pathlib import Path
-    from hermes_cli.engine.local import LoadOptions, open_backend
+    from hermes_cli.engine.local import LoadSettings, open_backend
     from hermes_cli.errors import OutOfMemory
-    long, short = LoadOptions(context_length=1 << 20), LoadOptions(context_length=512)
+    long, short = LoadSettings(context_length=1 << 20), LoadSettings(context_length=512)
     with open_backend(Path(sys.argv[1]), short):
         pass
     resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
@@ -241,8 +239,8 @@ def test_where_memory_is_shorter_than_it_seemed_the_next_attempt_is_made_and_tol
         print(problem.message)
     """
     result = script(code, demo_path)
-    told, refused = result.out.decode().splitlines()
-    assert told.startswith("512 memory is short (cannot make a context of 1,048,576 tokens: ")
-    assert told.endswith("): going on with a window of 512 tokens, a cache of f16 and the CPU alone")
+    noted, refused = result.out.decode().splitlines()
+    assert noted.startswith("512 memory is short (cannot make a context of 1,048,576 tokens: ")
+    assert noted.endswith("): using a context of 512 tokens, a KV cache of type f16 and the CPU alone instead")
     assert refused.startswith("cannot make a context of 1,048,576 tokens: ")
     assert (result.code, result.err) == (0, "")

@@ -8,9 +8,9 @@ import pytest
 from hermes_cli.engine.llama import library
 from hermes_cli.engine.llama.context import Context
 from hermes_cli.engine.llama.model import KvType, Model
-from hermes_cli.engine.load_options import CPU_BATCH_TOKENS
+from hermes_cli.engine.load_options import CPU_BATCH_TOKENS, LoadSettings
 from hermes_cli.gguf.file import header_of
-from hermes_cli.machine.memory_plan import plan
+from hermes_cli.machine.memory_plan import estimate
 
 MIB = 1024 * 1024
 
@@ -38,16 +38,18 @@ def test_estimates_are_within_a_tenth_of_what_llama_cpp_reserves(
     context.close()
     cache = sum(float(size) for size in re.findall(r"KV buffer size = +([\d.]+) MiB", log)) * MIB
     compute = sum(float(size) for size in re.findall(r"(?:compute|output) buffer size = +([\d.]+) MiB", log)) * MIB
-    planned = plan(header_of(demo_path), length, kv_type, flash_attention=flash)
+    settings = LoadSettings(context_length=length, kv_type=kv_type, flash_attention=flash)
+    planned = estimate(header_of(demo_path), settings)
     assert cache > 0 and compute > 0
     assert planned.kv_bytes == pytest.approx(cache, rel=0.01)
     assert planned.compute_bytes == pytest.approx(compute, rel=0.1)
 
 
 def test_the_weights_are_those_of_the_model(model: Model, demo_path: Path) -> None:
-    assert plan(header_of(demo_path), 512).weights_bytes == model.size_bytes
+    assert estimate(header_of(demo_path), LoadSettings()).weights_bytes == model.size_bytes
 
 
-def test_the_engine_uses_flash_attention_for_a_quantised_cache_alone(demo_path: Path) -> None:
+def test_llama_cpp_chooses_flash_attention_for_a_quantised_cache(demo_path: Path) -> None:
     header = header_of(demo_path)
-    assert (plan(header, 512, "f16").flash_attention, plan(header, 512, "q8_0").flash_attention) == (False, True)
+    plans = [estimate(header, LoadSettings(kv_type=kv_type, flash_attention=None)) for kv_type in ("f16", "q8_0")]
+    assert [plan.flash_attention for plan in plans] == [False, True]

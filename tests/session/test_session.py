@@ -11,7 +11,7 @@ from hermes_cli.chat.events import Finished, GenerationEvent, TextDelta, TurnEve
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
 from hermes_cli.chat.settings import SessionSettings
-from hermes_cli.engine.local import LoadOptions, LocalBackend, open_backend
+from hermes_cli.engine.local import LoadSettings, LocalBackend, open_backend
 from hermes_cli.errors import ContextOverflow, UsageError
 from hermes_cli.session.session import Session
 from hermes_cli.store.sessions.reader import read_session
@@ -27,7 +27,7 @@ AGREED = Message("assistant", "I see.", "stop")
 @pytest.fixture(scope="module")
 def endless(endless_path: Path) -> Iterator[LocalBackend]:
     """A backend whose answers never end by themselves."""
-    with open_backend(endless_path, LoadOptions(context_length=2048)) as opened:
+    with open_backend(endless_path, LoadSettings(context_length=2048)) as opened:
         yield opened
 
 
@@ -112,7 +112,7 @@ import sys
 from pathlib import Path
 from hermes_cli.chat.events import TextDelta
 from hermes_cli.chat.request import CancelToken, Sampling
-from hermes_cli.engine.local import LoadOptions, open_backend
+from hermes_cli.engine.local import LoadSettings, open_backend
 from hermes_cli.errors import EngineError
 from hermes_cli.session.session import Session
 from hermes_cli.chat.settings import SessionSettings
@@ -120,7 +120,7 @@ from hermes_cli.chat.settings import SessionSettings
 GREEDY = SessionSettings(sampling=Sampling(temperature=0, repeat_penalty=1))
 from hermes_cli.chat.settings import SessionSettings
 
-backend = open_backend(Path(sys.argv[1]), LoadOptions(context_length=512))
+backend = open_backend(Path(sys.argv[1]), LoadSettings(context_length=512))
 session = Session(backend, settings=GREEDY)
 seen = ""
 try:
@@ -302,7 +302,7 @@ def long_chat(*sizes: int) -> Conversation:
 def test_what_the_window_cannot_hold_at_once_is_summed_up_piece_by_piece(
     demo_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with open_backend(demo_path, LoadOptions(context_length=512)) as small:
+    with open_backend(demo_path, LoadSettings(context_length=512)) as small:
         session = Session(small, long_chat(*[40] * 12), settings=SessionSettings(sampling=GREEDY), last_turn_id=12)
         before, requests, generate = session.conversation, list[GenerationRequest](), small.generate
 
@@ -325,7 +325,7 @@ def test_what_the_window_cannot_hold_at_once_is_summed_up_piece_by_piece(
 
 
 def test_a_summary_that_is_stopped_in_its_second_piece_changes_nothing(demo_path: Path) -> None:
-    with open_backend(demo_path, LoadOptions(context_length=512)) as small:
+    with open_backend(demo_path, LoadSettings(context_length=512)) as small:
         session = Session(small, long_chat(*[40] * 12), settings=SessionSettings(sampling=GREEDY), last_turn_id=12)
         before, cancel = session.conversation, CancelToken()
         for event in session.compact(cancel):
@@ -337,7 +337,7 @@ def test_a_summary_that_is_stopped_in_its_second_piece_changes_nothing(demo_path
 
 @pytest.mark.parametrize("number", [1, 12])
 def test_a_turn_too_long_to_be_summed_up_is_named_and_nothing_has_changed(demo_path: Path, number: int) -> None:
-    with open_backend(demo_path, LoadOptions(context_length=512)) as small:
+    with open_backend(demo_path, LoadSettings(context_length=512)) as small:
         said = long_chat(*(450 if turn == number else 40 for turn in range(1, 13)))
         session = Session(small, said, settings=SessionSettings(sampling=GREEDY), last_turn_id=12)
         with pytest.raises(ContextOverflow, match=f"turn {number} is too long to be summed up") as raised:
@@ -357,7 +357,7 @@ def test_there_is_nothing_to_sum_up_where_all_turns_stay(backend: LocalBackend) 
 
 
 def test_turns_that_do_not_fit_are_named_before_they_would_be_lost(demo_path: Path) -> None:
-    with open_backend(demo_path, LoadOptions(context_length=256)) as small:
+    with open_backend(demo_path, LoadSettings(context_length=256)) as small:
         session = greedy_session(small)
         for number in range(8):
             say(session, f"What is {number} plus 3?")
@@ -369,7 +369,7 @@ def test_turns_that_do_not_fit_are_named_before_they_would_be_lost(demo_path: Pa
 
 
 def test_a_new_answer_has_the_room_of_the_old_one_and_its_turn_stays_in_the_window(demo_path: Path) -> None:
-    with open_backend(demo_path, LoadOptions(context_length=256)) as small:
+    with open_backend(demo_path, LoadSettings(context_length=256)) as small:
         session = greedy_session(small)
         say(session, "My name is Ana. " + "one two three " * 27)
         assert session.window_tokens() > 256 * 3 // 4
@@ -385,7 +385,7 @@ def test_a_new_answer_has_room_for_all_that_was_asked(demo_path: Path) -> None:
     asked = (Message("user", "Hi."), Message("user", "one two three " * 24 + SUM))
     turns = Turn(1, (Message("user", "one two three " * 6), Message("assistant", "I see.", "stop")))
     imported = Conversation(None, (turns, Turn(2, (*asked, Message("assistant", "I do not know.", "stop")))))
-    with open_backend(demo_path, LoadOptions(context_length=256)) as small:
+    with open_backend(demo_path, LoadSettings(context_length=256)) as small:
         session = Session(small, imported, settings=SessionSettings(sampling=GREEDY), last_turn_id=2)
         (first,) = session.turns_to_leave_out()
         session.set_standing([first.id], "left_out")
@@ -395,7 +395,7 @@ def test_a_new_answer_has_room_for_all_that_was_asked(demo_path: Path) -> None:
 def test_an_answer_that_filled_the_window_is_gone_on_with_once_the_turns_before_it_are_left_out(
     endless_path: Path,
 ) -> None:
-    with open_backend(endless_path, LoadOptions(context_length=256)) as small:
+    with open_backend(endless_path, LoadSettings(context_length=256)) as small:
         session = greedy_session(small, max_tokens=20)
         say(session, SUM)
         session.change_settings(SessionSettings(sampling=GREEDY))

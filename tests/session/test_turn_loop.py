@@ -11,7 +11,7 @@ from hermes_cli.chat.events import Finished, ResultsCut, TextDelta, ToolCallRead
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.chat.tool_call import ToolCall, ToolResult
-from hermes_cli.engine.load_options import LoadOptions
+from hermes_cli.engine.load_options import LoadSettings
 from hermes_cli.engine.local import LocalBackend, open_backend
 from hermes_cli.errors import UsageError
 from hermes_cli.formats.json.short_form import schema_from_fields
@@ -309,7 +309,7 @@ def test_what_ran_is_kept_where_the_template_refuses_results(demo_path: Path, to
         "{% for m in messages %}{% if m.role == 'tool' %}{{ raise_exception('no results here') }}{% endif %}"
         "<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
     )
-    with open_backend(demo_path, LoadOptions(template=str(template))) as backend:
+    with open_backend(demo_path, LoadSettings(template=str(template))) as backend:
         session = Session(backend, settings=GREEDY, tools=ToolUse(toolbox, yes, choice="required"))
         with pytest.raises(UsageError, match="no results here"):
             run(session, "What is the weather in Rome?")

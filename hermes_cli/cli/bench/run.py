@@ -12,7 +12,7 @@ from hermes_cli.chat.events import Finished
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
 from hermes_cli.engine.llama.context import DecodeAborted
-from hermes_cli.engine.load_options import LoadOptions
+from hermes_cli.engine.load_options import LoadOptions, LoadSettings
 from hermes_cli.engine.loading import make_context, make_model
 from hermes_cli.engine.local import LocalBackend, open_backend
 from hermes_cli.errors import LoadCancelled, UsageError
@@ -48,7 +48,7 @@ def measured(path: Path, wishes: LoadOptions, lengths: Sequence[int] | None, can
     try:
         status.show(f"loading {path.stem}")
         with open_backend(path, *plan.attempts, cancel=cancel, notes=plan.notes, advice=plan.advice) as backend:
-            info, used = backend.info, backend.options
+            info, used = backend.info, backend.settings
             status.erase()
             tell_loaded(info, verbose=False)
             first_s = _asked(backend, (Message("user", "Hello, who are you?"),), 1, cancel).timings.first_token_s
@@ -117,7 +117,7 @@ def _asked(
 
 
 def _with_bare(
-    path: Path, used: LoadOptions, rows: Sequence[Row], cancel: CancelToken, status: console.StatusLine
+    path: Path, used: LoadSettings, rows: Sequence[Row], cancel: CancelToken, status: console.StatusLine
 ) -> Iterator[Row]:
     """The rows with the speed of llama.cpp alone, by the same settings and lengths."""
     with (

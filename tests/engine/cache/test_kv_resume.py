@@ -16,7 +16,7 @@ from hermes_cli.engine.cache.kv_store import START_TOKENS, KvStore
 from hermes_cli.engine.llama import library
 from hermes_cli.engine.llama.model import KvType
 from hermes_cli.engine.load_options import KV_STORE_BYTES
-from hermes_cli.engine.local import LoadOptions, LocalBackend, open_backend
+from hermes_cli.engine.local import LoadSettings, LocalBackend, open_backend
 from tests.conftest import Script
 from tests.engine.answers import GREEDY, Answer, answer, assistant, user
 from tests.gguf_copy import changed_copy, written_mamba
@@ -51,10 +51,11 @@ def opened(
     """A backend that saves everything, however fast it was processed."""
     return open_backend(
         path,
-        LoadOptions(
+        LoadSettings(
             context_length=context_length,
             kv_store_bytes=store_bytes,
             kv_type=kv_type,
+            flash_attention=None if kv_type == "q8_0" else False,
             least_saved_s=least_saved_s,
             stop_s=stop_s,
         ),

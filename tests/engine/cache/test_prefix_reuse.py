@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hermes_cli.chat.message import Message
-from hermes_cli.engine.local import LoadOptions, LocalBackend, open_backend
+from hermes_cli.engine.local import LoadSettings, LocalBackend, open_backend
 from tests.engine.answers import answer, assistant, user
 from tests.gguf_copy import written_mamba
 
@@ -36,7 +36,7 @@ TURNS = [
 
 def fresh_answer(demo_path: Path, messages: tuple[Message, ...]) -> str:
     """The answer of a backend whose cache is empty."""
-    with open_backend(demo_path, LoadOptions(context_length=512)) as opened:
+    with open_backend(demo_path, LoadSettings(context_length=512)) as opened:
         return answer(opened, messages).text
 
 

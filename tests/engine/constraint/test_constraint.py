@@ -23,7 +23,7 @@ from hermes_cli.engine.llama import library
 from hermes_cli.engine.llama.context import Sampler
 from hermes_cli.engine.llama.masked_sampler import tokens_in
 from hermes_cli.engine.llama.model import Model
-from hermes_cli.engine.local import LoadOptions, LocalBackend, open_backend
+from hermes_cli.engine.local import LoadSettings, LocalBackend, open_backend
 from hermes_cli.errors import UsageError
 from hermes_cli.formats.function_calling import offer
 from hermes_cli.formats.json.mode import schema_prompt
@@ -258,7 +258,7 @@ def test_the_same_seed_gives_the_same_answer(backend: LocalBackend) -> None:
 
 def copied(demo_path: Path, folder: Path, **changes: Any) -> LocalBackend:
     """The demo model with other tokens."""
-    return open_backend(changed_copy(demo_path, folder / "copy.gguf", **changes), LoadOptions(context_length=1024))
+    return open_backend(changed_copy(demo_path, folder / "copy.gguf", **changes), LoadSettings(context_length=1024))
 
 
 def test_tags_that_are_control_tokens_are_text(demo_path: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hermes_cli import paths
 from hermes_cli.chat.request import Sampling
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.engine.background import BackgroundBackend
-from hermes_cli.engine.local import LoadOptions, open_backend
+from hermes_cli.engine.local import LoadSettings, open_backend
 from hermes_cli.errors import ContextOverflow, HermesError, ModelNotFound, OutputError, UsageError
 from hermes_cli.models.choose import find_model
 from hermes_cli.session import opening
@@ -33,7 +33,7 @@ GREEDY = SessionSettings("demo", sampling=Sampling(temperature=0, repeat_penalty
 
 def open_model(name: str) -> BackgroundBackend:
     spec = find_model(name)
-    options = LoadOptions(context_length=512)
+    options = LoadSettings(context_length=512)
     return BackgroundBackend(
         spec.name, lambda cancel, progress: open_backend(spec.path, options, cancel=cancel, on_progress=progress)
     )
