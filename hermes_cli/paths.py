@@ -88,7 +88,7 @@ def sessions_folder() -> Path:
 
 def history_file() -> Path:
     """What was typed in chats."""
-    return data_folder() / "history.jsonl"
+    return data_folder() / "history"
 
 
 def session_index_file() -> Path:

@@ -1,141 +1,86 @@
-"""What was typed before: a private file of one JSON string per line, shared by all chats."""
+"""Messages typed in earlier chats: prompt-toolkit's history file, private and bounded."""
 
-import contextlib
-import fcntl
-import json
 import os
-import stat
-import time
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
-from prompt_toolkit.history import History
+from prompt_toolkit.history import FileHistory
 
+from hermes_cli.files import make_private_folder, replace_whole
 from hermes_cli.terminal.prompt.folded_text import harmless, has_fold
 
 _MOST_FILE_BYTES = 1 << 20
-_KEPT_FILE_BYTES = 1 << 19
 _MOST_ENTRIES = 2_000
 _MOST_CHARACTERS = 5_000
-_LOCK_TRIES, _LOCK_WAIT_S = 40, 0.005
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-class MessageHistory(History):
-    """The messages of this chat and, from the file, of earlier ones. `None` keeps no file.
+class MessageHistory(FileHistory):
+    """The messages of this chat and, from a file with mode 0600, of earlier ones; None keeps no file.
 
-    Left out are messages that begin with a space, and one that is the same as the last. The file does not get messages
-    with a long paste nor any over 5,000 characters; over 1 MB it loses its older half. A file that cannot be used is
-    no error: `problem` says why, once.
+    Skipped are messages that begin with a space and one that equals the last. Messages with a long paste or over 5,000
+    characters are not written. A file over 1 MB loses its older half. A file that cannot be used is not an error:
+    `problem` says why, once.
     """
 
     def __init__(self, file: Path | None) -> None:
-        super().__init__()
+        super().__init__(str(file))
         self._file = file
         self._problem: str | None = None
-        self._told = False
+        self._reported = False
 
     def load_history_strings(self) -> Iterable[str]:
-        """The entries of the file, the last one first."""
+        """The entries of the file, newest first."""
         if self._file is None:
             return []
         try:
-            with _opened(self._file, writing=False) as descriptor:
-                entries = list(_entries(_tail(descriptor, _MOST_FILE_BYTES)))
-        except FileNotFoundError:
-            return []
+            _check_regular(self._file)
+            _shorten(self._file)
+            entries = islice(super().load_history_strings(), _MOST_ENTRIES)
+            return [harmless(entry) for entry in entries if entry.strip() and not has_fold(entry)]
         except OSError as error:
             self._fail(error)
             return []
-        return reversed(entries[-_MOST_ENTRIES:])
 
     def append_string(self, string: str) -> None:
         """Add a message; `string` is the line as it was edited."""
-        if not string.strip() or string.startswith(" ") or self._loaded_strings[:1] == [string]:
-            return
-        super().append_string(string)
+        if string.strip() and not string.startswith(" ") and self._loaded_strings[:1] != [string]:
+            super().append_string(string)
 
     def store_string(self, string: str) -> None:
-        """Append to the file."""
+        """Append a message to the file."""
         if self._file is None or has_fold(string) or len(string) > _MOST_CHARACTERS:
             return
-        line = json.dumps(string).encode() + b"\n"
         try:
-            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with _opened(self._file, writing=True) as descriptor, _locked(descriptor) as alone:
-                size = os.fstat(descriptor).st_size
-                if alone and size > _MOST_FILE_BYTES:
-                    _shorten(descriptor)
-                # A line that another program left unfinished would swallow this one.
-                os.write(descriptor, line if _ends_a_line(descriptor) else b"\n" + line)
+            _check_regular(self._file)
+            make_private_folder(self._file.parent)
+            os.close(os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            self._file.chmod(0o600)
+            super().store_string(_SURROGATE.sub("\ufffd", string))
         except OSError as error:
             self._fail(error)
 
     def problem(self) -> str | None:
-        """Why the file cannot be used; None if it can or was told already."""
+        """Why the file cannot be used; None if it can or this was reported before."""
         problem, self._problem = self._problem, None
         return problem
 
     def _fail(self, error: OSError) -> None:
-        if not self._told:
-            self._told, self._problem = True, f"no history on disk: {self._file}: {error.strerror}"
+        if not self._reported:
+            self._reported, self._problem = True, f"the history is not saved: {self._file}: {error.strerror}"
 
 
-@contextlib.contextmanager
-def _opened(file: Path, *, writing: bool) -> Iterator[int]:
-    """The file, private, if it is one; anything else raises OSError and is not touched."""
-    mode = os.O_RDWR | os.O_APPEND | os.O_CREAT if writing else os.O_RDONLY
-    descriptor = os.open(file, mode | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
-    try:
-        found = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(found):
-            raise OSError(0, "it is not a file")
-        if writing and found & 0o077:
-            os.fchmod(descriptor, 0o600)
-        yield descriptor
-    finally:
-        os.close(descriptor)
+def _check_regular(file: Path) -> None:
+    """Raise OSError for a pipe, a device or a folder: opening it could wait forever."""
+    if file.exists() and not file.is_file():
+        raise OSError(0, "it is not a regular file")
 
 
-@contextlib.contextmanager
-def _locked(descriptor: int) -> Iterator[bool]:
-    """Whether no other chat writes meanwhile. It is not waited for long: an appended line is whole without it."""
-    alone = False
-    for _ in range(_LOCK_TRIES):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            alone = True
-            break
-        except OSError:
-            time.sleep(_LOCK_WAIT_S)
-    yield alone  # closing the file unlocks it
-
-
-def _shorten(descriptor: int) -> None:
-    """Keep the newer half, in the same file: another chat may have it open."""
-    kept = _tail(descriptor, _KEPT_FILE_BYTES)
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, kept)
-
-
-def _tail(descriptor: int, most: int) -> bytes:
-    """The last whole lines, at most `most` bytes."""
-    size = os.fstat(descriptor).st_size
-    data = b""
-    with open(descriptor, "rb", closefd=False) as file:
-        file.seek(max(0, size - most))
-        data = file.read(most)
-    return data if size <= most else data[data.find(b"\n") + 1 :]
-
-
-def _ends_a_line(descriptor: int) -> bool:
-    size = os.fstat(descriptor).st_size
-    return size == 0 or os.pread(descriptor, 1, size - 1) == b"\n"
-
-
-def _entries(data: bytes) -> Iterator[str]:
-    """The entries that can be read; the others are passed over."""
-    for line in data.splitlines():
-        with contextlib.suppress(ValueError, RecursionError):
-            entry = json.loads(line)
-            if isinstance(entry, str) and entry.strip() and not has_fold(entry):
-                yield harmless(entry[:_MOST_CHARACTERS])
+def _shorten(file: Path) -> None:
+    """Keep the newer half of a file that has grown too large. Raises OSError."""
+    if not file.exists() or file.stat().st_size <= _MOST_FILE_BYTES:
+        return
+    newer = file.read_bytes()[-_MOST_FILE_BYTES // 2 :]
+    replace_whole(file, newer[newer.find(b"\n# ") + 1 :].decode("utf-8", "replace"))

@@ -1,6 +1,5 @@
 """The history file: private, bounded, shared, and never a reason to fail."""
 
-import json
 import os
 import subprocess
 import sys
@@ -48,24 +47,22 @@ def test_what_is_kept_and_what_is_not(tmp_path: Path) -> None:
     assert history.problem() is None
 
 
-def test_a_damaged_file_loses_its_damage_only(tmp_path: Path) -> None:
+def test_damage_in_the_file_stays_where_it_is(tmp_path: Path) -> None:
     file = tmp_path / "history"
-    file.write_bytes(b'"good"\n\xff\xfe\x00\n{"no": 1}\n[[[[\n' + b"[" * 100_000 + b'\n"\\u001b[31m\\u202e"\n"unfinis')
-    assert entries(file) == ["good", "␛[31m"]
+    file.write_bytes(b"\n# 2026-11-28\n+good\n\xff\xfe\x00\n[[[[\n\n# x\n+\x1b[31m\xe2\x80\xae\n\n# y\n+unfinis")
+    assert entries(file)[:2] == ["good", "␛[31m"]
     MessageHistory(file).append_string("next")
-    assert entries(file) == ["good", "␛[31m", "next"]
+    assert entries(file)[:2] + entries(file)[-1:] == ["good", "␛[31m", "next"]
 
 
 def test_it_stays_bounded(tmp_path: Path) -> None:
     file = tmp_path / "history"
-    file.write_text("".join(json.dumps(f"{number} {'x' * 1000}") + "\n" for number in range(1500)))
-    assert len(entries(file)) < 1500
-    MessageHistory(file).append_string("newest")
-    kept = entries(file)
-    assert file.stat().st_size < 600_000
-    assert kept[-2:] == [f"1499 {'x' * 1000}", "newest"]
-    assert kept[0].endswith("x" * 1000)
-    file.write_text("".join(f'"{number}"\n' for number in range(10_000)))
+    file.write_text("".join(f"\n# then\n+{number} {'x' * 1000}\n" for number in range(1500)))
+    file.chmod(0o600)
+    saved = entries(file)
+    assert len(saved) < 1500 and file.stat().st_size < 600_000
+    assert saved[-1] == f"1499 {'x' * 1000}" and saved[0].endswith("x" * 1000)
+    file.write_text("".join(f"\n# then\n+{number}\n" for number in range(10_000)))
     assert entries(file)[0] == "8000"
 
 
@@ -75,22 +72,19 @@ from pathlib import Path
 from hermes_cli.terminal.prompt.history import MessageHistory
 history = MessageHistory(Path(sys.argv[1]))
 for number in range(150):
-    history.append_string(f"{sys.argv[2]} {number} {'x' * 4000}")
+    history.append_string(f"{sys.argv[2]} {number} {'x' * 1000}")
 """
 
 
 def test_chats_at_the_same_time_do_not_spoil_it(tmp_path: Path) -> None:
-    """Long enough that the file is shortened meanwhile."""
     file = tmp_path / "history"
     command = [sys.executable, "-c", APPENDING, str(file)]
     chats = [subprocess.Popen([*command, name], env=child_environment()) for name in "abc"]
     assert [chat.wait() for chat in chats] == [0, 0, 0]
-    lines = file.read_text().splitlines()
-    assert len(lines) > 100
-    assert all(len(json.loads(line)) > 4000 for line in lines)
+    saved = entries(file)
     for name in "abc":
-        numbers = [int(line.split()[1]) for line in lines if line.startswith(f'"{name} ')]
-        assert numbers == list(range(150 - len(numbers), 150))
+        numbers = [int(entry.split()[1]) for entry in saved if entry.startswith(f"{name} ")]
+        assert numbers == list(range(150))
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "device", "below a file"])
@@ -111,7 +105,7 @@ def test_a_file_that_cannot_be_used_is_told_once(kind: str, tmp_path: Path, capf
         assert chat.read("\x1b[A", "\r") == "two"
     told = capfd.readouterr().err
     assert told.count("\n") == 1
-    assert told.startswith(f"no history on disk: {file}: ")
+    assert told.startswith(f"the history is not saved: {file}: ")
 
 
 def test_a_file_that_may_not_be_written_is_still_read(unprivileged: Path) -> None:
