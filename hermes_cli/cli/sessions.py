@@ -193,14 +193,18 @@ def export(
 
 @app.command("import")
 def import_file(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="JSON lines, as ShareGPT or OpenAI write them; - for stdin.")
-    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON or JSON lines of another program; - for stdin.")],
 ) -> None:
-    """Make a session of every conversation in a file; prints their ids."""
+    """Import conversations as sessions and print their ids.
+
+    Reads ShareGPT, OpenAI and LLaMA-Factory data sets, and chats of Ollama, LM Studio, Open WebUI and ChatGPT.
+    """
     from hermes_cli.store.sessions.importing import import_sessions
 
-    _write("".join(f"{path.stem}\n" for path in import_sessions(file)))
+    files, left_out = import_sessions(file)
+    _write("".join(f"{path.stem}\n" for path in files))
+    if left_out:
+        console.notice("left out: " + ", ".join(f"{name} ({count:,})" for name, count in sorted(left_out.items())))
 
 
 @app.command("path")

@@ -1,7 +1,6 @@
 """Exports and imports: nothing that was said is lost on the way out and back, and a page is only a page."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -9,7 +8,6 @@ from collections.abc import Callable
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,13 +16,12 @@ from hypothesis import strategies as st
 from hermes_cli.chat.conversation import Conversation, Turn
 from hermes_cli.chat.message import Message, Role
 from hermes_cli.chat.settings import SessionSettings
-from hermes_cli.errors import UsageError
 from hermes_cli.store.sessions.export import FORMATS, as_html, as_json, as_markdown, as_openai, as_sharegpt
-from hermes_cli.store.sessions.importing import conversations_in, import_sessions
+from hermes_cli.store.sessions.importing import import_sessions
 from hermes_cli.store.sessions.page import NOT_IN_PAGES
 from hermes_cli.store.sessions.reader import SavedSession, read_session
 from hermes_cli.store.sessions.writer import Transcript
-from tests.saved import begun, kept, message, turn
+from tests.saved import begun, kept, turn
 
 in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 text = st.text(st.characters(blacklist_categories=["Cs"]), max_size=30)
@@ -58,7 +55,8 @@ def test_what_is_exported_for_training_comes_back_the_same(
     assert "\n" not in line
     file = tmp_path / "training.jsonl"
     file.write_text(f"{line}\n\n{line}\n")
-    first, second = import_sessions(file)
+    (first, second), left_out = import_sessions(file)
+    assert not left_out
     assert read_session(first).conversation == read_session(second).conversation == conversation
     assert first != second
 
@@ -270,84 +268,6 @@ def test_a_browser_shows_the_page_and_runs_nothing_of_it(sessions: Path, tmp_pat
     assert seen.count("<article") == 5
     assert re.findall(r"<(?:script|img|iframe|svg|base|object|link)\b", seen) == []
     assert "<script>alert(1)</script>" in unescape(seen)
-
-
-def in_file(tmp_path: Path, content: Any) -> Path:
-    file = tmp_path / "in.jsonl"
-    file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return file
-
-
-GPT = {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}
-CHAT = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
-AB = Conversation(None, (Turn(1, (Message("user", "a"), Message("assistant", "b"))),))
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        json.dumps(GPT),
-        json.dumps(CHAT),
-        json.dumps({**GPT, "id": "x", "source": "somewhere"}, indent=2),
-        json.dumps([CHAT]),
-        "\ufeff" + json.dumps(CHAT) + "\r\n",
-        json.dumps({"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]}, CHAT["messages"][1]]}),
-        json.dumps({"conversations": CHAT["messages"]}).replace('"content"', '"value"'),
-    ],
-)
-def test_both_forms_are_read_however_they_are_laid_out(tmp_path: Path, content: str) -> None:
-    assert conversations_in(in_file(tmp_path, content)) == [AB]
-
-
-def test_turns_begin_where_the_user_speaks_again(tmp_path: Path) -> None:
-    said = [("developer", "s"), ("assistant", "hello"), ("user", "a"), ("user", "b"), ("assistant", "c"), ("user", "d")]
-    line = json.dumps({"messages": [{"role": role, "content": content} for role, content in said]})
-    (found,) = conversations_in(in_file(tmp_path, line))
-    assert found.system_prompt == "s"
-    contents = [[part.content for part in given.messages] for given in found.turns]
-    assert contents == [["hello"], ["a", "b", "c"], ["d"]]
-
-
-FAULTS = {
-    "nothing": ("", "there is no conversation in"),
-    "an empty list": ("[]", "there is no conversation in"),
-    "no JSON": (json.dumps(CHAT) + "\nhello\n", "line 2 of"),
-    "a number": ("5", "conversation 1 of"),
-    "other keys": ('{"text": "a"}', "has neither `conversations` nor `messages`"),
-    "no messages": ('{"messages": []}', "says nothing"),
-    "only a system prompt": ('{"messages": [{"role": "system", "content": "a"}]}', "says nothing"),
-    "a message that is none": ('{"messages": ["a"]}', "has a message that is none"),
-    "an unknown role": ('{"messages": [{"role": "pirate", "content": "a"}]}', "has a message from 'pirate'"),
-    "no role": ('{"messages": [{"content": "a"}]}', "has a message from None"),
-    "a role of lists": ('{"messages": [{"role": [1], "content": "a"}]}', "has a message from [1]"),
-    "no text": ('{"messages": [{"role": "user", "content": null}]}', "has a message without text"),
-    "a picture": (
-        '{"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}',
-        "has a message without text",
-    ),
-    "tool calls": ('{"messages": [{"role": "assistant", "content": "", "tool_calls": [1]}]}', "has tool calls"),
-    "deep nesting": ("[" * 100_000, "is not JSON"),
-    "other bytes": (b"\xff\xfe\x00", "is not UTF-8 text"),
-}
-
-
-@pytest.mark.parametrize("name", FAULTS)
-def test_a_faulty_file_is_told_and_nothing_of_it_imported(sessions: Path, tmp_path: Path, name: str) -> None:
-    content, expected = FAULTS[name]
-    assert expected in message(lambda: import_sessions(in_file(tmp_path, content)), UsageError)
-    assert not sessions.exists()
-
-
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
-    assert "cannot read" in message(lambda: import_sessions(tmp_path / "no.jsonl"), UsageError)
-    assert "cannot read" in message(lambda: import_sessions(tmp_path), UsageError)
-    assert "cannot read" in message(lambda: import_sessions(Path("a\0b")), UsageError)
-
-
-def test_a_file_that_would_take_all_memory_is_refused(tmp_path: Path) -> None:
-    endless = in_file(tmp_path, "")
-    os.truncate(endless, 1 << 30)
-    assert "is larger than 512 MiB" in message(lambda: import_sessions(endless), UsageError)
 
 
 def test_every_format_takes_an_empty_session(sessions: Path) -> None:
