@@ -122,7 +122,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
-        if tag != "meta":
+        if tag not in ("meta", "input"):
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -165,7 +165,8 @@ def hostile_session() -> SavedSession:
 
 ALLOWED = {"html", "head", "meta", "title", "style", "body", "header", "main", "article", "h1", "h2", "h3", "p", "a"}
 ALLOWED |= {"em", "strong", "code", "pre", "table", "thead", "tbody", "tr", "th", "td", "s", "ul", "ol", "li", "br"}
-ALLOWED |= {"blockquote", "hr", "h4", "h5", "h6", "div"}
+ALLOWED |= {"blockquote", "hr", "h4", "h5", "h6", "div", "input"}
+ALLOWED |= {"math", "mrow", "mi", "mn", "mo", "mtext", "mfrac", "msqrt", "msub", "msup", "mover", "mspace", "mstyle"}
 ATTRIBUTES = {
     "lang",
     "charset",
@@ -179,6 +180,13 @@ ATTRIBUTES = {
     "title",
     "style",
     "start",
+    "type",
+    "checked",
+    "disabled",
+    "display",
+    "stretchy",
+    "width",
+    "mathvariant",
 }
 
 
@@ -226,6 +234,44 @@ def test_markdown_is_rendered_on_the_page(sessions: Path) -> None:
         '<code class="language-py">1 &lt; 2',
     ):
         assert part in page
+
+
+def test_headings_formulas_addresses_and_task_lists_look_right(sessions: Path) -> None:
+    answer = (
+        "## Second\n\nLet \\(a+b\\) be \\[x^2\\] of $y_1$, at $5 or $6; https://example.org/a_b. See README.md.\n\n"
+        "\\[\nx = \\frac{1}{2}\n\\]\n\n- [ ] open\n- [x] done"
+    )
+    page = as_html(saved(Conversation(None, (turn(1, "a", answer),))))
+    check_page(page)
+    for part in (
+        "<h2>Second</h2>",
+        'Let <math display="inline"><mrow><mi>a</mi><mo>+</mo><mi>b</mi></mrow></math> be <math display="block">',
+        "<msub><mi>y</mi><mn>1</mn></msub>",
+        "at $5 or $6;",
+        '<a href="https://example.org/a_b" rel="noopener noreferrer">https://example.org/a_b</a>. See README.md.',
+        "<mfrac><mrow><mn>1</mn></mrow><mrow><mn>2</mn></mrow></mfrac>",
+        'type="checkbox"> open',
+        'checked="checked" disabled="disabled" type="checkbox"> done',
+    ):
+        assert part in page
+    assert "article > h2 {" in page, "the labels of the messages have a style of their own"
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        r"\text{<script>alert(1)</script>}",
+        r"\href{javascript:alert(1)}{x}",
+        r"\style{background:url(https://evil.test)}{x}",
+        r"\class{x}{y}",
+        r"\frac",
+        r"\color{red\" onclick=\"alert(1)}{x}",
+        "{" * 2000,
+    ],
+)
+def test_no_formula_makes_a_page_of_its_own(sessions: Path, formula: str) -> None:
+    answer = f"\\({formula}\\)\n\n$${formula}$$\n\n\\[{formula}\\]"
+    check_page(as_html(saved(Conversation(None, (turn(1, formula, answer),)))))
 
 
 def test_what_a_user_pastes_and_a_tool_gives_stays_as_it_is_on_the_page(sessions: Path) -> None:
