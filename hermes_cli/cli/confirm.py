@@ -1,4 +1,4 @@
-"""A question before something is done that cannot be taken back, or takes long."""
+"""Confirmation before an action that cannot be undone or takes long."""
 
 import sys
 
@@ -8,7 +8,7 @@ from hermes_cli.terminal.sanitize import one_line
 
 
 def agreed(question: str, *, otherwise: bool = False) -> bool:
-    """Whether the user says yes; Enter alone means `otherwise`, and what is no clear yes is a no."""
+    """Whether the user answers yes; Enter alone means `otherwise`, anything unclear means no."""
     console.put(f"{one_line(question)} [{'Y/n' if otherwise else 'y/N'}]: ")
     line = sys.stdin.readline()
     if not line:
@@ -18,7 +18,7 @@ def agreed(question: str, *, otherwise: bool = False) -> bool:
     return word in ("y", "yes") if word else otherwise
 
 
-def check_somebody_is_here(hint: str) -> None:
-    """Raise UsageError where stdin is no terminal, with how to go on without a question."""
+def check_terminal(hint: str) -> None:
+    """Raise UsageError if stdin is not a terminal; `hint` says how to do without the question."""
     if not console.is_terminal(sys.stdin):
-        raise UsageError("nobody is here to confirm", hint)
+        raise UsageError("cannot ask for confirmation: stdin is not a terminal", hint)

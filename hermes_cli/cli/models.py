@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hermes_cli import paths
-from hermes_cli.cli.confirm import agreed, check_somebody_is_here
+from hermes_cli.cli.confirm import agreed, check_terminal
 from hermes_cli.cli.lists import model_list
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
@@ -181,7 +181,7 @@ def _agreed(files: "list[Path]", yes: bool, without_asking: str) -> bool:
     """Show what is to go and ask. Raises UsageError where nobody can answer."""
     if yes:
         return True
-    check_somebody_is_here(f"remove without asking: {without_asking}")
+    check_terminal(f"remove without asking: {without_asking}")
     for file in files:
         size = file.stat().st_size if file.exists() else 0
         console.notice(f"{file}  {size_text(size)}")

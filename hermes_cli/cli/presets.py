@@ -1,4 +1,4 @@
-"""`hermes presets`: list, show, write, change and remove presets. What a preset is: store.presets."""
+"""`hermes presets`: list, show, create, edit and remove presets."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hermes_cli import paths
-from hermes_cli.cli.confirm import agreed, check_somebody_is_here
+from hermes_cli.cli.confirm import agreed, check_terminal
 from hermes_cli.errors import OutputError, UsageError
 from hermes_cli.files import check_hint
 from hermes_cli.terminal import console, editor
@@ -20,29 +20,30 @@ if TYPE_CHECKING:
     from hermes_cli.store.presets.presets import Preset
 
 app = typer.Typer(
-    help="System prompts with their sampling, to use with -p: the bundled ones and your own.",
+    help="List, show, create, edit and remove presets: system prompts for -p.",
     rich_markup_mode=None,
     invoke_without_command=True,
 )
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The name, as in: hermes ask -p NAME")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON list.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Preset name, as in: hermes ask -p NAME")]
 
 _TEMPLATE = """\
 ---
 description: {name}, in one line for `hermes presets list`
-# The lines below are only needed where you want something else than usual.
+# Uncomment the lines below to change the defaults.
 # sampling:
-#   temperature: 0.8      # 0 always takes the likeliest word
+#   temperature: 0.8      # 0 always picks the most likely token
 #   top_k: 50
 #   top_p: 1
 #   min_p: 0
 #   repeat_penalty: 1.1
-#   max_tokens: 500       # stop the answer there
-# variables:              # each must be in the text below, in double braces
-#   language: English     # this default can be changed: --var language=Greek
-#   reader:               # without a default --var must give it
-# model: a model's name, or the path of a GGUF file
-# tools: [calculate]      # as --tools takes them; files lie beside this one
-# schema: name, age int   # as --schema takes it: the answer is JSON by it
+#   max_tokens: 500       # limit of the answer
+# variables:              # each must appear in the text below, in double braces
+#   language: English     # a default; --var language=Greek overrides it
+#   reader:               # without a default, --var is required
+# model: NAME            # a model name or the path of a GGUF file
+# tools: [calculate]      # as for --tools; paths are relative to this file
+# schema: name, age int   # as for --schema: the answer is JSON
 # examples:               # what `hermes test --preset {name}` asks, and what the answers must be
 #   - prompt: Hello, who are you?
 #     variables: {{reader: a friend}}
@@ -51,19 +52,21 @@ description: {name}, in one line for `hermes presets list`
 #       regex: "[.!]$"
 #       form: line        # or json, or code: a code block
 ---
-You are a helpful assistant. Put here what the model should know and do.
+You are a helpful assistant. Describe here what the model should know and do.
 """
 
 
 @app.callback()
-def _alone(context: typer.Context) -> None:
+def _alone(context: typer.Context, as_json: AsJson = False) -> None:
     if context.invoked_subcommand is None:
-        list_presets()
+        list_presets(as_json)
+    elif as_json:
+        raise UsageError("--json belongs after the command", "such as: hermes presets list --json")
 
 
 @app.command("list")
-def list_presets(as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False) -> None:
-    """List the presets: name, whose it is, what it is for."""
+def list_presets(as_json: AsJson = False) -> None:
+    """List presets: name, origin, description."""
     from hermes_cli.store.presets.presets import all_presets
 
     presets, problems = all_presets()
@@ -72,12 +75,14 @@ def list_presets(as_json: Annotated[bool, typer.Option("--json", help="Print a J
     else:
         _write(_table(presets) if console.is_terminal(sys.stdout) else _tab_separated(presets))
     for problem in problems:
-        console.notice(f"left out: {problem.message}; {problem.hint}")
+        console.notice(f"skipped: {problem.message}; {problem.hint}")
+    for preset in presets:
+        _print_notices(preset)
 
 
 @app.command("show")
 def show(name: Name) -> None:
-    """Print a preset as it is written."""
+    """Print the file of a preset."""
     from hermes_cli.store.presets.presets import preset_file, preset_text
 
     _write(preset_text(preset_file(name)))
@@ -86,14 +91,16 @@ def show(name: Name) -> None:
 @app.command("new")
 def new(
     name: Name,
-    source: Annotated[str | None, typer.Option("--from", metavar="PRESET", help="Begin with a copy of this.")] = None,
+    source: Annotated[str | None, typer.Option("--from", metavar="PRESET", help="Start from a copy of PRESET.")] = None,
 ) -> None:
-    """Write a new preset of your own, and open it in $VISUAL or $EDITOR on a terminal."""
-    from hermes_cli.store.presets.presets import create, preset_file, preset_text
+    """Create a preset and, on a terminal, open it in $VISUAL or $EDITOR."""
+    from hermes_cli.store.presets.presets import bundled_file, create, preset_file, preset_text
 
     text = preset_text(preset_file(source)) if source else _TEMPLATE.format(name=name)
     path = create(name, text)
     _write(f"{path}\n")
+    if bundled_file(name).exists():
+        console.notice(f"{name} replaces the bundled preset of that name; to undo: hermes presets rm {name}")
     if editor.on_terminal():
         editor.edit(path)
         _check(name)
@@ -101,7 +108,7 @@ def new(
 
 @app.command("edit")
 def edit(name: Name) -> None:
-    """Open a preset in $VISUAL or $EDITOR; a bundled one is copied to your own folder first."""
+    """Open a preset in $VISUAL or $EDITOR; a bundled one is copied to your own presets first."""
     from hermes_cli.store.presets.presets import create, own_file, preset_file, preset_text
 
     path = own_file(name)
@@ -113,20 +120,22 @@ def edit(name: Name) -> None:
     finally:
         if copy and path.exists() and path.read_bytes() == copy.encode():
             path.unlink()
-            console.notice(f"nothing was changed; {name} stays the bundled one")
+            console.notice(f"not changed; {name} is still the bundled preset")
     _check(name)
 
 
 @app.command("rm")
-def remove(name: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> int:
-    """Remove a preset of your own. The bundled ones stay."""
+def remove(
+    name: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False
+) -> int:
+    """Remove a preset of your own; bundled presets cannot be removed."""
     from hermes_cli.store.presets.presets import own_file, preset_file
 
     path = own_file(name)
     if preset_file(name) != path:
         raise UsageError(f"{name} is bundled and cannot be removed", f"change it instead: hermes presets edit {name}")
     if not yes:
-        check_somebody_is_here(f"remove it without asking: hermes presets rm --yes {name}")
+        check_terminal(f"without a question: hermes presets rm --yes {name}")
         if not agreed(f"Remove {path}?"):
             return 1
     try:
@@ -143,27 +152,34 @@ def folder() -> None:
 
 
 def _check(name: str) -> None:
-    """Raise UsageError for a preset that cannot be used."""
+    """Print what its author probably did not mean. Raises UsageError for a preset that cannot be used."""
     from hermes_cli.cli.trials.case_file import preset_cases
     from hermes_cli.store.presets.presets import find_preset, schema_of
 
-    schema_of(find_preset(name))
+    preset = find_preset(name)
+    schema_of(preset)
+    _print_notices(preset)
     preset_cases(name)
 
 
+def _print_notices(preset: "Preset") -> None:
+    for notice in preset.notices:
+        console.notice(notice)
+
+
 def _table(presets: Iterable["Preset"]) -> str:
-    """Aligned columns, for people."""
+    """Aligned columns."""
     rows = [("name", "", "description"), *(tuple(map(one_line, row)) for row in _rows(presets))]
     return table(rows, window_columns(sys.stdout), order=(0, 1), elastic=2)
 
 
 def _tab_separated(presets: Iterable["Preset"]) -> str:
-    """A line each, for programs."""
+    """One tab-separated line per preset."""
     return "".join("\t".join(row) + "\n" for row in _rows(presets))
 
 
 def _as_json(presets: Sequence["Preset"]) -> str:
-    """One list of objects."""
+    """A JSON list of objects."""
     objects = [
         {"name": name, "origin": owner, "description": what, "path": str(preset.path)}
         for preset, (name, owner, what) in zip(presets, _rows(presets), strict=True)
@@ -172,9 +188,14 @@ def _as_json(presets: Sequence["Preset"]) -> str:
 
 
 def _rows(presets: Iterable["Preset"]) -> list[tuple[str, str, str]]:
-    return [(preset.name, "bundled" if preset.bundled else "own", preset.description) for preset in presets]
+    return [(preset.name, _origin(preset), preset.description) for preset in presets]
+
+
+def _origin(preset: "Preset") -> str:
+    own = "own, replaces bundled" if preset.replaces_bundled else "own"
+    return "bundled" if preset.bundled else own
 
 
 def _write(text: str) -> None:
-    """To stdout as it is, or made harmless for a terminal."""
+    """Write to stdout; control characters are neutralised on a terminal."""
     StandardOutput().write(text)

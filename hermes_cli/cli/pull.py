@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hermes_cli import paths
-from hermes_cli.cli.confirm import agreed, check_somebody_is_here
+from hermes_cli.cli.confirm import agreed, check_terminal
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import StandardOutput
 from hermes_cli.terminal.units import size_text
@@ -123,7 +123,7 @@ def _recommended() -> "Reference":
 
 def _agreed() -> bool:
     """Ask the user. Raises UsageError where nobody is."""
-    check_somebody_is_here("download it without asking: hermes pull --yes")
+    check_terminal("download it without asking: hermes pull --yes")
     return agreed("Download it?", otherwise=True)
 
 

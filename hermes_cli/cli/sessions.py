@@ -1,4 +1,4 @@
-"""`hermes sessions`: list, read, search, name, remove, export and import saved sessions."""
+"""`hermes sessions`: list, show, search, rename, remove, export and import saved sessions."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hermes_cli import paths
-from hermes_cli.cli.confirm import agreed, check_somebody_is_here
+from hermes_cli.cli.confirm import agreed, check_terminal
 from hermes_cli.cli.lists import session_list
 from hermes_cli.errors import HermesError, SessionBusy, UsageError
 from hermes_cli.terminal import console
@@ -21,32 +21,36 @@ if TYPE_CHECKING:
     from hermes_cli.store.sessions.reader import SavedSession
 
 app = typer.Typer(
-    help="Saved chats: list, read, search, name, remove, export and import them.",
+    help="List, show, search, rename, remove, export and import saved sessions.",
     rich_markup_mode=None,
     invoke_without_command=True,
 )
 _SHOWN = 30
-_NAME_HELP = "The id, its beginning or its last part, the title, or a file."
+_NAME_HELP = "Id, its beginning or last part, title, or file."
 Name = Annotated[str, typer.Argument(metavar="ID", help=_NAME_HELP)]
 NameOrLatest = Annotated[str | None, typer.Argument(metavar="[ID]", help=f"{_NAME_HELP} [default: the last used]")]
 Limit = Annotated[
-    int | None, typer.Option("-n", metavar="N", min=0, help=f"At most N, 0 for all. [default: {_SHOWN} on a terminal]")
+    int | None,
+    typer.Option("-n", metavar="N", min=0, help=f"Show at most N; 0: all. [default: {_SHOWN} on a terminal]"),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON list.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 Format = Literal["md", "json", "html", "sharegpt", "openai"]
 
 
 @app.callback()
-def _alone(context: typer.Context) -> None:
+def _alone(context: typer.Context, count: Limit = None, json: AsJson = False) -> None:
     if context.invoked_subcommand is None:
-        list_sessions()
+        list_sessions(count, json)
+    elif json or count is not None:
+        raise UsageError(
+            "-n and --json belong after the command", f"such as: hermes sessions {context.invoked_subcommand} --help"
+        )
 
 
 @app.command("list")
-def list_sessions(
-    count: Limit = None, json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False
-) -> None:
-    """List the sessions, the last used first: id, time of the last use, turns, size, model, title."""
+def list_sessions(count: Limit = None, json: AsJson = False) -> None:
+    """List sessions, most recent first: id, time of the last use, turns, size, model, title."""
     from hermes_cli.store.sessions.index import all_sessions
 
     sessions = all_sessions()
@@ -55,29 +59,29 @@ def list_sessions(
         _write(session_list.as_json(shown))
     else:
         _write(session_list.table(shown) if console.is_terminal(sys.stdout) else session_list.tab_separated(shown))
-    _tell_rest(sessions, shown, json)
+    _print_rest(sessions, shown, json)
 
 
 @app.command("show")
 def show(
     name: NameOrLatest = None,
-    everything: Annotated[bool, typer.Option("--all", help="Also what was undone or regenerated.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Include undone and regenerated turns.")] = False,
 ) -> None:
-    """Print a session to read: the questions after `>`, the answers as they came."""
+    """Print a session: questions after `>`, answers unchanged."""
     _write(_readable(_read(name), everything=everything))
 
 
 @app.command("search")
 def search(
-    text: Annotated[list[str], typer.Argument(metavar="TEXT", help="What was said; upper or lower case is the same.")],
+    text: Annotated[list[str], typer.Argument(metavar="TEXT", help="Text to find; case does not matter.")],
     count: Limit = None,
 ) -> int:
-    """Find sessions in which something was said, also in what was undone or regenerated. 1 if there is none."""
+    """Find sessions by their text, including undone and regenerated turns. Exits 1 if nothing is found."""
     from hermes_cli.store.sessions.index import excerpt, search_sessions
 
     wanted = " ".join(text)
     if not wanted.strip():
-        raise UsageError("there is nothing to search for", "give a word: hermes sessions search llama")
+        raise UsageError("there is nothing to search for", "such as: hermes sessions search llama")
     sessions = search_sessions(wanted)
     shown, on_terminal = _first(sessions, count), console.is_terminal(sys.stdout)
     for session in shown:
@@ -86,13 +90,13 @@ def search(
             _write(f"{session.id}  {session.used:%Y-%m-%d %H:%M}  {one_line(session.title)}\n    {one_line(place)}\n")
         else:
             _write(f"{session.id}\t{' '.join(session.title.split())}\t{place}\n")
-    _tell_rest(sessions, shown)
+    _print_rest(sessions, shown)
     return 0 if sessions else 1
 
 
 @app.command("rename")
 def rename(name: Name, title: Annotated[list[str], typer.Argument(metavar="TITLE", help="The new title.")]) -> None:
-    """Give a session a title."""
+    """Set the title of a session."""
     from hermes_cli.store.sessions.names import find_to_change
     from hermes_cli.store.sessions.writer import Transcript
 
@@ -101,18 +105,18 @@ def rename(name: Name, title: Annotated[list[str], typer.Argument(metavar="TITLE
     try:
         transcript = Transcript.reopen(saved)
     except SessionBusy as problem:
-        raise SessionBusy(problem.message, "if it is open in a chat, name it there: /title TEXT") from problem
+        raise SessionBusy(problem.message, "if it is open in a chat, use /title TEXT there") from problem
     try:
         transcript.set_title(" ".join(title))
     finally:
         transcript.close()
-    # A new name is no use of the session: `hermes chat -c` still means the one that was chatted in last.
+    # A new title does not count as use: `hermes chat -c` resumes the session that was chatted in last.
     os.utime(saved.path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 @app.command("rm")
 def remove(names: Annotated[list[str], typer.Argument(metavar="ID...", help=_NAME_HELP)], yes: Yes = False) -> int:
-    """Remove sessions for good."""
+    """Remove sessions permanently."""
     from hermes_cli.files import in_use
     from hermes_cli.store.sessions.names import find_to_change
     from hermes_cli.store.sessions.reader import read_session
@@ -122,7 +126,7 @@ def remove(names: Annotated[list[str], typer.Argument(metavar="ID...", help=_NAM
         if in_use(path):
             raise SessionBusy(f"the session {path.stem} is open in another program", "close it there first")
     without_asking = "hermes sessions rm --yes " + " ".join(path.stem for path in files)
-    _need_somebody(yes, without_asking)
+    _need_terminal(yes, without_asking)
     for path in () if yes else files:
         try:
             title = read_session(path).title
@@ -134,29 +138,30 @@ def remove(names: Annotated[list[str], typer.Argument(metavar="ID...", help=_NAM
 
 @app.command("prune")
 def prune(
-    older_than: Annotated[str | None, typer.Option(metavar="AGE", help="Not used for this long: 12h, 30d, 1y.")] = None,
-    larger_than: Annotated[str | None, typer.Option(metavar="SIZE", help="With a larger file: 10MB.")] = None,
+    older_than: Annotated[str | None, typer.Option(metavar="AGE", help="Not used for AGE: 12h, 30d, 1y.")] = None,
+    larger_than: Annotated[str | None, typer.Option(metavar="SIZE", help="With a file larger than SIZE: 10MB.")] = None,
     keep_under: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="The longest unused ones, until the rest takes less: 500MB.")
+        str | None, typer.Option(metavar="SIZE", help="The least recently used, until the rest fits in SIZE: 500MB.")
     ] = None,
     yes: Yes = False,
 ) -> int:
-    """Remove old or large sessions: those that any of the limits names. Lists them first, then asks."""
+    """Remove old or large sessions, whichever any limit matches, but never the newest. Lists them, then asks."""
     from hermes_cli.files import in_use
+    from hermes_cli.store.sessions.files import latest_session
     from hermes_cli.store.sessions.index import all_sessions
 
     if not (older_than or larger_than or keep_under):
-        raise UsageError("prune needs a limit", "give one: hermes sessions prune --older-than 30d")
-    named = session_list.beyond(all_sessions(), older_than, larger_than, keep_under)
+        raise UsageError("prune needs a limit", "such as: hermes sessions prune --older-than 30d")
+    named = session_list.beyond(all_sessions(), older_than, larger_than, keep_under, latest_session())
     unwanted = [session for session in named if not in_use(session.path)]
     if len(unwanted) < len(named):
-        console.notice(f"{len(named) - len(unwanted)} left out: open in another program")
+        console.notice(f"{len(named) - len(unwanted)} skipped: open in another program")
     if not unwanted:
-        console.notice("there is nothing to remove")
+        console.notice("nothing to remove")
         return 0
     on_terminal = console.is_terminal(sys.stdout)
     _write(session_list.table(unwanted) if on_terminal else session_list.tab_separated(unwanted))
-    _need_somebody(yes, "hermes sessions prune --yes and the same limits")
+    _need_terminal(yes, "hermes sessions prune --yes with the same limits")
     return _remove([session.path for session in unwanted], yes)
 
 
@@ -164,20 +169,22 @@ def prune(
 def export(
     name: NameOrLatest = None,
     form: Annotated[
-        Format | None, typer.Option("--format", "-f", help="How. [default: by the name after -o, else md]")
+        Format | None, typer.Option("--format", "-f", help="Output format. [default: by the suffix of -o, else md]")
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All sessions, one line each: sharegpt, openai.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to FILE.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Export all sessions, one line each; needs sharegpt or openai.")
+    ] = False,
 ) -> None:
-    """Write a session as Markdown, JSON, one HTML page, or JSON lines for fine-tuning."""
+    """Export a session as Markdown, JSON, one HTML page, or JSON lines for fine-tuning."""
     from hermes_cli.store.sessions.export import FOR_TRAINING, FORMATS, form_by_name
 
     ending = output.suffix.lower().removeprefix(".") if output else ""
     if form is None and ending == "jsonl":
-        raise UsageError("two formats are JSON lines", "name one: --format sharegpt or --format openai")
+        raise UsageError(".jsonl can be sharegpt or openai", "choose one: --format sharegpt or --format openai")
     chosen = form or (form_by_name(output) if output and ending else "md")
     if everything and (name or chosen not in FOR_TRAINING):
-        raise UsageError("--all goes with --format sharegpt or openai, and without an id", "hermes sessions export -h")
+        raise UsageError("--all needs --format sharegpt or openai, and no id", "see: hermes sessions export --help")
     sessions = [] if everything else [_read(name)]
     target: AnswerOutput = StandardOutput() if output in (None, STANDARD_OUTPUT) else FileOutput(output)
     try:
@@ -209,12 +216,12 @@ def import_file(
 
 @app.command("path")
 def folder() -> None:
-    """Print the folder of the sessions."""
+    """Print the folder of the saved sessions."""
     _write(f"{paths.sessions_folder()}\n")
 
 
 def _read(name: str | None) -> "SavedSession":
-    """The session of that name, else the last used; what is damaged in it is told."""
+    """The named session, else the last used; prints a notice about damage."""
     from hermes_cli.store.sessions.files import latest_session
     from hermes_cli.store.sessions.names import find_session
 
@@ -234,14 +241,14 @@ def _read_file(path: Path) -> "SavedSession":
 
 
 def _first(sessions: list["SessionSummary"], count: int | None, for_programs: bool = False) -> list["SessionSummary"]:
-    """As many as are wanted; where nothing is said, what fits on a screen, but all for a program."""
+    """The first `count`; by default as many as fit a screen, or all for a program."""
     if count is None and not for_programs and console.is_terminal(sys.stdout):
         count = _SHOWN
     return sessions[:count] if count else sessions
 
 
-def _tell_rest(sessions: Sequence[object], shown: Sequence[object], for_programs: bool = False) -> None:
-    """On a terminal, say that there are more than are shown, or none at all."""
+def _print_rest(sessions: Sequence[object], shown: Sequence[object], for_programs: bool = False) -> None:
+    """On a terminal, say how many more there are, or that there are none."""
     if for_programs or not console.is_terminal(sys.stdout):
         return
     if len(shown) < len(sessions):
@@ -251,7 +258,7 @@ def _tell_rest(sessions: Sequence[object], shown: Sequence[object], for_programs
 
 
 def _readable(saved: "SavedSession", *, everything: bool) -> str:
-    """The current branch as a text, or all turns in the order they were written."""
+    """The current branch as text, or all turns in the order they were written."""
     model = f" · {saved.model}" if saved.model else ""
     parts = [f"{saved.title}\n{saved.id} · {saved.created.astimezone():%Y-%m-%d %H:%M}{model}"]
     if saved.conversation.system_prompt:
@@ -263,6 +270,8 @@ def _readable(saved: "SavedSession", *, everything: bool) -> str:
         parts += [_marked(marks[message.role], message.content) for message in turn.messages]
         if turn.answer.finish_reason == "cancelled":
             parts.append("[stopped]")
+    if saved.unanswered is not None:
+        parts += [_marked("> ", saved.unanswered), "[not answered]"]
     return "\n\n".join(parts) + "\n"
 
 
@@ -270,35 +279,35 @@ def _marked(mark: str, text: str) -> str:
     return "\n".join(f"{mark}{line}" for line in text.split("\n")) if mark == "> " else f"{mark}{text}"
 
 
-def _need_somebody(yes: bool, without_asking: str) -> None:
+def _need_terminal(yes: bool, without_asking: str) -> None:
     if not yes:
-        check_somebody_is_here(f"remove without asking: {without_asking}")
+        check_terminal(f"without a question: {without_asking}")
 
 
 def _remove(files: Sequence[Path], yes: bool) -> int:
-    """Ask and remove; 1 if the user does not want to, or something stays."""
+    """Ask, then remove; 1 if the user declines or a session is open elsewhere."""
     from hermes_cli.engine.cache.kv_store import trim
     from hermes_cli.files import in_use
     from hermes_cli.store.sessions.files import remove_session
     from hermes_cli.store.sessions.index import all_sessions
 
     what = f"the session {one_line(files[0].stem)}" if len(files) == 1 else f"these {len(files)} sessions"
-    if not yes and not agreed(f"Remove {what} for good?"):
+    if not yes and not agreed(f"Remove {what} permanently?"):
         return 1
     busy = [path for path in files if in_use(path)]  # opened while the question was on the screen
     for path in files:
         if path in busy:
-            console.notice(f"{path.stem} stays: open in another program")
+            console.notice(f"{path.stem} is open in another program and stays")
         else:
             remove_session(path)
-    # What was read of them may lie there too; it is only a cache.
+    # Prompt caches may hold text of the sessions.
     trim(paths.kv_folder(), 0)
-    all_sessions()  # the index forgets what was said in them
+    all_sessions()  # refreshes the index, which drops their text
     return 1 if busy else 0
 
 
 def _export_all(form: str, target: AnswerOutput) -> None:
-    """Every session that says something as a line, the oldest first."""
+    """Every session with turns as a line, oldest first."""
     from hermes_cli.store.sessions.export import FORMATS
     from hermes_cli.store.sessions.index import all_sessions
     from hermes_cli.store.sessions.reader import read_session
@@ -308,7 +317,7 @@ def _export_all(form: str, target: AnswerOutput) -> None:
         try:
             saved = read_session(summary.path)
         except HermesError as problem:
-            console.notice(f"left out: {problem.message}")
+            console.notice(f"skipped: {problem.message}")
             continue
         if saved.conversation.turns:
             target.write(separator + FORMATS[form](saved))
@@ -317,5 +326,5 @@ def _export_all(form: str, target: AnswerOutput) -> None:
 
 
 def _write(text: str) -> None:
-    """To stdout as it is, or made harmless for a terminal."""
+    """Write to stdout; control characters are neutralised on a terminal."""
     StandardOutput().write(text)

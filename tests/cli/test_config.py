@@ -170,7 +170,7 @@ def test_set_checks_first(commands: Commands, file: Path) -> None:
         "model ''": ('model cannot be ""', "give a text of one line"),
         "preset codr": ("there is no preset codr", "did you mean coder?"),
         "preset ../x": (
-            "../x is not a preset's name",
+            "../x is not a valid preset name",
             "names are small letters, digits, - and _; hermes presets list",
         ),
         "ctx": ("Missing argument 'VALUE'", "hermes config set --help"),

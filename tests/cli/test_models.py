@@ -93,7 +93,7 @@ def test_the_path_of_one_and_of_all(folder: Path, hermes: Hermes) -> None:
 
 
 def test_only_what_was_downloaded_is_removed(folder: Path, hermes: Hermes, demo_path: Path) -> None:
-    assert_failed(hermes("models", "rm", "tiny"), 2, "nobody is here to confirm")
+    assert_failed(hermes("models", "rm", "tiny"), 2, "cannot ask for confirmation: stdin is not a terminal")
     assert_failed(hermes("models", "rm", "--yes", EIGHT), 2, "is a file of yours", "is not removed")
     assert_failed(hermes("models", "rm", "--yes", demo_path), 2, "is not removed")
     first, second = (folder / "nous/Tiny-GGUF" / f"Two-0000{number}-of-00002.gguf" for number in (1, 2))

@@ -83,14 +83,14 @@ def test_list_leaves_out_what_cannot_be_used_and_says_so(hermes: Hermes, mine: P
     result = hermes("presets", "list")
     assert result.code == 0
     assert b"mine\t" not in result.out and b"json\t" in result.out
-    assert result.err.startswith(f"left out: the preset {mine} has no front matter")
+    assert result.err.startswith(f"skipped: the preset {mine} has no front matter")
     assert len(result.err.splitlines()) == 1
 
 
 def test_show_prints_the_file(hermes: Hermes, own: Path) -> None:
     assert hermes("presets", "show", "json").out == (paths.bundled_prompts_folder() / "json.md").read_bytes()
     assert_failed(hermes("presets", "show", "jsno"), 2, "there is no preset jsno")
-    assert_failed(hermes("presets", "show", "../../etc/passwd"), 2, "is not a preset's name")
+    assert_failed(hermes("presets", "show", "../../etc/passwd"), 2, "is not a valid preset name")
 
 
 def test_path_prints_the_folder(hermes: Hermes, own: Path) -> None:
@@ -104,8 +104,8 @@ def test_new_writes_a_template_that_works(hermes: Hermes, own: Path) -> None:
     assert "You are a helpful assistant." in prompt(
         hermes("ask", "-m", "demo", "-p", "fresh", "--dry-run", "--json", "hi")
     )
-    assert_failed(hermes("presets", "new", "fresh"), 2, "exists already")
-    assert_failed(hermes("presets", "new", "../fresh"), 2, "is not a preset's name")
+    assert_failed(hermes("presets", "new", "fresh"), 2, "already exists")
+    assert_failed(hermes("presets", "new", "../fresh"), 2, "is not a valid preset name")
 
 
 def test_every_comment_of_the_template_is_true(hermes: Hermes, own: Path) -> None:
@@ -143,7 +143,7 @@ def test_edit_copies_a_bundled_preset_first(hermes: Hermes, own: Path, tmp_path:
 
 def test_edit_without_a_change_leaves_no_copy(hermes: Hermes, own: Path, tmp_path: Path) -> None:
     result = hermes("presets", "edit", "json", env=editor(tmp_path, "pass"))
-    assert (result.code, result.err) == (0, "nothing was changed; json stays the bundled one\n")
+    assert (result.code, result.err) == (0, "not changed; json is still the bundled preset\n")
     assert not (own / "json.md").exists()
 
 
@@ -164,13 +164,13 @@ def test_edit_tells_of_an_editor_that_fails(hermes: Hermes, mine: Path, tmp_path
 
 
 def test_rm_removes_only_the_users_own(hermes: Hermes, mine: Path) -> None:
-    assert_failed(hermes("presets", "rm", "mine"), 2, "nobody is here to confirm")
+    assert_failed(hermes("presets", "rm", "mine"), 2, "cannot ask for confirmation: stdin is not a terminal")
     assert mine.exists()
     assert hermes("presets", "rm", "mine", "--yes").code == 0
     assert not mine.exists()
     assert_failed(hermes("presets", "rm", "--yes", "mine"), 2, "there is no preset mine")
     assert_failed(hermes("presets", "rm", "--yes", "json"), 2, "json is bundled and cannot be removed")
-    assert_failed(hermes("presets", "rm", "--yes", "../mine"), 2, "is not a preset's name")
+    assert_failed(hermes("presets", "rm", "--yes", "../mine"), 2, "is not a valid preset name")
 
 
 def test_rm_of_a_link_leaves_what_it_points_to(hermes: Hermes, own: Path, tmp_path: Path) -> None:
@@ -330,3 +330,19 @@ def loaded(arguments: list[str]) -> set[str]:
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, env=child_environment()
     )
     return set(child.stderr.rpartition("@")[2].split())
+
+
+def test_the_group_takes_what_its_list_takes(hermes: Hermes) -> None:
+    assert hermes("presets", "--json").out == hermes("presets", "list", "--json").out
+    assert_failed(hermes("presets", "--json", "show", "json"), 2, "belongs after the command")
+
+
+def test_what_an_author_did_not_mean_is_reported(hermes: Hermes, own: Path) -> None:
+    own.mkdir(parents=True)
+    (own / "mine.md").write_text("---\ndescription: mine\nvariables:\n  city: Rome\n---\n{{city}} {{citty}}\n")
+    assert "has no variable citty" in hermes("presets").err
+    result = hermes("presets", "new", "coder")
+    assert "coder replaces the bundled preset of that name" in result.err
+    listed = hermes("presets")
+    assert ["coder", "own, replaces bundled"] in [line.split("\t")[:2] for line in listed.out.decode().splitlines()]
+    assert "citty" in listed.err

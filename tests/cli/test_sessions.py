@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -111,13 +112,13 @@ def test_a_new_title_does_not_make_a_session_the_latest(run: Run) -> None:
 
 def test_sessions_are_removed_after_asking(run: Run, on_terminal: OnTerminal) -> None:
     first, second, third = kept("one"), kept("two"), kept("three")
-    assert_failed(run("rm", "one", "two"), 2, "nobody is here to confirm")
+    assert_failed(run("rm", "one", "two"), 2, "cannot ask for confirmation: stdin is not a terminal")
     child = on_terminal("sessions", "rm", "one")
-    child.expect("Remove the session .* for good")
+    child.expect("Remove the session .* permanently")
     child.sendline("n")
     assert (exit_code(child), first.exists()) == (1, True)
     child = on_terminal("sessions", "rm", "one", "two", "one")
-    child.expect("Remove these 2 sessions for good")
+    child.expect("Remove these 2 sessions permanently")
     child.sendline("y")
     assert exit_code(child) == 0
     assert [path.exists() for path in (first, second, third)] == [False, False, True]
@@ -132,38 +133,38 @@ def test_sessions_are_removed_after_asking(run: Run, on_terminal: OnTerminal) ->
 
 
 def test_a_session_in_use_is_neither_removed_nor_renamed(run: Run) -> None:
-    path = kept("hello", used=1000)
+    path, _ = kept("hello", used=1000), kept("newest")
     with path.open("rb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         assert_failed(run("rm", "--yes", path.stem), 1, "is open in another program")
         assert_failed(run("rename", path.stem, "title"), 1, "is open in another program")
         result = run("prune", "--older-than", "1d", "--yes")
-        assert result.err.splitlines() == ["1 left out: open in another program", "there is nothing to remove"]
+        assert result.err.splitlines() == ["1 skipped: open in another program", "nothing to remove"]
     assert path.exists()
 
 
 def test_a_session_that_is_opened_during_the_question_stays(on_terminal: OnTerminal) -> None:
     path, other_path = kept("one"), kept("two")
     child = on_terminal("sessions", "rm", "one", "two")
-    child.expect("Remove these 2 sessions for good")
+    child.expect("Remove these 2 sessions permanently")
     with path.open("rb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         child.sendline("y")
-        child.expect(f"{path.stem} stays: open in another program")
+        child.expect(f"{path.stem} is open in another program and stays")
         assert exit_code(child) == 1
     assert (path.exists(), other_path.exists()) == (True, False)
 
 
 def test_prune_takes_what_any_limit_names_and_shows_it_first(run: Run) -> None:
-    old, large, small = kept("old", used=1000), kept("x" * 9000, used=2_000_000_000), kept("small", used=2_000_000_001)
+    old, large, small = kept("old", used=1000), kept("x" * 9000, used=int(time.time()) - 60), kept("small")
     limits = ("--older-than", "30d", "--larger-than", "5kB")
     result = run("prune", *limits)
     assert (result.code, [row[0] for row in rows(result)]) == (2, [large.stem, old.stem])
-    assert "nobody is here to confirm" in result.err
+    assert "cannot ask for confirmation: stdin is not a terminal" in result.err
     assert all(path.exists() for path in (old, large, small))
     assert run("prune", *limits, "--yes").code == 0
     assert [path.exists() for path in (old, large, small)] == [False, False, True]
-    assert run("prune", *limits, "--yes").err == "there is nothing to remove\n"
+    assert run("prune", *limits, "--yes").err == "nothing to remove\n"
 
 
 def test_prune_keeps_the_last_used_under_a_size(run: Run) -> None:
@@ -171,6 +172,35 @@ def test_prune_keeps_the_last_used_under_a_size(run: Run) -> None:
     size = sessions[0].stat().st_size
     assert run("prune", "--keep-under", str(2 * size + size // 2), "-y").code == 0
     assert [path.exists() for path in sessions] == [False, False, False, True, True]
+
+
+def test_prune_never_removes_the_newest(run: Run) -> None:
+    old, newest = kept("old", used=1000), kept("x" * 9000, used=2000)
+    assert run("prune", "--keep-under", "1kB", "-y").code == 0
+    assert [path.exists() for path in (old, newest)] == [False, True]
+    for limit in (("--keep-under", "1kB"), ("--older-than", "1d"), ("--larger-than", "1kB")):
+        assert run("prune", *limit, "-y").err == "nothing to remove\n"
+    # The clock was far ahead for a while: the session of those days is not the one that `-c` resumes.
+    ahead = kept("of a wrong clock", used=4_000_000_000)
+    assert run("prune", "--keep-under", "1kB", "-y").code == 0
+    assert [path.exists() for path in (newest, ahead)] == [True, False]
+
+
+@pytest.mark.parametrize("used", [-(2**40), 0, 2**35, 2**40])
+def test_no_time_of_a_file_is_harmful(run: Run, used: int) -> None:
+    path = kept("hello", used=used)
+    for command in (("list",), ("show",), ("export",), ("search", "hello"), ("prune", "--older-than", "9999y")):
+        result = run(*command)
+        assert result.code == 0 and "Error" not in result.err
+    assert path.exists()
+
+
+def test_the_group_takes_what_its_list_takes(run: Run) -> None:
+    kept("one", used=1000)
+    kept("two", used=2000)
+    assert run("--json").out == run("list", "--json").out != b""
+    assert run("-n", "1").out == run("list", "-n", "1").out
+    assert_failed(run("-n", "1", "show"), 2, "belong after the command")
 
 
 def test_limits_that_are_none_are_told(run: Run) -> None:
@@ -210,7 +240,7 @@ def test_exports_go_to_stdout_or_into_a_file(run: Run, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "a.txt").read_text())["conversations"][0] == {"from": "human", "value": "hello"}
     assert_failed(run("export", "-o", tmp_path / "no" / "a.md"), 1, "cannot write")
     assert_failed(run("export", "-f", "pdf"), 2, "pdf")
-    assert_failed(run("export", "-o", tmp_path / "a.jsonl"), 2, "two formats are JSON lines")
+    assert_failed(run("export", "-o", tmp_path / "a.jsonl"), 2, ".jsonl can be sharegpt or openai")
     assert_failed(run("export", "-o", tmp_path / "a.pdf"), 2, "has to end in .md, .txt, .html, .json")
     assert not (tmp_path / "a.pdf").exists()
     assert not (tmp_path / "a.jsonl").exists()
@@ -223,7 +253,7 @@ def test_all_sessions_travel_in_one_file(run: Run, tmp_path: Path) -> None:
     broken.write_text("broken\n")
     file = tmp_path / "all.jsonl"
     result = run("export", "--all", "-f", "sharegpt", "-o", file)
-    assert (result.code, result.err) == (0, f"left out: {broken} is not a session of hermes\n")
+    assert (result.code, result.err) == (0, f"skipped: {broken} is not a session of hermes\n")
     lines = [json.loads(line)["conversations"][0]["value"] for line in file.read_text().splitlines()]
     assert lines == ["older", "newer"]
     imported = run("import", file).out.decode().split()
@@ -231,8 +261,8 @@ def test_all_sessions_travel_in_one_file(run: Run, tmp_path: Path) -> None:
     piped = run("import", "-", stdin=file.read_bytes()).out.decode().split()
     assert [read_session(paths.sessions_folder() / f"{id}.jsonl").title for id in piped] == lines
     assert_failed(run("import", "-", stdin="{"), 2, "line 1 of stdin is not JSON")
-    assert_failed(run("export", "--all"), 2, "--all goes with --format sharegpt or openai")
-    assert_failed(run("export", "--all", "-f", "openai", "older"), 2, "--all goes with")
+    assert_failed(run("export", "--all"), 2, "--all needs --format sharegpt or openai")
+    assert_failed(run("export", "--all", "-f", "openai", "older"), 2, "--all needs")
     assert_failed(run("import", tmp_path / "absent"), 2, "cannot read")
 
 

@@ -1,9 +1,10 @@
-"""Sessions as lists: columns for people, tabs for programs, JSON; sizes and ages, and what is beyond them."""
+"""Lists of sessions as columns, tab-separated lines or JSON, and the sessions beyond given limits."""
 
 import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hermes_cli.terminal import columns
@@ -18,13 +19,13 @@ _MODEL_CHARACTERS = 24
 
 
 def table(sessions: Sequence["SessionSummary"]) -> str:
-    """Aligned columns, as many as fit on the terminal."""
+    """Aligned columns, as many as fit the terminal."""
     rows = [("id", "used", "turns", "size", "model", "title"), *map(_cells, sessions)]
     return columns.table(rows, window_columns(sys.stdout), order=(0, 1, 2, 4, 3), elastic=5, right=(2, 3), wrap=False)
 
 
 def tab_separated(sessions: Iterable["SessionSummary"]) -> str:
-    """A line each: id, time of the last use, turns, bytes, model, title."""
+    """One line per session: id, time of the last use, turns, bytes, model, title."""
     return "".join(
         "\t".join(
             (
@@ -42,7 +43,7 @@ def tab_separated(sessions: Iterable["SessionSummary"]) -> str:
 
 
 def as_json(sessions: Iterable["SessionSummary"]) -> str:
-    """One list of objects."""
+    """A JSON list of objects."""
     objects = [
         {
             "id": session.id,
@@ -60,10 +61,14 @@ def as_json(sessions: Iterable["SessionSummary"]) -> str:
 
 
 def beyond(
-    sessions: Sequence["SessionSummary"], older_than: str | None, larger_than: str | None, keep_under: str | None
+    sessions: Sequence["SessionSummary"],
+    older_than: str | None,
+    larger_than: str | None,
+    keep_under: str | None,
+    newest: Path | None,
 ) -> list["SessionSummary"]:
-    """The sessions that the limits name, the last used first. Raises UsageError."""
-    unwanted = set()
+    """The sessions that any limit names, most recent first, but never the newest. Raises UsageError."""
+    unwanted: set[Path | None] = set()
     if older_than:
         age = age_from("--older-than", older_than)
         since_ns = (datetime.now().timestamp() - age.total_seconds()) * 1e9
@@ -71,10 +76,11 @@ def beyond(
     if larger_than:
         limit = bytes_from("--larger-than", larger_than)
         unwanted |= {session.path for session in sessions if session.size_bytes > limit}
+    unwanted.discard(newest)
     if keep_under:
-        room = bytes_from("--keep-under", keep_under)
+        room = bytes_from("--keep-under", keep_under) - sum(one.size_bytes for one in sessions if one.path == newest)
         for session in sessions:
-            if session.path not in unwanted:
+            if session.path not in unwanted and session.path != newest:
                 room -= session.size_bytes
                 unwanted |= {session.path} if room < 0 else set()
     return [session for session in sessions if session.path in unwanted]

@@ -1,4 +1,4 @@
-"""Text that begins with YAML between two `---` lines: taken apart, with faults told in words for its author."""
+"""Text that begins with YAML between two `---` lines: parsed, with errors worded for its author."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -13,16 +13,16 @@ _BLOCK = re.compile(r"---[ \t]*\n(?P<yaml>.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | 
 
 
 class Fault(ValueError):
-    """What is wrong with the text: half a sentence that follows the name of the file."""
+    """What is wrong with the text: a phrase that follows the name of the file."""
 
 
 class TextLoader(yaml.BaseLoader):
-    """Every scalar stays text as written (`no`, `1.10`, `2024-01-01`), except null; a key may stand once."""
+    """Scalars stay text as written (`no`, `1.10`, `2024-01-01`), except null; duplicate keys are errors."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
         mapping: dict[object, object] = super().construct_mapping(node, deep)
         if len(mapping) < len(node.value):
-            raise yaml.constructor.ConstructorError(problem="a key stands twice", problem_mark=node.start_mark)
+            raise yaml.constructor.ConstructorError(problem="a duplicate key", problem_mark=node.start_mark)
         return mapping
 
 
@@ -41,48 +41,48 @@ def read(source: str, loader: type[TextLoader] = TextLoader) -> tuple[dict[objec
     except yaml.YAMLError as error:
         raise Fault(_in_words(error)) from error
     except RecursionError as error:
-        raise Fault("nests its front matter too deeply") from error
+        raise Fault("has front matter that is nested too deeply") from error
     if not isinstance(fields, dict | None):
         raise Fault("needs `key: value` lines as its front matter")
     return fields or {}, source[found.end() :]
 
 
 def check_keys(fields: Mapping[object, object], known: Collection[str], where: str = "") -> None:
-    """Raise Fault for a key that is not known; `where` follows its name."""
+    """Raise Fault for an unknown key; `where` follows its name."""
     for key in fields:
         if key not in known:
-            hint = did_you_mean(str(key), known, f"there are {', '.join(known)}")
+            hint = did_you_mean(str(key), known, f"known are {', '.join(known)}")
             raise Fault(f"has the unknown key {key}{where}; {hint}")
 
 
 def mapping(fields: Mapping[object, object], key: str, where: str = "") -> Mapping[object, object]:
-    """The keys and values below a key; none where it is not there. Raises Fault."""
+    """The mapping under a key, empty if the key is missing. Raises Fault."""
     value = fields.get(key)
     if not isinstance(value, dict | None):
-        raise Fault(f"needs indented `name: value` lines below {key}{where}")
+        raise Fault(f"needs indented `name: value` lines under {key}{where}")
     return value or {}
 
 
 def text(key: str, value: object) -> str | None:
-    """A value that is a text or not there. Raises Fault."""
+    """A value that is text or missing. Raises Fault."""
     if not isinstance(value, str | None):
-        raise Fault(f"needs a text as {key}, not a list or more keys")
+        raise Fault(f"needs text for {key}, not a list or a mapping")
     return value
 
 
 def tools(value: object, folder: Path) -> tuple[str, ...]:
-    """Tools as `--tools` takes them, one or a list; files lie where they do from `folder`. Raises Fault."""
+    """One tool or a list, as `--tools` accepts them; paths are relative to `folder`. Raises Fault."""
     found: list[str] = []
     for tool in value if isinstance(value, list) else [] if value is None else [value]:
         if not isinstance(tool, str) or not tool:
-            raise Fault("needs a list of files and names as tools")
+            raise Fault("needs a file, a name or a list of them for tools")
         file = paths.expanded(tool)
         found.append(str(folder / file) if file.suffix in (".py", ".json") else tool)
     return tuple(found)
 
 
 def _in_words(error: yaml.YAMLError) -> str:
-    """The fault and its line in the file; the front matter begins on line 2."""
+    """The error with its line in the file; the front matter begins on line 2."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
-        return f"has a fault in line {error.problem_mark.line + 2}: {error.problem}"
-    return f"has faulty front matter: {error}"
+        return f"has an error in line {error.problem_mark.line + 2}: {error.problem}"
+    return f"has invalid front matter: {error}"

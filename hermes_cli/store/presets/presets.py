@@ -1,6 +1,6 @@
-"""Presets: a system prompt with its sampling, tools and schema under a name, one Markdown file each.
+"""Presets: named system prompts with sampling, tools and schema, one Markdown file each.
 
-The user's own folder goes before the bundled one. How a file is written: docs/presets.md.
+The user's own presets take precedence over bundled ones. The file format: docs/presets.md.
 """
 
 import os
@@ -21,6 +21,7 @@ from hermes_cli.store.presets.front_matter import Fault
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PLACE = r"\{\{(\w+)\}\}"
 _KEYS = ("description", "sampling", "variables", "model", "tools", "schema", "examples")
 _RANGES = {name: limits for name, limits in SAMPLING_RANGES.items() if name != "seed"} | {"max_tokens": (1, 2**31 - 1)}
 _WHOLE = ("top_k", "max_tokens")
@@ -29,9 +30,9 @@ _LARGEST_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """How to talk to the model for one purpose; None leaves a choice open. A variable that is None must be given.
+    """A system prompt and its settings; None leaves a choice to other settings. A variable without a default is None.
 
-    `tools` are built-in names and paths; `schema` is written as `--schema` takes it.
+    `tools` are names of built-in tools and paths; `schema` is what `--schema` accepts.
     """
 
     name: str
@@ -46,9 +47,29 @@ class Preset:
     tools: tuple[str, ...] = ()
     schema: str | None = None
 
+    @property
+    def undeclared(self) -> tuple[str, ...]:
+        """The names in double braces that are not variables, such as misspelt ones; they stay in the prompt."""
+        names = re.findall(_PLACE, self.system_prompt or "")
+        return tuple(dict.fromkeys(name for name in names if name not in (*self.variables, "tools")))
+
+    @property
+    def replaces_bundled(self) -> bool:
+        """Whether this is the user's own preset with the name of a bundled one."""
+        return not self.bundled and bundled_file(self.name).exists()
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What its author probably did not mean, one sentence each."""
+        found = []
+        for name in self.undeclared:
+            near = did_you_mean(name, self.variables, f"declare it under variables in {self.path}")
+            found.append(f"the preset {self.name} has no variable {name}: {{{{{name}}}}} stays as it is; {near}")
+        return tuple(found)
+
 
 def find_preset(name: str) -> Preset:
-    """The preset of that name, the user's own before the bundled one. Raises UsageError."""
+    """The preset of that name, the user's own or else the bundled one. Raises UsageError."""
     path = preset_file(name)
     try:
         return _parsed(name, path, preset_text(path))
@@ -57,7 +78,7 @@ def find_preset(name: str) -> Preset:
 
 
 def all_presets() -> tuple[list[Preset], list[UsageError]]:
-    """The presets by name, and what is wrong with those that cannot be used."""
+    """The usable presets in the order of their names, and the problems of the others."""
     presets: list[Preset] = []
     problems: list[UsageError] = []
     for name in preset_names():
@@ -69,7 +90,7 @@ def all_presets() -> tuple[list[Preset], list[UsageError]]:
 
 
 def preset_names() -> list[str]:
-    """The names there are; other files in the folders are not presets."""
+    """The names of all presets; files with other names are not presets."""
     folders = (paths.prompts_folder(), paths.bundled_prompts_folder())
     names = {file.stem for folder in folders for file in _files(folder) if file.suffix == ".md"}
     return sorted(filter(_NAME.fullmatch, names))
@@ -83,7 +104,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def preset_file(name: str) -> Path:
-    """The file that counts for `name`. Raises UsageError if there is none."""
+    """The file of the preset `name`. Raises UsageError if there is none."""
     for file in (own_file(name), bundled_file(name)):
         try:
             if file.exists():
@@ -91,35 +112,35 @@ def preset_file(name: str) -> Path:
         except OSError as error:
             raise _unreadable(file, error) from error
     raise UsageError(
-        f"there is no preset {name}", did_you_mean(name, preset_names(), "see what there is: hermes presets list")
+        f"there is no preset {name}", did_you_mean(name, preset_names(), "list the presets: hermes presets list")
     )
 
 
 def own_file(name: str) -> Path:
-    """Where the user's own preset of that name is, or would be. Raises UsageError for what cannot be a name."""
+    """The path of the user's own preset of that name, existing or not. Raises UsageError for an invalid name."""
     return paths.prompts_folder() / f"{_checked(name)}.md"
 
 
 def bundled_file(name: str) -> Path:
-    """Where the bundled preset of that name is, or would be."""
+    """The path of the bundled preset of that name, existing or not. Raises UsageError for an invalid name."""
     return paths.bundled_prompts_folder() / f"{_checked(name)}.md"
 
 
 def preset_text(path: Path) -> str:
-    """The text of a preset's file, line ends as `\\n`. Raises UsageError."""
+    """The text of a preset file with `\\n` line ends. Raises UsageError."""
     try:
         return read_text(path, _LARGEST_BYTES).replace("\r\n", "\n").replace("\r", "\n")
     except Unreadable as fault:
-        raise UsageError(f"the preset {path} {fault}", "replace it by a text file") from fault
+        raise UsageError(f"the preset {path} {fault}", "replace it with a text file") from fault
     except OSError as error:
         raise _unreadable(path, error) from error
 
 
 def create(name: str, text: str) -> Path:
-    """A new preset of the user's own, for their eyes only. Raises UsageError if they have one of that name."""
+    """Create a private preset of the user's own. Raises UsageError if they have one of that name, OutputError."""
     path = own_file(name)
     if path.exists():
-        raise UsageError(f"{path} exists already", f"change it: hermes presets edit {name}")
+        raise UsageError(f"{path} already exists", f"change it: hermes presets edit {name}")
     try:
         for folder in (paths.config_folder(), path.parent):
             make_private_folder(folder)
@@ -128,7 +149,7 @@ def create(name: str, text: str) -> Path:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)
         except BaseException:
-            path.unlink(missing_ok=True)  # a part of it would go before the bundled preset
+            path.unlink(missing_ok=True)  # half a file would replace the bundled preset
             raise
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}", check_hint(path)) from error
@@ -136,10 +157,10 @@ def create(name: str, text: str) -> Path:
 
 
 def fill(preset: Preset, values: Mapping[str, str]) -> str | None:
-    """The system prompt with its variables replaced. Raises UsageError for a missing or an undeclared one."""
+    """The system prompt with its variables filled in. Raises UsageError for a missing or an unknown value."""
     for name in values:
         if name not in preset.variables:
-            hint = f"see what it takes: hermes presets show {preset.name}"
+            hint = f"see its variables: hermes presets show {preset.name}"
             raise UsageError(
                 f"the preset {preset.name} has no variable {name}", did_you_mean(name, preset.variables, hint)
             )
@@ -147,17 +168,17 @@ def fill(preset: Preset, values: Mapping[str, str]) -> str | None:
     for name, default in preset.variables.items():
         text = values.get(name, default)
         if text is None:
-            hint = f"give it: --var {name}=TEXT, in a chat /preset {preset.name} {name}=TEXT"
+            hint = f"pass --var {name}=TEXT, or in a chat: /preset {preset.name} {name}=TEXT"
             raise UsageError(f"the preset {preset.name} needs a value for {name}", hint)
         texts[name] = text
     if preset.system_prompt is None:
         return None
-    # One pass over the prompt: braces in a value are never looked at again.
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: texts.get(found[1], found[0]), preset.system_prompt)
+    # One pass over the prompt: braces in a value are not replaced again.
+    return re.sub(_PLACE, lambda found: texts.get(found[1], found[0]), preset.system_prompt)
 
 
 def schema_of(preset: Preset) -> Schema | None:
-    """The schema of a preset, if it has one; files lie where they do from the preset's own. Raises UsageError."""
+    """The schema of a preset, if it has one; paths are relative to the preset's folder. Raises UsageError."""
     if preset.schema is None:
         return None
     from hermes_cli.store.schemas import load_schema
@@ -170,14 +191,14 @@ def schema_of(preset: Preset) -> Schema | None:
 
 
 def variable_values(pairs: Iterable[str]) -> dict[str, str]:
-    """`K=V` taken apart; what follows the first `=` is the value. Raises UsageError."""
+    """Split `NAME=VALUE` at the first `=`. Raises UsageError."""
     values: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not name or not equals:
             raise UsageError(
                 f"{pair} is not NAME=VALUE",
-                "write it like --var language=Greek, in a chat /preset translate language=Greek",
+                "such as --var language=Greek, or in a chat: /preset translate language=Greek",
             )
         values[name] = value
     return values
@@ -190,7 +211,7 @@ def _unreadable(path: Path, error: OSError) -> UsageError:
 def _checked(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"{name} is not a preset's name", "names are small letters, digits, - and _; hermes presets list"
+            f"{name} is not a valid preset name", "use lower-case letters, digits, - and _; see: hermes presets list"
         )
     return name
 
@@ -228,7 +249,7 @@ def _number(key: str, value: object) -> float | None:
     whole = key in _WHOLE
     low, high = _RANGES[key]
     number = float("nan")
-    if isinstance(value, str):  # a list that holds others many times over has no end as a text
+    if isinstance(value, str):  # not a list or a mapping
         with suppress(ValueError):
             number = int(value) if whole else float(value)
     if not low <= number <= high:

@@ -130,7 +130,7 @@ def test_a_value_is_never_expanded_again(first: str, second: str) -> None:
 def test_missing_and_undeclared_variables_are_named(write: Callable[..., None]) -> None:
     write(preset("variables:\n  language:", "{{language}}"))
     found = find_preset("mine")
-    assert "needs a value for language | give it: --var language=TEXT, in a chat /preset mine language=TEXT" in message(
+    assert "needs a value for language | pass --var language=TEXT, or in a chat: /preset mine language=TEXT" in message(
         lambda: fill(found, {})
     )
     wrong = message(lambda: fill(found, {"langauge": "x"}))
@@ -144,20 +144,20 @@ FAULTS = {
     "an empty file": ("", "has no front matter"),
     "a list": ("---\n- a\n---\n", "needs `key: value` lines"),
     "only a word": ("---\nhello\n---\n", "needs `key: value` lines"),
-    "bad YAML": ("---\ndescription: d\nmodel: [a\n---\n", "has a fault in line"),
-    "a tab": ("---\ndescription: d\nsampling:\n\ttop_k: 1\n---\n", "has a fault in line 4"),
-    "a control character": ("---\ndescription: \x07\n---\n", "has faulty front matter"),
-    "a key twice": (preset("model: a\nmodel: b"), "a key stands twice"),
-    "a loop": (preset("variables: &a\n  x: *a", "{{x}}"), "has a fault in line"),
-    "deep nesting": (preset("model: " + "[" * 50_000), "nests its front matter too deeply"),
+    "bad YAML": ("---\ndescription: d\nmodel: [a\n---\n", "has an error in line"),
+    "a tab": ("---\ndescription: d\nsampling:\n\ttop_k: 1\n---\n", "has an error in line 4"),
+    "a control character": ("---\ndescription: \x07\n---\n", "has invalid front matter"),
+    "a key twice": (preset("model: a\nmodel: b"), "a duplicate key"),
+    "a loop": (preset("variables: &a\n  x: *a", "{{x}}"), "has an error in line"),
+    "deep nesting": (preset("model: " + "[" * 50_000), "nested too deeply"),
     "no description": ("---\nmodel: demo\n---\n", "has no description"),
     "an empty description": ("---\ndescription: ''\n---\n", "has no description"),
-    "a list as description": ("---\ndescription: [a]\n---\n", "needs a text as description"),
+    "a list as description": ("---\ndescription: [a]\n---\n", "needs text for description"),
     "an unknown key": (preset("sampilng:\n  top_k: 1"), "unknown key sampilng; did you mean sampling?"),
-    "a far unknown key": (preset("zzz: 1"), "unknown key zzz; there are description, sampling, variables, model"),
+    "a far unknown key": (preset("zzz: 1"), "unknown key zzz; known are description, sampling, variables, model"),
     "an unknown sampling key": (preset("sampling:\n  temprature: 1"), "in sampling; did you mean temperature?"),
     "a seed": (preset("sampling:\n  seed: 1"), "unknown key seed in sampling"),
-    "sampling as text": (preset("sampling: hot"), "lines below sampling"),
+    "sampling as text": (preset("sampling: hot"), "lines under sampling"),
     "a word for a number": (preset("sampling:\n  temperature: hot"), "needs a number from 0 to 100 as temperature"),
     "a list for a number": (preset("sampling:\n  top_p: [1]"), "needs a number from 0 to 1 as top_p"),
     "lists without end for a number": (
@@ -169,15 +169,15 @@ FAULTS = {
     "half a token": (preset("sampling:\n  max_tokens: 1.5"), "needs a whole number from 1"),
     "no tokens": (preset("sampling:\n  max_tokens: 0"), "needs a whole number from 1"),
     "a huge number": (preset(f"sampling:\n  top_k: {'9' * 5000}"), "needs a whole number from 0"),
-    "variables as list": (preset("variables: [a]", "{{a}}"), "lines below variables"),
+    "variables as list": (preset("variables: [a]", "{{a}}"), "lines under variables"),
     "a variable's name": (preset("variables:\n  a b: 1", "{{a b}}"), "has the variable a b"),
-    "a variable's default": (preset("variables:\n  a: [1]", "{{a}}"), "needs a text as the default of a"),
+    "a variable's default": (preset("variables:\n  a: [1]", "{{a}}"), "needs text for the default of a"),
     "an unused variable": (preset("variables:\n  a: 1", "{{ a }}"), "{{a}} is not in its text"),
-    "a model that is no text": (preset("model: {a: b}"), "needs a text as model"),
-    "tools as keys": (preset("tools: {a: b}"), "needs a list of files and names as tools"),
-    "a tool without a name": (preset("tools: ['']"), "needs a list of files and names as tools"),
-    "a schema as keys": (preset("schema: {type: object}"), "needs a text as schema"),
-    "Python by YAML": (preset("model: !!python/object/apply:os.system [ls]"), "needs a text as model"),
+    "a model that is no text": (preset("model: {a: b}"), "needs text for model"),
+    "tools as keys": (preset("tools: {a: b}"), "needs a file, a name or a list of them for tools"),
+    "a tool without a name": (preset("tools: ['']"), "needs a file, a name or a list of them for tools"),
+    "a schema as keys": (preset("schema: {type: object}"), "needs text for schema"),
+    "Python by YAML": (preset("model: !!python/object/apply:os.system [ls]"), "needs text for model"),
 }
 
 
@@ -216,13 +216,13 @@ def test_no_front_matter_brings_anything_but_a_usage_error(write: Callable[..., 
     "name", ["", "..", "../default", "a/b", "/etc/passwd", "Default", ".hidden", "a.md", "-a", "é"]
 )
 def test_a_name_is_never_a_path(own: Path, name: str) -> None:
-    assert "is not a preset's name" in message(lambda: find_preset(name))
-    assert "is not a preset's name" in message(lambda: create(name, "x"))
+    assert "is not a valid preset name" in message(lambda: find_preset(name))
+    assert "is not a valid preset name" in message(lambda: create(name, "x"))
     assert not own.exists()
 
 
 def test_an_endless_name_is_no_name(own: Path) -> None:
-    assert "is not a preset's name" in message(lambda: find_preset("a" * 300))
+    assert "is not a valid preset name" in message(lambda: find_preset("a" * 300))
 
 
 def test_an_unknown_name_brings_the_nearest(own: Path) -> None:
@@ -249,7 +249,7 @@ def test_all_presets_tells_of_those_that_cannot_be_used(own: Path, write: Callab
 def test_a_new_preset_is_for_its_owner_only(own: Path) -> None:
     path = create("abc", preset(""))
     assert [oct(each.stat().st_mode & 0o777) for each in (path, own, own.parent)] == ["0o600", "0o700", "0o700"]
-    assert "exists already | change it: hermes presets edit abc" in message(lambda: create("abc", "x"))
+    assert "already exists | change it: hermes presets edit abc" in message(lambda: create("abc", "x"))
     assert path.read_text() == preset("")
 
 
@@ -274,3 +274,17 @@ FULL_DISK = """
 
 def test_a_full_disk_leaves_no_part_in_place_of_the_bundled_one(script: Script, own: Path) -> None:
     assert script(FULL_DISK).out == b"File too large True\n"
+
+
+def test_a_place_without_a_variable_is_reported(write: Callable[..., None]) -> None:
+    write(preset("variables:\n  city:", "{{city}} {{citty}} {{tools}} {{citty}}"))
+    found = find_preset("mine")
+    assert found.undeclared == ("citty",)
+    (notice,) = found.notices
+    assert "has no variable citty" in notice and notice.endswith("did you mean city?")
+
+
+def test_a_preset_that_replaces_a_bundled_one_says_so(write: Callable[..., None]) -> None:
+    write(preset(""), "coder")
+    write(preset(""), "mine")
+    assert [find_preset(name).replaces_bundled for name in ("coder", "mine", "shell")] == [True, False, False]
