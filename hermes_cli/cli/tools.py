@@ -60,10 +60,7 @@ def show(
     from hermes_cli.tools.toolbox import load_toolbox
 
     with load_toolbox([source], tool_env or ()) as toolbox:
-        schemas = [
-            {"name": one.name, "description": one.description, "parameters": one.parameters} for one in toolbox.schemas
-        ]
-    functions = [{"type": "function", "function": schema} for schema in schemas]
+        functions = [{"type": "function", "function": tool.function} for tool in toolbox.schemas]
     _write(f"{tools_prompt(functions)}\n" if prompt else _json(functions[0] if len(functions) == 1 else functions))
 
 

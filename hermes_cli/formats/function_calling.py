@@ -33,7 +33,7 @@ _INSTRUCTIONS = (
 
 def tools_prompt(tools: Iterable[Mapping[str, Any]]) -> str:
     """The system text that offers `tools`, given as OpenAI-style function schemas (bare or under `function`)."""
-    return _INTRODUCTION + "\n".join(_signature(tool.get("function", tool)) for tool in tools) + _INSTRUCTIONS
+    return _INTRODUCTION + "\n".join(_entry(tool.get("function", tool)) for tool in tools) + _INSTRUCTIONS
 
 
 def offer(tools: Sequence[ToolSchema], system_prompt: str = "") -> str:
@@ -41,11 +41,17 @@ def offer(tools: Sequence[ToolSchema], system_prompt: str = "") -> str:
 
     A prompt with `{{tools}}` in it offers them itself: there they are listed as Python writes them, the trained way.
     """
-    functions = [{"name": tool.name, "description": tool.description, "parameters": tool.parameters} for tool in tools]
     if TOOLS_PLACE in system_prompt:
-        listed = [{"type": "function", "function": function} for function in functions]
-        return system_prompt.replace(TOOLS_PLACE, repr(listed))
-    return "\n\n".join(filter(None, (tools_prompt(functions) if tools else "", system_prompt)))
+        return system_prompt.replace(TOOLS_PLACE, repr([_listed(tool) for tool in tools]))
+    offered = tools_prompt(tool.function for tool in tools) if tools else ""
+    return "\n\n".join(filter(None, (offered, system_prompt)))
+
+
+def _listed(tool: ToolSchema) -> dict[str, Any]:
+    """A tool of a Python list; one that says what it returns has its signature in the description, as on the card."""
+    description = tool.description if tool.returns is None else _signature(tool.function)
+    function = {"name": tool.name, "description": description, "parameters": tool.parameters}
+    return {"type": "function", "function": function}
 
 
 def call_block(name: str, arguments: Mapping[str, Any]) -> str:
@@ -60,15 +66,21 @@ def response_block(name: str, content: object) -> str:
     return f"{RESPONSE_START}\n{text}\n{RESPONSE_END}"
 
 
-def _signature(function: Mapping[str, Any]) -> str:
-    """One function as the template lists it: a Python-like signature in the description, then its parameter schema."""
-    name = function["name"]
+def _entry(function: Mapping[str, Any]) -> str:
+    """One function as the template lists it: its signature as the description, then its parameter schema."""
     parameters = function.get("parameters") or {}
-    properties: Mapping[str, Any] = parameters.get("properties") or {}
+    schema = _json(parameters) if parameters.get("properties") else "{}"
+    name, text = function["name"], _signature(function)
+    return f'{{"type": "function", "function": {{"name": "{name}", "description": "{text}", "parameters": {schema}}}'
+
+
+def _signature(function: Mapping[str, Any]) -> str:
+    """A function as Python documents it: name, types, description, arguments and result."""
+    properties: Mapping[str, Any] = (function.get("parameters") or {}).get("properties") or {}
     returns = function.get("return")
     types = {key: _python_type(spec) for key, spec in properties.items()}
 
-    text = f"{name}({', '.join(f'{key}: {type_}' for key, type_ in types.items())})"
+    text = f"{function['name']}({', '.join(f'{key}: {type_}' for key, type_ in types.items())})"
     if returns is not None:
         text += f" -> {_python_type(returns)}"
     text += f" - {function.get('description') or ''}\n\n"
@@ -78,8 +90,7 @@ def _signature(function: Mapping[str, Any]) -> str:
         text += f"        {key}({types[key]}): {_description(spec)}"
     if isinstance(returns, Mapping) and returns.get("description") is not None:
         text += f"\n    Returns:\n        {returns['description']}"
-    schema = _json(parameters) if properties else "{}"
-    return f'{{"type": "function", "function": {{"name": "{name}", "description": "{text}", "parameters": {schema}}}'
+    return text
 
 
 def _description(spec: Mapping[str, Any] | bool) -> str:

@@ -20,7 +20,7 @@ from hermes_cli.tools.child.signature import NAME
 from hermes_cli.tools.results import LIMIT_CHARACTERS, cut, limited
 from hermes_cli.tools.tool import Tool
 
-_KEYS = ("type", "function", "command", "stdin", "read_only", "name", "description", "parameters", "strict")
+_KEYS = ("type", "function", "command", "stdin", "read_only", "name", "description", "parameters", "return", "strict")
 _PLACE = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_-]*)\}")
 _KEPT_ERROR_BYTES = 2000
 
@@ -127,8 +127,10 @@ def _read_entry(path: Path, number: int, entry: object, sha256: str) -> tuple[To
     read_only = entry.get("read_only", False)
     if not isinstance(read_only, bool):
         raise _fault(path, f"needs true or false as read_only of {name}")
-    parameters = {"additionalProperties": False, **parameters}
-    tool = Tool(name, " ".join(description.split()), parameters, read_only, str(path), sha256)
+    returns = function.get("return")
+    if not isinstance(returns, dict | None):
+        raise _fault(path, f"needs a schema as return of {name}")
+    tool = Tool(name, " ".join(description.split()), parameters, read_only, str(path), sha256, returns=returns)
     return tool, _read_command(path, tool, entry)
 
 

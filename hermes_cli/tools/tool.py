@@ -1,4 +1,4 @@
-"""A tool: what the model is told of it, and what the user's consent goes by."""
+"""A tool: its description for the model, and what the user's consent depends on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,11 +19,17 @@ class Tool:
     origin: str
     sha256: str
     line: int | None = None
+    returns: Mapping[str, Any] | None = None
 
     @property
     def schema(self) -> ToolSchema:
-        """What the model is told."""
-        return ToolSchema(self.name, self.description, self.parameters)
+        """The description for the model."""
+        return ToolSchema(self.name, self.description, self.parameters, self.returns)
+
+    @property
+    def accepted(self) -> Mapping[str, Any]:
+        """The schema that the arguments of a call must satisfy: no others than those declared, unless it says so."""
+        return {**self.parameters, "additionalProperties": self.parameters.get("additionalProperties", False)}
 
 
 class Runner(Protocol):

@@ -57,7 +57,7 @@ class Toolbox:
         if not _is_json(call.arguments):
             return f"the arguments are not JSON. {_signature(tool)}"
         arguments = _given(tool, call.arguments)
-        found = faults(tool.parameters, dict(arguments))
+        found = faults(tool.accepted, dict(arguments))
         return f"{'; '.join(found)}. {_signature(tool)}" if found else ReadyCall(call, arguments)
 
     def run(self, ready: ReadyCall, *, timeout_s: float = TIMEOUT_S, cancel: CancelToken | None = None) -> ToolResult:
@@ -186,6 +186,7 @@ class _Source:
                 origin,
                 self._sha256(),
                 one["line"],
+                one["returns"],
             )
             for one in described
         ]

@@ -67,7 +67,7 @@ def test_show(hermes: Hermes, weather: Path) -> None:
     ]
     prompt = hermes("tools", "show", weather, "--prompt").out.decode()
     assert prompt.startswith("You are a function calling AI model.")
-    assert '"description": "get_weather(city: str, days: int, tags: list[str]) - Get the weather.' in prompt
+    assert '"description": "get_weather(city: str, days: int, tags: list[str]) -> dict - Get the weather.' in prompt
     assert_failed(hermes("tools", "show", "calculat"), 2, "there is no built-in tool calculat")
 
 

@@ -122,7 +122,7 @@ def test_read_only_and_the_plain_form(commands: Write) -> None:
     toolbox = commands(plain, entry(["date"]))
     tool = toolbox.tools["now"]
     assert (tool.read_only, tool.description, toolbox.tools["t"].read_only) == (True, "Tell the time.", False)
-    assert tool.parameters == {"additionalProperties": False, "type": "object", "properties": {}}
+    assert tool.parameters == {"type": "object", "properties": {}}
     assert "there is no x" in str(call(toolbox, "now", x=1).error)
 
 

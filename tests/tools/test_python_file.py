@@ -1,11 +1,13 @@
 """Tools from Python functions: the schemas they become, the files that are refused, and what calls give back."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hermes_cli.errors import UsageError
+from hermes_cli.formats.function_calling import offer
 from tests.tools.conftest import Load, ToolFile, call, refused
 
 
@@ -40,17 +42,16 @@ def test_hints_and_docstring_become_a_schema(tool_file: ToolFile) -> None:
     assert tool.parameters == {
         "type": "object",
         "properties": {
-            "city": {"description": "The city, as in Oslo.", "type": "string"},
+            "city": {"type": "string", "description": "The city, as in Oslo."},
             "unit": {
-                "description": "Celsius or Fahrenheit.",
                 "type": "string",
                 "enum": ["c", "f"],
                 "default": "c",
+                "description": "Celsius or Fahrenheit.",
             },
             "days": {"type": "integer"},
         },
         "required": ["city"],
-        "additionalProperties": False,
     }
 
 
@@ -282,7 +283,7 @@ def test_async_functions_share_a_loop_and_modules_keep_their_state(tool_file: To
         ("# coding: rot13\nqrs s(): cnff", "tools.py is not Python text: 'rot13' is not a text encoding"),
         ("x = 1", "tools.py defines no public function"),
         ("\ndef f(x):\n  'D.'", "tools.py, line 2: f needs a type hint for its parameter x"),
-        ("def f(x: int): ...", "tools.py, line 1: f needs a docstring that tells the model what it does"),
+        ("def f(x: int): ...", "tools.py, line 1: f needs a docstring that says what it does"),
         ("def f(*args: int):\n  'D.'", "tools.py, line 1: f takes *args: int, which a model cannot be told"),
         ("def f(**more):\n  'D.'", "tools.py, line 1: f takes **more, which a model cannot be told"),
         ("def f(x: 'Nothing'):\n  'D.'", "f has a type hint that cannot be read: name 'Nothing' is not defined"),
@@ -337,3 +338,105 @@ def test_a_file_beside_the_tools_can_be_imported_but_not_replace_a_library(tool_
     (tmp_path / "json.py").write_text("raise SystemError")
     toolbox = tool_file('import json, own_part\ndef f() -> int:\n  "D."\n  return own_part.VALUE')
     assert call(toolbox, "f").value == 7
+
+
+CARD = """
+    def get_stock_fundamentals(symbol: str) -> dict:
+        \"\"\"Get fundamental data for a given stock symbol using yfinance API.
+
+        Args:
+            symbol (str): The stock symbol.
+
+        Returns:
+            dict: A dictionary containing fundamental data.
+                Keys:
+                    - 'symbol': The stock symbol.
+                    - 'company_name': The long name of the company.
+        \"\"\"
+        return {"symbol": symbol}
+"""
+SIGNATURE = """get_stock_fundamentals(symbol: str) -> dict - Get fundamental data for a given stock symbol using \
+yfinance API.
+
+    Args:
+        symbol(str): The stock symbol.
+    Returns:
+        dict: A dictionary containing fundamental data.
+            Keys:
+                - 'symbol': The stock symbol.
+                - 'company_name': The long name of the company."""
+CARD_PARAMETERS = {
+    "type": "object",
+    "properties": {"symbol": {"type": "string", "description": "The stock symbol."}},
+    "required": ["symbol"],
+}
+
+
+def test_the_model_cards_function_is_offered_with_its_result_in_the_trained_form(
+    tool_file: ToolFile,
+) -> None:
+    (tool,) = tool_file(CARD).schemas
+    assert tool.parameters == CARD_PARAMETERS
+    assert json.dumps(tool.parameters) == json.dumps(CARD_PARAMETERS), "the order of the keys is the trained one"
+    assert f'"description": "{SIGNATURE}", "parameters": {json.dumps(CARD_PARAMETERS)}' in offer([tool])
+
+
+def test_a_python_list_of_tools_has_the_signature_in_the_description(tool_file: ToolFile) -> None:
+    function = {"name": "get_stock_fundamentals", "description": SIGNATURE, "parameters": CARD_PARAMETERS}
+    listed = [{"type": "function", "function": function}]
+    assert offer(tool_file(CARD).schemas, "Tools: {{tools}}") == f"Tools: {listed!r}"
+
+
+@pytest.mark.parametrize(
+    ("hint", "section", "returns"),
+    [
+        ("", "", None),
+        (" -> None", "", None),
+        (" -> int", "", {"type": "integer"}),
+        (" -> dict[str, float]", "", {"type": "object", "additionalProperties": {"type": "number"}}),
+        (" -> object()", "Returns:\n    A thing.", {"description": "A thing."}),
+        ("", "Returns: A number.", {"description": "A number."}),
+        (
+            " -> int",
+            "Returns:\n    The sum.\n\nRaises:\n    ValueError: no.",
+            {"type": "integer", "description": "The sum."},
+        ),
+    ],
+)
+def test_what_a_function_returns_is_described(
+    tool_file: ToolFile, hint: str, section: str, returns: dict[str, Any] | None
+) -> None:
+    documentation = "\n".join(f"    {line}" for line in f"D.\n\n{section}".splitlines())
+    source = f'def f(){hint}:\n    """{documentation.strip()}\n    """\n'
+    if "object()" in hint:
+        source = source.replace("object()", "'Later'") + "\n\nclass Later:\n    ...\n"
+    (tool,) = tool_file(source).schemas
+    assert tool.returns == returns
+
+
+LANGCHAIN = """
+    class StructuredTool:
+        def __init__(self, function, name=None):
+            self.func, self.name, self.description, self.args_schema = function, name or function.__name__, "", None
+
+        def invoke(self, arguments):
+            return self.func(**arguments)
+
+    def _get_price(symbol: str) -> float:
+        "Get the price of a stock."
+        return 4.5
+
+    price = StructuredTool(_get_price, "get_price")
+"""
+
+
+def test_a_langchain_tool_is_offered_as_its_function(tool_file: ToolFile) -> None:
+    toolbox = tool_file(LANGCHAIN)
+    (tool,) = toolbox.tools.values()
+    assert (tool.name, tool.description) == ("get_price", "Get the price of a stock.")
+    assert call(toolbox, "get_price", symbol="TSLA").value == 4.5
+
+
+def test_a_langchain_tool_without_a_function_is_named(tool_file: ToolFile) -> None:
+    problem = refused(tool_file, LANGCHAIN + "    price.func = None\n")
+    assert "price is a LangChain tool that was not made of a function" in problem.message

@@ -9,7 +9,7 @@ import os
 import sys
 import types
 import typing
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ class ToolFile:
         """Raises ToolFault for what cannot be imported."""
         self._path, self._source = path, source
         self._signatures: dict[str, Signature] = {}
+        self._callables: dict[str, Callable[..., Any]] = {}
         self._runner: Any = None
         # Only from Python 3.12 on pydantic reads the TypedDict of `typing`.
         if sys.version_info < (3, 12):
@@ -36,9 +37,9 @@ class ToolFile:
         self.module = self._imported()
 
     def describe(self) -> list[dict[str, Any]]:
-        """Every public function as name, description, parameters and `read_only`. Raises ToolFault."""
+        """Every public function as name, description, parameters, returns and `read_only`. Raises ToolFault."""
         self._check_definitions()
-        functions = dict(self._functions())
+        functions = self._tools()
         read_only = self._read_only(functions)
         return [
             {"name": name, "read_only": name in read_only, **self._signature(name, function).describe()}
@@ -47,7 +48,7 @@ class ToolFile:
 
     def call(self, name: str, arguments: Mapping[str, Any]) -> Any:
         """What the function returns for `arguments`, as JSON can hold it. Raises what the function raises."""
-        function = getattr(self.module, name)
+        function = self._tools()[name]
         positional, named = self._signature(name, function).converted(arguments)
         result = function(*positional, **named)
         if inspect.isawaitable(result):
@@ -90,17 +91,33 @@ class ToolFile:
             raise ToolFault(f"fails while it is imported: {in_words(error)}", self.where(error)) from error
         return module
 
-    def _functions(self) -> Iterable[tuple[str, Callable[..., Any]]]:
-        listed = getattr(self.module, "__all__", None)
-        seen: set[int] = set()
-        for name, value in list(vars(self.module).items()):
-            function = inspect.unwrap(value) if isinstance(value, functools._lru_cache_wrapper) else value
-            if not inspect.isfunction(function) or function.__module__ != self.module.__name__:
-                continue
-            public = name in listed if listed is not None else not name.startswith("_")
-            if public and function.__name__ != "<lambda>" and id(function) not in seen:
-                seen.add(id(function))
-                yield name, value
+    def _tools(self) -> dict[str, Callable[..., Any]]:
+        """The functions to offer, by the names the model calls them. Raises ToolFault."""
+        if not self._callables:
+            listed = getattr(self.module, "__all__", None)
+            seen: set[int] = set()
+            for name, value in list(vars(self.module).items()):
+                if not (name in listed if listed is not None else not name.startswith("_")):
+                    continue
+                name, value = self._unwrapped(name, value)
+                function = inspect.unwrap(value) if isinstance(value, functools._lru_cache_wrapper) else value
+                if not inspect.isfunction(function) or function.__module__ != self.module.__name__:
+                    continue
+                if function.__name__ != "<lambda>" and id(function) not in seen:
+                    seen.add(id(function))
+                    self._callables[name] = value
+        return self._callables
+
+    def _unwrapped(self, name: str, value: Any) -> tuple[str, Any]:
+        """A LangChain tool as the function it was made of, under its name there; others as they are."""
+        if inspect.isclass(value) or not all(hasattr(value, one) for one in ("args_schema", "description", "invoke")):
+            return name, value
+        function = getattr(value, "func", None) or getattr(value, "coroutine", None)
+        if not inspect.isfunction(function):
+            raise ToolFault(
+                "is a LangChain tool that was not made of a function; write a function that calls it", None, name
+            )
+        return str(getattr(value, "name", name)), function
 
     def _check_definitions(self) -> None:
         """Raise ToolFault where a later function silently takes the place of an earlier one."""
@@ -147,10 +164,8 @@ def in_words(error: BaseException) -> str:
 
 
 def model_schema(name: str, path: str | None) -> dict[str, Any]:
-    """The JSON Schema of the model `name` in a file, or of `module:Model`. Raises ToolFault."""
+    """The JSON Schema of the model `name` in a file, or of `module:Model`, as pydantic writes it. Raises ToolFault."""
     from pydantic import TypeAdapter
-
-    from hermes_cli.formats.json.schema import compact
 
     module_name, _, model_name = name.rpartition(":")
     module = _module_of_file(path) if path else _module(module_name)
@@ -159,7 +174,7 @@ def model_schema(name: str, path: str | None) -> dict[str, Any]:
         classes = [key for key, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
         raise ToolFault(f"has no {model_name}; it has {', '.join(classes) or 'nothing of its own'}")
     try:
-        return compact(TypeAdapter(model).json_schema())
+        return TypeAdapter(model).json_schema()
     except Exception as error:
         raise ToolFault(
             f"has no form in JSON for {model_name}: {str(error).splitlines()[0].partition('. ')[0]}"

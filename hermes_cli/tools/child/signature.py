@@ -5,14 +5,17 @@ import json
 import re
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NotRequired
 
 from hermes_cli.formats.json.schema import compact, parts
 
 if TYPE_CHECKING:
+    from docstring_parser import Docstring
     from pydantic import TypeAdapter
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+_RETURNS = re.compile(r"^Returns?:[ \t]*(.*(?:\n[ \t]+.*|\n[ \t]*(?=\n|\Z))*)", re.MULTILINE)
 
 
 class ToolFault(Exception):
@@ -28,10 +31,10 @@ class CallFault(ValueError):
 
 
 class Signature:
-    """What a function takes: described for the model, and the model's arguments converted for the function."""
+    """The parameters and the result of a function, described for the model; converts the model's arguments for it."""
 
     def __init__(self, name: str, function: Callable[..., Any]) -> None:
-        """Raises ToolFault for what a model could not be told."""
+        """Raises ToolFault for a signature that cannot be described."""
         inner = inspect.unwrap(function)
         self._name, self._line = name, inner.__code__.co_firstlineno
         self._documentation = inspect.getdoc(inner) or ""
@@ -41,22 +44,44 @@ class Signature:
         self._adapter = self._built()
 
     def describe(self) -> dict[str, Any]:
-        """Description and parameters. Raises ToolFault."""
-        parsed_description, texts = self._parsed_documentation()
-        if not parsed_description:
-            raise self._fault("needs a docstring that tells the model what it does")
+        """Description, parameters, `returns` (the schema of the result, or None) and line. Raises ToolFault."""
+        documentation = self._parsed_documentation()
+        description = " ".join(
+            f"{documentation.short_description or ''} {documentation.long_description or ''}".split()
+        )
+        if not description:
+            raise self._fault("needs a docstring that says what it does")
         if not NAME.fullmatch(self._name):
             raise self._fault("needs a name of at most 64 letters a to z, digits and _")
+        texts = {one.arg_name: " ".join((one.description or "").split()) for one in documentation.params}
+        parameters = self._described_parameters(texts)
+        return {"description": description, "parameters": parameters, "returns": self._returns(), "line": self._line}
+
+    def _described_parameters(self, texts: Mapping[str, str]) -> dict[str, Any]:
         schema = compact(self._json_schema())
         for part in parts(schema):
-            if "properties" in part:
+            if "properties" in part and part is not schema:
                 part.setdefault("additionalProperties", False)  # type: ignore[attr-defined]
+        schema.pop("additionalProperties", None)  # no tool takes others, and the trained form does not say so
         properties = schema.setdefault("properties", {})
         for name, parameter in self._parameters.items():
             if name not in properties:
                 raise self._fault(f"has an alias for its parameter {name}, which must keep its own name")
             properties[name] = self._property(properties[name], parameter, texts.get(name))
-        return {"description": parsed_description, "parameters": schema, "line": self._line}
+        return schema
+
+    def _returns(self) -> dict[str, Any] | None:
+        """The schema of the result, with what the docstring says about it as the description."""
+        from pydantic import TypeAdapter
+
+        text = _returns_section(self._documentation)
+        schema: dict[str, Any] = {}
+        with suppress(Exception):  # a type that JSON has no form for is still a result
+            schema = compact(TypeAdapter(self._hints["return"]).json_schema())
+        schema.pop("description", None)
+        if text:
+            schema["description"] = text
+        return schema if text or self._hints.get("return", type(None)) is not type(None) else None
 
     def converted(self, arguments: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """The arguments as the types of the signature, by place and by name. Raises CallFault."""
@@ -124,9 +149,8 @@ class Signature:
             schema = _without_null(schema)
         elif parameter.default is not parameter.empty:
             schema = {**schema, "default": self._default(parameter)}
-        # The description first: a small model reads what a value means before how it is written.
         description = text or schema.get("description")
-        return {"description": description, **_without(schema, "description")} if description else schema
+        return {**_without(schema, "description"), "description": description} if description else schema
 
     def _default(self, parameter: inspect.Parameter) -> Any:
         from hermes_cli.tools.results import jsonable
@@ -138,20 +162,24 @@ class Signature:
         except Exception as error:
             raise self._fault(f"has a default for {parameter.name} that has no form in JSON") from error
 
-    def _parsed_documentation(self) -> tuple[str, dict[str, str]]:
-        """What the function does, and what its parameters mean, on one line each."""
+    def _parsed_documentation(self) -> "Docstring":
         import docstring_parser
 
         try:
             with warnings.catch_warnings(action="ignore"):
-                parsed = docstring_parser.parse(self._documentation)
+                return docstring_parser.parse(self._documentation)
         except docstring_parser.ParseError as error:
             raise self._fault(f"has a docstring that cannot be read: {error}") from error
-        described = " ".join(f"{parsed.short_description or ''} {parsed.long_description or ''}".split())
-        return described, {one.arg_name: " ".join((one.description or "").split()) for one in parsed.params}
 
     def _fault(self, message: str) -> ToolFault:
         return ToolFault(message, self._line, self._name)
+
+
+def _returns_section(documentation: str) -> str:
+    """The `Returns:` section of a docstring as the trained prompts write it: its lines indented below the title."""
+    found = _RETURNS.search(documentation)
+    first, *rest = (found[1].strip() if found else "").split("\n")
+    return "\n".join([first, *(f"    {line}" if line.strip() else "" for line in rest)]).rstrip()
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
