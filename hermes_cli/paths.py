@@ -116,6 +116,11 @@ def tuning_file() -> Path:
     return cache_folder() / "tuning.json"
 
 
+def server_file() -> Path:
+    """Where a running `hermes serve` says how to reach it."""
+    return cache_folder() / "server.json"
+
+
 def _folder(variable: str, function: str) -> Path:
     override = os.environ.get(variable)
     if override:

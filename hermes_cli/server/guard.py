@@ -11,7 +11,7 @@ from hermes_cli.server.api_error import ApiError, invalid
 
 LARGEST_BODY_BYTES = 8 << 20
 _MOST_HEADERS = 100
-_LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
+LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 _OPEN = frozenset(("/health", "/v1/health"))
 _METHODS = "GET, POST, HEAD, OPTIONS"
 
@@ -26,7 +26,7 @@ class Policy:
     """What is allowed. `keys` is empty where none is needed; `hosts` and `origins` are exact; `*` is any origin."""
 
     keys: tuple[str, ...] = ()
-    hosts: frozenset[str] = _LOOPBACK
+    hosts: frozenset[str] = LOOPBACK
     origins: frozenset[str] = frozenset()
     any_host: bool = False
 

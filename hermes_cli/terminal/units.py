@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
 _AGES = {"h": 1, "d": 24, "w": 24 * 7, "y": 24 * 365}
 
 
@@ -37,3 +38,11 @@ def age_from(option: str, text: str) -> timedelta:
     if not found:
         raise UsageError(f"{option} {text} is not an age", f"write it like {option} 30d, with h, d, w or y")
     return timedelta(hours=int(found[1]) * _AGES[found[2]])
+
+
+def seconds_from(option: str, text: str) -> float:
+    """The seconds in `90s`, `10m` or `1h`. Raises UsageError."""
+    found = re.fullmatch(r"\s*(\d{1,6}(?:\.\d{1,3})?)\s*([smh])\s*", text, re.ASCII)
+    if not found or not float(found[1]):
+        raise UsageError(f"{option} {text} is not a time", f"write it like {option} 10m, with s, m or h")
+    return float(found[1]) * _SECONDS[found[2]]

@@ -1,0 +1,134 @@
+"""`hermes serve`: an OpenAI-compatible API on this machine."""
+
+import secrets
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hermes_cli import paths
+from hermes_cli.chat.request import CancelToken
+from hermes_cli.cli import options
+from hermes_cli.errors import UsageError
+from hermes_cli.files import make_private_folder, replace_whole
+from hermes_cli.store.settings.settings import load_settings
+from hermes_cli.terminal import console
+from hermes_cli.terminal.units import seconds_from
+
+if TYPE_CHECKING:
+    from hermes_cli.engine.load_options import LoadOptions
+    from hermes_cli.engine.local import LocalBackend
+    from hermes_cli.models.choose import ModelSpec
+
+EXAMPLES = """\b
+Examples:
+  hermes serve
+  hermes serve -m hermes-3-8b --port 8080 --idle-unload 10m
+  hermes serve --uds /tmp/hermes.sock
+"""
+
+_SCORED_TOKENS = 32  # logits kept at once while a prompt is scored
+_PARKED_CONVERSATIONS = 3
+
+
+def serve(
+    model: options.Model = None,
+    host: Annotated[
+        str, typer.Option("--host", metavar="HOST", help="Listen on this address. Others than localhost need a key.")
+    ] = "localhost",
+    port: Annotated[int, typer.Option("--port", metavar="N", help="Listen on this port; 0 takes any free one.")] = 8080,
+    uds: Annotated[
+        Path | None, typer.Option("--uds", metavar="PATH", help="Listen on a Unix socket that only you can use.")
+    ] = None,
+    api_key_file: Annotated[
+        Path | None,
+        typer.Option("--api-key-file", metavar="FILE", help="Require one of the keys in FILE, one per line."),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option("--allow-origin", metavar="ORIGIN", help="Let web pages of this origin in (repeatable)."),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option("--allow-host", metavar="NAME", help="Accept this host name in requests (repeatable)."),
+    ] = None,
+    alias: Annotated[
+        list[str] | None, typer.Option("--alias", metavar="NAME", help="Another name for the model (repeatable).")
+    ] = None,
+    any_model: Annotated[bool, typer.Option("--any-model", help="Accept every model name in requests.")] = False,
+    idle_unload: Annotated[
+        str | None,
+        typer.Option("--idle-unload", metavar="TIME", help="Free the model's memory after TIME without requests: 10m."),
+    ] = None,
+    ctx: options.ContextLength = None,
+    gpu_layers: options.GpuLayers = None,
+    kv_type: options.CacheType = None,
+    threads: options.Threads = None,
+    template: options.Template = None,
+) -> int:
+    """Serve a model to other programs: an OpenAI-compatible API on this machine.
+
+    One answer is generated at a time; further requests wait their turn. Many users are better served by vLLM.
+    """
+    idle_s = seconds_from("--idle-unload", idle_unload) if idle_unload else None
+    loopback = uds is not None or host in ("localhost", "127.0.0.1", "::1")
+    keys, key_file = _keys(api_key_file, needed=not loopback)
+    if "*" in (allow_origin or ()) and not keys:
+        raise UsageError("--allow-origin '*' needs a key", "add --api-key-file FILE")
+    from hermes_cli.models.choose import find_model
+    from hermes_cli.session.choices import Choices, from_settings
+
+    settings = load_settings()
+    flags = Choices(model=model, load=options.loading(ctx, gpu_layers, kv_type, threads, template), save=False)
+    choices = replace(from_settings(settings), flags=flags).now
+    spec = find_model(choices.model)
+    load = replace(choices.load_options(), scored_tokens=_SCORED_TOKENS, parked_states=_PARKED_CONVERSATIONS)
+
+    from hermes_cli.remote.running import announced
+    from hermes_cli.server.app import Api, make_app
+    from hermes_cli.server.guard import LOOPBACK, Policy
+    from hermes_cli.server.host import ModelHost
+        from hermes_cli.server.run import listening, serve
+
+    names = LOOPBACK if loopback else LOOPBACK | {host}
+    policy = Policy(
+        keys, names | set(allow_host or ()), frozenset(allow_origin or ()), any_host=host in ("0.0.0.0", "::")
+    )
+    served = ModelHost(lambda cancel: _load(spec, load, cancel), idle_s)
+    api = Api(served, spec.name, tuple(alias or ()), any_model)
+    hosts = ("127.0.0.1", "::1") if host == "localhost" else (host,)
+    with listening(hosts, port, uds) as sockets:
+        served.backend = _load(spec, load, CancelToken())
+        url = f"unix:{uds.resolve()}" if uds else f"http://{host}:{sockets[0].getsockname()[1]}"
+        print(f"serving {spec.name} on {url} ({served.backend.info.placement})", file=sys.stderr, flush=True)
+        if key_file:
+            print(f"requests need the key in {key_file}", file=sys.stderr, flush=True)
+        with announced(url, spec.name, key_file):
+            serve(make_app(api, served, policy), served, sockets)
+    return 0
+
+
+def _load(spec: "ModelSpec", load: "LoadOptions", cancel: CancelToken) -> "LocalBackend":
+    """The model, opened as this machine allows. Raises HermesError."""
+    from hermes_cli.engine.local import open_backend
+    from hermes_cli.machine.load_plan import plan_load
+
+    plan = plan_load(spec.path, load, lambda: not cancel.cancelled)
+    return open_backend(spec.path, *plan.attempts, cancel=cancel, notes=plan.notes)
+
+
+def _keys(file: Path | None, *, needed: bool) -> tuple[tuple[str, ...], Path | None]:
+    """The keys in a file; where one is needed and none is given, a new one that only the user can read."""
+    if file is None:
+        if not needed:
+            return (), None
+        made = paths.data_folder() / "serve-key"
+        if not made.exists():
+            make_private_folder(made.parent)
+            replace_whole(made, f"{secrets.token_urlsafe(32)}\n")
+        file = made
+    from hermes_cli.remote.address import read_keys
+
+    return read_keys(file), file

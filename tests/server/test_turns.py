@@ -1,0 +1,100 @@
+"""Whose turn it is: in order per client, a turn for each client, and no place lost by those who leave."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from hermes_cli.server.api_error import ApiError
+from hermes_cli.server.turns import MOST_WAITING, MOST_WAITING_OF_A_CLIENT, Turns
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(work, 20))
+
+
+def test_clients_take_turns() -> None:
+    order: list[str] = []
+
+    async def main() -> None:
+        turns = Turns()
+
+        async def ask(client: str) -> None:
+            async with turns.turn(client):
+                order.append(client)
+                await asyncio.sleep(0)
+
+        async with turns.turn("first"):
+            waiting = [asyncio.create_task(ask(client)) for client in ("a", "a", "a", "b", "c")]
+            await asyncio.sleep(0.01)
+        await asyncio.gather(*waiting)
+        assert not turns.busy and turns.waiting == 0
+
+    run(main())
+    assert order == ["a", "b", "c", "a", "a"]
+
+
+def test_who_leaves_gives_up_the_place() -> None:
+    async def main() -> None:
+        turns = Turns()
+        done: list[str] = []
+
+        async def ask(client: str) -> None:
+            async with turns.turn(client):
+                done.append(client)
+
+        async with turns.turn("first"):
+            leaving, staying = asyncio.create_task(ask("a")), asyncio.create_task(ask("b"))
+            await asyncio.sleep(0.01)
+            leaving.cancel()
+            await asyncio.sleep(0.01)
+        await staying
+        assert done == ["b"] and not turns.busy and turns.waiting == 0
+
+    run(main())
+
+
+def test_who_leaves_just_as_the_turn_comes_passes_it_on() -> None:
+    async def main() -> None:
+        turns = Turns()
+
+        async def ask(client: str) -> None:
+            async with turns.turn(client):
+                await asyncio.sleep(10)
+
+        async with turns.turn("first"):
+            leaving = asyncio.create_task(ask("a"))
+            await asyncio.sleep(0.01)
+        leaving.cancel()
+        await asyncio.wait([leaving])
+        async with asyncio.timeout(5), turns.turn("b"):
+            pass
+        assert not turns.busy
+
+    run(main())
+
+
+def test_the_queue_is_bounded() -> None:
+    async def main() -> None:
+        turns = Turns()
+
+        async def ask(client: str) -> None:
+            async with turns.turn(client):
+                pass
+
+        async with turns.turn("first"):
+            tasks = [asyncio.create_task(ask("a")) for _ in range(MOST_WAITING_OF_A_CLIENT)]
+            await asyncio.sleep(0.01)
+            with pytest.raises(ApiError) as caught:
+                turns.check_room("a")
+            assert caught.value.status == 429
+            turns.check_room("b")
+            tasks += [asyncio.create_task(ask(f"c{number}")) for number in range(MOST_WAITING - len(tasks))]
+            await asyncio.sleep(0.01)
+            with pytest.raises(ApiError) as caught:
+                turns.check_room("b")
+            assert caught.value.status == 503
+        await asyncio.gather(*tasks)
+
+    run(main())
