@@ -14,7 +14,6 @@ from hermes_cli.cli import options
 from hermes_cli.errors import UsageError
 from hermes_cli.files import make_private_folder, replace_whole
 from hermes_cli.store.settings.settings import load_settings
-from hermes_cli.terminal import console
 from hermes_cli.terminal.units import seconds_from
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ def serve(
     from hermes_cli.server.app import Api, make_app
     from hermes_cli.server.guard import LOOPBACK, Policy
     from hermes_cli.server.host import ModelHost
-        from hermes_cli.server.run import listening, serve
+    from hermes_cli.server.run import listening, serve
 
     names = LOOPBACK if loopback else LOOPBACK | {host}
     policy = Policy(

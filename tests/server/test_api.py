@@ -4,9 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import openai
 import pytest
-
-openai = pytest.importorskip("openai")
 
 from tests.server.running_server import Server, serving
 
