@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hermes_cli import __version__
-from hermes_cli.cli import ask, chat, config, models, presets, pull, sessions, tools
+from hermes_cli.cli import ask, chat, config, models, presets, pull, serve, sessions, tools
 from hermes_cli.cli.bench import bench
 from hermes_cli.cli.doctor import doctor
 from hermes_cli.cli.help_page import GroupedCommand
@@ -24,6 +24,7 @@ app.command("chat", cls=GroupedCommand, epilog=chat.EXAMPLES)(chat.chat)
 app.command("doctor")(doctor.doctor)
 app.command("bench")(bench.bench)
 app.command("test")(test.test)
+app.command("serve", cls=GroupedCommand, epilog=serve.EXAMPLES)(serve.serve)
 app.command("pull")(pull.pull)
 app.add_typer(models.app, name="models")
 app.add_typer(presets.app, name="presets")
