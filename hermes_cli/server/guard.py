@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from hermes_cli.server.api_error import ApiError, invalid
 
 LARGEST_BODY_BYTES = 8 << 20
-_MOST_HEADERS = 100
+_MOST_HEADERS, _LARGEST_HEADERS_BYTES = 100, 16 << 10
 LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 _OPEN = frozenset(("/health", "/v1/health"))
 _METHODS = "GET, POST, HEAD, OPTIONS"
@@ -85,7 +85,8 @@ def _refuse_constant(name: str) -> None:
 
 
 def _check(policy: Policy, scope: Scope, headers: dict[str, list[str]], origin: str | None) -> None:
-    if len(scope["headers"]) > _MOST_HEADERS:
+    size = sum(len(name) + len(value) for name, value in scope["headers"])
+    if len(scope["headers"]) > _MOST_HEADERS or size > _LARGEST_HEADERS_BYTES:
         raise invalid("too many headers", status=431)
     hosts = headers.get("host", [])
     if len(hosts) != 1 or not (policy.any_host or _host_name(hosts[0]) in policy.hosts):

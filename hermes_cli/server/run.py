@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import signal
 import socket
 import stat
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 
 import uvicorn
 
-from hermes_cli.errors import HermesError
+from hermes_cli.errors import EXIT_TERMINATED, HermesError
 from hermes_cli.server.host import ModelHost
 
 _GRACE_S = 5
@@ -55,10 +56,16 @@ def serve(app: Any, host: ModelHost, sockets: list[socket.socket]) -> None:
         h11_max_incomplete_event_size=_LARGEST_HEADER_BYTES,
     )
     server = _Server(config, host)
+    # uvicorn raises the signals it caught again at its end; by default that would skip the clean-up.
+    signal.signal(signal.SIGTERM, _leave)
     try:
         server.run(sockets=sockets)
     finally:
         host.close()
+
+
+def _leave(number: int, frame: Any) -> None:
+    raise SystemExit(EXIT_TERMINATED)
 
 
 class _Server(uvicorn.Server):
