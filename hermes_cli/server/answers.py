@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from hermes_cli.chat.events import Finished, PromptProgress
 from hermes_cli.chat.request import GenerationRequest
 from hermes_cli.errors import HermesError
-from hermes_cli.server.api_error import ApiError, from_error
+from hermes_cli.server.api_error import ApiError, from_error, unavailable
 from hermes_cli.server.frames import (
     ChatChoice,
     Head,
@@ -36,6 +36,8 @@ async def respond(
     host: ModelHost, asked: Asked, head: Head, prepare: Prepare, request: Request, client: str
 ) -> Response:
     """The response to a request that is understood, streamed or whole. Raises ApiError."""
+    if host.closing:
+        raise unavailable("the server is shutting down")
     host.turns.check_room(client)
     host.counters.requests += 1
     headers = {"x-hermes-ignored": ", ".join(asked.ignored)} if asked.ignored else {}

@@ -11,7 +11,6 @@ from typing import TypeVar
 from hermes_cli.chat.events import Finished, GenerationEvent, TokenLogprob
 from hermes_cli.chat.request import CancelToken, GenerationRequest
 from hermes_cli.engine.local import LocalBackend
-from hermes_cli.server.api_error import unavailable
 from hermes_cli.server.turns import Turns
 
 _MOST_QUEUED_EVENTS = 20_000  # a client that reads so much slower than the model writes is dropped
@@ -48,9 +47,7 @@ class ModelHost:
         self._active: set[CancelToken] = set()
 
     async def opened(self) -> LocalBackend:
-        """The model, loaded if it is not. Call it during a turn. Raises ApiError."""
-        if self.closing:
-            raise unavailable("the server is shutting down")
+        """The model, loaded if it is not. Call it during a turn. Raises HermesError."""
         if self.backend is None:
             self.backend = await self.run(self.load)
         self._last_used = time.monotonic()

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import logging
 import os
 import signal
 import socket
@@ -25,6 +26,8 @@ _LARGEST_HEADER_BYTES = 16 << 10
 def listening(hosts: Sequence[str], port: int, uds: Path | None) -> Iterator[list[socket.socket]]:
     """Sockets that listen on every host, or at a path that only the user may use. Raises HermesError."""
     sockets: list[socket.socket] = []
+    # uvicorn raises the signals it caught again at its end; by default that would skip the clean-up.
+    signal.signal(signal.SIGTERM, _leave)
     try:
         if uds:
             sockets.append(_unix_socket(uds))
@@ -55,9 +58,9 @@ def serve(app: Any, host: ModelHost, sockets: list[socket.socket]) -> None:
         timeout_graceful_shutdown=_GRACE_S,
         h11_max_incomplete_event_size=_LARGEST_HEADER_BYTES,
     )
+    for name in ("uvicorn.error", "uvicorn.asgi"):  # nothing of a client's requests goes to stderr
+        logging.getLogger(name).disabled = True
     server = _Server(config, host)
-    # uvicorn raises the signals it caught again at its end; by default that would skip the clean-up.
-    signal.signal(signal.SIGTERM, _leave)
     try:
         server.run(sockets=sockets)
     finally:

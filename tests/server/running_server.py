@@ -41,4 +41,5 @@ def serving(*arguments: str, model: str = "demo", **environment: str) -> Iterato
             process.send_signal(signal.SIGTERM)
             process.wait(30)
             rest = process.stderr.read()
-        assert re.sub(r"requests need the key in .*\n", "", rest) == ""
+        unexpected = re.sub(r"requests need the key in .*\n", "", rest)
+        assert unexpected == "", unexpected
