@@ -83,7 +83,7 @@ def serve(
     flags = Choices(model=model, load=options.loading(ctx, gpu_layers, kv_type, threads, template), save=False)
     choices = replace(from_settings(settings), flags=flags).now
     spec = find_model(choices.model)
-    load = replace(choices.load_options(), scored_tokens=_SCORED_TOKENS, parked_states=_PARKED_CONVERSATIONS)
+    load = choices.load_options()
 
     from hermes_cli.remote.running import announced
     from hermes_cli.server.app import Api, make_app
@@ -115,7 +115,11 @@ def _load(spec: "ModelSpec", load: "LoadOptions", cancel: CancelToken) -> "Local
     from hermes_cli.machine.load_plan import plan_load
 
     plan = plan_load(spec.path, load, lambda: not cancel.cancelled)
-    return open_backend(spec.path, *plan.attempts, cancel=cancel, notes=plan.notes)
+    attempts = (
+        replace(settings, scored_tokens=_SCORED_TOKENS, parked_states=_PARKED_CONVERSATIONS)
+        for settings in plan.attempts
+    )
+    return open_backend(spec.path, *attempts, cancel=cancel, notes=plan.notes)
 
 
 def _keys(file: Path | None, *, needed: bool) -> tuple[tuple[str, ...], Path | None]:
