@@ -13,6 +13,7 @@ HermesError            1    a runtime or model error
 │   └── SessionBusy    1    it can be read, but not be written on
 ├── SchemaNotSatisfied 5    the answer is not what the schema asks for
 ├── ToolFailed         6    a tool brought no result, or was not allowed to run
+├── AnswerCut          7    the code asked for was cut off before its end
 └── OutputError        1    the answer or a file could not be written
 
 Stops that are not errors have exit codes too: 124 timeout, 129 hung up, 130 interrupted, 141 broken pipe,
@@ -95,6 +96,12 @@ class SchemaNotSatisfied(HermesError):
     exit_code = 5
 
 
+class AnswerCut(HermesError):
+    """The code that was asked for was cut off before its end."""
+
+    exit_code = 7
+
+
 class OutputError(HermesError):
     """The answer could not be written where it was asked to go."""
 
@@ -107,8 +114,11 @@ EXIT_TERMINATED = 143
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
-    """A hint that names the nearest of `known`, else `otherwise`."""
+    """A hint that names what `word` is the beginning of, or a likely misspelling of, else `otherwise`."""
     import difflib
 
-    near = difflib.get_close_matches(word, list(known), n=1)
+    names = list(known)
+    if len(word) > 1 and len(begun := [name for name in names if name.startswith(word)]) == 1:
+        return f"did you mean {begun[0]}?"
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.75)
     return f"did you mean {near[0]}?" if near else otherwise

@@ -4,8 +4,8 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
-from hermes_cli.errors import SchemaNotSatisfied
-from hermes_cli.formats.code_block import code_blocks
+from hermes_cli.errors import AnswerCut, SchemaNotSatisfied
+from hermes_cli.formats.code_block import code_blocks, is_open
 from hermes_cli.formats.json.mode import json_part, parsed
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.turn_view import ShownAnswer, tokens_per_second
@@ -73,6 +73,14 @@ def problem_with_data(shown: ShownAnswer, session: "Session") -> SchemaNotSatisf
         full = shown.finished.window_tokens >= session.backend.info.context_length
         hint = f"allow more of it: {'--ctx' if full else '--max-tokens'}"
     return SchemaNotSatisfied(f"the answer does not satisfy the schema: {'; '.join(found)}", hint)
+
+
+def problem_with_code(shown: ShownAnswer, session: "Session") -> AnswerCut | None:
+    """What is wrong with the code of an answer: that it was cut off, in its block or before there was one."""
+    if shown.finished.reason != "length" or (code_blocks(shown.text) and not is_open(shown.text)):
+        return None
+    full = shown.finished.window_tokens >= session.backend.info.context_length
+    return AnswerCut("the code was cut off before its end", f"allow more of it: {'--ctx' if full else '--max-tokens'}")
 
 
 def tools_failed(shown: ShownAnswer, session: "Session") -> bool:

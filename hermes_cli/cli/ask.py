@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,9 +12,9 @@ import typer
 
 from hermes_cli.chat.request import MOST_ROUNDS, CancelToken
 from hermes_cli.cli import options
-from hermes_cli.cli.answer_form import Form, late_text, problem_with_data, tools_failed
+from hermes_cli.cli.answer_form import Form, late_text, problem_with_code, problem_with_data, tools_failed
 from hermes_cli.cli.prompt_text import prompt_text
-from hermes_cli.errors import ContextOverflow, LoadCancelled, ToolFailed, UsageError
+from hermes_cli.errors import EXIT_TIMEOUT, ContextOverflow, LoadCancelled, ToolFailed, UsageError
 from hermes_cli.formats.segment import joined
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import (
@@ -54,6 +55,7 @@ class _Wanted:
 
     form: Form
     timeout_s: float | None
+    time_left_s: float | None  # of the timeout, after reading stdin
     stats: bool
     verbose: bool
     overflow: Overflow
@@ -136,7 +138,7 @@ def ask(
             "--timeout",
             metavar="S",
             callback=options.within("--timeout", 0.001, 1e6),
-            help="Stop S seconds after the prompt has been read.",
+            help="Stop after S seconds, waiting for stdin included.",
             rich_help_panel=options.OUTPUT,
         ),
     ] = None,
@@ -154,7 +156,8 @@ def ask(
 ) -> int:
     """Answer one prompt and exit. Reads words, piped text and files; prints only the answer.
 
-    Words and piped text are joined by a blank line. Each file given with -f follows, with its name.
+    The prompt is the words, a blank line, the text on stdin, then each file of -f with its name. stdin is read if it
+    is a pipe, a socket or a file, or if the last word is -. In a loop over lines of stdin, add < /dev/null.
     """
     given = options.given(context)
     output = None if output == STANDARD_OUTPUT else output
@@ -169,7 +172,14 @@ def ask(
     _refuse_together({"--dry-run": dry_run, "--output": output})
     _refuse_together({"--dry-run": dry_run, "--extract": extract})
     _refuse_together({"--json": as_json, "--extract": extract})
-    text = prompt_text(prompt or (), given.files)
+    if continue_last and prompt and prompt[0].isdecimal():
+        console.notice(f"-c continues the last session; the context length is --ctx {prompt[0]}")
+    started = time.monotonic()
+    try:
+        text = prompt_text(prompt or (), given.files, timeout)
+    except TimeoutError:
+        return _timed_out(timeout)
+    left = None if timeout is None else max(timeout - (time.monotonic() - started), 0.001)
     from hermes_cli.session.opening import begin
 
     # Only now, when the prompt is complete: another hermes may write the session while it pipes into this one.
@@ -179,7 +189,7 @@ def ask(
     has_schema = start.layers.now.schema is not None
     form: Form = "json" if as_json else "data" if has_schema else "code" if extract else "text"
     target = FileOutput(output) if output else standard_output() if form == "text" else StandardOutput()
-    return _answer(text, start, target, _Wanted(form, timeout, stats, given.verbose, overflow))
+    return _answer(text, start, target, _Wanted(form, timeout, left, stats, given.verbose, overflow))
 
 
 def _refuse_together(options: dict[str, object]) -> None:
@@ -202,7 +212,7 @@ def _answer(text: str, start: "Start", target: AnswerOutput, wanted: _Wanted) ->
     cancel = CancelToken()
     try:
         with (
-            stopping(cancel, wanted.timeout_s, leave=target.discard),
+            stopping(cancel, wanted.time_left_s, leave=target.discard),
             closing(open_session(start, cancel, verbose=wanted.verbose)) as session,
         ):
             _make_room(session, text, wanted.overflow)
@@ -233,16 +243,22 @@ def _answer(text: str, start: "Start", target: AnswerOutput, wanted: _Wanted) ->
         console.notice(stats_line(shown.finished, window))
     if shown.cancelled:
         return _stopped(cancel, wanted)
-    if problem := problem_with_data(shown, session):
+    problem = problem_with_code(shown, session) if wanted.form == "code" else problem_with_data(shown, session)
+    if problem:
         raise problem
     return ToolFailed.exit_code if tools_failed(shown, session) else 0
 
 
 def _stopped(cancel: CancelToken, wanted: _Wanted) -> int:
-    """The exit code of who stopped the answer; that the time limit did is told."""
+    """The exit code for a stopped answer; prints a notice if the time limit stopped it."""
     if cancel.reason == "timeout":
-        console.notice(f"stopped after {wanted.timeout_s:g} s: --timeout")
+        return _timed_out(wanted.timeout_s)
     return EXIT_CODES[cancel.reason or "interrupt"]
+
+
+def _timed_out(timeout_s: float | None) -> int:
+    console.notice(f"stopped after {timeout_s:g} s: --timeout")
+    return EXIT_TIMEOUT
 
 
 def _make_room(session: "Session", text: str, overflow: Overflow) -> None:

@@ -4,12 +4,35 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from hermes_cli import __version__
-from hermes_cli.errors import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, HermesError, OutputError, UsageError
+from hermes_cli.errors import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, HermesError, OutputError, UsageError, did_you_mean
 from hermes_cli.terminal import console
 
-_FIRST_COMMANDS = "a question: hermes ask; a chat: hermes chat; all commands: hermes --help"
+if TYPE_CHECKING:
+    from typer import TyperException
+
+_FIRST_COMMANDS = "ask a question: hermes ask; start a chat: hermes chat; see all commands: hermes --help"
+
+# Options of llama-cli, ollama and llm, and what they are called here.
+_OPTIONS_ELSEWHERE = {
+    "--temp": "--temperature",
+    "--ctx-size": "--ctx",
+    "--num-ctx": "--ctx",
+    "--n-predict": "--max-tokens",
+    "--predict": "--max-tokens",
+    "--num-predict": "--max-tokens",
+    "--n-gpu-layers": "--gpu-layers",
+    "--repetition-penalty": "--repeat-penalty",
+    "--chat-template-file": "--template",
+    "--json-schema": "--schema",
+    "--format": "--schema",
+    "--system-prompt": "--system",
+    "--attachment": "--file",
+    "--tool": "--tools",
+    "--cid": "--session",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,15 +53,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _fail(_system_error(error))
     except MemoryError:
-        return _fail(HermesError("there is not enough memory for this", "give less text, or a smaller model"))
+        return _fail(HermesError("out of memory", "give less text, or use a smaller model"))
     except Exception as error:
         return _fail(HermesError(f"{type(error).__name__}: {error}", "this is a bug; HERMES_CLI_DEBUG=1 shows where"))
 
 
 def _run(given: list[str]) -> int:
-    """The command's exit code; Typer's complaints about the command line become UsageError."""
+    """Run the command and return its exit code; Typer's errors become UsageError."""
     if given == ["--version"]:
-        # Before Typer: scripts ask for the version often, and its import costs eight times this.
+        # Before importing Typer, which would take eight times as long: scripts ask for the version often.
         print(f"hermes {__version__}")
         return 0
     import typer
@@ -48,15 +71,28 @@ def _run(given: list[str]) -> int:
     try:
         return app(given or [_default_command()], prog_name="hermes", standalone_mode=False) or 0
     except typer.TyperException as problem:
-        command = known_command(given)
-        hint = f"hermes{command} --help" if command else _FIRST_COMMANDS
-        raise UsageError(problem.format_message().rstrip("."), hint) from problem
+        raise _command_line_error(problem, given, known_command(given)) from problem
     except typer.Abort:
         return EXIT_INTERRUPTED
     except SystemExit as leaving:
         if isinstance(leaving.__context__, BrokenPipeError):
-            raise leaving.__context__ from None  # Typer makes exit code 1 of it
+            raise leaving.__context__ from None  # Typer turns it into exit code 1
         raise
+
+
+def _command_line_error(problem: "TyperException", given: Sequence[str], command: str) -> UsageError:
+    """What Typer found wrong with the command line, with a hint that helps."""
+    help_hint = f"see the options: hermes{command} --help" if command else _FIRST_COMMANDS
+    if option := getattr(problem, "option_name", None):
+        context = getattr(problem, "ctx", None)
+        known = [name for part in context.command.params for name in part.opts] if context else []
+        ours = _OPTIONS_ELSEWHERE.get(option)
+        hint = f"did you mean {ours}?" if ours in known else did_you_mean(option, known, help_hint)
+        return UsageError(f"no such option: {option}", hint)
+    message = problem.format_message().rstrip(".")
+    if command in (" chat", " ask") and "-c" in given and (number := next(filter(str.isdecimal, given), None)):
+        return UsageError(message, f"-c continues the last session; the context length is --ctx {number}")
+    return UsageError(message, help_hint)
 
 
 def _default_command() -> str:
@@ -64,7 +100,7 @@ def _default_command() -> str:
 
 
 def _system_error(error: OSError) -> OutputError:
-    """What the system refused, and where."""
+    """The error of a system call, with the file it was about."""
     why = error.strerror or str(error)
     if error.errno == errno.ENOSPC:
         return OutputError(f"cannot write: {why}", "free some space")
@@ -82,5 +118,5 @@ def _fail(problem: HermesError) -> int:
 
 
 def _silence_stdout() -> None:
-    """Point stdout at nothing, so that Python's last flush into a closed pipe cannot complain."""
+    """Redirect stdout to /dev/null, so that Python's last flush into a closed pipe does not fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -12,7 +12,7 @@ from hermes_cli.terminal.answer.turn_view import tell_loaded
 from hermes_cli.terminal.chat.chat import Chat
 from hermes_cli.terminal.consent import Consent
 from hermes_cli.terminal.console import StatusLine, notice
-from hermes_cli.terminal.text_file import wrapped
+from hermes_cli.terminal.text_file import wrapped_files
 
 if TYPE_CHECKING:
     from hermes_cli.backend import Backend
@@ -56,7 +56,7 @@ def open_session(start: Start, cancel: CancelToken, *, verbose: bool = False) ->
 def open_chat(given: "Given", *, interactive: bool) -> Chat:
     """A chat whose model loads in the background; the caller closes its session. Raises HermesError."""
     prepared = prepare(opening.begin(given.layers, given.resume))
-    attached = tuple(wrapped(path) for path in given.files)
+    attached = tuple(wrapped_files(given.files))
     backend = opening.in_background(prepared.model, prepared.load)
     opened = opening.open_session(prepared, lambda: backend)
     print_notes(opened.notes)

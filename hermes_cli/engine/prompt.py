@@ -95,7 +95,7 @@ def _read_template(path: Path) -> str:
     try:
         if not path.is_file():
             raise FileNotFoundError(errno.ENOENT, "not a file")
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(

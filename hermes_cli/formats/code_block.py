@@ -3,9 +3,15 @@
 import re
 
 _CODE_BLOCK = re.compile(
-    r"^(?P<indent> {0,3})(?P<fence>`{3,}|~{3,})[^\n`]*\n(?P<code>.*?)(?:^ {0,3}(?P=fence)[`~]*[ \t\r]*$|\Z)",
+    r"^(?P<indent> {0,3})(?P<fence>`{3,}|~{3,})[^\n`]*\n(?P<code>.*?)(?:(?P<end>^ {0,3}(?P=fence)[`~]*[ \t\r]*$)|\Z)",
     re.MULTILINE | re.DOTALL,
 )
+
+
+def is_open(answer: str) -> bool:
+    """Whether the first fenced code block has no end."""
+    found = _CODE_BLOCK.search(answer)
+    return found is not None and found["end"] is None
 
 
 def code_blocks(answer: str) -> list[str]:

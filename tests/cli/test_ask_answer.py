@@ -8,6 +8,7 @@ import pytest
 
 from hermes_cli.cli.answer_form import code_block
 from hermes_cli.engine.llama.model import Model
+from hermes_cli.formats.code_block import is_open
 from tests.conftest import Hermes
 
 GREEDY = ("-m", "demo", "-t", "0")
@@ -130,6 +131,21 @@ def test_extract_gives_the_inside_of_the_first_code_block(hermes: Hermes, words:
 )
 def test_a_code_block_is_taken_as_markdown_means_it(answer: str, code: str) -> None:
     assert code_block(answer) == code
+
+
+def test_code_that_was_cut_off_gives_7_and_its_part(hermes: Hermes) -> None:
+    whole = hermes("ask", *GREEDY, "-x", CODE).out
+    result = hermes("ask", *GREEDY, "-x", "-n", "12", CODE)
+    assert (result.code, result.err) == (
+        7,
+        "error: the code was cut off before its end\nhint: allow more of it: --max-tokens\n",
+    )
+    assert whole.startswith(result.out.rstrip()) and result.out != whole
+
+
+def test_a_block_that_ended_before_the_cut_is_whole() -> None:
+    assert is_open("```\na") and is_open("~~~\na\n```\n")
+    assert not is_open("```\na\n```") and not is_open("```\na\n```\n```\nb") and not is_open("a")
 
 
 def test_extract_without_a_code_block_gives_the_whole_answer_and_a_notice(hermes: Hermes) -> None:

@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import OnTerminal, assert_failed, exit_code
+from tests.cli.conftest import OnTerminal, Start, assert_failed, exit_code
 from tests.conftest import Hermes, Result
 
 DRY = ("ask", "-m", "demo", "--dry-run", "--json")
@@ -33,7 +35,7 @@ def user_text(result: Result) -> str:
         (["Sum it up:"], "", "Sum it up:"),
         ([], b"\ta\r\nb\r\n", "\ta\r\nb"),
         ([], b"a\x00b\x1b[0m", "a\x00b\x1b[0m"),
-        ([], "\ufeffwith a mark\n\n", "\ufeffwith a mark\n"),
+        ([], "\ufeffwith a mark\n\n", "with a mark\n"),
         (["--", "--json"], None, "--json"),
     ],
     ids=[
@@ -66,10 +68,107 @@ def test_a_regular_file_is_read_but_not_a_device_or_a_closed_stdin(
     assert user_text(shell(f"{DRY_LINE} Words <&-")) == "Words"
 
 
+def test_a_socket_is_read_as_a_pipe_is(start: Start) -> None:
+    """Node and libuv give their children sockets."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(b"The code of Mira is 7.\n")
+        ours.shutdown(socket.SHUT_WR)
+        out, _ = start(*DRY, "What is the code of Mira?", stdin=theirs).communicate(timeout=60)
+    assert "What is the code of Mira?\n\nThe code of Mira is 7." in json.loads(out)["prompt"]
+
+
+def test_an_idle_pipe_gets_a_notice_and_the_timeout_counts(start: Start) -> None:
+    child = start("ask", "-m", "demo", "--timeout", "3", "Hello", stdin=-1)
+    assert child.wait(60) == 124
+    assert child.stderr and child.stderr.read().decode().splitlines() == [
+        "waiting for text on stdin; if there is none, add < /dev/null",
+        "stopped after 3 s: --timeout",
+    ]
+
+
+def test_in_a_loop_over_a_file_the_first_call_names_what_it_read(
+    shell: Callable[[str], Result], tmp_path: Path
+) -> None:
+    (tmp_path / "lines.txt").write_text("one\ntwo\nthree\n")
+    loop = f'while read -r line; do {DRY_LINE} "$line" %s; done < {tmp_path / "lines.txt"}'
+    result = shell(loop % "")
+    assert user_text(result) == "one\n\ntwo\nthree"
+    assert result.err == "read the other 2 lines of stdin too; to leave them to a loop, add < /dev/null\n"
+    result = shell(loop % "< /dev/null")
+    assert (len(result.out.splitlines()), result.err) == (3, "")
+
+
+def test_a_word_that_names_a_file_gets_a_notice(hermes: Hermes, tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt", "c.txt"):
+        (tmp_path / name).write_text(name)
+    result = hermes(*DRY, "-f", "a.txt", "b.txt", "c.txt", "Compare", cwd=tmp_path)
+    assert user_text(result).startswith("b.txt c.txt Compare\n\n<file")
+    assert result.err == ("b.txt, c.txt are words of the prompt; to add a file: -f b.txt, or -f and a quoted pattern\n")
+
+
+def test_a_file_called_dash_is_stdin(hermes: Hermes) -> None:
+    assert user_text(hermes(*DRY, "Sum", "-f", "-", stdin="one\n")) == 'Sum\n\n<file name="stdin">\none\n</file>'
+    assert_failed(hermes("ask", "Sum", "-", "-f", "-", stdin="one"), 2, "stdin can be read only once")
+
+
+def test_patterns_and_folders_are_files(hermes: Hermes, tmp_path: Path) -> None:
+    for name, data in {
+        "b.py": b"two",
+        "a.py": b"one",
+        "in/c.py": b"three",
+        ".git/x": b"no",
+        "p.png": b"\x89P\0",
+    }.items():
+        (tmp_path / "src" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "src" / name).write_bytes(data)
+    one, two = '<file name="a.py">\none\n</file>', '<file name="b.py">\ntwo\n</file>'
+    assert user_text(hermes(*DRY, "-f", "src/*.py", cwd=tmp_path)) == f"{one}\n\n{two}"
+    result = hermes(*DRY, "-f", "src", cwd=tmp_path)
+    assert re.findall('name="(.*?)"', user_text(result)) == ["src/a.py", "src/b.py", "src/in/c.py"]
+    assert result.err == "skipped 1 file in src: not text\n"
+    assert_failed(hermes("ask", "-f", "src/*.md", cwd=tmp_path), 2, "src/*.md: no text files found")
+    assert_failed(hermes("ask", "-f", "src/p.png", cwd=tmp_path), 2, "src/p.png is not a text file")
+
+
+def test_a_byte_order_mark_is_dropped_from_every_text(hermes: Hermes, tmp_path: Path) -> None:
+    (tmp_path / "marked.txt").write_text("\ufefftext")
+    assert user_text(hermes(*DRY, "-f", "marked.txt", cwd=tmp_path)) == '<file name="marked.txt">\ntext\n</file>'
+    prompt = json.loads(hermes(*DRY, "-s", "@marked.txt", "Hi", cwd=tmp_path).out)["prompt"]
+    assert prompt.startswith("<|im_start|>system\ntext<|im_end|>")
+    (tmp_path / "marked.jinja").write_text("\ufeff{{ messages[0].content }}")
+    assert json.loads(hermes(*DRY, "--template", tmp_path / "marked.jinja", "Hi").out)["prompt"] == "Hi"
+    assert "/exit" in hermes("chat", "-m", "demo", "--no-save", stdin="\ufeff/help\n").err
+
+
+def test_a_context_length_after_c_gets_a_notice(hermes: Hermes) -> None:
+    hermes("ask", "-m", "demo", "-n", "1", "Hi")
+    result = hermes(*DRY, "-c", "4096", "Hello")
+    assert result.err == "-c continues the last session; the context length is --ctx 4096\n"
+    result = hermes("chat", "-c", "4096")
+    assert_failed(result, 2, "unexpected extra argument")
+    assert "the context length is --ctx 4096" in result.err
+
+
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [
+        ("--temp", "did you mean --temperature?"),
+        ("--ctx-size", "did you mean --ctx?"),
+        ("--sytem", "did you mean --system?"),
+        ("--output-format", "see the options: hermes ask --help"),
+    ],
+)
+def test_an_unknown_option_gets_a_close_suggestion_or_none(hermes: Hermes, option: str, hint: str) -> None:
+    result = hermes("ask", option, "0", "Hi")
+    assert_failed(result, 2, f"no such option: {option}")
+    assert result.err.endswith(f"hint: {hint}\n")
+
+
 def test_bytes_that_are_not_utf8_are_replaced_with_a_notice(hermes: Hermes, tmp_path: Path) -> None:
     result = hermes(*DRY, stdin=b"caf\xe9")
     assert user_text(result) == "caf\ufffd"
-    assert result.err == "stdin is not UTF-8; the bytes that cannot be read became U+FFFD\n"
+    assert result.err == "stdin is not UTF-8; invalid bytes were replaced by U+FFFD\n"
     (tmp_path / "latin").write_bytes(b"caf\xe9\n")
     result = hermes(*DRY, "-f", "latin", cwd=tmp_path)
     assert user_text(result) == '<file name="latin">\ncaf\ufffd\n</file>'
@@ -106,8 +205,15 @@ def test_an_empty_prompt_is_a_usage_error(hermes: Hermes, stdin: str | None) -> 
     assert_failed(hermes("ask", "", "  ", stdin=stdin), 2, "the prompt is empty")
 
 
-@pytest.mark.parametrize("option", [("-f", "{}"), ("-s", "@{}")], ids=["file", "system"])
-@pytest.mark.parametrize(("name", "why"), [("missing.txt", "No such file"), (".", "Is a directory")])
+@pytest.mark.parametrize(
+    ("option", "name", "why"),
+    [
+        (("-f", "{}"), "missing.txt", "No such file"),
+        (("-f", "{}"), ".", "no text files found"),
+        (("-s", "@{}"), "missing.txt", "No such file"),
+        (("-s", "@{}"), ".", "Is a directory"),
+    ],
+)
 def test_a_file_that_cannot_be_read_is_a_usage_error(
     hermes: Hermes, option: tuple[str, str], name: str, why: str, tmp_path: Path
 ) -> None:
@@ -116,7 +222,7 @@ def test_a_file_that_cannot_be_read_is_a_usage_error(
 
 def test_a_prompt_longer_than_the_window_is_refused_before_anything_is_written(hermes: Hermes) -> None:
     result = hermes("ask", "-m", "demo", "--ctx", "512", stdin="word " * 3000)
-    assert_failed(result, 4, "tokens, the window 512")
+    assert_failed(result, 4, "tokens, the context 512")
     assert "--ctx" in result.err
 
 

@@ -173,7 +173,7 @@ def test_set_checks_first(commands: Commands, file: Path) -> None:
             "../x is not a valid preset name",
             "names are small letters, digits, - and _; hermes presets list",
         ),
-        "ctx": ("Missing argument 'VALUE'", "hermes config set --help"),
+        "ctx": ("Missing argument 'VALUE'", "see the options: hermes config set --help"),
     }
     codes, out, err = commands(*(f"set {line}" for line in refused))
     assert (codes, out) == ([2] * len(refused), "")

@@ -36,15 +36,15 @@ def test_a_value_out_of_range_is_a_usage_error_that_names_the_option(hermes: Her
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
-        (["ask", "--nope"], "hermes ask --help"),
-        (["chat", "--timeout", "1"], "hermes chat --help"),
-        (["ask", "-o"], "hermes ask --help"),
+        (["ask", "--nope"], "see the options: hermes ask --help"),
+        (["chat", "--timeout", "1"], "see the options: hermes chat --help"),
+        (["ask", "-o"], "see the options: hermes ask --help"),
         (["ask", "--dry-run", "-o", "x", "Hi"], "omit one of them"),
         (["ask", "--dry-run", "-x", "Hi"], "omit one of them"),
         (["ask", "--json", "-x", "Hi"], "omit one of them"),
-        (["doctor", "now"], "hermes doctor --help"),
-        (["nope"], "a question: hermes ask; a chat: hermes chat; all commands: hermes --help"),
-        (["--nope"], "a question: hermes ask; a chat: hermes chat; all commands: hermes --help"),
+        (["doctor", "now"], "see the options: hermes doctor --help"),
+        (["nope"], "ask a question: hermes ask; start a chat: hermes chat; see all commands: hermes --help"),
+        (["--nope"], "ask a question: hermes ask; start a chat: hermes chat; see all commands: hermes --help"),
     ],
     ids=" ".join,
 )
@@ -138,7 +138,7 @@ def test_what_the_system_refuses_is_told_and_is_no_bug(shell: Callable[[str], Re
 def test_too_little_memory_is_told_as_such(shell: Callable[[str], Result], tmp_path: Path) -> None:
     large = tmp_path / "large"
     large.write_bytes(b"a" * 60_000_000)
-    assert_failed(shell(f"ulimit -v 120000; hermes ask -m demo -f {large} Hi"), 1, "not enough memory")
+    assert_failed(shell(f"ulimit -v 120000; hermes ask -m demo -f {large} Hi"), 1, "out of memory")
 
 
 def test_input_without_end_is_refused(shell: Callable[[str], Result]) -> None:

@@ -15,7 +15,6 @@ from hermes_cli.chat.request import CancelToken
 from hermes_cli.cli.answer_form import final_text, problem_with_data, tools_failed
 from hermes_cli.cli.map.input import MapInput, count_lines, map_inputs
 from hermes_cli.cli.map.records import Outcome, RecordOutput, record, record_output
-from hermes_cli.cli.prompt_text import STDIN, stdin_is_data
 from hermes_cli.errors import (
     ContextOverflow,
     HermesError,
@@ -29,7 +28,8 @@ from hermes_cli.terminal.answer.output import Collected
 from hermes_cli.terminal.answer.turn_view import ShownAnswer, show_answer, tell_control_text
 from hermes_cli.terminal.console import StatusLine, is_terminal, notice
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
-from hermes_cli.terminal.text_file import wrapped
+from hermes_cli.terminal.stdin import STDIN, stdin_is_data
+from hermes_cli.terminal.text_file import wrapped_files
 
 if TYPE_CHECKING:
     from hermes_cli.cli.options import Given
@@ -54,7 +54,7 @@ def answer_lines(given: "Given", words: Sequence[str], wanted: MapWanted) -> int
     asked_for = bool(words) and words[-1] == STDIN
     if not asked_for and not stdin_is_data():
         raise UsageError("--map reads one input per line from stdin", "redirect a file: hermes ask --map < lines.txt")
-    parts = (" ".join(words[:-1] if asked_for else words), *(wrapped(path) for path in given.files))
+    parts = (" ".join(words[:-1] if asked_for else words), *wrapped_files(given.files))
     shared = "\n\n".join(part for part in parts if part).encode("utf-8", "replace").decode()
     cancel = CancelToken()
     tally = _Tally()

@@ -1,5 +1,6 @@
 """The prompt without control of the terminal: plain lines, from a pipe, a file, or a terminal that can do no more."""
 
+import codecs
 import contextlib
 import os
 import re
@@ -34,6 +35,7 @@ class LineInput:
         self._encoding = (sys.stdin.encoding or "utf-8") if self._terminal else "utf-8"
         self._lines: deque[bytes] = deque()
         self._unfinished: list[bytes] = []
+        self._begins = not self._terminal  # a byte order mark may be at the start of a file
         self._ended = sys.stdin is None
         self._failure: BaseException | None = None
         self._woken, self._wake = os.pipe()
@@ -83,7 +85,9 @@ class LineInput:
             self._receive()
         if not self._lines:
             return None
-        return self._lines.popleft().decode(self._encoding, "replace").rstrip("\r")
+        line, begins = self._lines.popleft(), self._begins
+        self._begins = False
+        return line.removeprefix(codecs.BOM_UTF8 if begins else b"").decode(self._encoding, "replace").rstrip("\r")
 
     def _receive(self) -> None:
         """Wait for more bytes, for the end, or for a failure."""

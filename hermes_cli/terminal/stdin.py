@@ -1,0 +1,71 @@
+"""Text from stdin: one rule for when it is read, and notices while it is.
+
+A pipe, a socket or a regular file is read; a terminal or another device only if `-` asks for it.
+"""
+
+import os
+import select
+import stat
+import sys
+import time
+
+from hermes_cli.errors import UsageError
+from hermes_cli.terminal import console
+from hermes_cli.terminal.text_file import LARGEST_BYTES, decoded
+
+STDIN = "-"
+_NOTICE_AFTER_S = 2.0
+_WAKE_S = 0.1
+_READ_BYTES = 1 << 20
+
+
+def stdin_is_data() -> bool:
+    """Whether stdin is read without being asked for: anything else may never end."""
+    try:
+        mode = os.fstat(0).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISREG(mode)
+
+
+def read_stdin(timeout_s: float | None = None, *, asked_for: bool = True) -> str:
+    """The rest of stdin as text. Raises UsageError, and TimeoutError after `timeout_s`.
+
+    A notice is printed if nothing arrives for two seconds, and, unless stdin was `asked_for`, if another program has
+    read the beginning of the file: then this is a loop over its lines.
+    """
+    try:
+        shared = not asked_for and _is_shared()
+        data = _read(time.monotonic(), timeout_s) if sys.stdin else b""
+    except TimeoutError:
+        raise
+    except OSError as error:
+        raise UsageError(f"cannot read stdin: {error.strerror}", "pipe text into the command") from error
+    if shared and data:
+        lines = data.count(b"\n") + (not data.endswith(b"\n"))
+        count = "1 line" if lines == 1 else f"{lines:,} lines"
+        console.notice(f"read the other {count} of stdin too; to leave them to a loop, add < /dev/null")
+    return decoded(data, "stdin")
+
+
+def _is_shared() -> bool:
+    """Whether stdin is a regular file that was read in part before."""
+    return stat.S_ISREG(os.fstat(0).st_mode) and os.lseek(0, 0, os.SEEK_CUR) > 0
+
+
+def _read(started: float, timeout_s: float | None) -> bytes:
+    """All bytes up to the end; waits in short steps, so that signals and the timeout are noticed."""
+    data = bytearray()
+    noticed = console.is_terminal(sys.stdin)
+    while len(data) <= LARGEST_BYTES:
+        waited = time.monotonic() - started
+        if timeout_s is not None and waited >= timeout_s:
+            raise TimeoutError
+        if not data and not noticed and waited >= _NOTICE_AFTER_S:
+            noticed = True
+            console.notice("waiting for text on stdin; if there is none, add < /dev/null")
+        if select.select([0], [], [], _WAKE_S)[0]:
+            if not (piece := os.read(0, _READ_BYTES)):
+                break
+            data += piece
+    return bytes(data)
