@@ -192,11 +192,14 @@ def test_json_satisfies_its_schema(backend: LocalBackend) -> None:
 
 
 def test_json_that_breaks_its_schema_is_put_right(backend: LocalBackend) -> None:
-    """`not` cannot be held while the model writes."""
+    """The grammar cannot express `not`. What a seed draws depends on the processor: the first wrong answer is used."""
     schema = {"type": "integer", "minimum": 0, "maximum": 9, "not": {"multipleOf": 2}}
-    hot = SessionSettings(sampling=Sampling(temperature=5, seed=4))
-    session = Session(backend, settings=hot, schema=schema, most_repairs=20)
-    run(session, "Mira is 31 years old.")
+    for seed in range(40):
+        hot = SessionSettings(sampling=Sampling(temperature=5, seed=seed))
+        session = Session(backend, settings=hot, schema=schema, most_repairs=40)
+        run(session, "Mira is 31 years old.")
+        if len(session.conversation.turns[0].messages) > 2:
+            break
     wrong, complaint, *_, right = [message.content for message in session.conversation.turns[0].messages[1:]]
     assert int(wrong) % 2 == 0 and int(right) % 2 == 1
     assert complaint == (
