@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from hermes_cli import paths
+from hermes_cli.cli import completion
 from hermes_cli.errors import ModelNotFound, UsageError
 from hermes_cli.store.settings import config_file
 from hermes_cli.store.settings.settings import KEYS, Key, Settings, known_key, load_settings, read_settings, written
@@ -21,7 +22,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     invoke_without_command=True,
 )
-Name = Annotated[str, typer.Argument(metavar="KEY", help="A setting, as `hermes config show` lists them.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="KEY", autocompletion=completion.settings, help="A setting, as `hermes config show` lists them."
+    ),
+]
 
 _WORDS = ("demo", "auto", "chatml", "embedded")  # never a file's name
 _HEAD = """\
@@ -62,7 +68,12 @@ def get(name: Name) -> None:
 @app.command("set", context_settings={"ignore_unknown_options": True})
 def set_value(
     name: Name,
-    value: Annotated[str, typer.Argument(metavar="VALUE", help="true or false, a number, or a text.")],
+    value: Annotated[
+        str,
+        typer.Argument(
+            metavar="VALUE", autocompletion=completion.setting_values, help="true or false, a number, or a text."
+        ),
+    ],
 ) -> None:
     """Write one setting into config.toml; everything else there stays as it is."""
     config_file.put(name, known_key(name).from_text(_existing(name, value)))

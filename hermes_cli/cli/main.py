@@ -69,7 +69,7 @@ def _run(given: list[str]) -> int:
     from hermes_cli.cli.app import app, known_command
 
     try:
-        return app(given or [_default_command()], prog_name="hermes", standalone_mode=False) or 0
+        return app(given or [_default_command()], prog_name=_program(), standalone_mode=False) or 0
     except typer.TyperException as problem:
         raise _command_line_error(problem, given, known_command(given)) from problem
     except typer.Abort:
@@ -93,6 +93,11 @@ def _command_line_error(problem: "TyperException", given: Sequence[str], command
     if command in (" chat", " ask") and "-c" in given and (number := next(filter(str.isdecimal, given), None)):
         return UsageError(message, f"-c continues the last session; the context length is --ctx {number}")
     return UsageError(message, help_hint)
+
+
+def _program() -> str:
+    """The name this was started by; a shell's completion of `hermes-cli` is found by it."""
+    return "hermes-cli" if sys.argv[0].endswith(f"{os.sep}hermes-cli") else "hermes"
 
 
 def _default_command() -> str:

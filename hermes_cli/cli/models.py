@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hermes_cli import paths
+from hermes_cli.cli import completion
 from hermes_cli.cli.confirm import agreed, check_terminal
 from hermes_cli.cli.lists import model_list
 from hermes_cli.errors import UsageError
@@ -26,7 +27,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     invoke_without_command=True,
 )
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A name from `hermes models list`, or its beginning.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", autocompletion=completion.models, help="A name from `hermes models list`, or its beginning."
+    ),
+]
 All = Annotated[bool, typer.Option("--all", help="Also what could be downloaded.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -69,7 +75,14 @@ def show(name: Name, json: Json = False) -> None:
 
 @app.command("inspect")
 def inspect(
-    name: Annotated[str, typer.Argument(metavar="NAME|PATH|hf:...|URL", help="Here or elsewhere; it is not loaded.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|PATH|hf:...|URL",
+            autocompletion=completion.models,
+            help="Here or elsewhere; it is not loaded.",
+        ),
+    ],
     json: Json = False,
 ) -> None:
     """Read a model's header, of one on the hub only that part, and tell the memory it takes."""
@@ -79,7 +92,10 @@ def inspect(
 
 @app.command("rm")
 def remove(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A model that hermes pull downloaded.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", autocompletion=completion.models, help="A model that hermes pull downloaded."),
+    ] = None,
     unfinished: Annotated[bool, typer.Option("--unfinished", help="The parts of stopped downloads.")] = False,
     yes: Yes = False,
 ) -> int:
@@ -120,7 +136,11 @@ def _remove_unfinished(yes: bool) -> int:
 
 
 @app.command("path")
-def path(name: Annotated[str | None, typer.Argument(metavar="NAME", help="A model.")] = None) -> None:
+def path(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", autocompletion=completion.models, help="A model.")
+    ] = None,
+) -> None:
     """Print a model's file; without a name the folder of the models."""
     from hermes_cli.models.choose import find_model
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
+from hermes_cli.cli import completion
 from hermes_cli.errors import UsageError
 from hermes_cli.store.settings.settings import KEYS, Settings, load_settings
 from hermes_cli.terminal import console
@@ -58,7 +59,12 @@ def _gpu_layers(value: str | None) -> str | None:
 Model = Annotated[
     str | None,
     typer.Option(
-        "--model", "-m", metavar="NAME|PATH", help="A model's name, or the path of a GGUF file.", rich_help_panel=MODEL
+        "--model",
+        "-m",
+        metavar="NAME|PATH",
+        autocompletion=completion.models,
+        help="A model's name, or the path of a GGUF file.",
+        rich_help_panel=MODEL,
     ),
 ]
 Preset = Annotated[
@@ -67,6 +73,7 @@ Preset = Annotated[
         "--preset",
         "-p",
         metavar="NAME",
+        autocompletion=completion.presets,
         help="Use a preset: system prompt, sampling and, if it names them, model, tools and schema.",
         rich_help_panel=PROMPT,
     ),
@@ -88,7 +95,13 @@ Files = Annotated[
 Continue = Annotated[bool, typer.Option("--continue", "-c", help="Continue the last session.", rich_help_panel=SESSION)]
 SessionName = Annotated[
     str | None,
-    typer.Option("--session", metavar="ID|NAME|PATH", help="Continue this session.", rich_help_panel=SESSION),
+    typer.Option(
+        "--session",
+        metavar="ID|NAME|PATH",
+        autocompletion=completion.sessions,
+        help="Continue this session.",
+        rich_help_panel=SESSION,
+    ),
 ]
 NoSave = Annotated[bool, typer.Option("--no-save", help="Do not save this session.", rich_help_panel=SESSION)]
 Temperature = Annotated[float | None, _setting("--temperature", "-t", metavar="T", group=SAMPLING)]
@@ -116,6 +129,7 @@ Tools = Annotated[
     list[str] | None,
     typer.Option(
         "--tools",
+        autocompletion=completion.tools,
         metavar="FILE|NAME",
         help="Let the model call these tools: FILE.py, FILE.json or a built-in name (repeatable).",
         rich_help_panel=TOOLS,

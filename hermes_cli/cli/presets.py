@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hermes_cli import paths
+from hermes_cli.cli import completion
 from hermes_cli.cli.confirm import agreed, check_terminal
 from hermes_cli.errors import OutputError, UsageError
 from hermes_cli.files import check_hint
@@ -25,7 +26,10 @@ app = typer.Typer(
     invoke_without_command=True,
 )
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON list.")]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Preset name, as in: hermes ask -p NAME")]
+Name = Annotated[
+    str,
+    typer.Argument(metavar="NAME", autocompletion=completion.presets, help="Preset name, as in: hermes ask -p NAME"),
+]
 
 _TEMPLATE = """\
 ---

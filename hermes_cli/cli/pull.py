@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hermes_cli import paths
+from hermes_cli.cli import completion
 from hermes_cli.cli.confirm import agreed, check_terminal
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import StandardOutput
@@ -21,7 +22,9 @@ _HELP = "hermes-3-8b, 3b, 8b:Q6_K; hf:OWNER/REPOSITORY:QUANT or /FILE.gguf; a UR
 
 
 def pull(
-    model: Annotated[str | None, typer.Argument(metavar="MODEL", help=_HELP)] = None,
+    model: Annotated[
+        str | None, typer.Argument(metavar="MODEL", autocompletion=completion.downloads, help=_HELP)
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> int:
     """Download a model, with its checksum verified; prints where it is. Stopped, it goes on where it was.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hermes_cli import paths
+from hermes_cli.cli import completion
 from hermes_cli.cli.confirm import agreed, check_terminal
 from hermes_cli.cli.lists import session_list
 from hermes_cli.errors import HermesError, SessionBusy, UsageError
@@ -27,8 +28,11 @@ app = typer.Typer(
 )
 _SHOWN = 30
 _NAME_HELP = "Id, its beginning or last part, title, or file."
-Name = Annotated[str, typer.Argument(metavar="ID", help=_NAME_HELP)]
-NameOrLatest = Annotated[str | None, typer.Argument(metavar="[ID]", help=f"{_NAME_HELP} [default: the last used]")]
+Name = Annotated[str, typer.Argument(metavar="ID", autocompletion=completion.sessions, help=_NAME_HELP)]
+NameOrLatest = Annotated[
+    str | None,
+    typer.Argument(metavar="[ID]", autocompletion=completion.sessions, help=f"{_NAME_HELP} [default: the last used]"),
+]
 Limit = Annotated[
     int | None,
     typer.Option("-n", metavar="N", min=0, help=f"Show at most N; 0: all. [default: {_SHOWN} on a terminal]"),

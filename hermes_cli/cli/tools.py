@@ -10,7 +10,7 @@ import typer
 
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.chat.tool_call import ToolCall
-from hermes_cli.cli import options
+from hermes_cli.cli import completion, options
 from hermes_cli.errors import LoadCancelled, ToolFailed, UsageError, did_you_mean
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import StandardOutput
@@ -51,7 +51,12 @@ def list_tools(tools: Sources = None, tool_env: options.ToolVariables = None) ->
 
 @app.command("show")
 def show(
-    source: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A built-in tool, or a file of tools.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|FILE", autocompletion=completion.tools, help="A built-in tool, or a file of tools."
+        ),
+    ],
     prompt: Annotated[bool, typer.Option("--prompt", help="Print the system text that offers them instead.")] = False,
     tool_env: options.ToolVariables = None,
 ) -> None:
@@ -66,7 +71,7 @@ def show(
 
 @app.command("run")
 def run(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The tool's name.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=completion.tools, help="The tool's name.")],
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="KEY=VALUE|JSON", help="Its arguments, as pairs or as an object.")
     ] = None,
