@@ -181,24 +181,31 @@ def in_use(file: Path) -> bool:
 
 def check_hint(path: Path) -> str:
     """A hint for a path that cannot be used: how to look at it, or at the nearest folder above it that exists."""
-    shown = path.absolute()
-    while not os.path.lexists(shown) and shown != shown.parent:
-        shown = shown.parent
+    shown = _nearest(path)
+    if shown != path.absolute() and not shown.is_dir():
+        return f"{shown} is not a folder: set HOME, or HERMES_CLI_DATA_DIR, _CONFIG_DIR and _CACHE_DIR, to a folder"
     return f"check it: ls -ld {shlex.quote(str(shown))}"
 
 
 def unwritable(folder: Path) -> str | None:
-    """Why files cannot be saved in a folder, found by writing one; None if they can. A missing folder is made."""
+    """Why files cannot be saved in a folder, found by writing one there or where it would be made; None if they can."""
     import tempfile
 
     try:
-        make_private_folder(folder)
-        with tempfile.TemporaryFile(dir=folder, prefix=".hermes-") as file:
+        with tempfile.TemporaryFile(dir=_nearest(folder), prefix=".hermes-") as file:
             file.write(b"hermes")
             file.flush()
     except OSError as error:
         return error.strerror or str(error)
     return None
+
+
+def _nearest(path: Path) -> Path:
+    """The path, or the nearest one above it that exists."""
+    found = path.absolute()
+    while not os.path.lexists(found) and found != found.parent:
+        found = found.parent
+    return found
 
 
 def _fields(value: object) -> dict[str, Any]:

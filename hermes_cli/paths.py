@@ -1,4 +1,4 @@
-"""Every folder and file the program may touch, in one place.
+"""Every folder and file the program may use.
 
 The name is `hermes-cli`: another program owns `~/.hermes`, `HERMES_*` and perhaps the command `hermes`.
 """
@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 
 _NAME = "hermes-cli"
+# For an account without a home folder: nothing is found there and nothing can be saved.
+_NO_HOME = Path(os.devnull)
 SESSION_PAGE = Path(__file__).parent / "store" / "sessions" / "page.html"
 DEMO_MODEL = Path(__file__).parent / "models" / "demo" / "hermes-demo.gguf"
 TOOL_CASES = Path(__file__).parent / "tools" / "builtin" / "cases.yaml"
@@ -16,19 +18,19 @@ CATALOG = Path(__file__).parent / "models" / "catalog.toml"
 
 @cache
 def cache_folder() -> Path:
-    """What may be deleted at any time: HERMES_CLI_CACHE_DIR, else the system's cache folder."""
+    """Files that may be deleted at any time: HERMES_CLI_CACHE_DIR, else in the user's cache folder."""
     return _folder("HERMES_CLI_CACHE_DIR", "user_cache_path")
 
 
 @cache
 def data_folder() -> Path:
-    """What the user keeps: HERMES_CLI_DATA_DIR, else the system's data folder."""
+    """Models, sessions and history: HERMES_CLI_DATA_DIR, else in the user's data folder."""
     return _folder("HERMES_CLI_DATA_DIR", "user_data_path")
 
 
 @cache
 def config_folder() -> Path:
-    """What the user writes or changes: HERMES_CLI_CONFIG_DIR, else the system's folder for settings."""
+    """Settings and presets: HERMES_CLI_CONFIG_DIR, else in the user's config folder."""
     return _folder("HERMES_CLI_CONFIG_DIR", "user_config_path")
 
 
@@ -43,24 +45,24 @@ def prompts_folder() -> Path:
 
 
 def bundled_prompts_folder() -> Path:
-    """The presets that come with the program: in the package, or beside it in a checkout."""
+    """The bundled presets: in the package, or beside it in a checkout."""
     package = Path(__file__).parent
     packed = package / "prompts"
     return packed if packed.is_dir() else package.parent / "prompts"
 
 
 def tool_approvals_file() -> Path:
-    """The tools that the user lets run without being asked again."""
+    """The tools that the user has approved permanently."""
     return config_folder() / "tool-approvals.json"
 
 
 def models_folder() -> Path:
-    """GGUF files here are found by name; downloads lie in a folder for each owner and repository."""
+    """GGUF files here are found by name; downloads go to OWNER/REPOSITORY/FILE."""
     return data_folder() / "models"
 
 
 def hugging_face_folder() -> Path:
-    """Where Hugging Face's own programs keep what they downloaded; it is only read."""
+    """The download cache of Hugging Face's programs; only read."""
     own = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
     if own:
         return expanded(own)
@@ -71,12 +73,12 @@ def hugging_face_folder() -> Path:
 
 
 def lm_studio_folders() -> tuple[Path, ...]:
-    """Where LM Studio keeps its models, now and before; they are only read."""
+    """The model folders of LM Studio, current and former; only read."""
     return expanded("~/.lmstudio/models"), expanded("~/.cache/lm-studio/models")
 
 
 def ollama_folders() -> tuple[Path, ...]:
-    """Where Ollama keeps its models, of this user and of its service; they are only read."""
+    """The model folders of Ollama, of this user and of its service; only read."""
     own = os.environ.get("OLLAMA_MODELS")
     return (expanded(own),) if own else (expanded("~/.ollama/models"), Path("/usr/share/ollama/.ollama/models"))
 
@@ -87,32 +89,32 @@ def sessions_folder() -> Path:
 
 
 def history_file() -> Path:
-    """What was typed in chats."""
+    """The messages typed in chats."""
     return data_folder() / "history"
 
 
 def session_index_file() -> Path:
-    """What `store.session_index` remembers of the sessions."""
+    """The index of `store.sessions.index`."""
     return cache_folder() / "sessions.sqlite"
 
 
 def kv_folder() -> Path:
-    """What `engine.kv_store` keeps of prompts that took long to read."""
+    """The saved prompt caches of `engine.cache.kv_store`."""
     return cache_folder() / "kv"
 
 
 def offer_file() -> Path:
-    """Its time of change is when the download of a model was last offered and declined."""
+    """Its modification time is when the offer to download a model was last declined."""
     return cache_folder() / "offer-declined"
 
 
 def probe_file() -> Path:
-    """The verdicts of `engine.probe`."""
+    """The verdicts of `machine.probe`."""
     return cache_folder() / "library-probe.json"
 
 
 def tuning_file() -> Path:
-    """What `engine.tuning` measured to be best for each model."""
+    """The measurements of `machine.tuning`."""
     return cache_folder() / "tuning.json"
 
 
@@ -127,13 +129,16 @@ def _folder(variable: str, function: str) -> Path:
         return expanded(override)
     import platformdirs
 
-    path: Path = getattr(platformdirs, function)(_NAME, appauthor=False)
-    return path
+    try:
+        path: Path = getattr(platformdirs, function)(_NAME, appauthor=False)
+    except RuntimeError:  # newer versions of platformdirs; older ones leave the ~
+        return _NO_HOME / _NAME
+    return path if path.is_absolute() else _NO_HOME / _NAME
 
 
 def expanded(path: str) -> Path:
-    """The path with the home folder for `~`; as it is where there is no such user."""
+    """The path with `~` replaced by the home folder; unchanged if there is no such user."""
     try:
-        return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib raises for a user who is not there
-    except ValueError:  # a zero character in the user's name
+        return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib raises for an unknown user
+    except ValueError:  # a NUL in the user's name
         return Path(path)

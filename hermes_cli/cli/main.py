@@ -38,6 +38,8 @@ _OPTIONS_ELSEWHERE = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `hermes` with `arguments` (default: the process's) and return the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if os.environ.get("HOME") == "":
+        del os.environ["HOME"]  # as for shells: the home folder is that of the account
     try:
         code = _run(given)
         if sys.stdout is not None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from hermes_cli import paths
 from hermes_cli.cli import options
 from hermes_cli.errors import EngineError
+from hermes_cli.files import check_hint
 from hermes_cli.store.settings.settings import KEYS, read_settings
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import StandardOutput
@@ -74,7 +76,10 @@ def _machine(facts: Facts) -> Iterator[Finding]:
 
 def _folders(facts: dict[str, Facts]) -> Iterator[Finding]:
     for name, folder in facts.items():
-        if folder["files"] is None:
+        if folder["not_saved"] is not None:
+            path = Path(folder["path"])
+            yield name, f"wrong: nothing can be saved in {path}: {folder['not_saved']}; {check_hint(path)}"
+        elif folder["files"] is None:
             yield name, f"{folder['path']} (not made yet)"
         else:
             files = f"{folder['files']:,} file{'s' * (folder['files'] != 1)}"

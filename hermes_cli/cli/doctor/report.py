@@ -13,6 +13,7 @@ from typing import Any
 
 from hermes_cli import __version__, paths
 from hermes_cli.errors import HermesError, UsageError
+from hermes_cli.files import unwritable
 from hermes_cli.store.settings.settings import Settings, written
 
 Facts = dict[str, Any]
@@ -131,7 +132,9 @@ def _folders() -> dict[str, Facts]:
         "cache": paths.cache_folder(),
         "prompts read before": paths.kv_folder(),
     }
-    return {name: {"path": str(place), **contents(place)} for name, place in places.items()}
+    return {
+        name: {"path": str(place), **contents(place), "not_saved": unwritable(place)} for name, place in places.items()
+    }
 
 
 def contents(folder: Path) -> Facts:

@@ -1,0 +1,85 @@
+"""A home folder that is missing, a file or read-only: answers come, and what is not saved is reported."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hermes_cli.files import check_hint, unwritable
+from tests.conftest import Script, child_environment
+from tests.installed_script import install_script
+
+FOLDERS = ("HERMES_CLI_CACHE_DIR", "HERMES_CLI_CONFIG_DIR", "HERMES_CLI_DATA_DIR")
+Outcome = tuple[int, str, str]
+
+
+def run(script: Path, home: str, *arguments: str, **variables: str) -> Outcome:
+    """Exit code, stdout and stderr of the program with this home folder and no folders of its own."""
+    environment = child_environment({"HOME": home, "PYTHONPATH": ""})
+    for name in (*FOLDERS, "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "HF_HOME"):
+        environment.pop(name, None)
+    child = subprocess.run(
+        [script, *arguments],
+        env=environment | variables,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    return child.returncode, child.stdout.decode(), child.stderr.decode()
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """The installed program."""
+    return install_script(tmp_path / "bin")
+
+
+def test_a_home_that_is_no_folder_answers_and_says_what_is_not_saved(program: Path) -> None:
+    code, out, err = run(program, "/dev/null", "ask", "-m", "demo", "-t", "0", "--no-save", "What is 2 plus 3?")
+    assert (code, out, err) == (0, "2 plus 3 is 5.\n", "")
+    code, out, err = run(program, "/dev/null", "ask", "-m", "demo", "-t", "0", "What is 2 plus 3?")
+    assert (code, out) == (0, "2 plus 3 is 5.\n")
+    assert "/dev/null is not a folder: set HOME" in err
+    for command in ("sessions", "presets", "models", "tools"):
+        assert run(program, "/dev/null", command)[::2] == (0, "")
+    code, _, err = run(program, "/dev/null", "config", "set", "ctx", "512")
+    assert code == 1 and "hint: /dev/null is not a folder: set HOME" in err
+
+
+def test_doctor_tries_to_write_and_says_what_cannot_be_saved(program: Path, tmp_path: Path) -> None:
+    code, out, err = run(program, "/dev/null", "doctor")
+    assert (code, err) == (0, "")
+    assert out.count("nothing can be saved in /dev/null/") >= 3
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    _, out, _ = run(program, str(tmp_path), "doctor", HERMES_CLI_CACHE_DIR=str(tmp_path / "cache"))
+    assert out.count(f"nothing can be saved in {tmp_path / 'cache'}: Not a directory") == 1
+    assert "sessions" in out and "nothing can be saved in" not in out.partition("sessions")[2].splitlines()[0]
+    assert list(tmp_path.glob(".local")) == [], "looking makes no folders"
+
+
+def test_a_home_that_cannot_be_written_is_recognised(unprivileged: Path) -> None:
+    folder = unprivileged / "data" / "sessions"
+    assert unwritable(folder) is None and not folder.parent.exists()
+    unprivileged.chmod(0o500)
+    assert unwritable(folder) == "Permission denied"
+    assert check_hint(folder) == f"check it: ls -ld {unprivileged}"
+    unprivileged.chmod(0o700)
+
+
+NOBODYS = """
+import os
+import platformdirs.unix
+from hermes_cli import paths
+os.environ.pop("HOME", None)
+for name in [name for name in os.environ if name.startswith(("HERMES_CLI_", "XDG_"))]:
+    del os.environ[name]
+os.setuid(54321)
+print(paths.data_folder(), paths.cache_folder(), paths.config_folder())
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs the rights to become another user")
+def test_an_account_without_a_home_makes_no_folder_called_tilde(script: Script) -> None:
+    assert script(NOBODYS).out.split() == [b"/dev/null/hermes-cli"] * 3
