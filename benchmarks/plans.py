@@ -21,7 +21,7 @@ from hermes_cli.engine.llama.model import KvType
 from hermes_cli.engine.load_options import GPU_BATCH_TOKENS, LoadSettings
 from hermes_cli.engine.loading import make_context, make_model
 from hermes_cli.gguf.file import model_header
-from hermes_cli.machine.measure import read_seconds, sample_tokens
+from hermes_cli.machine.measure import prompt_seconds, sample_tokens
 from hermes_cli.machine.memory_plan import estimate
 
 MIB = 1024 * 1024
@@ -73,7 +73,7 @@ def measure(path: Path, options: LoadSettings) -> None:
     free = sum(gpu.free_bytes for gpu in gpus())
     model = make_model(path, options, lambda _: True)
     context = make_context(model, options)
-    read_seconds(context, sample_tokens(model, context.context_length - 2))
+    prompt_seconds(context, sample_tokens(model, context.context_length - 2))
     context.decode((0,))
     context.check_numbers()
     used = free - sum(gpu.free_bytes for gpu in gpus()) if options.gpu_layers else 0

@@ -14,18 +14,18 @@ Open = Callable[[CancelToken, Callable[[float], None]], Backend]
 
 
 class BackgroundBackend:
-    """Calls `open` on a thread once it is told to start; what needs the model waits for it, and raises its error.
+    """Calls `open` on a thread after `start`; calls that need the model wait for it and raise its error.
 
-    `on_change`, once it is set, is called on that thread with every progress and at the end.
+    `on_change` is called on that thread at every progress and at the end.
     """
 
     def __init__(self, name: str, open: Open) -> None:
         self.name = name
         self.on_change: Callable[[], None] = lambda: None
         self._open = open
-        self._begin_anew()
+        self._reset()
 
-    def _begin_anew(self) -> None:
+    def _reset(self) -> None:
         self.fraction = 0.0
         self._cancel = CancelToken()
         self._backend: Backend | None = None
@@ -33,7 +33,7 @@ class BackgroundBackend:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to open, if that was not begun; opening that was stopped stays so."""
+        """Start to open the model, if that was not started before."""
         self._started()
 
     def _started(self) -> threading.Thread:
@@ -55,26 +55,26 @@ class BackgroundBackend:
 
     @property
     def ready(self) -> bool:
-        """Whether the model answers without waiting."""
+        """Whether the model can answer at once."""
         return self._backend is not None
 
     @property
     def stopped(self) -> bool:
-        """Whether opening was stopped; who waits for the model next begins it anew."""
+        """Whether opening was stopped; the next wait starts it again."""
         return isinstance(self._error, LoadCancelled)
 
     @property
     def failure(self) -> BaseException | None:
-        """Why there will be no model; a stop is no failure."""
+        """The error that opening raised; None after a stop."""
         return None if self.stopped else self._error
 
     def wait(self, cancel: CancelToken, on_progress: Callable[[float], None]) -> None:
-        """Wait until the model is there; `on_progress` gets 0 to 1 meanwhile. A cancel stops the opening.
+        """Wait until the model is ready; `on_progress` gets 0 to 1 meanwhile. A cancel stops the opening.
 
-        Opening that was stopped before begins anew. Raises LoadCancelled and what opening raises.
+        Opening that was stopped starts again. Raises LoadCancelled and what opening raises.
         """
         if self.stopped:
-            self._begin_anew()
+            self._reset()
         thread = self._started()
         with cancel.calling(lambda: self._cancel.cancel(cancel.reason or "interrupt")):
             while thread.is_alive():

@@ -1,4 +1,4 @@
-"""What a verdict about a build depends on."""
+"""What identifies a build of llama.cpp on a CPU."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ _VERSION = 1
 
 
 def fingerprint() -> str:
-    """Names this library build on this CPU: any new file, other processor or other probe gives another name."""
+    """A name for this library build on this CPU; another file, processor or probe gives another name."""
     files = sorted(library.folder().glob("*"))
     facts = [_VERSION, str(library.folder()), hardware.cpu_name(), hardware.cpu_flags()]
     facts += [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]

@@ -1,4 +1,4 @@
-"""One answer in the making, on the engine thread: read the prompt, sample, and tell events until the end.
+"""One generation on the engine thread: process the prompt, sample tokens, and queue events until the end.
 
 Whatever stops the work, ledger and KV cache agree again afterwards.
 """
@@ -40,7 +40,7 @@ class Job:
 
 
 class Generation:
-    """One answer; `run` is the work of the engine thread, `events` what it tells, closed by None."""
+    """One generation; `run` is the work of the engine thread, which puts its events into `events`, at last None."""
 
     def __init__(
         self,
@@ -60,13 +60,13 @@ class Generation:
         self.answered = False
 
     def run(self) -> None:
-        """Read the prompt, write the answer, tell the end; never raises."""
+        """Process the prompt, generate the answer, report the end; never raises."""
         sampler: Sampler | None = None
         try:
             sampler = sampling.sampler(self._job.values, self._model.vocab_size, self._job.logit_bias)
             try:
-                self._read_prompt()
-                reason = self._write_answer(sampler)
+                self._process_prompt()
+                reason = self._generate(sampler)
             except DecodeAborted:
                 reason = "cancelled"
             self.answered = reason != "cancelled"
@@ -79,8 +79,8 @@ class Generation:
                 sampler.close()
             self._events.put(None)
 
-    def _read_prompt(self) -> None:
-        """Keep what is known of the prompt and decode the rest; its end always, for the logits."""
+    def _process_prompt(self) -> None:
+        """Reuse what the cache holds of the prompt and decode the rest, at least its last token."""
         tokens = self._job.tokens
         self._cached = self._cache.start(tokens, lambda: not self._cancel.cancelled)
         self._events.put(PromptProgress(self._cached, len(tokens)))
@@ -92,8 +92,8 @@ class Generation:
         self._cache.context.check_numbers()
         self._prefilled = time.perf_counter()
 
-    def _write_answer(self, sampler: Sampler) -> FinishReason:
-        """Sample until the turn ends, a stop string comes or the limit is reached; text goes out every few ms."""
+    def _generate(self, sampler: Sampler) -> FinishReason:
+        """Sample until the turn ends, a stop string appears or the limit is reached; text is sent every few ms."""
         model, feed = self._model, self._stream.feed
         constraint = self._constraint()
         choose = partial(constraint.choose if constraint else self._cache.context.sample, sampler)

@@ -1,4 +1,4 @@
-"""What this machine offers: processor cores, free memory, and what names its CPU."""
+"""What this machine has: processor cores, free memory, the CPU's name and instruction sets."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 _COPY_BYTES, _ALL_BYTES, _COPIES = 32 << 20, 512 << 20, 8
 
-# Controller (none in version 2), limit, usage, and what of the usage is file cache that gives way.
+# Controller (none in version 2), limit, usage, and the part of the usage that is reclaimable file cache.
 _MEMORY_FILES = (
     ("", "memory.max", "memory.current", ("inactive_file", "active_file")),
     ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file")),
@@ -16,7 +16,7 @@ _MEMORY_FILES = (
 
 
 def physical_cores() -> int:
-    """Cores this process may use, hyperthreads counted once: more threads than these slow decoding down."""
+    """Physical cores that this process may use: more threads than these slow decoding down."""
     try:
         allowed = os.sched_getaffinity(0)
     except AttributeError:
@@ -42,7 +42,7 @@ def cpu_quotas(root: str = "") -> Iterator[int]:
 
 
 def memory_limits(root: str = "") -> Iterator[tuple[int, int]]:
-    """The limits of this container and other groups of processes below `root`, each with what is left of it."""
+    """The limits of this container and other groups of processes below `root`, with what is left of each."""
     for controller, limit_file, usage_file, cache_names in _MEMORY_FILES:
         for group in _groups(root, controller):
             limit, usage = _read(f"{group}/{limit_file}"), _read(f"{group}/{usage_file}")
@@ -69,7 +69,7 @@ def memory_bytes() -> int:
 
 
 def available_bytes() -> int:
-    """Memory that can be taken without swapping, within this container's limit."""
+    """Memory that can be allocated without swapping, within this container's limit."""
     available = _linux_available()
     if available is None:
         import psutil
@@ -87,9 +87,9 @@ def _linux_available() -> int | None:
 
 
 def reading_bytes_per_s(cores: int) -> float:
-    """How fast so many cores together read memory, guessed from how fast they copy it; takes a tenth of a second.
+    """How fast `cores` cores together read memory, estimated from how fast they copy it; takes a tenth of a second.
 
-    Writing a token takes reading all weights once, so this over the size of a model is about its tokens a second.
+    Generating a token reads all weights once, so this divided by a model's size is about its tokens per second.
     """
     import ctypes
     import threading
@@ -103,7 +103,7 @@ def reading_bytes_per_s(cores: int) -> float:
             ctypes.memmove(target, source, size)  # type: ignore[arg-type]
 
     for source, target in blocks:
-        copy(source, target, 1)  # so that all of it is really there
+        copy(source, target, 1)  # so that all pages are allocated
     threads = [threading.Thread(target=copy, args=(*block, _COPIES)) for block in blocks]
     started = time.perf_counter()
     for thread in threads:
@@ -119,14 +119,14 @@ def cpu_name() -> str:
 
 
 def cpu_flags() -> str:
-    """The instruction sets the processor offers, as the system lists them; empty where it does not."""
+    """The processor's instruction sets as the system lists them; empty if it does not."""
     return _cpu_field("flags") or _cpu_field("Features") or ""
 
 
 def gains_from_repacking() -> bool:
-    """Whether llama.cpp's repacked weights are worth their slow load here.
+    """Whether repacked weights make up for their slow load here.
 
-    Measured on x86 without AMX, repacked Q4_K weights read a prompt at half the speed; AMX and Arm kernels need them.
+    On x86 without AMX, repacked Q4_K weights processed prompts at half the speed; AMX and Arm kernels need them.
     """
     return "amx_int8" in cpu_flags().split() or platform.machine() in ("aarch64", "arm64")
 

@@ -1,7 +1,6 @@
-"""llama.cpp as a `Backend`: load a GGUF, read prompts with the KV cache reused, decode, and stop at once when asked.
+"""llama.cpp as a `Backend`: load a GGUF, process prompts with the KV cache reused, generate, and stop on request.
 
-Loading, decoding and freeing run on one engine thread; `generate` writes the prompt and forwards the events. Between
-requests nothing runs.
+Loading, decoding and freeing run on one engine thread; `generate` forwards its events. Between requests nothing runs.
 """
 
 import itertools
@@ -33,7 +32,7 @@ from hermes_cli.formats.segment import joined
 
 __all__ = ["LoadSettings", "LocalBackend", "open_backend"]
 
-_LONGEST_TOKEN = 256  # characters; no vocabulary comes near
+_LONGEST_TOKEN = 256  # characters; tokens of every known vocabulary are shorter
 _SAVING_S = 5.0
 
 
@@ -140,7 +139,7 @@ class LocalBackend:
             )
 
     def _opening_tokens(self) -> list[int]:
-        """What every conversation with the latest system prompt begins with."""
+        """The tokens that every conversation with the latest system prompt begins with."""
         return self._prompts.write((*self._opening, Message("user", ""))).tokens if self._opening else []
 
     def _check_open(self) -> None:
@@ -170,7 +169,7 @@ class LocalBackend:
         if characters > context_length * _LONGEST_TOKEN:
             raise self._overflow(f"the prompt has {characters:,} characters")
         self.cache.context.abort()  # an earlier answer that nobody iterates any more
-        # On the engine thread, so that a template or a text that takes long does not keep signals waiting.
+        # On the engine thread: a slow template or a long text must not delay signals.
         tokens = self._thread.run(lambda: self._tokens_of(request))
         if len(tokens) >= context_length:
             raise self._overflow(f"the prompt has {len(tokens):,} tokens")
@@ -227,7 +226,7 @@ class LocalBackend:
             raise LoadCancelled("scoring was stopped", "send the request again") from None
 
     def _plan(self, request: GenerationRequest, cancel: CancelToken) -> constraint_grammar.Plan | None:
-        """What the answer is held to; nothing where a cancel came first."""
+        """The constraint of the answer; None after a cancel."""
         try:
             return constraint_grammar.plan(request, lambda: not cancel.cancelled)
         except UsageError:

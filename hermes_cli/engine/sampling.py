@@ -56,7 +56,7 @@ def sampler(values: SamplingValues, vocab_size: int, logit_bias: tuple[tuple[int
 
 def masked_sampler(values: SamplingValues, context: Context) -> MaskedSampler:
     """The same for constrained text. Without the repeat penalty: JSON repeats its quotes and keys."""
-    # The second choice has dice of its own: those of the first have just shown what is not allowed.
+    # The second choice has its own seed: with that of the first it would favour the tokens just refused.
     again = replace(values, seed=values.seed ^ _OTHER_SEED)
     return MaskedSampler(context, values.top_k or _CANDIDATES, _choice(values), _choice(again))
 

@@ -1,11 +1,11 @@
-"""Token bytes in, text out: whole characters only, and nothing of a stop string or what follows it."""
+"""From token bytes to text: whole characters only, without a stop string and what follows it."""
 
 import codecs
 from collections.abc import Sequence
 
 
 class TextStream:
-    """Decodes UTF-8 across tokens and watches for stop strings; what might begin one is held back until it is clear."""
+    """Decodes UTF-8 across tokens and looks for stop strings; text that may begin one is held back."""
 
     def __init__(self, stop: Sequence[str] = ()) -> None:
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
@@ -14,12 +14,12 @@ class TextStream:
         self.stopped = False
 
     def feed(self, data: bytes) -> str:
-        """The text that is certain now; empty once a stop string was met."""
+        """The text that is certain now; empty after a stop string."""
         text = self._decode(data)
         return self._release(text) if self._stop else text
 
     def finish(self) -> str:
-        """What was still held back; an incomplete character becomes U+FFFD."""
+        """The text still held back; an incomplete character becomes U+FFFD."""
         text = self._release(self._decode(b"", True)) if self._stop else self._decode(b"", True)
         held, self._held = self._held, ""
         return text if self.stopped else text + held

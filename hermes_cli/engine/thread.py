@@ -1,4 +1,4 @@
-"""The thread on which llama.cpp works, so that the main thread stays free to paint and to take signals."""
+"""The thread on which llama.cpp works; the main thread stays free to paint and to handle signals."""
 
 import threading
 from collections.abc import Callable
@@ -26,7 +26,7 @@ class EngineThread:
         self._jobs.put(job)
 
     def run(self, work: Callable[[], T]) -> T:
-        """Do `work` on the thread and wait for its result; what it raises is raised here."""
+        """Run `work` on the thread and wait for its result; what it raises is raised here."""
         results: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
 
         def job() -> None:
@@ -42,12 +42,12 @@ class EngineThread:
         return value  # type: ignore[return-value]
 
     def close(self) -> None:
-        """Let the thread end after the jobs that are queued."""
+        """End the thread after the queued jobs."""
         self._jobs.put(None)
 
 
 def wait(queue: "SimpleQueue[T]") -> T:
-    """The next item; wakes up now and then, because a signal handler runs only when the main thread does."""
+    """The next item; wakes up regularly, because Python signal handlers run only on the main thread."""
     while True:
         try:
             return queue.get(timeout=_WAKE_S)

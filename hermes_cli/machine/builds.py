@@ -9,7 +9,7 @@ from pathlib import Path
 from hermes_cli.engine.llama import library
 from hermes_cli.engine.llama.devices import backends
 
-# What has to be said to the build, by who made the GPU.
+# The CMake switch of the build, by GPU vendor.
 _SWITCHES = {
     "NVIDIA": "-DGGML_CUDA=on",
     "AMD": "-DGGML_HIP=on",
@@ -21,7 +21,7 @@ _NAMES = {"NVIDIA": "CUDA", "AMD": "ROCm", "Apple": "Metal", "Intel": "Vulkan"}
 _BACKENDS = {"NVIDIA": ("CUDA", "Vulkan"), "AMD": ("ROCm", "Vulkan"), "Apple": ("MTL",)}
 _HIDING = {"NVIDIA": ("CUDA_VISIBLE_DEVICES",), "AMD": ("HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")}
 _LOOK = {"NVIDIA": "nvidia-smi", "AMD": "rocminfo"}
-_PCI_MAKERS = {"0x10de": "NVIDIA", "0x1002": "AMD", "0x8086": "Intel"}
+_PCI_VENDORS = {"0x10de": "NVIDIA", "0x1002": "AMD", "0x8086": "Intel"}
 # The names llama.cpp gives to instruction sets, and the system's own for the same; only what its kernels gain from.
 _INSTRUCTIONS = {
     "AVX2": "avx2",
@@ -39,16 +39,16 @@ _WHEELS = "https://abetlen.github.io/llama-cpp-python/whl"
 
 
 def rebuild(environment: str = "") -> str:
-    """The command that compiles llama.cpp anew, with these variables set."""
+    """The command that compiles llama.cpp again, with these variables set."""
     return f"{environment} {library.REBUILD}".lstrip()
 
 
 def builds() -> Iterator[tuple[str, str]]:
-    """Each kind of build, and the command that makes or fetches it."""
+    """Each kind of build, and the command that compiles or downloads it."""
     yield "CPU", rebuild()
     yield "CPU, ready-made", ready_made("cpu")
-    for maker, switch in _SWITCHES.items():
-        yield _NAMES[maker], rebuild(f"CMAKE_ARGS={switch}")
+    for vendor, switch in _SWITCHES.items():
+        yield _NAMES[vendor], rebuild(f"CMAKE_ARGS={switch}")
     yield "CUDA 12.4, ready-made", ready_made("cu124")
     yield "Metal, ready-made", ready_made("metal")
     yield "ROCm, ready-made", ready_made("rocm72")
@@ -56,7 +56,7 @@ def builds() -> Iterator[tuple[str, str]]:
 
 
 def ready_made(kind: str) -> str:
-    """The command that fetches a wheel of llama-cpp-python's own index."""
+    """The command that installs a wheel from llama-cpp-python's own index."""
     return f"{library.REBUILD} --prefer-binary --extra-index-url {_WHEELS}/{kind}"
 
 
@@ -66,57 +66,59 @@ def features(info: str) -> list[str]:
     return [entry.removesuffix(" = 1") for entry in entries if entry.endswith("= 1")]
 
 
-def offered(cpu_flags: str) -> list[str]:
-    """What the processor has of the instruction sets that matter, by llama.cpp's names."""
+def supported(cpu_flags: str) -> list[str]:
+    """The instruction sets of the processor that matter, by llama.cpp's names."""
     return [name for name, flag in _INSTRUCTIONS.items() if flag in cpu_flags.split()]
 
 
 def unused_instructions(built_for: Sequence[str], cpu_flags: str) -> list[str]:
-    """What of that a build leaves unused, though it would gain from it."""
-    return [name for name in _MISSED if name in offered(cpu_flags) and name not in built_for]
+    """The instruction sets that would make a build faster but that it does not use."""
+    return [name for name in _MISSED if name in supported(cpu_flags) and name not in built_for]
 
 
 def repacking_advice(failure: str, cpu_flags: str) -> Iterator[str]:
-    """Why repacked weights are off, and what mends it: a crash on AMX is a known fault of builds by GCC."""
+    """Why repacked weights are off, and how to fix it: a crash on AMX is a known fault of builds by GCC."""
     yield f"the build fails with them: {failure}"
     if "amx_int8" not in cpu_flags.split() or not failure.startswith("killed by"):
-        yield f"it runs without; to try another build: {rebuild()}"
+        yield f"it works without them; to try another build: {rebuild()}"
         return
-    yield "it runs without. GCC compiles the AMX kernels wrong, clang does not; they read prompts faster:"
+    yield "it works without them. GCC miscompiles the AMX kernels, clang does not; they process prompts faster:"
     yield rebuild("CC=clang CXX=clang++")
-    yield "without clang, a build that leaves them out:"
+    yield "without clang, a build without these kernels:"
     yield rebuild(_WITHOUT_AMX)
 
 
-def gpu_makers(root: Path = Path("/")) -> tuple[str, ...]:
-    """Who made the GPUs that the system below `root` sees, whether llama.cpp can use them or not."""
+def gpu_vendors(root: Path = Path("/")) -> tuple[str, ...]:
+    """The vendors of the GPUs that the system below `root` has, whether llama.cpp can use them or not."""
     if platform.system() == "Darwin":
         return ("Apple",) if platform.machine() == "arm64" else ()
     found: set[str] = set()
-    for vendor in root.glob("sys/class/drm/card*/device/vendor"):
+    for file in root.glob("sys/class/drm/card*/device/vendor"):
         with suppress(OSError):
-            found.add(_PCI_MAKERS.get(vendor.read_text().strip(), ""))
+            found.add(_PCI_VENDORS.get(file.read_text().strip(), ""))
     if (root / "proc/driver/nvidia/version").exists() or (root / "dev/nvidia0").exists():
         found.add("NVIDIA")
-    return tuple(maker for maker in _SWITCHES if maker in found)
+    return tuple(vendor for vendor in _SWITCHES if vendor in found)
 
 
 def unused_gpu() -> tuple[str, str] | None:
-    """Where llama.cpp finds no GPU beside one worth using: why it is unused, and the command to go on with."""
-    return None if library.supports_gpu() else why_unused(gpu_makers(), backends(), os.environ)
+    """Why this machine's GPU is not used, and the command that helps; None if one is used or there is none."""
+    return None if library.supports_gpu() else why_unused(gpu_vendors(), backends(), os.environ)
 
 
 def why_unused(
-    makers: Sequence[str], computes_on: Sequence[str], environment: Mapping[str, str]
+    vendors: Sequence[str], computes_on: Sequence[str], environment: Mapping[str, str]
 ) -> tuple[str, str] | None:
-    """The same for GPUs of these makers, a build that computes on that, and these variables."""
-    maker = next((maker for maker in makers if maker in _BACKENDS), None)
-    if maker is None:
+    """The same for GPUs of these vendors, a build with these backends, and these environment variables."""
+    vendor = next((vendor for vendor in vendors if vendor in _BACKENDS), None)
+    if vendor is None:
         return None
-    unused = f"the {maker} GPU is not used"
-    if not set(_BACKENDS[maker]) & set(computes_on):
-        return f"{unused}: this build of llama.cpp has no {_NAMES[maker]}", rebuild(f"CMAKE_ARGS={_SWITCHES[maker]}")
-    hiding = next((name for name in _HIDING.get(maker, ()) if name in environment), None)
+    unused = f"the {vendor} GPU is not used"
+    if not set(_BACKENDS[vendor]) & set(computes_on):
+        return f"{unused}: this build of llama.cpp has no {_NAMES[vendor]}", rebuild(f"CMAKE_ARGS={_SWITCHES[vendor]}")
+    hiding = next((name for name in _HIDING.get(vendor, ()) if name in environment), None)
     if hiding:
         return f"{unused}: {hiding}={environment[hiding]} hides it", f"unset {hiding}"
-    return f"{unused}: llama.cpp does not find it, perhaps for its driver", _LOOK.get(maker, "hermes doctor --builds")
+    return f"{unused}: llama.cpp does not find it; its driver may be missing", _LOOK.get(
+        vendor, "hermes doctor --builds"
+    )

@@ -1,8 +1,8 @@
 """How much memory a model takes, estimated from its header: weights, KV cache, compute buffers.
 
 The buffers follow what llama.cpp reserves for graphs of the llama family (measured: docs/models.md): for one batch, the
-larger of what attention and what the feed-forward network hold at once. Without flash attention the CPU also turns all
-scores of a batch into 16-bit numbers, in a buffer of its own.
+larger of what attention and what the feed-forward network need at once. Without flash attention the CPU also converts
+all scores of a batch to 16-bit numbers, in a separate buffer.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _USABLE_SHARE = 0.8  # of the machine's memory; the rest is for other programs a
 _FLOAT_BYTES, _HALF_BYTES = 4, 2
 _TABLE_ENTRY_BYTES = 133  # a token or a merge in llama.cpp's vocabulary tables, measured with Llama 3's
 PROGRAM_BYTES = 42_000_000  # Python, this program and the libraries
-# What CUDA's libraries take of the machine's own memory: for one GPU, each further one, and beside layers on the CPU.
+# What CUDA's libraries take of the machine's own memory: for one GPU, for each further one, with layers on the CPU.
 _GPU_PROGRAM_BYTES, _FURTHER_GPU_BYTES, _GPU_SHARED_BYTES = 340_000_000, 150_000_000, 310_000_000
 
 
@@ -31,7 +31,7 @@ class MemoryPlan:
     weights_bytes: int
     kv_bytes: int
     compute_bytes: int  # what llama.cpp logs as its compute buffers
-    work_bytes: int  # what its CPU threads share beside that, which it does not log
+    work_bytes: int  # what its CPU threads share in addition, which it does not log
     other_bytes: int  # vocabulary tables and the program itself
     gpu_bytes: int  # how much of all this is in the memory of GPUs
     mapped_bytes: int  # weights that are only mapped from the file, which can be more than memory holds
@@ -90,12 +90,12 @@ def estimate(header: Header, settings: LoadSettings, gpu_count: int = 1) -> Memo
 
 
 def layer_count(header: Header) -> int:
-    """How many layers a GPU can take; the output counts as one."""
+    """The number of layers that can be on a GPU; the output counts as one."""
     return (header.own("block_count") or 0) + 1
 
 
 def kv_bytes_per_token(header: Header, kv_type: KvType) -> int:
-    """What one token takes in the KV cache, all layers together; 0 where the header does not say."""
+    """The KV cache of one token, all layers together; 0 if the header does not say."""
     layers = header.own("block_count") or 0
     heads = header.own("attention.head_count") or 0
     embedding = header.own("embedding_length") or 0
@@ -117,7 +117,7 @@ def _last_layers_bytes(header: Header, count: int) -> int:
 
 
 def _compute_bytes(header: Header, cells: int, batch: int, flash: bool) -> int:
-    """The scratch memory of one batch; a row of each is held for every token in it."""
+    """The scratch memory of one batch."""
     heads = header.own("attention.head_count") or 0
     embedding = header.own("embedding_length") or 0
     head_size = header.own("attention.key_length") or (embedding // heads if heads else 0)

@@ -1,4 +1,4 @@
-"""Which settings of the installed llama.cpp work on this machine, proved once in child processes.
+"""Which settings of the installed llama.cpp work on this machine, tested once in child processes.
 
 A build can crash on the very machine that made it: GCC 12 mis-compiles the AMX tile set-up, and then every quantised
 model dies with SIGSEGV unless the model parameter `use_extra_bufts` is off. A wheel for another CPU dies with SIGILL,
@@ -55,7 +55,7 @@ def verdict(timeout_s: float = TIMEOUT_S, may_continue: Callable[[], bool] = lam
 
 
 def current_verdict(may_continue: Callable[[], bool] = lambda: True) -> Verdict:
-    """The verdict, found anew where a GPU has come or gone since. Raises as `verdict`."""
+    """The verdict, proved again if a GPU was added or removed since. Raises as `verdict`."""
     known = verdict(may_continue=may_continue)
     if library.supports_gpu() == (known.gpu is not None):
         return known
@@ -94,14 +94,14 @@ def _prove(asker: "_Asker") -> Verdict:
 
 
 class _Asker:
-    """Asks children; `has_gpu` says what the last one found."""
+    """Runs the children; `has_gpu` says what the last one found."""
 
     def __init__(self, timeout_s: float, may_continue: Callable[[], bool]) -> None:
         self._timeout_s, self._may_continue = timeout_s, may_continue
         self.has_gpu = False
 
     def fault(self, *, extra_buffers: bool, gpu: bool) -> str | None:
-        """Why a child with these settings failed; None if it did not."""
+        """Why a child with these settings failed; None if it succeeded."""
         # -P: a file in the working folder must not be able to take the place of a module.
         command = [sys.executable, "-P", "-m", "hermes_cli.machine.probe", str(int(extra_buffers)), str(int(gpu))]
         child = subprocess.Popen(
@@ -110,11 +110,11 @@ class _Asker:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            start_new_session=True,  # a Ctrl-C at the terminal is no verdict on the library
+            start_new_session=True,  # a Ctrl-C at the terminal says nothing about the library
         )
         # A GPU's first start may compile its kernels.
-        said = self._wait(child, self._timeout_s * (3 if gpu else 1))
-        return _SILENCE if said is None else self._judged(child.returncode, *said)
+        output = self._wait(child, self._timeout_s * (3 if gpu else 1))
+        return _SILENCE if output is None else self._judged(child.returncode, *output)
 
     def _wait(self, child: "subprocess.Popen[bytes]", timeout_s: float) -> tuple[bytes, bytes] | None:
         """What the child wrote to stdout and stderr; None if it took too long."""
@@ -133,21 +133,21 @@ class _Asker:
                     child.communicate(timeout=1)
 
     def _judged(self, code: int, out: bytes, err: bytes) -> str | None:
-        said = err.decode("utf-8", "replace").strip().splitlines()
+        output = err.decode("utf-8", "replace").strip().splitlines()
         if code < 0:
             return f"killed by {_crash_name(-code)}"
         if code == _NO_LIBRARY:
-            raise EngineError(*said[-2:])
+            raise EngineError(*output[-2:])
         if code:
-            errors = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
-            return (errors or said or [f"exit code {code}"])[-1]
+            errors = [line.removeprefix("error: ") for line in output if line.startswith("error: ")]
+            return (errors or output or [f"exit code {code}"])[-1]
         device, _, answer = out.decode("utf-8", "replace").partition("\n")
         self.has_gpu = device == "gpu"
         return None if answer == ANSWER else f"a wrong answer: {answer!r}"
 
 
 def _crash_name(number: int) -> str:
-    """The signal of a crash. Raises EngineError for one that somebody sent: that says nothing about the library."""
+    """The signal of a crash. Raises EngineError for one that was sent: it says nothing about the library."""
     if number not in _CRASHES:
         raise EngineError(f"the check of llama.cpp was stopped by signal {number}", "run the command again")
     return signal.Signals(number).name
@@ -166,7 +166,7 @@ def main(arguments: Sequence[str]) -> None:
     from hermes_cli.engine.llama.model import Model
     from hermes_cli.engine.prompt import PromptWriter
 
-    signal.alarm(6 * int(TIMEOUT_S))  # also when nobody is left to end a child that hangs
+    signal.alarm(6 * int(TIMEOUT_S))  # in case the parent is gone and the child hangs
     extra_buffers, gpu = (argument == "1" for argument in arguments)
     try:
         os.write(1, b"gpu\n" if library.supports_gpu() else b"cpu\n")

@@ -1,4 +1,4 @@
-"""Measuring which settings run a model fastest here: one after the other, each against the best so far."""
+"""Measure which settings run a model fastest here: one change at a time, each compared with the best so far."""
 
 import os
 import time
@@ -16,14 +16,14 @@ from hermes_cli.engine.load_options import LoadOptions, LoadSettings
 from hermes_cli.engine.loading import make_context, make_model
 from hermes_cli.errors import LoadCancelled, OutOfMemory
 from hermes_cli.machine import tuning
-from hermes_cli.machine.measure import read_speed, sample_tokens, write_speed
+from hermes_cli.machine.measure import generation_speed, prompt_speed, sample_tokens
 from hermes_cli.machine.tuning import Tuned
 
 BUDGET_S = 40.0
 _SAMPLE_S = 0.35
-_SLOW_S = 0.8  # a sample that takes longer, with the load it needs, is not repeated
-_LEAST_LOAD_S = 0.5  # a load whose weights are repacked takes longer than the one before
-_EXTRA_S = 5.0  # beyond the budget, for the last look
+_SLOW_S = 0.8  # a sample that takes longer, its load included, is not repeated
+_LEAST_LOAD_S = 0.5  # repacking weights makes a load longer than the one before
+_EXTRA_S = 5.0  # beyond the budget, for the final check
 _READ_RANGE, _WRITE_RANGE = (32, 2048), (3, 128)
 _BATCHES = (128, 256, 512, 1024)
 _LEAST_GAIN, _LEAST_GAIN_OF_ONE = 1.03, 1.08  # less may be chance, more so with one sample
@@ -33,7 +33,7 @@ _READ_TOKENS, _WRITTEN_TOKENS, _TURNS = 500, 200, 5  # a usual turn, and how man
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Tokens a second of reading a prompt and of writing after it, and the seconds that loading took."""
+    """Tokens per second of prompt processing (read) and generation (write), and how long loading took."""
 
     read: float
     write: float
@@ -41,13 +41,13 @@ class Speed:
 
     @property
     def turn_s(self) -> float:
-        """What a usual turn takes, with its share of the load."""
+        """How long a usual turn takes, with its share of the load."""
         return _READ_TOKENS / self.read + _WRITTEN_TOKENS / self.write + self.load_s / _TURNS
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A setting, how fast it was, and whether it is the best so far; None where there was no time or no memory."""
+    """A setting, its speed (None without time or memory to measure it), and whether it is the best so far."""
 
     setting: str
     speed: Speed | None
@@ -55,9 +55,9 @@ class Trial:
 
 
 class Tuner:
-    """The search for one model, which is loaded anew only where a setting asks for that.
+    """The search for one model, which is loaded again only for settings that require it.
 
-    It begins with `base`, and leaves alone what `wishes` decide.
+    It starts from `base` and does not change what `options` set; `report` is called with every trial.
     """
 
     def __init__(
@@ -66,9 +66,9 @@ class Tuner:
         base: LoadSettings,
         options: LoadOptions,
         cancel: CancelToken,
-        told: Callable[[Trial], None],
+        report: Callable[[Trial], None],
     ) -> None:
-        self._path, self._options, self._cancel, self._told = path, options, cancel, told
+        self._path, self._options, self._cancel, self._report = path, options, cancel, report
         self._model: Model | None = None
         self._repacked, self._load_s = False, 0.0
         self._base = self._best = base
@@ -81,21 +81,21 @@ class Tuner:
             self._model = None
 
     def tune(self, *, may_repack: bool, budget_s: float = BUDGET_S) -> Tuned:
-        """Try what there is time for, remember the best and return it. Raises LoadCancelled, EngineError."""
+        """Try as many settings as there is time for; save the best and return it. Raises LoadCancelled, EngineError."""
         until = time.monotonic() + budget_s
         self._loaded(self._base)
-        before = best = self._first_look()
-        self._told(Trial("as it is", before, kept=True))
+        before = best = self._first_speed()
+        self._report(Trial("current settings", before, kept=True))
         for setting, settings, least_gain in self._candidates(may_repack):
             usual = self._read
             if settings.batch_tokens != self._best.batch_tokens:
-                self._read = max(usual, settings.batch_tokens)  # only a prompt that fills a batch tells of it
+                self._read = max(usual, settings.batch_tokens)  # only a prompt that fills a batch shows it
             try:
                 if time.monotonic() + self._comparing_s(settings, best) > until:
                     raise TimeoutError
                 now, tried = self._compare(settings)
             except (OutOfMemory, TimeoutError):
-                self._told(Trial(setting, None))
+                self._report(Trial(setting, None))
                 continue
             finally:
                 self._read = usual
@@ -103,12 +103,12 @@ class Tuner:
             kept = now.turn_s / tried.turn_s >= (least_gain if is_sure else max(least_gain, _LEAST_GAIN_OF_ONE))
             if kept:
                 self._best, best = settings, tried
-            self._told(Trial(setting, tried, kept))
+            self._report(Trial(setting, tried, kept))
         if self._best != self._base and time.monotonic() + self._comparing_s(self._base, best) < until + _EXTRA_S:
-            best, before = self._compare(self._base)  # gains that were chance are gone the second time
+            best, before = self._compare(self._base)  # a gain by chance does not repeat
             if before.turn_s / best.turn_s < _LEAST_GAIN:
                 self._best, best = self._base, before
-                self._told(Trial("as it was, after all", best, kept=True))
+                self._report(Trial("back to the start", best, kept=True))
         tuned = self._tuned(before, best)
         tuning.remember(self._path, tuned, on_gpu=bool(self._base.gpu_layers))
         return tuned
@@ -119,7 +119,7 @@ class Tuner:
         return 4 * self._sample_s(speed) + loads * max(self._load_s, _LEAST_LOAD_S)
 
     def _candidates(self, may_repack: bool) -> Iterator[tuple[str, LoadSettings, float]]:
-        """One setting at a time changed, with the gain that it must bring."""
+        """Settings with one change each, and the least gain that justifies it."""
         for threads in self._thread_counts():
             yield f"{threads} thread{'s' * (threads > 1)}", replace(self._best, threads=threads), _LEAST_GAIN
         if self._best.kv_type == "f16":
@@ -137,15 +137,15 @@ class Tuner:
                 yield f"batches of {batch}", replace(self._best, batch_tokens=batch), _LEAST_GAIN
 
     def _thread_counts(self) -> list[int]:
-        """Those worth trying, the present one left out; none if the user chose, or a GPU does all the work."""
+        """The counts to try, without the current one; none if the user chose one, or a GPU does all the work."""
         if self._options.threads or self._base.gpu_layers == -1:
             return []
         cores = hardware.physical_cores()
         counts = {1, max(cores // 2, 1), cores, os.cpu_count() or cores} - {self._best.threads}
         return sorted(counts)
 
-    def _first_look(self) -> Speed:
-        """The speed of the best so far, after samples were made as long as this model needs."""
+    def _first_speed(self) -> Speed:
+        """The speed of the current settings, with samples as long as this model needs."""
         speed = self._measured(self._best)
         self._read = _within(speed.read * _SAMPLE_S, _READ_RANGE, step=_READ_RANGE[0])
         self._write = _within(speed.write * _SAMPLE_S, _WRITE_RANGE)
@@ -163,15 +163,15 @@ class Tuner:
         return now, tried
 
     def _measured(self, settings: LoadSettings) -> Speed:
-        """Read and write one sample with these settings. Raises LoadCancelled, OutOfMemory, EngineError."""
+        """The speed of one sample with these settings. Raises LoadCancelled, OutOfMemory, EngineError."""
         model = self._loaded(settings)
         tokens = sample_tokens(model, self._read)
-        window = self._read + self._write + 1
-        with closing(make_context(model, replace(settings, context_length=window))) as context:
+        length = self._read + self._write + 1
+        with closing(make_context(model, replace(settings, context_length=length))) as context:
             try:
                 with self._cancel.calling(context.abort):
-                    read = read_speed(context, tokens)
-                    write = write_speed(context, tokens[0], self._write)
+                    read = prompt_speed(context, tokens)
+                    write = generation_speed(context, tokens[0], self._write)
             except DecodeAborted:
                 raise LoadCancelled("measuring was stopped", "run the command again") from None
         return Speed(read, write, self._load_s)

@@ -1,4 +1,4 @@
-"""The settings that were measured to run a model fastest here, kept for its file, this library and this CPU."""
+"""The settings that run a model fastest here, as measured; saved per model file, library build and CPU."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from hermes_cli.errors import EngineError
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """The fastest settings of a model, and its tokens a second without and with them; None is the engine's choice."""
+    """The fastest settings of a model; tokens per second before and with them in prompts (read), generation (write)."""
 
     model: str
     threads: int
@@ -31,24 +31,24 @@ class Tuned:
 
 
 def remembered(model: Path, *, on_gpu: bool) -> Tuned | None:
-    """What was measured for this file, if that was with this library on this machine."""
+    """What was measured for this file with this library on this machine, if anything."""
     if not paths.tuning_file().is_file():
         return None
     return _read().get(_key(model, on_gpu))
 
 
 def all_remembered() -> list[Tuned]:
-    """Everything that was measured, also with other libraries."""
+    """All that was measured, also with other libraries."""
     return list(_read().values())
 
 
 def remember(model: Path, tuned: Tuned, *, on_gpu: bool) -> None:
-    """Keep what was measured; a later load of this file uses it. Nothing happens where nothing can be written."""
+    """Save what was measured, for later loads of this file; does nothing if the file cannot be written."""
     _write(_read() | {_key(model, on_gpu): tuned})
 
 
 def forget(model: Path) -> bool:
-    """Drop what was measured for this file; whether there was anything."""
+    """Forget what was measured for this file; returns whether there was anything."""
     kept = _read()
     gone = [kept.pop(_key(model, on_gpu), None) for on_gpu in (False, True)]
     _write(kept)
@@ -56,7 +56,7 @@ def forget(model: Path) -> bool:
 
 
 def _key(model: Path, on_gpu: bool) -> str:
-    """Names this file, as it is now, with this library on this CPU."""
+    """A name for this file in its present state, with this library on this CPU."""
     try:
         found = model.stat()
         facts = [os.path.realpath(model), found.st_size, found.st_mtime_ns, on_gpu, fingerprint()]

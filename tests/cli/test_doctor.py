@@ -13,7 +13,7 @@ from hermes_cli import __version__
 from hermes_cli.cli.doctor.report import contents
 from hermes_cli.engine import hardware
 from hermes_cli.engine.llama.devices import backends
-from hermes_cli.machine.builds import gpu_makers, offered, repacking_advice, unused_instructions, why_unused
+from hermes_cli.machine.builds import gpu_vendors, repacking_advice, supported, unused_instructions, why_unused
 from tests.conftest import BrokenLibrary, Hermes, child_environment
 from tests.installed_script import install_script
 
@@ -83,22 +83,22 @@ def test_amx_is_blamed_only_for_a_crash_on_a_processor_that_has_it(failure: str,
 
 def test_it_names_what_the_processor_has_and_the_build_does_not_use() -> None:
     flags = "sse2 avx2 avx512f avx512_vnni amx_int8"
-    assert offered(flags) == ["AVX2", "AVX512", "AVX512_VNNI", "AMX_INT8"]
+    assert supported(flags) == ["AVX2", "AVX512", "AVX512_VNNI", "AMX_INT8"]
     assert unused_instructions(["AVX", "AVX2", "AVX512"], flags) == ["AMX_INT8"]
     assert unused_instructions(["AVX2", "AVX512", "AMX_INT8"], flags) == []
     assert unused_instructions(["AVX2"], "") == []
 
 
 def test_gpus_are_seen_without_llama_cpp(tmp_path: Path) -> None:
-    assert gpu_makers(tmp_path) == () or sys.platform == "darwin"
+    assert gpu_vendors(tmp_path) == () or sys.platform == "darwin"
     for card, vendor in (("card0", "0x8086"), ("card1", "0x1002"), ("card2", "0x1234")):
         folder = tmp_path / "sys/class/drm" / card / "device"
         folder.mkdir(parents=True)
         (folder / "vendor").write_text(f"{vendor}\n")
-    assert gpu_makers(tmp_path) == ("AMD", "Intel") or sys.platform == "darwin"
+    assert gpu_vendors(tmp_path) == ("AMD", "Intel") or sys.platform == "darwin"
     (tmp_path / "dev").mkdir()
     (tmp_path / "dev/nvidia0").touch()
-    assert gpu_makers(tmp_path) == ("NVIDIA", "AMD", "Intel") or sys.platform == "darwin"
+    assert gpu_vendors(tmp_path) == ("NVIDIA", "AMD", "Intel") or sys.platform == "darwin"
 
 
 @pytest.mark.parametrize(

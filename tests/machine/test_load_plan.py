@@ -240,7 +240,7 @@ def test_if_memory_is_short_the_next_attempt_is_made_and_noted(script: Script, d
     """
     result = script(code, demo_path)
     noted, refused = result.out.decode().splitlines()
-    assert noted.startswith("512 memory is short (cannot make a context of 1,048,576 tokens: ")
+    assert noted.startswith("512 memory is short (cannot allocate a context of 1,048,576 tokens: ")
     assert noted.endswith("): using a context of 512 tokens, a KV cache of type f16 and the CPU alone instead")
-    assert refused.startswith("cannot make a context of 1,048,576 tokens: ")
+    assert refused.startswith("cannot allocate a context of 1,048,576 tokens: ")
     assert (result.code, result.err) == (0, "")

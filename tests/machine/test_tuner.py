@@ -40,7 +40,7 @@ def tune(path: Path, cancel: CancelToken, trials: list[Trial], wishes: LoadOptio
 def test_settings_are_tried_and_the_best_is_used_by_the_next_load(demo_path: Path, nothing_remembered: Path) -> None:
     trials: list[Trial] = []
     found = tune(demo_path, CancelToken(), trials, ON_CPU, 600)
-    assert trials[0].setting == "as it is" and trials[0].kept
+    assert trials[0].setting == "current settings" and trials[0].kept
     tried = [trial.setting for trial in trials if trial.speed]
     assert {"flash attention on", "cache q8_0"} <= set(tried)
     assert any(name.startswith("batches of ") for name in tried)
@@ -55,7 +55,7 @@ def test_without_time_everything_is_left_out_and_stays_as_it_is(demo_path: Path,
     trials: list[Trial] = []
     wishes = replace(ON_CPU, threads=1, kv_type="f16")
     found = tune(demo_path, CancelToken(), trials, wishes, 0)
-    assert [trial.setting for trial in trials if trial.speed] == ["as it is"]
+    assert [trial.setting for trial in trials if trial.speed] == ["current settings"]
     assert not any("thread" in trial.setting or "cache" in trial.setting for trial in trials), "the user decided"
     assert (found.threads, found.kv_type, found.batch_tokens) == (1, "f16", 256)
 

@@ -17,7 +17,7 @@ from hermes_cli.engine.loading import make_context, make_model
 from hermes_cli.engine.local import LocalBackend, open_backend
 from hermes_cli.errors import LoadCancelled, UsageError
 from hermes_cli.machine.load_plan import plan_load, this_machine
-from hermes_cli.machine.measure import SAMPLE_TEXT, read_seconds, sample_tokens, write_speed
+from hermes_cli.machine.measure import SAMPLE_TEXT, generation_speed, prompt_seconds, sample_tokens
 from hermes_cli.machine.tuner import Trial, Tuner
 from hermes_cli.machine.tuning import Tuned
 from hermes_cli.terminal import console
@@ -129,8 +129,8 @@ def _with_bare(
             status.show(f"measuring llama.cpp alone, {thousands(row.prompt_tokens)} tokens")
             new = row.prompt_tokens - context.position()
             try:
-                seconds = read_seconds(context, sample_tokens(model, new))
-                write = write_speed(context, model.eos or 0, _WRITTEN)
+                seconds = prompt_seconds(context, sample_tokens(model, new))
+                write = generation_speed(context, model.eos or 0, _WRITTEN)
                 context.keep(row.prompt_tokens)
             except DecodeAborted:
                 raise LoadCancelled("measuring was stopped", "run the command again") from None

@@ -75,10 +75,10 @@ def _machine() -> Facts:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cpu": hardware.cpu_name(),
         "cores": hardware.physical_cores(),
-        "instructions": build_advice.offered(hardware.cpu_flags()),
+        "instructions": build_advice.supported(hardware.cpu_flags()),
         "memory_bytes": hardware.memory_bytes(),
         "available_bytes": hardware.available_bytes(),
-        "gpus": list(build_advice.gpu_makers()),
+        "gpus": list(build_advice.gpu_vendors()),
     }
 
 

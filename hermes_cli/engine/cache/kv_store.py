@@ -1,7 +1,7 @@
-"""KV states on disk, found by the tokens they begin with; all of it may be deleted at any time.
+"""KV states on disk, found by their first tokens; all of it may be deleted at any time.
 
-An entry is an envelope (magic, version, whose state it is, the tokens, checksums) and what llama.cpp needs to go on
-from there. llama.cpp aborts on a state that is cut short, so nothing reaches it that is not complete and unchanged.
+An entry is an envelope (magic, version, fingerprint, the tokens, checksums) and the state that llama.cpp restores.
+llama.cpp aborts on a truncated state, so it only gets states that are complete and unchanged.
 """
 
 import hashlib
@@ -23,10 +23,10 @@ from typing import Literal
 
 from hermes_cli.gguf.parts import all_parts
 
-START_TOKENS = 64  # entries are found by the hash of so many tokens; shorter ones gain nothing
+START_TOKENS = 64  # entries are found by the hash of their first 64 tokens; shorter ones save no time
 SUFFIX = ".kv"
 _MAGIC, _VERSION = b"hermeskv", 1
-# Magic, version, fingerprint, kind, tokens, state bytes, tokens read per second, checksum of the state.
+# Magic, version, fingerprint, kind, tokens, state bytes, prompt tokens per second, checksum of the state.
 _HEADER = struct.Struct("<8sI32sIIQdI")
 _CHECKSUM = struct.Struct("<I")
 _CHUNK_BYTES = 8 << 20
@@ -39,7 +39,7 @@ _KINDS: tuple[Kind, ...] = ("conversation", "opening")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What an envelope says: the tokens whose state it holds, and how fast they were read when there was no entry."""
+    """An envelope: the tokens whose state it holds, and how fast they were processed without it."""
 
     path: Path
     kind: Kind
@@ -50,27 +50,27 @@ class Entry:
 
     @property
     def restore_s(self) -> float:
-        """A careful guess at how long it takes to read the state from disk, check it and hand it over."""
+        """A cautious estimate of how long it takes to load, check and restore the state."""
         return 0.005 + self.state_bytes / 5e8
 
 
 class KvStore:
-    """The entries of one model as it is run here, in a folder shared with those of others."""
+    """The entries of one model with its settings, in a folder shared with those of others."""
 
     def __init__(self, folder: Path, limit_bytes: int, fingerprint: Callable[[], bytes]) -> None:
-        """`fingerprint` gives 32 bytes that change with whatever makes a state useless; asked once, on first use."""
+        """`fingerprint` returns 32 bytes that change with all that makes a state useless; called on first use."""
         self._folder, self._limit_bytes, self._ask = folder, limit_bytes, fingerprint
 
     @cached_property
     def _fingerprint(self) -> bytes:
         return self._ask()
 
-    def find(self, tokens: Sequence[int], window: int) -> tuple[Entry, int] | None:
+    def find(self, tokens: Sequence[int], context_length: int) -> tuple[Entry, int] | None:
         """The entry that shares the most first tokens with `tokens`, and how many; of several the smallest."""
         found = [
             (shared, -entry.state_bytes, entry)
             for entry in self._similar(tokens)
-            if len(entry.tokens) <= window and (shared := common_prefix(entry.tokens, tokens)) >= START_TOKENS
+            if len(entry.tokens) <= context_length and (shared := common_prefix(entry.tokens, tokens)) >= START_TOKENS
         ]
         if not found:
             return None
@@ -78,7 +78,7 @@ class KvStore:
         return entry, shared
 
     def has_opening(self, tokens: Sequence[int]) -> bool:
-        """Whether exactly these tokens are kept as an opening."""
+        """Whether exactly these tokens are saved as an opening."""
         return any(entry.kind == "opening" and entry.tokens == tokens for entry in self._similar(tokens))
 
     def load(self, entry: Entry, may_continue: Callable[[], bool]) -> bytearray | None:
@@ -98,7 +98,7 @@ class KvStore:
                 if checksum != entry.checksum:
                     raise ValueError("damaged")
             with suppress(OSError):
-                os.utime(entry.path)  # the least recently used go first
+                os.utime(entry.path)  # the least recently used are removed first
             return state
         except (OSError, ValueError, MemoryError):
             self.forget(entry)
@@ -112,7 +112,7 @@ class KvStore:
     def save(
         self, kind: Kind, tokens: Sequence[int], state: bytearray, tokens_per_s: float, may_continue: Callable[[], bool]
     ) -> bool:
-        """Keep a state; conversations that this one continues are deleted. False where that was not possible."""
+        """Save a state; conversations that this one continues are deleted. False if it could not be saved."""
         header = _HEADER.pack(
             *(_MAGIC, _VERSION, self._fingerprint, _KINDS.index(kind), len(tokens), len(state), tokens_per_s),
             zlib.crc32(state),
@@ -140,7 +140,7 @@ class KvStore:
         return True
 
     def _start(self, tokens: Sequence[int]) -> str:
-        """What the names of all entries begin with that share the first tokens."""
+        """The start of the names of all entries that share the first tokens."""
         return f"{self._fingerprint.hex()[:16]}-{_digest(array('i', tokens[:START_TOKENS]).tobytes())}"
 
     def _similar(self, tokens: Sequence[int]) -> Iterator[Entry]:
@@ -160,13 +160,13 @@ class KvStore:
                     path.unlink()
 
     def _entry(self, path: Path) -> Entry:
-        """What the envelope says. Raises ValueError unless it is whole, of this fingerprint and unchanged."""
+        """The envelope of a file. Raises ValueError unless it is complete, unchanged and of this fingerprint."""
         with _opened(path) as file:
             header = file.read(_HEADER.size)
             magic, version, fingerprint, kind, count, state_bytes, tokens_per_s, checksum = _HEADER.unpack(header)
             length = _HEADER.size + 4 * count + _CHECKSUM.size + state_bytes
             if (magic, version, fingerprint) != (_MAGIC, _VERSION, self._fingerprint) or kind >= len(_KINDS):
-                raise ValueError("of another kind")
+                raise ValueError("not an entry of this model")
             if os.fstat(file.fileno()).st_size != length:
                 raise ValueError("cut short")
             raw = file.read(4 * count)
@@ -176,29 +176,29 @@ class KvStore:
 
 
 def size(folder: Path) -> tuple[int, int]:
-    """How many entries the folder has, and their bytes."""
+    """The number of entries in the folder, and their size in bytes."""
     sizes = [found.st_size for _, found in _files(folder, SUFFIX)]
     return len(sizes), sum(sizes)
 
 
 def trim(folder: Path, limit_bytes: int) -> None:
-    """Delete the entries used least recently until the rest fits, and what writers left that were killed."""
-    kept = sorted(_files(folder, SUFFIX), key=lambda file: file[1].st_mtime)
-    excess = sum(found.st_size for _, found in kept) - limit_bytes
-    going = []
-    for path, found in kept:
+    """Delete the least recently used entries until the rest fits, and temporary files of killed writers."""
+    entries = sorted(_files(folder, SUFFIX), key=lambda file: file[1].st_mtime)
+    excess = sum(found.st_size for _, found in entries) - limit_bytes
+    doomed = []
+    for path, found in entries:
         if excess <= 0:
             break
-        going.append(path)
+        doomed.append(path)
         excess -= found.st_size
-    going += [path for path, found in _files(folder, ".part") if abs(time.time() - found.st_mtime) > _ABANDONED_S]
-    for path in going:
+    doomed += [path for path, found in _files(folder, ".part") if abs(time.time() - found.st_mtime) > _ABANDONED_S]
+    for path in doomed:
         with suppress(OSError):
             path.unlink()
 
 
 def identity(model: Path) -> list[object]:
-    """What changes whenever the weights at `model` do: all its parts by file, time of change, size and samples."""
+    """Facts that change whenever the weights at `model` do: size, times, inode and samples of all its files."""
     facts: list[object] = []
     for part in filter(Path.exists, map(model.with_name, all_parts(model.name))):
         with part.open("rb") as file:
@@ -212,7 +212,7 @@ def identity(model: Path) -> list[object]:
 
 
 def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many first tokens two lists share; compares slices, so that long ones cost next to nothing."""
+    """The length of the longest common prefix; compares slices, so that long ones are cheap."""
     low, high = 0, min(len(first), len(second))
     while low < high:
         middle = (low + high + 1) // 2
@@ -228,11 +228,11 @@ def _digest(data: bytes) -> str:
 
 
 def _opened(path: Path) -> BufferedReader:
-    """A regular file to read; nothing else may hang or mislead."""
+    """Open a regular file; a pipe or link could block or mislead. Raises OSError, ValueError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise ValueError("not a file")
+        raise ValueError("not a regular file")
     return os.fdopen(descriptor, "rb")
 
 

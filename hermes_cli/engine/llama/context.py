@@ -1,6 +1,6 @@
-"""A model at work: the KV cache, decoding and sampling. One thread uses a context at a time.
+"""The KV cache of a model, decoding and sampling; one thread uses a context at a time.
 
-What would abort the process cannot be asked for: no batch exceeds `batch_size`, nothing is sampled without logits.
+Calls that would abort the process raise ValueError: a batch above `batch_size`, sampling without logits.
 """
 
 import ctypes
@@ -85,17 +85,17 @@ class Context:
             reason = library.failure_reason()
             kind = OutOfMemory if library.is_out_of_memory(reason) else EngineError
             raise kind(
-                f"cannot make a context of {context_length:,} tokens: {reason}",
-                "ask for a smaller one with --ctx, or for fewer --gpu-layers",
+                f"cannot allocate a context of {context_length:,} tokens: {reason}",
+                "use a shorter one with --ctx, or fewer --gpu-layers",
             )
         self._memory = llama.llama_get_memory(self._ctx)
         # llama.cpp rounds up to a multiple of 256.
         allocated = int(llama.llama_n_ctx(self._ctx))
         self.context_length = min(context_length, allocated)
-        # What a cache holds of the same tokens may depend on this.
+        # The cached values of the same tokens may depend on this.
         self.is_long = allocated > model.short_context_length
         self.batch_size = int(llama.llama_n_batch(self._ctx))
-        # Of layers that look back only so far, a state holds only so many tokens: no going back from it.
+        # The state of sliding-window layers holds only the last tokens: it cannot be cut back.
         self.state_is_whole = llama.llama_model_n_swa(model.handle) == 0
         self._has_logits = False
         self._vocab_size = model.vocab_size
@@ -114,7 +114,7 @@ class Context:
         self._flag[0] = b"\x01"
 
     def allow(self) -> None:
-        """Take an earlier `abort` back."""
+        """Undo an earlier `abort`."""
         self._flag[0] = b"\x00"
 
     def position(self) -> int:
@@ -122,7 +122,7 @@ class Context:
         return int(self._llama.llama_memory_seq_pos_max(self._memory, _SEQUENCE)) + 1
 
     def keep(self, count: int) -> int:
-        """Forget everything after the first `count` tokens; how many are kept: recurrent models cannot go back."""
+        """Drop everything after the first `count` tokens; returns how many remain: recurrent models cannot go back."""
         self._has_logits = False
         count = min(count, self.position())
         if count and self._llama.llama_memory_seq_rm(self._memory, _SEQUENCE, count, -1):
@@ -141,7 +141,7 @@ class Context:
         return state if written == len(state) > 0 else None
 
     def restore(self, state: bytearray, count: int) -> bool:
-        """Put a `state` of `count` tokens in place of what the cache holds; False leaves it empty.
+        """Replace what the cache holds by a `state` of `count` tokens; False if that failed, and the cache is empty.
 
         It must come unchanged from a context of the same model and settings: llama.cpp aborts on what is cut short.
         """
@@ -155,7 +155,7 @@ class Context:
         return False
 
     def decode(self, tokens: Sequence[int]) -> None:
-        """Read `tokens`, at most `batch_size`, after what the cache holds. Raises DecodeAborted or EngineError."""
+        """Decode `tokens`, at most `batch_size`, after what the cache holds. Raises DecodeAborted, EngineError."""
         if len(tokens) == 1:
             self._one[0] = tokens[0]
             self._finish(self._llama.llama_decode(self._ctx, self._single))
@@ -179,17 +179,19 @@ class Context:
         if code == _ABORTED:
             raise DecodeAborted
         if code == _NO_SLOT:
-            raise EngineError("the context is full", "ask for a larger one with --ctx")
+            raise EngineError("the context is full", "use a longer one with --ctx")
         if code:
             reason = library.failure_reason()
             library.clear_log()
             raise EngineError(f"llama.cpp failed to decode ({code}): {reason}", "see what is wrong: hermes doctor")
 
     def check_numbers(self) -> None:
-        """Raise EngineError if the last decode gave no numbers: then the weights are damaged."""
+        """Raise EngineError if the last decode gave NaN: then the weights are damaged."""
         logits = self._llama.llama_get_logits_ith(self._ctx, -1) if self._has_logits else None
         if logits and math.isnan(logits[0]):
-            raise EngineError("the model computes no numbers: its file is damaged", "get the model file again")
+            raise EngineError(
+                "the model computes NaN instead of numbers: its file is damaged", "download it again: hermes pull"
+            )
 
     def sample(self, sampler: Sampler) -> int:
         """Choose the token that follows the last one decoded, and count it in the sampler's own memory."""
@@ -205,7 +207,7 @@ class Context:
         return memoryview((ctypes.c_float * self._vocab_size).from_address(address)).cast("B").cast("f")
 
     def logits(self, tokens: Sequence[int]) -> list[float]:
-        """How likely the model finds each of `tokens` after the last one decoded."""
+        """The logits of `tokens` after the last one decoded."""
         if not self._has_logits:
             raise ValueError("nothing was decoded since the cache last changed")
         address = ctypes.addressof(self._llama.llama_get_logits_ith(self._ctx, -1).contents)

@@ -37,7 +37,7 @@ class Gpu:
 
 
 def gpus() -> tuple[Gpu, ...]:
-    """The devices a model is spread over: separate ones, else integrated ones; none where the build does not tell."""
+    """The devices a model is spread over: separate ones, else integrated ones; none if the build cannot list them."""
     ggml = _declared()
     if ggml is None:
         return ()
@@ -47,7 +47,7 @@ def gpus() -> tuple[Gpu, ...]:
 
 
 def backends() -> tuple[str, ...]:
-    """What the build can compute on, such as CUDA and CPU, whether there is such a device or not."""
+    """What the build can compute on, such as CUDA and CPU, whether such a device exists or not."""
     ggml = _declared()
     if ggml is None:
         return ()
@@ -56,7 +56,7 @@ def backends() -> tuple[str, ...]:
 
 
 def device_list(names: Sequence[str]) -> Any:
-    """The devices of these names as llama.cpp takes them, closed by NULL."""
+    """A NULL-terminated array of the devices with these names."""
     ggml = _declared()
     found = [device for device in _devices(ggml) if _name(ggml, device) in names] if ggml and names else []
     return (ctypes.c_void_p * (len(found) + 1))(*found)

@@ -25,7 +25,7 @@ REBUILD = f"{sys.executable} -m pip install --force-reinstall --no-cache-dir '{R
 _LOG_ERROR, _LOG_CONTINUED = 4, 5
 _log: deque[tuple[int, str]] = deque(maxlen=400)
 
-# Every function used, by how many arguments it takes: both have changed between versions.
+# Every function in use, by its number of arguments: both have changed between versions.
 FUNCTIONS = {
     0: (
         "llama_backend_init llama_context_default_params llama_model_default_params llama_print_system_info "
@@ -67,7 +67,7 @@ FIELDS = {
 
 
 def folder() -> Path:
-    """Where the shared libraries lie that llama_cpp will load."""
+    """The folder of the shared libraries that llama_cpp will load."""
     override = os.environ.get("LLAMA_CPP_LIB_PATH")
     return Path(_package_folder()) / "lib" if override is None else Path(override)
 
@@ -84,7 +84,7 @@ def bindings() -> Any:
     """The ctypes bindings, checked, with native messages and aborts caught; imported on first use only."""
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")
     if "OMP_WAIT_POLICY" not in os.environ:
-        # Threads that wait long without sleeping stand in each other's way as soon as another program runs.
+        # Threads that spin while they wait block each other as soon as another program runs.
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     llama = _import_bindings()
     missing = missing_names(llama)
@@ -116,7 +116,7 @@ def _import_bindings() -> Any:
 
 
 def missing_names(llama: Any) -> list[str]:
-    """What this adapter needs and `llama` does not have: functions, their arity, struct fields."""
+    """What `llama` lacks of what this program needs: functions, their number of arguments, struct fields."""
     missing = [
         f"{name}/{arity}"
         for arity, names in FUNCTIONS.items()
@@ -131,7 +131,7 @@ def missing_names(llama: Any) -> list[str]:
 
 @cache
 def _log_callback(llama: Any) -> Any:
-    """Keeps native messages off the terminal; runs on foreign threads, so it only appends."""
+    """Records llama.cpp's messages instead of printing them; runs on its threads, so it only appends."""
 
     def append(level: int, text: bytes | None, _: object) -> None:
         message = (text or b"").decode("utf-8", "replace")
@@ -150,14 +150,14 @@ def _say_abort(message: bytes | None) -> None:
 
 
 def _say_terminate() -> None:
-    """The same for a C++ exception that nobody caught."""
-    _leave("llama.cpp stopped on an error that it did not catch")
+    """The same for an uncaught C++ exception."""
+    _leave("llama.cpp stopped on an uncaught error")
 
 
 def _leave(problem: str) -> None:
     hint = "a damaged model file or too little memory can cause this: see whether `--model demo` works"
     if is_out_of_memory(problem + failure_reason()):
-        hint = "ask for a shorter window with --ctx, or for fewer --gpu-layers"
+        hint = "use a shorter context with --ctx, or fewer --gpu-layers"
     os.write(2, f"error: {problem}\nhint: {hint}\n".encode())
     os._exit(EngineError.exit_code)
 
@@ -168,7 +168,7 @@ _SET_TERMINATE = "_ZSt13set_terminatePFvvE"
 
 
 def _set_last_words(llama: Any) -> None:
-    """Have llama.cpp's aborts and uncaught exceptions end in an error line, where the libraries let us."""
+    """End llama.cpp's aborts and uncaught exceptions with an error line, where its libraries allow that."""
     with suppress(AttributeError):
         setter = llama._lib.ggml_set_abort_callback
         setter.argtypes, setter.restype = [type(_abort_callback)], ctypes.c_void_p
@@ -181,23 +181,23 @@ def _set_last_words(llama: Any) -> None:
 
 
 def log_lines() -> list[str]:
-    """The latest native messages, oldest first."""
+    """llama.cpp's latest messages, oldest first."""
     return "".join(text for _, text in _log).splitlines()
 
 
 def clear_log() -> None:
-    """Forget the messages so far, so that the next reason belongs to the next call."""
+    """Drop the messages so far, so that the next reason belongs to the next call."""
     _log.clear()
 
 
 def failure_reason() -> str:
-    """The first native error since the log was cleared; the later ones only say that the earlier failed."""
+    """The first error since the log was cleared; later ones only report that an earlier step failed."""
     errors = [text.strip() for level, text in _log if level == _LOG_ERROR and text.strip()]
     return errors[0].split(": ", 1)[-1] if errors else "no reason given"
 
 
 def is_out_of_memory(reason: str) -> bool:
-    """Whether a native error says that an allocation failed."""
+    """Whether an error message of llama.cpp means that an allocation failed."""
     return bool(re.search(r"out of memory|insufficient memory|(unable|failed) to allocate", reason))
 
 

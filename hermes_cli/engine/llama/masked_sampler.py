@@ -1,4 +1,4 @@
-"""Sampling among allowed tokens only: freely at first, and once more with a mask where that token is not allowed.
+"""Sampling among allowed tokens: first among all, and again with a mask if that token is not allowed.
 
 The likeliest tokens are found once, by llama.cpp. Only where the mask allows none of them does the second choice look
 at the others, so that it costs microseconds however large the vocabulary is.
@@ -26,7 +26,7 @@ class MaskedSampler(Sampler):
     """A chain that begins with the likeliest `most` tokens and remembers them, in case another one must be chosen."""
 
     def __init__(self, context: Context, most: int, steps: Steps, steps_again: Steps) -> None:
-        """After the likeliest come `steps`, or `steps_again` where the choice is made anew."""
+        """The `most` likeliest tokens pass through `steps`; through `steps_again` in a second choice."""
         super().__init__([("top_k", (most,))])
         self._context, llama = context, library.bindings()
         self._likeliest = b""
@@ -73,7 +73,7 @@ class MaskedSampler(Sampler):
 
 @cache
 def _splitter(count: int) -> struct.Struct:
-    """Cuts so many entries apart."""
+    """Splits bytes into `count` entries."""
     return struct.Struct(f"{_ENTRY_BYTES}s" * count)
 
 

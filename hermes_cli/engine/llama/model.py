@@ -58,20 +58,20 @@ class Model:
                 raise LoadCancelled("loading the model was stopped", "run the command again")
             reason = library.failure_reason()
             if library.is_out_of_memory(reason):
-                fewer = "give fewer --gpu-layers, " if gpu_layers else ""
+                fewer = "use fewer --gpu-layers, " if gpu_layers else ""
                 raise OutOfMemory(
-                    f"cannot load {path}: {reason}", f"close other programs, {fewer}or name a smaller model"
+                    f"cannot load {path}: {reason}", f"close other programs, {fewer}or use a smaller model"
                 )
-            raise EngineError(f"cannot load {path}: {reason}", "check the file, or name another with --model")
+            raise EngineError(f"cannot load {path}: {reason}", "check the file, or choose another: hermes models list")
         self._vocab = llama.llama_model_get_vocab(self.handle)
         self._pieces: dict[int, bytes] = {}
         self.vocab_size = int(llama.llama_vocab_n_tokens(self._vocab))
         if llama.llama_vocab_type(self._vocab) == _VOCAB_NONE or not self.vocab_size:
             self.close()
-            raise EngineError(f"cannot use {path}: it has no tokenizer", "name a chat model with --model")
+            raise EngineError(f"cannot use {path}: it has no tokenizer", "choose another: hermes models list")
 
     def close(self) -> None:
-        """Free the model; its contexts must be closed before."""
+        """Free the model; close its contexts first."""
         if self.handle:
             self._llama.llama_model_free(self.handle)
             self.handle = None
@@ -99,8 +99,8 @@ class Model:
     @property
     def description(self) -> str:
         """Architecture, size where it is one that llama.cpp knows, and quantisation."""
-        told = self._text(lambda buffer, size: self._llama.llama_model_desc(self.handle, buffer, size)) or ""
-        return told.replace(" ?B ", " ")
+        text = self._text(lambda buffer, size: self._llama.llama_model_desc(self.handle, buffer, size)) or ""
+        return text.replace(" ?B ", " ")
 
     @property
     def trained_context_length(self) -> int:
@@ -108,7 +108,7 @@ class Model:
 
     @property
     def short_context_length(self) -> int:
-        """Models such as Phi-3 turn keys in windows beyond this one by other factors than in those within it."""
+        """The longest context with the short RoPE factors; models such as Phi-3 have others for a longer one."""
         original = self.metadata(f"{self.metadata('general.architecture')}.rope.scaling.original_context_length")
         return int(original) if original else self.trained_context_length
 
@@ -122,7 +122,7 @@ class Model:
 
     @property
     def can_chat(self) -> bool:
-        """Whether it writes text: not an encoder, not a diffusion or embedding model."""
+        """Whether it generates text: not an encoder, a diffusion or an embedding model."""
         llama, model = self._llama, self.handle
         architecture = self.metadata("general.architecture")
         return bool(
@@ -134,23 +134,23 @@ class Model:
 
     @property
     def can_go_back(self) -> bool:
-        """Whether its memory can forget the last tokens alone; that of recurrent models cannot."""
+        """Whether its memory can drop only the last tokens; that of recurrent models cannot."""
         return not (self._llama.llama_model_is_recurrent(self.handle) or self._llama.llama_model_is_hybrid(self.handle))
 
     @property
     def bos(self) -> int | None:
-        """The token that begins a text, where the model names one."""
+        """The token that begins a text, if the model has one."""
         token = int(self._llama.llama_vocab_bos(self._vocab))
         return token if token >= 0 else None
 
     @property
     def adds_bos(self) -> bool:
-        """Whether every prompt is to start with `bos`, even if its format does not say so."""
+        """Whether every prompt starts with `bos`, even if its format does not include it."""
         return self.bos is not None and bool(self._llama.llama_vocab_get_add_bos(self._vocab))
 
     @property
     def eos(self) -> int | None:
-        """The token that ends a turn or a text, where the model names one."""
+        """The token that ends a turn or a text, if the model has one."""
         token = int(self._llama.llama_vocab_eos(self._vocab))
         return token if token >= 0 else None
 
