@@ -78,7 +78,7 @@ def test_ctrl_c_ends_it(on_terminal: OnTerminal, wide_path: Path) -> None:
 
 def test_ctrl_c_in_a_search_leaves_no_line_behind(on_screen: OnScreen) -> None:
     screen = on_screen(*DEMO, "--tune")
-    screen.shows("as it is ")
+    screen.shows("current settings ")
     screen.shows("measuring")
     screen.type("\x03")
     assert screen.ended() == 130
@@ -91,7 +91,7 @@ def test_ctrl_c_in_a_search_keeps_what_an_earlier_one_found(
     assert hermes(*DEMO, "--tune", "--json", env=cache).code == 0
     kept = (tmp_path / "cache" / "tuning.json").read_bytes()
     child = start(*DEMO, "--tune", env=child_environment(cache))
-    assert child.stderr and child.stderr.readline().startswith(b"as it is ")
+    assert child.stderr and child.stderr.readline().startswith(b"current settings ")
     child.send_signal(signal.SIGINT)
     assert child.wait(timeout=30) == 130
     assert (tmp_path / "cache" / "tuning.json").read_bytes() == kept
