@@ -119,7 +119,10 @@ def rename(name: Name, title: Annotated[list[str], typer.Argument(metavar="TITLE
 
 
 @app.command("rm")
-def remove(names: Annotated[list[str], typer.Argument(metavar="ID...", help=_NAME_HELP)], yes: Yes = False) -> int:
+def remove(
+    names: Annotated[list[str], typer.Argument(metavar="ID...", autocompletion=completion.sessions, help=_NAME_HELP)],
+    yes: Yes = False,
+) -> int:
     """Remove sessions permanently."""
     from hermes_cli.files import in_use
     from hermes_cli.store.sessions.names import find_to_change
