@@ -26,8 +26,8 @@ from hermes_cli.chat.events import Finished, TextDelta
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
 from hermes_cli.engine import sampling
-from hermes_cli.engine.constraint import grammar as constraint_grammar
 from hermes_cli.engine.constraint.constraint import Constraint
+from hermes_cli.engine.constraint.planner import Planner
 from hermes_cli.engine.constraint.vocabulary import Tables, Vocabulary
 from hermes_cli.engine.llama.context import Context
 from hermes_cli.engine.llama.masked_sampler import tokens_in
@@ -101,7 +101,7 @@ def cost(path: Path) -> None:
     Tables(model)
     print(f"tables: {(time.thread_time() - started) * 1e3:.0f} ms for {model.vocab_size:,} tokens")
     vocabulary.tables()
-    plan = constraint_grammar.plan(GenerationRequest(QUESTION, schema=LONG))
+    plan = Planner().plan(GenerationRequest(QUESTION, schema=LONG))
     assert plan
     values = sampling.decide(Sampling(seed=1))
     free = sampling.sampler(values, model.vocab_size)
@@ -180,7 +180,7 @@ def walks(count: int, schemas: Mapping[str, Schema]) -> None:
     found: collections.Counter[str] = collections.Counter()
     for name, schema in schemas.items():
         try:
-            planned = constraint_grammar.plan(GenerationRequest((), schema=checked(schema)))
+            planned = Planner().plan(GenerationRequest((), schema=checked(schema)))
         except UsageError as problem:
             found["refused"] += 1
             print(f"refused: {name}: {problem.message}", flush=True)
@@ -201,7 +201,7 @@ def walk(tables: Tables, schema: Schema, source: random.Random) -> tuple[str, st
     """Take any allowed token at each step, the shortest ways out more often; how it ended, and the text."""
     from llguidance import LLMatcher
 
-    plan = constraint_grammar.plan(GenerationRequest((), schema=schema))
+    plan = Planner().plan(GenerationRequest((), schema=schema))
     assert plan and plan.whole
     matcher = LLMatcher(tables.tokenizer, plan.whole, log_level=0)
     text = b""

@@ -38,11 +38,11 @@ def open_session(start: Start, cancel: CancelToken, *, verbose: bool = False) ->
     status = StatusLine()
 
     def load() -> "Backend":
-        name = prepared.model.name
+        def show(part: float) -> None:
+            status.show(f"loading {prepared.model.name} {part:.0%}")
+
         try:
-            backend = opening.open_model(
-                prepared.model, prepared.load, cancel, lambda part: status.show(f"loading {name} {part:.0%}")
-            )
+            backend = opening.open_model(prepared.model, prepared.load, cancel, show, prepared.planner)
         finally:
             status.erase()
         tell_loaded(backend.info, verbose=verbose)
@@ -57,14 +57,14 @@ def open_chat(given: "Given", *, interactive: bool) -> Chat:
     """A chat whose model loads in the background; the caller closes its session. Raises HermesError."""
     prepared = prepare(opening.begin(given.layers, given.resume))
     attached = tuple(wrapped_files(given.files))
-    backend = opening.in_background(prepared.model, prepared.load)
+    backend = opening.in_background(prepared.model, prepared.load, prepared.planner)
     opened = opening.open_session(prepared, lambda: backend)
     print_notes(opened.notes)
     return Chat(
         opened.session,
         backend,
         opened.layers,
-        open_model=lambda name: opening.in_background(find_model(name), prepared.load),
+        open_model=lambda name: opening.in_background(find_model(name), prepared.load, prepared.planner),
         load_tools=lambda choices: opening.load_tools(choices, Consent),
         interactive=interactive,
         attached=attached,

@@ -18,7 +18,7 @@ from hermes_cli.chat.events import GenerationEvent, PromptProgress, TokenLogprob
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest
 from hermes_cli.engine import sampling
-from hermes_cli.engine.constraint import grammar as constraint_grammar
+from hermes_cli.engine.constraint.planner import Planner
 from hermes_cli.engine.constraint.vocabulary import Vocabulary
 from hermes_cli.engine.generation import Generation, Job, QueuedEvent
 from hermes_cli.engine.llama.context import DecodeAborted
@@ -43,13 +43,15 @@ def open_backend(
     on_progress: Callable[[float], None] | None = None,
     notes: tuple[str, ...] = (),
     advice: str | None = None,
+    planner: Planner | None = None,
 ) -> "LocalBackend":
     """Load the GGUF at `path` with the first of `attempts` that memory allows.
 
-    `on_progress` gets 0 to 1 on the engine thread; `notes` and `advice` go into the info. Raises EngineError,
-    LoadCancelled.
+    `on_progress` gets 0 to 1 on the engine thread; `notes` and `advice` go into the info. `planner` is one that has
+    examined the schemas of the requests already. Raises EngineError, LoadCancelled.
     """
-    backend = LocalBackend(path, attempts or (LoadSettings(),), cancel or CancelToken(), on_progress)
+    attempts = attempts or (LoadSettings(),)
+    backend = LocalBackend(path, attempts, cancel or CancelToken(), on_progress, planner or Planner())
     backend.info = replace(backend.info, notes=(*notes, *backend.info.notes), advice=advice)
     return backend
 
@@ -63,10 +65,11 @@ class LocalBackend:
         attempts: Sequence[LoadSettings],
         cancel: CancelToken,
         on_progress: Callable[[float], None] | None,
+        planner: Planner,
     ) -> None:
         started = time.perf_counter()
         self._thread = EngineThread()
-        self._cancel = cancel
+        self._cancel, self._planner = cancel, planner
         self._opening: tuple[Message, ...] = ()
         self._closing = False
         self._may_save_from = math.inf  # closing at or after this time saves the cache
@@ -179,7 +182,7 @@ class LocalBackend:
         room = context_length - len(tokens)
         limit = room if request.max_tokens is None else min(request.max_tokens, room)
         events: SimpleQueue[QueuedEvent] = SimpleQueue()
-        plan = self._thread.run(lambda: self._plan(request, cancel))
+        plan = self._thread.run(lambda: self._planner.plan(request))
         if plan:
             self.vocabulary.prepare()
         job = Job(
@@ -224,15 +227,6 @@ class LocalBackend:
                 )
         except DecodeAborted:
             raise LoadCancelled("scoring was stopped", "send the request again") from None
-
-    def _plan(self, request: GenerationRequest, cancel: CancelToken) -> constraint_grammar.Plan | None:
-        """The constraint of the answer; None after a cancel."""
-        try:
-            return constraint_grammar.plan(request, lambda: not cancel.cancelled)
-        except UsageError:
-            if cancel.cancelled:
-                return None
-            raise
 
     def _run(self, work: Generation) -> None:
         self._may_save_from = math.inf

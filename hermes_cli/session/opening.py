@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from hermes_cli.backend import Backend
 from hermes_cli.chat.conversation import Conversation
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import MOST_REPAIRS, MOST_ROUNDS, CancelToken, GenerationRequest
+from hermes_cli.chat.request import MOST_REPAIRS, MOST_ROUNDS, CancelToken
 from hermes_cli.chat.tool_call import ToolCall
 from hermes_cli.engine.background import BackgroundBackend
+from hermes_cli.engine.constraint.planner import Planner
 from hermes_cli.engine.load_options import LoadOptions
-from hermes_cli.errors import LoadCancelled, ModelNotFound, SessionBusy, UsageError, did_you_mean
+from hermes_cli.errors import ModelNotFound, SessionBusy, UsageError, did_you_mean
 from hermes_cli.models.choose import DEMO_NAME, ModelSpec, find_model, lasting_name
 from hermes_cli.session.choices import LAST_SESSION, Choices, Layers, from_session, toolset
 from hermes_cli.session.session import Session, as_read
@@ -51,6 +52,7 @@ class Prepared:
     choices: Choices
     model: ModelSpec
     load: LoadOptions
+    planner: Planner
     conversation: Conversation
     tools: ToolUse | None
     saved: SavedSession | None
@@ -111,7 +113,7 @@ def prepare(start: Start, consent: MakeConsent, cancel: CancelToken | None = Non
     choices, saved = start.layers.now, start.saved
     model = _find_model(start)
     conversation = replace(saved.conversation if saved else Conversation(), system_prompt=choices.system_prompt)
-    notes = list(start.notes)
+    notes, planner = list(start.notes), Planner()
     if model.name == DEMO_NAME and not choices.model:
         notes.append("no Hermes 3 model here; answering with the 8 MB demo model. Get the real one: hermes pull")
     with ExitStack() as on_failure:
@@ -119,10 +121,10 @@ def prepare(start: Start, consent: MakeConsent, cancel: CancelToken | None = Non
         if tools:
             on_failure.callback(tools.toolbox.close)
         if choices.constrained is not False and (tools or choices.schema is not None):
-            notes += _not_constrained(choices, tools, cancel)
+            notes += planner.notes(choices.schema, tools.toolbox.schemas if tools else ())
         load = choices.load_options()
         on_failure.pop_all()
-    return Prepared(start.layers, choices, model, load, conversation, tools, saved, tuple(notes))
+    return Prepared(start.layers, choices, model, load, planner, conversation, tools, saved, tuple(notes))
 
 
 def _find_model(start: Start) -> ModelSpec:
@@ -156,37 +158,36 @@ def load_tools(choices: Choices, consent: MakeConsent, cancel: CancelToken | Non
     return ToolUse(toolbox, asked, choice, choices.max_rounds or MOST_ROUNDS)
 
 
-def _not_constrained(choices: Choices, tools: ToolUse | None, cancel: CancelToken | None) -> tuple[str, ...]:
-    """What of the schemas is only checked afterwards. Raises UsageError for what cannot be used, LoadCancelled."""
-    from hermes_cli.engine.constraint.grammar import plan
-
-    request = GenerationRequest((), tools=tools.toolbox.schemas if tools else (), schema=choices.schema)
-    try:
-        planned = plan(request, lambda: not (cancel and cancel.cancelled))
-    except UsageError as problem:
-        if cancel and cancel.cancelled:
-            raise LoadCancelled("loading was stopped", "run the command again") from problem
-        raise
-    return planned.notes if planned else ()
-
-
 def open_model(
-    model: ModelSpec, load: LoadOptions, cancel: CancelToken, on_progress: Callable[[float], None]
+    model: ModelSpec,
+    load: LoadOptions,
+    cancel: CancelToken,
+    on_progress: Callable[[float], None],
+    planner: Planner | None = None,
 ) -> Backend:
-    """The model, opened as this machine allows; `on_progress` gets 0 to 1. Raises LoadCancelled, HermesError."""
+    """The model, opened as this machine allows; `on_progress` gets 0 to 1. Raises LoadCancelled, HermesError.
+
+    `planner` is the one that has examined the schemas.
+    """
     # Here and not above: a chat imports the engine on the thread that loads, once its prompt is there.
     from hermes_cli.engine.local import open_backend
     from hermes_cli.machine.load_plan import plan_load
 
     plan = plan_load(model.path, load, lambda: not cancel.cancelled)
     return open_backend(
-        model.path, *plan.attempts, cancel=cancel, on_progress=on_progress, notes=plan.notes, advice=plan.advice
+        model.path,
+        *plan.attempts,
+        cancel=cancel,
+        on_progress=on_progress,
+        notes=plan.notes,
+        advice=plan.advice,
+        planner=planner,
     )
 
 
-def in_background(model: ModelSpec, load: LoadOptions) -> BackgroundBackend:
+def in_background(model: ModelSpec, load: LoadOptions, planner: Planner | None = None) -> BackgroundBackend:
     """The model, opened on a thread of its own once it is told to start."""
-    return BackgroundBackend(model.name, lambda cancel, progress: open_model(model, load, cancel, progress))
+    return BackgroundBackend(model.name, lambda cancel, progress: open_model(model, load, cancel, progress, planner))
 
 
 def open_session(prepared: Prepared, load: Callable[[], Backend]) -> Opened:

@@ -164,7 +164,7 @@ def test_a_program_beside_the_file_is_found(commands: Write, tmp_path: Path) -> 
         (json.dumps([entry(["ls"]), entry(["ls"])]), "has two tools named t"),
         (
             json.dumps([entry(["ls", "{x}"], {"x": {"$ref": "http://a/b"}})]),
-            "refers to http://a/b, and nothing is fetched",
+            "refers to http://a/b, which is not in it; nothing is downloaded",
         ),
     ],
 )

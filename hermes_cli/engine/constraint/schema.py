@@ -1,96 +1,81 @@
-"""JSON Schemas made ready for llguidance: read once, stripped of what says nothing, weighed, named in plain words."""
+"""The part of a JSON Schema that can be enforced while writing, and notes on the rest."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hermes_cli.engine.constraint.compiler import UNSATISFIABLE, fault
+from hermes_cli.engine.constraint.dialect import Dialect
+from hermes_cli.engine.constraint.grammar import compiler_text, json_grammar
+from hermes_cli.engine.constraint.weaken import Notes, bounded, is_endless, steps
 from hermes_cli.errors import UsageError
-from hermes_cli.formats.json.schema import Schema, parts
+from hermes_cli.formats.json.schema import Schema
 
-# Where a schema holds further ones: by name, in a list, or alone.
-_NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
-_LISTED = ("anyOf", "oneOf", "allOf", "prefixItems")
-_ALONE = (
-    *("items", "additionalItems", "unevaluatedItems", "contains", "not", "if", "then", "else"),
-    *("additionalProperties", "unevaluatedProperties", "propertyNames"),
-)
-_COMBINING = ("$ref", "anyOf", "oneOf", "allOf", "if", "dependentSchemas", "patternProperties")
-
-# Below these nothing was ever seen to crash, or to take long; above them a child process tries first.
-_SMALL_CHARACTERS = 8_000
-_FEW_REFERENCES = 30
-_FEW_PATTERNS = 3
-_SMALL_MULTIPLE = 1_000
-
-# Characters that only \\u can spell, and escapes in patterns that may mean such; elsewhere it has no use.
-_CONTROL = re.compile(r"\\u00(?:[01]|7f)|\\\\[xuc0]")
-_ALL_ESCAPES = 'nrbtfu\\"'
+_COMBINING = ("$ref", "anyOf", "oneOf", "allOf", "patternProperties")
+_HINT = "change it, or answer freely with --no-constrain"
 
 
 @dataclass(frozen=True, slots=True)
-class ReadySchema:
-    """A schema as text for the compiler; `risky` if the compiler must not be trusted with it in this process."""
+class Enforced:
+    """The part of a schema that is enforced while writing, as text for llguidance; `notes` name the rest."""
 
     text: str
-    risky: bool
+    notes: tuple[str, ...] = ()
 
 
-def ready(schema: Schema, *, separators: Mapping[str, Any], closed: bool = False) -> ReadySchema:
-    """`schema` with fixed separators; with `closed` only declared properties. Raises UsageError where it is no schema.
+ANY_OBJECT = Enforced(compiler_text({"type": "object"}))
 
-    The model writes keys in the order of the schema, with the separators it was trained on.
+
+def enforced(schema: Schema, *, closed: bool = False) -> Enforced:
+    """What of `schema` can be enforced; with `closed` objects have only declared properties at the top.
+
+    Raises UsageError for what is not a schema, refers to elsewhere, or cannot be satisfied by anything.
     """
-    if schema is False:
-        raise UsageError("nothing can satisfy the schema `false`", "give a schema that allows something")
     if schema is not True and not isinstance(schema, Mapping):
+        if schema is False:
+            raise UsageError("nothing can satisfy the schema `false`", "give a schema that allows something")
         raise UsageError("a schema is a JSON object", 'give one such as {"type": "object"}')
+    whole, notes = _read(schema)
+    if closed and "additionalProperties" not in whole and not any(key in whole for key in _COMBINING):
+        whole["additionalProperties"] = False
+    if is_endless(whole):
+        raise UsageError(f"the schema cannot be used: {UNSATISFIABLE}: it must contain itself", _HINT)
+    whole = bounded(whole, notes)
+    reason = fault(json_grammar(compiler_text(whole)))
+    if reason and not reason.startswith(UNSATISFIABLE):
+        whole, reason = _weakened(whole, reason, notes)
+    if reason:
+        raise UsageError(f"the schema cannot be used: {reason}", _HINT)
+    return Enforced(compiler_text(whole), tuple(notes))
+
+
+def _read(schema: Schema) -> tuple[Any, Notes]:
+    """`schema` in the dialect of the compiler, and what is left out. Raises UsageError."""
+    from referencing.exceptions import Unresolvable
+
     try:
-        cleaned = _cleaned({} if schema is True else schema)
-        if closed and "additionalProperties" not in cleaned and not any(key in cleaned for key in _COMBINING):
-            cleaned["additionalProperties"] = False
-        text = json.dumps(cleaned, allow_nan=False)
-        escapes = {"json_allowed_escapes": _ALL_ESCAPES} if _CONTROL.search(text) else {}
-        text = json.dumps({**cleaned, "x-guidance": {**separators, **escapes}})
-    except RecursionError as error:
-        raise UsageError("the schema is nested too deeply", "make it flatter") from error
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"the schema is not JSON: {error}", "see what is wrong with it") from error
-    return ReadySchema(text, _risky(cleaned, len(text)))
+        json.dumps(schema, allow_nan=False).encode()
+        dialect = Dialect(schema)
+        return dialect.read(), dialect.notes
+    except Unresolvable as error:
+        hint = "copy what it names into $defs and refer to that: #/$defs/NAME"
+        raise UsageError(f"the schema refers to {error.ref}, which is not in it", hint) from error
+    except (RecursionError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, RecursionError) or "Circular" in str(error):
+            raise UsageError("the schema is nested too deeply", "make it flatter") from error
+        raise UsageError(f"the schema is not JSON Schema: {error}", "see json-schema.org") from error
 
 
-def _cleaned(schema: Any) -> Any:
-    """A copy without keywords that say nothing but that the compiler does not know, and without its own options."""
-    if not isinstance(schema, Mapping):
-        return schema
-    copy = {
-        key: value
-        for key, value in schema.items()
-        if key != "x-guidance" and not (key == "uniqueItems" and value is False)
-    }
-    for key in _NAMED:
-        if isinstance(copy.get(key), Mapping):
-            copy[key] = {name: _cleaned(each) for name, each in copy[key].items()}
-    for key in _LISTED:
-        if isinstance(copy.get(key), list | tuple):
-            copy[key] = [_cleaned(each) for each in copy[key]]
-    for key in _ALONE:
-        if key in copy:
-            copy[key] = _cleaned(copy[key])
-    return copy
-
-
-def _risky(schema: Mapping[str, Any], characters: int) -> bool:
-    """Whether compiling might overflow the stack (long chains) or take minutes (patterns and multiples combined)."""
-    if characters > _SMALL_CHARACTERS:
-        return True
-    references = patterns = 0
-    for part in parts(schema):
-        references += "$ref" in part
-        patterns += "pattern" in part
-        patterns += len(part["patternProperties"]) if isinstance(part.get("patternProperties"), Mapping) else 0
-        multiple = part.get("multipleOf", 1)
-        if not isinstance(multiple, int) or not 0 < multiple <= _SMALL_MULTIPLE:
-            return True
-    return references > _FEW_REFERENCES or patterns > _FEW_PATTERNS
+def _weakened(schema: Any, reason: str | None, notes: Notes) -> tuple[Any, str | None]:
+    """The schema with as much left out as it takes, and why even that cannot be used."""
+    used = set()
+    while reason and not reason.startswith(UNSATISFIABLE):
+        step = next((one for one in steps(reason) if one not in used), None)
+        if step is None:
+            break
+        used.add(step)
+        weaker = step(schema, notes)
+        if weaker != schema:
+            schema, reason = weaker, fault(json_grammar(compiler_text(weaker)))
+    return schema, reason

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hermes_cli.engine.constraint.trial import in_words
+from hermes_cli.engine.constraint.compiler import in_words
 from hermes_cli.engine.llama.model import Model
 from hermes_cli.errors import UsageError
 from hermes_cli.formats.tags import CALL_TAGS

@@ -10,13 +10,14 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from hermes_cli.errors import UsageError, did_you_mean
-from hermes_cli.formats.json.schema import Schema, parts
+from hermes_cli.formats.json.formats import format_checker
+from hermes_cli.formats.json.patterns import compiled
+from hermes_cli.formats.json.schema import Schema, children
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import SchemaError, ValidationError
 
 _MOST_CHARACTERS = 500_000
-_BRACE = re.compile(r"(\\[pPuUNx]\{[^}]*\}|\\.)|\{(?!(?:\d+,?\d*|,\d+)\})", re.DOTALL)
 _PATTERN_S = 0.5
 _PROBES: tuple[Any, ...] = (None, True, 0, "", [], {}, [[]], {"": ""})
 _TYPES = {
@@ -58,6 +59,10 @@ def checked(schema: Any, name: str = "the schema") -> Schema:
         raise UsageError(f"{name} is nested too deeply, or refers to itself without end", "simplify it") from error
     except _Hopeless as problem:
         raise UsageError(f"{name} cannot be used: {problem}", hint) from problem
+    except re.error as problem:
+        raise UsageError(
+            f"{name} has a pattern beside unevaluatedProperties that cannot be checked: {problem}", hint
+        ) from problem
     except Unresolvable as problem:
         raise _lost(name, problem.ref) from problem
     return schema
@@ -79,11 +84,10 @@ def faults(schema: Schema, value: Any) -> list[str]:
 
 
 def _validator(schema: Schema) -> Any:
-    from referencing import Registry
+    from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]
 
-    found = _validator_class(schema)
-    # A registry of its own: without one jsonschema would fetch what a reference names.
-    return _patient(found)(schema, registry=Registry(), format_checker=found.FORMAT_CHECKER)
+    # This registry holds the metaschemas only: without one, jsonschema would fetch what a reference names.
+    return _patient(_validator_class(schema))(schema, registry=REGISTRY, format_checker=format_checker())
 
 
 def _validator_class(schema: Schema) -> Any:
@@ -112,19 +116,12 @@ class _Hopeless(Exception):
 
 def _matches(pattern: str, text: str) -> bool:
     """Whether `pattern` is found in `text`. Raises _Hopeless."""
-    import regex
-
     try:
-        return regex.search(_exact(pattern), text, timeout=_PATTERN_S) is not None
+        return compiled(pattern).search(text, timeout=_PATTERN_S) is not None
     except TimeoutError:
         raise _Hopeless(f"the pattern {pattern} takes too long on {_shown(text)}") from None
-    except regex.error as error:
+    except ValueError as error:
         raise _Hopeless(f"the pattern {pattern} cannot be used: {error}") from error
-
-
-def _exact(pattern: str) -> str:
-    """`pattern` with a brace that counts nothing as the character it is: `regex` would match about, `x{e}`."""
-    return _BRACE.sub(lambda found: found[1] or r"\{", pattern)
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator["ValidationError"]:
@@ -163,55 +160,54 @@ def _known(names: Mapping[str, Any]) -> str:
 
 def _all_parts(schema: Schema, name: str, check: Callable[[Any], None]) -> list[Mapping[str, Any]]:
     """The schema, every schema in it, and what is referred to where jsonschema expects none, which `check` sees too."""
-    from referencing import Registry, Resource
+    from jsonschema_specifications import REGISTRY
+    from referencing import Resource
+    from referencing.exceptions import Unresolvable
     from referencing.jsonschema import DRAFT202012
 
-    resolver = Registry().resolver_with_root(Resource.from_contents(schema, default_specification=DRAFT202012))
-    found = list(parts(schema))
-    known = {id(part) for part in found}
-    for part in found:  # which grows by what they refer to
+    resource: Any = Resource.from_contents(schema, default_specification=DRAFT202012)
+    specification = resource._specification
+    found: list[Mapping[str, Any]] = []
+    known: set[int] = set()
+    waiting = [(schema, REGISTRY.resolver_with_root(resource))]
+    while waiting:
+        part, resolver = waiting.pop()
+        if not isinstance(part, Mapping) or id(part) in known:
+            continue
+        known.add(id(part))
+        found.append(part)
+        inside = resolver if part is schema else resolver.in_subresource(specification.create_resource(part))
+        waiting += [(child, inside) for child in children(part)]
         for reference in (part.get("$ref"), part.get("$dynamicRef"), part.get("$recursiveRef")):
             if not isinstance(reference, str):
                 continue
-            target = _target(resolver, reference, name)
-            if id(target) not in known:
-                check(target)
-                new = [one for one in parts(target) if id(one) not in known]
-                found += new
-                known |= {id(one) for one in new}
+            try:
+                target = inside.lookup(reference)
+            except (Unresolvable, ValueError, TypeError, KeyError) as error:
+                raise _lost(name, reference) from error
+            if id(target.contents) not in known:
+                check(target.contents)
+                waiting.append((target.contents, target.resolver))
     return found
 
 
-def _target(resolver: Any, reference: str, name: str) -> Any:
-    """What stands where a reference leads. Raises UsageError."""
-    from referencing.exceptions import Unresolvable
-
-    if not reference.startswith("#"):
-        hint = "copy what it names into $defs and refer to that: #/$defs/NAME"
-        raise UsageError(f"{name} refers to {reference}, and nothing is fetched", hint)
-    try:
-        return resolver.lookup(reference).contents
-    except (Unresolvable, ValueError, TypeError, KeyError) as error:
-        raise _lost(name, reference) from error
-
-
 def _lost(name: str, reference: str) -> UsageError:
-    return UsageError(f"{name} refers to {reference}, which is not in it", "add it, or mend it")
+    if reference.startswith("#"):
+        return UsageError(f"{name} refers to {reference}, which is not in it", "add it, or correct the reference")
+    hint = "copy what it names into $defs and refer to that: #/$defs/NAME"
+    return UsageError(f"{name} refers to {reference}, which is not in it; nothing is downloaded", hint)
 
 
 def _check_patterns(found: Sequence[Mapping[str, Any]], name: str) -> None:
-    import regex
-
     lists = [part["patternProperties"] for part in found if isinstance(part.get("patternProperties"), Mapping)]
-    if lists and any("unevaluatedProperties" in part for part in found):
-        problem = f"{name} has patternProperties beside unevaluatedProperties, where no pattern could be given up"
-        raise UsageError(problem, "use additionalProperties, or name the properties")
     own = [part["pattern"] for part in found if isinstance(part.get("pattern"), str)]
     for pattern in (*own, *(each for patterns in lists for each in patterns)):
         try:
-            regex.compile(_exact(pattern))
-        except (regex.error, RecursionError, OverflowError, MemoryError) as error:
-            raise UsageError(f"{name} has the pattern {pattern}, which cannot be used: {error}", "mend it") from error
+            compiled(pattern)
+        except ValueError as error:
+            raise UsageError(
+                f"{name} has the pattern {pattern}, which cannot be used: {error}", "correct it"
+            ) from error
 
 
 def _told(error: "ValidationError | SchemaError") -> str:

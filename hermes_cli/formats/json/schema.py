@@ -17,20 +17,26 @@ _ORDER = ("description", "type", "enum", "const", "properties", "required", "ite
 
 
 def parts(schema: object) -> Iterator[Mapping[str, Any]]:
-    """The schema and every schema in it; values of `default`, `enum` and the like are no schemas."""
+    """The schema and every schema in it; values of `default`, `enum` and the like are not schemas."""
     waiting = [schema]
     while waiting:
         node = waiting.pop()
-        if not isinstance(node, Mapping):
-            continue
-        yield node
-        for key, value in node.items():
-            if key in _BY_NAME and isinstance(value, Mapping):
-                waiting += value.values()
-            elif key in _LISTED and isinstance(value, list):
-                waiting += value
-            elif key in _SINGLE:
-                waiting.append(value)
+        if isinstance(node, Mapping):
+            yield node
+            waiting += children(node)
+
+
+def children(schema: Mapping[str, Any]) -> list[Any]:
+    """The schemas directly in a schema."""
+    found: list[Any] = []
+    for key, value in schema.items():
+        if key in _BY_NAME and isinstance(value, Mapping):
+            found += value.values()
+        elif key in _LISTED and isinstance(value, list):
+            found += value
+        elif key in _SINGLE:
+            found.append(value)
+    return found
 
 
 def compact(schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,96 @@
+"""Whether llguidance can compile a grammar and something can be written by it: tried with an alphabet of bytes."""
+
+import re
+import sys
+from functools import cache
+from typing import TYPE_CHECKING
+
+from hermes_cli.errors import EngineError
+
+if TYPE_CHECKING:
+    from llguidance import LLMatcher, LLTokenizer
+
+_END = 256
+_PLACE = re.compile(r"^(at \d+\(\d+\): )?(failed to (compile JSON schema|parse \"%json\"): )?")
+_UNKNOWN = re.compile(r"Unimplemented keys: \[(.*)\]")
+_REASON = re.compile(r"^error: (.*)$", re.MULTILINE)
+_QUOTE = '"'
+UNSATISFIABLE = "nothing can satisfy it"
+
+
+class ByteAlphabet:
+    """A vocabulary of the 256 bytes and an end, in the shape llguidance asks for."""
+
+    is_tokenizer_wrapper = True
+    eos_token_id = _END
+    bos_token_id = None
+    special_token_ids = (_END,)
+    tokens = (*(bytes([byte]) for byte in range(_END)), b"<end>")
+
+    def __call__(self, text: bytes | str) -> list[int]:
+        return list(text.encode() if isinstance(text, str) else text)
+
+
+@cache
+def bytes_tokenizer() -> "LLTokenizer":
+    """The alphabet of bytes for llguidance."""
+    from llguidance import LLTokenizer
+
+    # With the slices that real vocabularies get: some patterns are too complex for those alone.
+    return LLTokenizer(ByteAlphabet(), eos_token=_END)  # type: ignore[arg-type]
+
+
+def fault(grammar: str, steps: int = 0) -> str | None:
+    """Why nothing can be written by `grammar`; None if something can. Takes `steps` bytes of an answer to find out."""
+    from llguidance import LLMatcher, LLParserLimits
+
+    matcher = LLMatcher(bytes_tokenizer(), grammar, log_level=0, limits=LLParserLimits(verbose_errors=False))
+    if not matcher.is_error():
+        # The first step finds what can never be finished, such as an object that must hold itself.
+        allowed = matcher.compute_bitmask()
+        if not matcher.is_error() and any(allowed):
+            return _walk(matcher, steps) if steps else None
+    return in_words(matcher.get_error())
+
+
+def _walk(matcher: "LLMatcher", steps: int) -> str | None:
+    """Write one string as long as the grammar lets it go on, and say what stops it."""
+    for _ in range(steps):
+        mask = int.from_bytes(matcher.compute_bitmask(), "little") & ~(1 << _END)
+        if matcher.is_error():
+            return in_words(matcher.get_error())
+        if not mask:
+            return None
+        letters = mask & ~(1 << ord('"') | 1 << ord("\\"))
+        matcher.consume_token((letters & -letters or mask & -mask).bit_length() - 1)
+    return in_words(matcher.get_error()) if matcher.is_error() else None
+
+
+def in_words(error: str) -> str:
+    """What llguidance says is wrong with a grammar, for the one who wrote the schema."""
+    error = _PLACE.sub("", error.strip())
+    first = error.splitlines()[0].strip() if error else ""
+    if unknown := _UNKNOWN.match(first):
+        return f"it uses {unknown[1].replace(_QUOTE, '')}"
+    if first.startswith("Unsatisfiable schema: "):
+        return f"{UNSATISFIABLE}: {first.partition(': ')[2]}"
+    if first.startswith("NoExtension") or not first:
+        return UNSATISFIABLE
+    if first.startswith(("panic", "Parser Error", "parser error", "lexer", "Lexer", "initial lexer")):
+        return "it is too complex"
+    if first.startswith("regex parse error"):
+        reason = _REASON.search(error)
+        return f"a pattern cannot be used: {reason[1] if reason else 'it is not a regular expression'}"
+    if first.startswith("lookarounds"):
+        return "a pattern cannot be used: look-around is not supported"
+    return first
+
+
+def check_library() -> None:
+    """Raise EngineError where llguidance is missing or does not load."""
+    try:
+        import llguidance  # noqa: F401
+    except (ImportError, OSError) as error:
+        raise EngineError(
+            f"constrained answers need llguidance: {error}", f"{sys.executable} -m pip install llguidance"
+        ) from error
