@@ -60,7 +60,7 @@ def open_chat(given: "Given", *, interactive: bool) -> Chat:
     backend = opening.in_background(prepared.model, prepared.load, prepared.planner)
     opened = opening.open_session(prepared, lambda: backend)
     print_notes(opened.notes)
-    return Chat(
+    chat = Chat(
         opened.session,
         backend,
         opened.layers,
@@ -70,3 +70,6 @@ def open_chat(given: "Given", *, interactive: bool) -> Chat:
         attached=attached,
         verbose=given.verbose,
     )
+    if prepared.saved:
+        chat.offer_unanswered(prepared.saved)
+    return chat

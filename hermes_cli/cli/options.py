@@ -285,7 +285,10 @@ def _with_preset(
     if name is None or (values and prompted):
         raise UsageError("--var needs a preset with variables", "name the preset with --preset, without --system")
     try:
-        return layers.with_preset(from_preset(find_preset(name), values, with_prompt=not prompted))
+        preset = find_preset(name)
+        for notice in preset.notices:
+            console.notice(notice)
+        return layers.with_preset(from_preset(preset, values, with_prompt=not prompted))
     except UsageError as problem:
         problem.message += f" (the preset is set in {origin})" if origin else ""
         raise

@@ -23,7 +23,7 @@ from hermes_cli.session.session import Session, as_read
 from hermes_cli.session.turn_loop import ToolUse
 from hermes_cli.store.sessions.files import latest_session
 from hermes_cli.store.sessions.names import find_session
-from hermes_cli.store.sessions.reader import SavedSession, read_session
+from hermes_cli.store.sessions.reader import SavedSession, first_words, read_session
 from hermes_cli.store.sessions.writer import Transcript
 
 if TYPE_CHECKING:
@@ -234,10 +234,17 @@ def _transcript(prepared: Prepared, choices: Choices) -> tuple[Transcript | None
 def reopen(saved: SavedSession) -> tuple[Transcript, tuple[str, ...]]:
     """The file of a saved session to append to; a copy, and a note, where another program is writing it."""
     try:
-        return Transcript.reopen(saved), ()
+        return Transcript.reopen(saved), _unanswered(saved)
     except SessionBusy as busy:
         copy = Transcript.fork(saved)
         return copy, (f"{busy.message}; continuing in a copy, {copy.id}",)
+
+
+def _unanswered(saved: SavedSession) -> tuple[str, ...]:
+    """A note about a last question that has no answer; the program was ended while it was generated."""
+    if saved.unanswered is None:
+        return ()
+    return (f"hermes was ended before it answered the last question: {first_words(saved.unanswered)}",)
 
 
 def written_prompt(prepared: Prepared, text: str) -> "tuple[Prompt, tuple[str, ...]]":

@@ -2,17 +2,19 @@
 
 import fcntl
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hermes_cli import paths
+from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import Sampling
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.store.sessions.reader import read_session
 from tests.cli.conftest import OnTerminal, assert_failed, exit_code
-from tests.conftest import Hermes
+from tests.conftest import Hermes, child_environment, hermes_command
 from tests.saved import begun, folders_in, ids, kept, turn
 
 SUM = "What is 2 plus 3?"
@@ -103,3 +105,32 @@ def test_without_a_session_there_is_nothing_to_go_on_with(hermes: Hermes, tmp_pa
     assert_failed(hermes("ask", "-c", SUM), 2, "there is no session yet")
     assert_failed(hermes("ask", "--session", "../x", SUM), 2, "there is no session file ../x")
     assert_failed(hermes("ask", "--session", tmp_path, SUM), 2, "there is no session file")
+
+
+def test_a_question_without_an_answer_is_named_and_asked_again(hermes: Hermes, on_terminal: OnTerminal) -> None:
+    transcript = begun(turn(1))
+    transcript.append_question(2, Message("user", SUM), 1)
+    transcript.close()
+    note = f"hermes was ended before it answered the last question: {SUM}"
+    assert hermes("sessions", "show").out.decode().endswith(f"> {SUM}\n\n[not answered]\n")
+    chat = on_terminal("chat", "-c", "-t", "0", TERM="dumb")
+    chat.expect_exact(note)
+    chat.expect_exact(SUM)
+    chat.send("\r")
+    chat.expect_exact("2 plus 3 is 5.")
+    chat.sendline("/exit")
+    assert exit_code(chat) == 0
+    assert ids(read_session(transcript.path).conversation.turns) == [1, 2]
+
+
+def test_a_killed_answer_leaves_its_question(hermes: Hermes, sessions: Path, endless_path: Path) -> None:
+    command = hermes_command("ask", "-m", endless_path, SUM)
+    child = subprocess.Popen(command, env=child_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    assert child.stdout and child.stdout.read(1)
+    child.kill()
+    child.communicate()
+    (path,) = sessions.iterdir()
+    assert read_session(path).unanswered == SUM
+    result = hermes("ask", "-c", "-m", "demo", "-t", "0", SUM)
+    assert result.out == b"2 plus 3 is 5.\n"
+    assert result.err == f"hermes was ended before it answered the last question: {SUM}\n"

@@ -15,6 +15,7 @@ from hermes_cli.models.choose import lasting_name
 from hermes_cli.session.choices import Choices, Layers
 from hermes_cli.session.session import Session
 from hermes_cli.session.turn_loop import ToolUse
+from hermes_cli.store.sessions.reader import SavedSession
 from hermes_cli.store.sessions.writer import Transcript
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import standard_output
@@ -74,6 +75,12 @@ class Chat:
         self._told_problem = ""
         self._counted: tuple[tuple[object, ...], int | None] | None = None
         self._prompt: PromptInput | None = None
+
+    def offer_unanswered(self, saved: SavedSession) -> None:
+        """Begin the next prompt with the last question of a resumed session, if it has no answer."""
+        transcript = self.session.transcript
+        if self.interactive and saved.unanswered and transcript and transcript.id == saved.id:
+            self.draft = as_typed(saved.unanswered)
 
     def watch_loading(self, prompt: PromptInput | None = None) -> None:
         """Let the prompt (the one before, if none is given) tell of the loading, and end where it fails."""

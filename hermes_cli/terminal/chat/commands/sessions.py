@@ -50,6 +50,7 @@ def load(chat: Chat, argument: str) -> None:
     for note in (*start.notes, *notes):
         console.notice(note)
     chat.restart(saved.conversation, transcript, saved.last_turn_id, now.session_settings())
+    chat.offer_unanswered(saved)
     console.notice(f"going on with {saved.id} · {saved.title}")
     tell_recap(saved.conversation.turns)
 

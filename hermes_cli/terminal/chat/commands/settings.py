@@ -44,7 +44,10 @@ def preset(chat: Chat, argument: str) -> None:
         console.lines(chat.session.settings.preset or "no preset; `/preset ` and Tab lists them")
         return
     name, *pairs = words(argument)
-    chat.choose(chat.layers.then_preset(from_preset(find_preset(name), variable_values(pairs))))
+    preset = find_preset(name)
+    chat.choose(chat.layers.then_preset(from_preset(preset, variable_values(pairs))))
+    for notice in preset.notices:
+        console.notice(notice)
     console.notice(f"preset {name} from the next message on; the conversation and the model stay")
 
 
