@@ -82,7 +82,7 @@ def prompt(given: argparse.Namespace, model: Path) -> str:
 
 
 def hermes_ask(given: argparse.Namespace, model: Path) -> float:
-    """What --stats tells of an answer that goes through a pipe."""
+    """The statistics that --stats prints for a piped answer."""
     command = [sys.executable, "-m", "hermes_cli", "ask", "--no-save", "-m", model, "-t", "0", "--repeat-penalty", "1"]
     command += [
         "--threads",

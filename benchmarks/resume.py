@@ -1,7 +1,7 @@
-"""Going on with a conversation of about 2,000 tokens in a new process: with the KV store, and reading it again.
+"""Resuming a conversation of about 2,000 tokens in a new process: with the saved prompt cache, and without it.
 
 A first process makes the conversation, turn by turn, and closes right after the last answer; then new
-processes ask the next question, in turns with the store and without it. Tells the time to the first token, whether the
+processes ask the next question, in turns with the store and without it. Prints the time to the first token, whether the
 texts are equal, and what saving, loading and restoring cost by themselves.
 Usage: python -m benchmarks.resume [--model GGUF] [--kv-type f16] [--tokens 2000] [--rounds 5]
 """
@@ -50,9 +50,9 @@ def main() -> None:
         texts: dict[str, list[object]] = {"read": [], "restore": []}
 
         def first_token_ms(how: str) -> float:
-            told = run(how)
-            texts[how].append(told["text"])
-            return float(str(told["first_token_ms"]))
+            result = run(how)
+            texts[how].append(result["text"])
+            return float(str(result["first_token_ms"]))
 
         measures = {"read": lambda: first_token_ms("read"), "restore": lambda: first_token_ms("restore")}
         print(table(interleaved(measures, given.rounds), "read", "ms to the first token"))
@@ -61,10 +61,10 @@ def main() -> None:
 
 
 def run(child: str) -> dict[str, object]:
-    """What a child process tells."""
+    """The results of a child process."""
     command = [sys.executable, "-m", "benchmarks.resume", *sys.argv[1:], "--child", child]
-    told = subprocess.run(command, capture_output=True, check=True).stdout
-    return dict(json.loads(told))
+    result = subprocess.run(command, capture_output=True, check=True).stdout
+    return dict(json.loads(result))
 
 
 def conversation_file() -> Path:

@@ -12,12 +12,12 @@ WHOLE: Schema = {"type": "integer"}
 
 
 def record(*, required: list[str] | None = None, **properties: Schema) -> Schema:
-    """An object with these properties, all required unless told otherwise, and no others."""
+    """An object with these properties, all required by default, and no others."""
     return closed(properties, required)
 
 
 def closed(properties: dict[str, Schema], required: list[str] | None = None) -> Schema:
-    """The same for properties whose names are no Python names."""
+    """The same for properties whose names are not Python names."""
     wanted = list(properties) if required is None else required
     return {"type": "object", "properties": properties, "required": wanted, "additionalProperties": False}
 
@@ -198,7 +198,7 @@ def _parts() -> dict[str, Schema]:
 
 
 def _hostile() -> dict[str, Schema]:
-    """What nobody should send: contradictory, endless, enormous, or made to take for ever."""
+    """What no one should send: contradictory, endless, enormous, or made to take for ever."""
     chain = {f"d{index}": {"anyOf": [{"$ref": f"#/$defs/d{index + 1}"}, {"type": "null"}]} for index in range(4000)}
     return {
         "contradictory": {"type": "integer", "minimum": 5, "maximum": 3},

@@ -28,7 +28,7 @@ pytest.register_assert_rewrite("tests.backend_contract")
 settings.register_profile("same every time", derandomize=True, deadline=None)
 settings.load_profile("same every time")
 
-_NOBODY = 65534
+_UNPRIVILEGED = 65534
 PACKAGE_PARENT = Path(hermes_cli.__file__).parents[1]
 _NOT_TAKEN = ("HF_", "OLLAMA_", "HUGGING", "TRANSFORMERS_OFFLINE", "SSL_CERT_", "XDG_")
 _USERS_VARIABLES = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "EDITOR", "VISUAL")
@@ -44,7 +44,7 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         environment.setenv("HERMES_CLI_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         environment.setenv("HERMES_CLI_CONFIG_DIR", str(tmp_path_factory.mktemp("config")))
         environment.setenv("HERMES_CLI_DATA_DIR", str(tmp_path_factory.mktemp("data")))
-        # Children that compile every module anew take twice as long to start.
+        # Children that compile every module again take twice as long to start.
         environment.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         # No models of other programs, no token, no other hub, and nothing between the tests and their servers.
         for name in [name for name in os.environ if name.startswith(_NOT_TAKEN) or name.lower().endswith("_proxy")]:
@@ -68,8 +68,8 @@ def unprivileged() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp())
     is_root = os.geteuid() == 0
     if is_root:
-        os.chown(folder, _NOBODY, _NOBODY)
-        os.seteuid(_NOBODY)
+        os.chown(folder, _UNPRIVILEGED, _UNPRIVILEGED)
+        os.seteuid(_UNPRIVILEGED)
     try:
         yield folder
     finally:
@@ -176,7 +176,7 @@ class Script(Protocol):
 
 @pytest.fixture
 def script() -> Script:
-    """Runs Python code in a child process, where a native crash harms nobody; stderr is for the test to judge."""
+    """Runs Python code in a child process, where a native crash does no harm; stderr is for the test to judge."""
 
     def run(code: str, *args: str | Path, env: Mapping[str, str] | None = None, timeout_s: float = 60) -> Result:
         command = [sys.executable, "-c", textwrap.dedent(code), *map(str, args)]

@@ -171,7 +171,7 @@ class LocalBackend:
         characters = 0 if request.prompt else sum(len(message.content) for message in request.messages)
         if characters > context_length * _LONGEST_TOKEN:
             raise self._overflow(f"the prompt has {characters:,} characters")
-        self.cache.context.abort()  # an earlier answer that nobody iterates any more
+        self.cache.context.abort()  # ends an earlier answer that was abandoned
         # On the engine thread: a slow template or a long text must not delay signals.
         tokens = self._thread.run(lambda: self._tokens_of(request))
         if len(tokens) >= context_length:

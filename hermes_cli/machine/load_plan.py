@@ -214,7 +214,7 @@ class _Planner:
         return replace(settings, memory_bytes=memory.total_bytes), memory
 
     def _fits(self, memory: MemoryPlan) -> bool:
-        """Whether there is room; the cache of a long context that nobody asked for must also take little of it."""
+        """Whether there is room; the cache of a long context by default must also take little of it."""
         devices = self._machine.gpus if memory.gpu_bytes else ()
         if not devices:
             return fits(memory.total_bytes, self._machine.free_bytes)

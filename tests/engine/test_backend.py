@@ -172,8 +172,8 @@ def test_a_template_that_writes_nothing_is_an_error(demo_path: Path, tmp_path: P
         next(opened.generate(GenerationRequest((user("Hello"),)), CancelToken()))
 
 
-def test_events_of_an_answer_to_nobody_end_with_finished(endless: LocalBackend) -> None:
-    """A second request ends the first, whose generator was never closed."""
+def test_a_second_request_ends_the_first(endless: LocalBackend) -> None:
+    """The generator of the first was never closed; its events end with Finished."""
     first = endless.generate(GenerationRequest((user(QUESTION),), GREEDY), CancelToken())
     next(event for event in first if isinstance(event, TextDelta))
     assert answer(endless, QUESTION, max_tokens=4).finished.reason == "length"

@@ -1,4 +1,4 @@
-"""Files that are no usable model: one error line, one hint line and the right exit code, never a crash."""
+"""Files that are not usable models: one error line, one hint line and the right exit code, never a crash."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -130,8 +130,8 @@ def test_a_file_that_is_no_model_is_refused_in_plain_words(
 ) -> None:
     file = tmp_path / "model.gguf"
     make(file, demo_path)
-    told, error = refusal(hermes, "-m", file)
-    assert (told, says in error) == (code, True), error
+    given, error = refusal(hermes, "-m", file)
+    assert (given, says in error) == (code, True), error
 
 
 def test_a_file_that_is_not_there_is_refused_in_plain_words(hermes: Hermes, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_file_that_is_not_there_is_refused_in_plain_words(hermes: Hermes, tmp_
     assert (code, error) == (NOT_FOUND, f"there is no file {tmp_path / 'nowhere.gguf'}")
 
 
-def test_a_name_nobody_has_is_refused_in_plain_words(hermes: Hermes) -> None:
+def test_an_unknown_name_is_refused_in_plain_words(hermes: Hermes) -> None:
     assert refusal(hermes, "-m", "gemini") == (NOT_FOUND, "there is no model gemini here")
 
 
@@ -179,9 +179,7 @@ def test_a_window_beyond_the_memory_is_refused_before_it_is_taken(
     assert "GB beside the model, more than is free here" in error
 
 
-def test_a_wide_window_that_nobody_asked_for_is_cut_to_what_is_sensible(
-    hermes: Hermes, demo_path: Path, tmp_path: Path
-) -> None:
+def test_a_long_context_is_not_the_default(hermes: Hermes, demo_path: Path, tmp_path: Path) -> None:
     file = changed_copy(demo_path, tmp_path / "wide.gguf", metadata={"llama.context_length": 2**31 - 1})
     result = hermes("ask", "-m", file, "-v", "-t0", "What is 2 plus 3?")
     assert (result.code, result.out) == (0, b"2 plus 3 is 5.\n")
@@ -216,9 +214,9 @@ for variant in range(60):
 
 def test_a_damaged_header_is_refused_or_survived(script: Script, demo_path: Path, tmp_path: Path) -> None:
     result = script(FLIP_BYTES, demo_path, tmp_path / "damaged.gguf", str(GGUFReader(demo_path).data_offset))
-    told = result.out.decode().splitlines()
-    assert (result.code, len(told), result.err) == (0, 60, ""), result
-    refused, answered = ([line for line in told if f" {word} " in line] for word in ("refused", "answered"))
+    lines = result.out.decode().splitlines()
+    assert (result.code, len(lines), result.err) == (0, 60, ""), result
+    refused, answered = ([line for line in lines if f" {word} " in line] for word in ("refused", "answered"))
     assert len(refused) + len(answered) == 60
     assert len(refused) > 20
     assert not any(line.endswith("no reason given") for line in refused)
@@ -244,14 +242,14 @@ with open_backend(file, LoadSettings(context_length=256)) as backend:
 """
 
 
-@pytest.mark.parametrize(("filling", "told"), [(0xFF, "damaged"), (0x7C, "damaged"), (0x00, "length")])
+@pytest.mark.parametrize(("filling", "problem"), [(0xFF, "damaged"), (0x7C, "damaged"), (0x00, "length")])
 def test_weights_that_are_not_numbers_are_an_error(
-    script: Script, demo_path: Path, tmp_path: Path, filling: int, told: str
+    script: Script, demo_path: Path, tmp_path: Path, filling: int, problem: str
 ) -> None:
     data_offset = GGUFReader(demo_path).data_offset
     result = script(DAMAGED_WEIGHTS, demo_path, tmp_path / "nan.gguf", str(data_offset), str(filling))
     assert (result.code, result.err) == (0, "")
-    assert [told in line for line in result.out.decode().splitlines()] == [True] * 3
+    assert [problem in line for line in result.out.decode().splitlines()] == [True] * 3
 
 
 def test_an_error_that_llama_cpp_does_not_catch_is_one_clean_error(

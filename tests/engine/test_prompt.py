@@ -218,7 +218,7 @@ def test_a_template_from_a_file_is_used(demo_path: Path, tmp_path: Path) -> None
     assert _writes(demo_path, str(file)) == "user: Hi"
 
 
-def test_a_vocabulary_with_both_kinds_of_markers_speaks_chatml_unless_told_otherwise(llama_3_path: Path) -> None:
+def test_a_vocabulary_with_both_kinds_of_markers_uses_chatml_by_default(llama_3_path: Path) -> None:
     assert _writes(llama_3_path, "auto") == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
     header = "<|start_header_id|>{}<|end_header_id|>\n\n"
     assert _writes(llama_3_path, "embedded") == f"{header.format('user')}Hi<|eot_id|>{header.format('assistant')}"

@@ -65,9 +65,9 @@ def test_a_value_out_of_range_is_wrong_use(sampling: Sampling) -> None:
     ids=str,
 )
 def test_the_edges_of_every_range_give_an_answer(backend: LocalBackend, sampling: Sampling) -> None:
-    told = answer(backend, QUESTION, sampling=sampling, max_tokens=12)
-    assert told.finished.usage.completion_tokens > 0
-    assert told.finished.reason in ("stop", "length")
+    given = answer(backend, QUESTION, sampling=sampling, max_tokens=12)
+    assert given.finished.usage.completion_tokens > 0
+    assert given.finished.reason in ("stop", "length")
 
 
 @pytest.mark.parametrize(

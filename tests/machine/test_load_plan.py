@@ -18,7 +18,7 @@ from tests.conftest import Script
 
 GB = 1_000_000_000
 LAYER_BYTES = 136_000_000
-# The shape of Hermes 3 8B in Q4_K_M, as its header tells it.
+# The shape of Hermes 3 8B in Q4_K_M, as in its header.
 EIGHT_B = Header(
     {
         "general.architecture": "llama",

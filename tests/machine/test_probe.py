@@ -48,15 +48,15 @@ def test_a_build_that_crashes_with_repacked_weights_answers_without(
         ("WRONG_WHEN_FAST", "a wrong answer: '!!!"),
     ],
 )
-def test_doctor_tells_what_fails_and_the_command_that_mends_it(
+def test_doctor_shows_what_fails_and_the_command_that_fixes_it(
     hermes: Hermes, broken_library: BrokenLibrary, tmp_path: Path, fault: str, reason: str
 ) -> None:
     environment = with_library(broken_library(fault), tmp_path / "cache")
     result = hermes("doctor", env=environment)
-    told = result.out.decode()
+    shown = result.out.decode()
     assert result.code == 0
-    assert f"the build fails with them: {reason}" in told
-    assert f"pip install --force-reinstall --no-cache-dir '{REQUIREMENT}'" in told
+    assert f"the build fails with them: {reason}" in shown
+    assert f"pip install --force-reinstall --no-cache-dir '{REQUIREMENT}'" in shown
     assert hermes(*QUESTION, env=environment).out == ANSWER
 
 
@@ -64,9 +64,9 @@ def test_a_build_that_hangs_with_repacked_weights_is_given_up_and_answers_withou
     hermes: Hermes, script: Script, broken_library: BrokenLibrary, tmp_path: Path
 ) -> None:
     environment = with_library(broken_library("HANGS_WHEN_FAST"), tmp_path / "cache")
-    told = script(VERDICT, "4", env=environment)
-    assert (told.code, told.err) == (0, "")
-    assert "extra_buffers=False" in told.out.decode() and "no answer in time" in told.out.decode()
+    shown = script(VERDICT, "4", env=environment)
+    assert (shown.code, shown.err) == (0, "")
+    assert "extra_buffers=False" in shown.out.decode() and "no answer in time" in shown.out.decode()
     assert hermes(*QUESTION, env=environment, timeout_s=15).out == ANSWER
 
 
@@ -85,10 +85,10 @@ def test_doctor_survives_a_build_that_always_crashes(
     hermes: Hermes, broken_library: BrokenLibrary, tmp_path: Path
 ) -> None:
     result = hermes("doctor", env=with_library(broken_library("CRASHES_ALWAYS"), tmp_path / "cache"))
-    told = result.out.decode()
+    shown = result.out.decode()
     assert result.code == 1
-    assert "does not run: the installed llama.cpp does not work on this machine: killed by SIGSEGV" in told
-    assert f"pip install --force-reinstall --no-cache-dir '{REQUIREMENT}'" in told
+    assert "does not run: the installed llama.cpp does not work on this machine: killed by SIGSEGV" in shown
+    assert f"pip install --force-reinstall --no-cache-dir '{REQUIREMENT}'" in shown
 
 
 def loads(script: Script, environment: dict[str, str]) -> int:
@@ -167,7 +167,7 @@ def test_silence_is_not_held_against_a_library_for_ever(
 
 
 @pytest.mark.parametrize(("said", "for_ever"), [("assertion failed", True), ("CUDA error: out of memory", False)])
-def test_an_abort_is_told_and_full_memory_is_not_held_against_a_library_for_ever(
+def test_an_abort_is_reported_and_full_memory_does_not_rule_a_library_out_for_good(
     script: Script, broken_library: BrokenLibrary, tmp_path: Path, said: str, for_ever: bool
 ) -> None:
     environment = with_library(broken_library("ABORTS_WHEN_FAST"), tmp_path / "cache", HERMES_TEST_ABORT=said)

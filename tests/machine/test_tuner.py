@@ -30,10 +30,10 @@ def nothing_remembered() -> Iterator[Path]:
     paths.tuning_file().unlink(missing_ok=True)
 
 
-def tune(path: Path, cancel: CancelToken, trials: list[Trial], wishes: LoadOptions, budget_s: float) -> Tuned:
+def tune(path: Path, cancel: CancelToken, trials: list[Trial], options: LoadOptions, budget_s: float) -> Tuned:
     """What a search finds, beginning with what is usual here."""
-    base = plan_load(path, wishes).attempts[0]
-    with closing(Tuner(path, base, wishes, cancel, trials.append)) as tuner:
+    base = plan_load(path, options).attempts[0]
+    with closing(Tuner(path, base, options, cancel, trials.append)) as tuner:
         return tuner.tune(may_repack=probe.verdict().extra_buffers, budget_s=budget_s)
 
 
@@ -53,8 +53,8 @@ def test_settings_are_tried_and_the_best_is_used_by_the_next_load(demo_path: Pat
 
 def test_without_time_everything_is_left_out_and_stays_as_it_is(demo_path: Path, nothing_remembered: Path) -> None:
     trials: list[Trial] = []
-    wishes = replace(ON_CPU, threads=1, kv_type="f16")
-    found = tune(demo_path, CancelToken(), trials, wishes, 0)
+    options = replace(ON_CPU, threads=1, kv_type="f16")
+    found = tune(demo_path, CancelToken(), trials, options, 0)
     assert [trial.setting for trial in trials if trial.speed] == ["current settings"]
     assert not any("thread" in trial.setting or "cache" in trial.setting for trial in trials), "the user decided"
     assert (found.threads, found.kv_type, found.batch_tokens) == (1, "f16", 256)
@@ -75,7 +75,7 @@ def test_a_stop_ends_the_search_and_nothing_is_remembered(demo_path: Path, nothi
     assert len(trials) == 1 and not nothing_remembered.exists()
 
 
-def test_wishes_go_before_what_was_measured(demo_path: Path, nothing_remembered: Path) -> None:
+def test_options_take_precedence_over_what_was_measured(demo_path: Path, nothing_remembered: Path) -> None:
     tuning.remember(demo_path, FOUND, on_gpu=False)
     chosen = plan_load(demo_path, LoadOptions(threads=1, gpu_layers=0)).attempts[0]
     assert (chosen.threads, chosen.kv_type, chosen.batch_tokens) == (1, "q8_0", 512)

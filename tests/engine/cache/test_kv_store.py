@@ -214,8 +214,8 @@ def writer(folder: Path, how: str, seed: int) -> "subprocess.Popen[bytes]":
 
 
 def test_a_full_disk_is_silent_and_leaves_nothing(script: Script, tmp_path: Path) -> None:
-    told = script(WRITER, tmp_path / "kv", "full", "0")
-    assert (told.out, told.err, told.code) == (b"False\n", "", 0)
+    result = script(WRITER, tmp_path / "kv", "full", "0")
+    assert (result.out, result.err, result.code) == (b"False\n", "", 0)
     assert list(tmp_path.joinpath("kv").iterdir()) == []
 
 

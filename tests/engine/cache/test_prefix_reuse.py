@@ -1,4 +1,4 @@
-"""What the cache still holds is used again, and nobody can tell by the answers."""
+"""What the cache still holds is reused, and the answers are those of a fresh backend."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ OTHER_SUM = user("What is 9 plus 3?")
 NINE = assistant("4 plus 5 is 9.")
 WHO = user("Who are you?")
 
-# One conversation as it may grow, be edited in the middle, cut back and begun anew, asked one after the other.
+# One conversation as it grows, is edited in the middle, cut back and started again, asked one after the other.
 TURNS = [
     (ANA,),
     (ANA, NICE, NAME),
@@ -42,8 +42,8 @@ def fresh_answer(demo_path: Path, messages: tuple[Message, ...]) -> str:
 
 def test_answers_with_a_used_cache_are_those_of_a_fresh_backend(backend: LocalBackend, demo_path: Path) -> None:
     for messages in TURNS:
-        told = answer(backend, messages)
-        assert told.text == fresh_answer(demo_path, messages) != ""
+        given = answer(backend, messages)
+        assert given.text == fresh_answer(demo_path, messages) != ""
         assert len(backend.cache.ledger) == backend.cache.context.position()
 
 
@@ -53,7 +53,7 @@ def test_an_edit_in_the_middle_changes_what_the_model_knows(backend: LocalBacken
     assert "Ana" in answer(backend, (ANA, NICE, SUM, NINE, NAME)).text
 
 
-def test_the_next_turn_reads_only_what_is_new(backend: LocalBackend) -> None:
+def test_the_next_turn_processes_only_what_is_new(backend: LocalBackend) -> None:
     first = answer(backend, (SYSTEM, ANA))
     new = (user("What is 1 plus 1?"),)
     usage = answer(backend, (SYSTEM, ANA, assistant(first.text), *new)).finished.usage
@@ -76,7 +76,7 @@ def test_after_a_stopped_answer_the_cache_holds_what_the_ledger_says(
     assert answer(backend, (ANA, NICE, NAME)).text == fresh_answer(demo_path, (ANA, NICE, NAME))
 
 
-def test_a_model_whose_memory_cannot_be_cut_back_reads_the_prompt_again(demo_path: Path, tmp_path: Path) -> None:
+def test_a_recurrent_model_processes_the_whole_prompt_again(demo_path: Path, tmp_path: Path) -> None:
     with open_backend(written_mamba(demo_path, tmp_path / "mamba.gguf")) as opened:
         first, second = (answer(opened, (ANA,), max_tokens=12) for _ in range(2))
         assert second.text == first.text
