@@ -33,8 +33,8 @@ app.add_typer(tools.app, name="tools")
 app.add_typer(config.app, name="config")
 
 
-def say_version(wanted: bool) -> None:
-    """Print the version and leave, where that is `wanted`."""
+def print_version(wanted: bool) -> None:
+    """Print the version and exit if `wanted`."""
     if wanted:
         print(f"hermes {__version__}")
         raise typer.Exit
@@ -43,14 +43,14 @@ def say_version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=say_version, is_eager=True, help="Show the version and exit.")
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     pass
 
 
 def known_command(words: Sequence[str]) -> str:
-    """The command among `words`, as ` tools run`, for a hint; empty if there is none."""
+    """The command in `words` with a leading space, such as ` tools run`; empty if there is none."""
     groups = {group.name: group.typer_instance for group in app.registered_groups}
     names = {command.name for command in app.registered_commands} | set(groups)
     for place, word in enumerate(words):

@@ -23,7 +23,7 @@ def test_a_table_tells_how_it_reads_and_writes_and_llama_cpp_alone(hermes: Herme
     lines = hermes(*DEMO, "--prompt", "128", "--prompt", "400").out.decode().splitlines()
     assert lines[0].startswith("Hermes demo model · ") and " · ctx 4.1k · " in lines[0]
     assert lines[1].startswith("loaded in ") and "first token after" in lines[1]
-    assert lines[2].split("  ")[0].strip() == "prompt" and "llama.cpp alone" in lines[2]
+    assert lines[2].split("  ")[0].strip() == "tokens" and "llama.cpp alone" in lines[2]
     rows = [[float(cell.replace(",", "")) for cell in line.split()] for line in lines[3:]]
     assert [len(row) for row in rows] == [5, 5] and all(speed > 0 for row in rows for speed in row)
     assert 100 <= rows[0][0] <= 200 and 350 <= rows[1][0] <= 450
@@ -44,16 +44,16 @@ def test_what_tuning_finds_is_told_used_and_forgotten(hermes: Hermes, cache: dic
         assert settings[name] == tuned["tuned"][name]
     told = hermes("doctor", env=cache).out.decode()
     assert f"hermes-demo: {tuned['tuned']['threads']} thread" in told and tuned["tuned"]["measured"] in told
-    assert hermes(*DEMO, "--reset", env=cache).err == "hermes-demo: forgotten\n"
-    assert hermes(*DEMO, "--reset", env=cache).err == "hermes-demo: nothing was remembered\n"
+    assert hermes(*DEMO, "--reset", env=cache).err == "hermes-demo: removed the tuned settings\n"
+    assert hermes(*DEMO, "--reset", env=cache).err == "hermes-demo: there are no tuned settings\n"
     assert "hermes-demo" not in hermes("doctor", env=cache).out.decode()
 
 
 def test_a_prompt_that_does_not_fit_is_an_error(hermes: Hermes) -> None:
-    assert_failed(hermes(*DEMO, "--prompt", "4090"), 2, "--prompt 4090 does not fit into the window")
+    assert_failed(hermes(*DEMO, "--prompt", "4090"), 2, "--prompt 4090 does not fit into the context")
     assert_failed(hermes(*DEMO, "--prompt", "64", "--prompt", "4090"), 2, "--prompt 4090 does not fit")
-    assert_failed(hermes(*DEMO, "--ctx", "128"), 2, "--prompt 128 does not fit into the window")
-    assert_failed(hermes(*DEMO, "--tune", "--reset"), 2, "--tune goes with neither")
+    assert_failed(hermes(*DEMO, "--ctx", "128"), 2, "--prompt 128 does not fit into the context")
+    assert_failed(hermes(*DEMO, "--tune", "--reset"), 2, "--tune cannot be used with")
 
 
 def test_a_gpu_that_was_asked_for_and_is_not_there_is_told(hermes: Hermes, cache: dict[str, str]) -> None:

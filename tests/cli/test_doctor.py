@@ -21,7 +21,7 @@ from tests.installed_script import install_script
 def test_a_healthy_machine_gives_0_and_names_versions_probe_and_folders(hermes: Hermes) -> None:
     result = hermes("doctor")
     told = result.out.decode()
-    parts = [__version__, importlib.metadata.version("llama-cpp-python"), "the demo model answers right"]
+    parts = [__version__, importlib.metadata.version("llama-cpp-python"), "the demo model answers correctly"]
     parts += [sys.executable, os.environ["HERMES_CLI_CACHE_DIR"], os.environ["HERMES_CLI_DATA_DIR"]]
     parts += [os.environ["HERMES_CLI_CONFIG_DIR"]]
     assert result.code == 0
@@ -31,7 +31,10 @@ def test_a_healthy_machine_gives_0_and_names_versions_probe_and_folders(hermes: 
 def test_it_says_which_program_wins_on_path(tmp_path: Path) -> None:
     ours = install_script(tmp_path / "ours")
     other = install_script(tmp_path / "other", program="print('another')")
-    for first, second, told in ((ours, other, f"{ours}"), (other, ours, f"another program wins on PATH: {other}")):
+    for first, second, told in (
+        (ours, other, f"{ours}"),
+        (other, ours, f"another program comes first on PATH: {other}"),
+    ):
         path = os.pathsep.join([str(first.parent), str(second.parent), os.environ["PATH"]])
         child = subprocess.run(
             [ours, "doctor"], env=child_environment({"PATH": path}), capture_output=True, text=True, timeout=60
@@ -121,7 +124,7 @@ def test_why_a_gpu_is_unused(
 
 
 def test_the_model_that_answers_is_told_or_that_it_is_not_here(hermes: Hermes, demo_path: Path, tmp_path: Path) -> None:
-    assert "demo, which travels with the program; for a real one: hermes pull" in hermes("doctor").out.decode()
+    assert "demo, bundled with the program; get a real one: hermes pull" in hermes("doctor").out.decode()
     own = tmp_path / "own.gguf"
     own.symlink_to(demo_path)
     assert f"own, {own}" in hermes("doctor", env={"HERMES_CLI_MODEL": str(own)}).out.decode()

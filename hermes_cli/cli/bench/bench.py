@@ -1,4 +1,4 @@
-"""`hermes bench`: how fast a model is here, beside llama.cpp alone; with --tune, which settings make it fastest."""
+"""`hermes bench`: the speed of a model here, compared with llama.cpp alone; --tune finds the fastest settings."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -23,37 +23,41 @@ def bench(
     threads: options.Threads = None,
     prompt: Annotated[
         list[int] | None,
-        typer.Option("--prompt", metavar="N", min=64, help="A prompt of N tokens (repeatable). [default: up to 8192]"),
+        typer.Option(
+            "--prompt", metavar="N", min=64, help="Measure a prompt of N tokens (repeatable). [default: 128 to 8192]"
+        ),
     ] = None,
     tune: Annotated[
-        bool, typer.Option("--tune", help="Try settings for this model, and remember the fastest for later loads.")
+        bool, typer.Option("--tune", help="Find the fastest settings for this model and use them from now on.")
     ] = False,
-    reset: Annotated[bool, typer.Option("--reset", help="Forget what --tune found for this model.")] = False,
+    reset: Annotated[
+        bool, typer.Option("--reset", help="Remove the settings that --tune saved for this model.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> int:
-    """Measure how fast a model reads and writes here, and llama.cpp alone with the same settings.
+    """Measure prompt processing and generation in tokens per second, and llama.cpp alone with the same settings.
 
-    Takes a minute at most; what would take longer is left out, and measured with --prompt.
+    Takes at most a minute. Longer prompts than that allows are skipped; --prompt measures them.
     """
     from hermes_cli.cli.bench import run as bench_run
     from hermes_cli.models.choose import find_model
     from hermes_cli.session.choices import Choices, from_settings
 
     if tune and (reset or prompt):
-        raise UsageError("--tune goes with neither --reset nor --prompt", "run them one after the other")
+        raise UsageError("--tune cannot be used with --reset or --prompt", "run them one after the other")
     defaults = load_settings()
     spec = find_model(model or defaults.model)
     if reset:
         return _forget(spec.path)
     given = Choices(load=options.loading(ctx, gpu_layers, kv_type, threads), save=False)
-    wishes = replace(from_settings(defaults), flags=given).now.load_options()
+    requested = replace(from_settings(defaults), flags=given).now.load_options()
     cancel = CancelToken()
     try:
         with stopping(cancel, leave=lambda: None):
             if tune:
-                text = bench_run.tuned(spec.path, wishes, cancel, as_json)
+                text = bench_run.tuned(spec.path, requested, cancel, as_json)
             else:
-                text = bench_run.measured(spec.path, wishes, prompt, cancel, as_json)
+                text = bench_run.measured(spec.path, requested, prompt, cancel, as_json)
     except LoadCancelled:
         text = ""
     if cancel.reason:
@@ -65,5 +69,7 @@ def bench(
 def _forget(path: Path) -> int:
     from hermes_cli.machine import tuning
 
-    console.notice(f"{path.stem}: {'forgotten' if tuning.forget(path) else 'nothing was remembered'}")
+    console.notice(
+        f"{path.stem}: {'removed the tuned settings' if tuning.forget(path) else 'there are no tuned settings'}"
+    )
     return 0

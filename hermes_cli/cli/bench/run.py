@@ -1,4 +1,4 @@
-"""The work of `hermes bench`: prompts of several lengths, llama.cpp alone beside them, and the search of --tune."""
+"""Measuring prompts of several lengths, llama.cpp alone for comparison, and the search of --tune."""
 
 import json
 import time
@@ -32,7 +32,7 @@ _TASK = Message("user", "Tell me a very long story about the sea, with many ship
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Tokens a second of reading up to so many tokens of prompt, and of writing after them; then llama.cpp alone."""
+    """Prompt processing and generation in tokens per second at this prompt length; `bare_*`: llama.cpp alone."""
 
     prompt_tokens: int
     read: float
@@ -41,9 +41,11 @@ class Row:
     bare_write: float = 0.0
 
 
-def measured(path: Path, wishes: LoadOptions, lengths: Sequence[int] | None, cancel: CancelToken, as_json: bool) -> str:
-    """The report on prompts of these lengths, None for the usual ones. Raises LoadCancelled and other HermesErrors."""
-    plan = plan_load(path, wishes, lambda: not cancel.cancelled)
+def measured(
+    path: Path, requested: LoadOptions, lengths: Sequence[int] | None, cancel: CancelToken, as_json: bool
+) -> str:
+    """The report on prompts of these lengths, by default 128 to 8192 tokens. Raises LoadCancelled, HermesError."""
+    plan = plan_load(path, requested, lambda: not cancel.cancelled)
     status = console.StatusLine()
     try:
         status.show(f"loading {path.stem}")
@@ -52,7 +54,7 @@ def measured(path: Path, wishes: LoadOptions, lengths: Sequence[int] | None, can
             status.erase()
             tell_loaded(info, verbose=False)
             first_s = _asked(backend, (Message("user", "Hello, who are you?"),), 1, cancel).timings.first_token_s
-            if used.gpu_layers:  # a GPU loads what it computes with when that is first used
+            if used.gpu_layers:  # a GPU loads its kernels on first use
                 _asked(backend, (Message("user", SAMPLE_TEXT * min(20, info.context_length // 64)),), 1, cancel)
             rows = list(_rows(backend, lengths, cancel, status))
         rows = list(_with_bare(path, used, rows, cancel, status))
@@ -67,26 +69,28 @@ def measured(path: Path, wishes: LoadOptions, lengths: Sequence[int] | None, can
 def _rows(
     backend: LocalBackend, lengths: Sequence[int] | None, cancel: CancelToken, status: console.StatusLine
 ) -> Iterator[Row]:
-    """The program's own speed: each prompt begins with the one before, so only what is new is read."""
+    """The speed of hermes: each prompt extends the one before, so only the new tokens are processed."""
     until = time.monotonic() + _BUDGET_S / 2  # the other half is for llama.cpp alone
     row: Row | None = None
     for length in _fitting(lengths, backend.info.context_length - 2 * _WRITTEN):
         before = row.prompt_tokens if row else 0
         if row and not lengths and time.monotonic() + (length - before) / row.read + _WRITTEN / row.write > until:
-            console.notice(f"left out, as it would take long here: --prompt {length}")
+            console.notice(f"skipped, as it would take long here: --prompt {length}")
             return
         status.show(f"measuring a prompt of {thousands(length)} tokens")
         row = _row(backend, length, cancel)
-        if row.prompt_tokens > before:  # else it is the same prompt, made of the same whole sentences
+        if row.prompt_tokens > before:  # prompts are made of whole sentences and may be equal
             yield row
 
 
 def _fitting(lengths: Sequence[int] | None, longest: int) -> list[int]:
-    """The lengths to measure, in order. Raises UsageError for one that was asked for and is too long."""
+    """The lengths to measure, sorted. Raises UsageError for a requested one that is too long."""
     wanted = sorted(set(lengths or _LENGTHS))
     if longest < (wanted[-1] if lengths else wanted[0]):
-        hint = f"give at most {longest}, or a longer window with --ctx" if longest >= 64 else "give a longer one: --ctx"
-        raise UsageError(f"--prompt {wanted[-1] if lengths else wanted[0]} does not fit into the window", hint)
+        hint = (
+            f"use at most {longest}, or a longer context with --ctx" if longest >= 64 else "use a longer context: --ctx"
+        )
+        raise UsageError(f"--prompt {wanted[-1] if lengths else wanted[0]} does not fit into the context", hint)
     return [length for length in wanted if length <= longest]
 
 
@@ -107,7 +111,7 @@ def _row(backend: LocalBackend, length: int, cancel: CancelToken) -> Row:
 def _asked(
     backend: LocalBackend, messages: tuple[Message, ...], tokens: int, cancel: CancelToken, seed: int = 0
 ) -> Finished:
-    """How a generation ended. Raises LoadCancelled where it was stopped."""
+    """The end of a generation. Raises LoadCancelled if it was stopped."""
     request = GenerationRequest(messages, Sampling(seed=seed), max_tokens=tokens)
     *_, finished = backend.generate(request, cancel)
     assert isinstance(finished, Finished), "a backend ends every generation with Finished"
@@ -139,7 +143,9 @@ def _with_bare(
 
 def _table(info: BackendInfo, first_s: float, rows: Sequence[Row]) -> str:
     """The report for people."""
-    cells: list[tuple[str, ...]] = [("prompt", "read tok/s", "write tok/s", "llama.cpp alone: read", "write")]
+    cells: list[tuple[str, ...]] = [
+        ("tokens", "prompt tok/s", "generation tok/s", "llama.cpp alone: prompt", "generation")
+    ]
     for row in rows:
         speeds = (row.read, row.write, row.bare_read, row.bare_write)
         cells.append((f"{row.prompt_tokens:,}", *(f"{speed:,.1f}" for speed in speeds)))
@@ -151,15 +157,15 @@ def _table(info: BackendInfo, first_s: float, rows: Sequence[Row]) -> str:
     )
 
 
-def tuned(path: Path, wishes: LoadOptions, cancel: CancelToken, as_json: bool) -> str:
-    """Try settings, tell each as it comes, and report what is remembered. Raises LoadCancelled."""
-    plan = plan_load(path, wishes, lambda: not cancel.cancelled, use_tuned=False)
+def tuned(path: Path, requested: LoadOptions, cancel: CancelToken, as_json: bool) -> str:
+    """Try settings, print each trial, and return a report on what was saved. Raises LoadCancelled."""
+    plan = plan_load(path, requested, lambda: not cancel.cancelled, use_tuned=False)
     for note in plan.notes:
         console.notice(note)
     trials: list[Trial] = []
     status = console.StatusLine()
 
-    def told(trial: Trial) -> None:
+    def add(trial: Trial) -> None:
         status.erase()
         trials.append(trial)
         if not as_json:
@@ -168,29 +174,29 @@ def tuned(path: Path, wishes: LoadOptions, cancel: CancelToken, as_json: bool) -
 
     try:
         status.show(f"loading {path.stem}")
-        with closing(Tuner(path, plan.attempts[0], wishes, cancel, told)) as tuner:
+        with closing(Tuner(path, plan.attempts[0], requested, cancel, add)) as tuner:
             found = tuner.tune(may_repack=this_machine().may_repack)
     finally:
         status.erase()
     if as_json:
         facts = {"tuned": asdict(found), "trials": [asdict(trial) for trial in trials]}
         return json.dumps(facts, indent=2) + "\n"
-    return f"{tuned_line(found)}\nlater loads of this model use it; hermes bench --reset takes it back\n"
+    return f"{tuned_line(found)}\nsaved for this model; to remove it: hermes bench --reset\n"
 
 
 def _trial_line(trial: Trial) -> str:
     if trial.speed is None:
-        return f"{trial.setting:<22} left out: no time or no memory"
+        return f"{trial.setting:<22} skipped: not enough time or memory"
     mark = "  kept" if trial.kept else ""
-    return f"{trial.setting:<22} reads {trial.speed.read:>8,.1f}  writes {trial.speed.write:>7,.1f} tok/s{mark}"
+    return f"{trial.setting:<22} prompt {trial.speed.read:>8,.1f}  generation {trial.speed.write:>7,.1f} tok/s{mark}"
 
 
 def tuned_line(tuned: Tuned) -> str:
-    """What was found best for a model, on one line."""
+    """The tuned settings of a model and what they gain, on one line."""
     flash = {None: "", True: ", flash attention on", False: ", flash attention off"}[tuned.flash_attention]
     return (
         f"{tuned.model}: {tuned.threads} thread{'s' * (tuned.threads != 1)}{flash}, cache {tuned.kv_type}, "
         f"batches of {tuned.batch_tokens}, weights {'' if tuned.extra_buffers else 'not '}repacked; "
-        f"{tuned.read_before:,.1f} -> {tuned.read:,.1f} tok/s read, "
-        f"{tuned.write_before:,.1f} -> {tuned.write:,.1f} written"
+        f"{tuned.read_before:,.1f} -> {tuned.read:,.1f} tok/s prompt, "
+        f"{tuned.write_before:,.1f} -> {tuned.write:,.1f} generation"
     )

@@ -1,4 +1,4 @@
-"""`hermes doctor`: what this machine has, what is used, what is wrong, and the command that mends it."""
+"""`hermes doctor`: what this machine has, what is used, what is wrong, and the command that fixes it."""
 
 import json
 from collections.abc import Iterator
@@ -22,12 +22,14 @@ Facts = dict[str, Any]
 
 
 def doctor(
-    again: Annotated[bool, typer.Option("--again", help="Prove llama.cpp anew, as after a new driver.")] = False,
-    builds: Annotated[bool, typer.Option("--builds", help="Also the commands that install other builds.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Test llama.cpp again, e.g. after a driver update.")] = False,
+    builds: Annotated[
+        bool, typer.Option("--builds", help="Also print the commands that install other builds.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     color: options.ColorChoice = None,
 ) -> int:
-    """Tell what this machine has, what is used, what is wrong and what mends it. Exits 1 if nothing can be answered."""
+    """Check this machine: hardware, build, model, problems and how to fix them. Exits 1 if no model can answer."""
     from hermes_cli.cli.doctor.report import report
 
     settings, problems = read_settings()
@@ -62,15 +64,15 @@ def _program(facts: Facts) -> Iterator[Finding]:
         else:
             yield (
                 f"`{name}`",
-                f"another program wins on PATH: {command['path']}; start this one as {facts['started_as']}",
+                f"another program comes first on PATH: {command['path']}; start this one as {facts['started_as']}",
             )
 
 
 def _machine(facts: Facts) -> Iterator[Finding]:
     yield "system", facts["system"]
-    yield "cpu", f"{facts['cpu']}, {facts['cores']} cores to use"
+    yield "cpu", f"{facts['cpu']}, {facts['cores']} cores"
     if facts["instructions"]:
-        yield "", f"it has {', '.join(facts['instructions'])}"
+        yield "", f"supports {', '.join(facts['instructions'])}"
     yield "memory", f"{size_text(facts['available_bytes'])} available of {size_text(facts['memory_bytes'])}"
 
 
@@ -80,7 +82,7 @@ def _folders(facts: dict[str, Facts]) -> Iterator[Finding]:
             path = Path(folder["path"])
             yield name, f"wrong: nothing can be saved in {path}: {folder['not_saved']}; {check_hint(path)}"
         elif folder["files"] is None:
-            yield name, f"{folder['path']} (not made yet)"
+            yield name, f"{folder['path']} (not created yet)"
         else:
             files = f"{folder['files']:,} file{'s' * (folder['files'] != 1)}"
             yield name, f"{folder['path']}: {files}, {size_text(folder['bytes'])}"
@@ -88,7 +90,7 @@ def _folders(facts: dict[str, Facts]) -> Iterator[Finding]:
 
 def _settings(facts: Facts) -> Iterator[Finding]:
     file = paths.config_file()
-    yield "settings", f"{file}{'' if file.exists() else ' (not there: nothing is set)'}"
+    yield "settings", f"{file}{'' if file.exists() else ' (does not exist; nothing is set)'}"
     for setting in facts["settings"]:
         from_variable = setting["origin"] == KEYS[setting["name"]].variable
         origin = f" ({setting['origin']})" if from_variable else ""
@@ -101,7 +103,7 @@ def _model(facts: Facts) -> Iterator[Finding]:
     if facts["problem"] is not None:
         yield "model", f"wrong: {facts['problem']}; {facts['hint']}"
     elif facts["path"] == str(paths.DEMO_MODEL):
-        yield "model", "demo, which travels with the program; for a real one: hermes pull"
+        yield "model", "demo, bundled with the program; get a real one: hermes pull"
     else:
         yield "model", f"{facts['name']}, {facts['path']}"
 
@@ -115,13 +117,13 @@ def _engine(facts: Facts) -> Iterator[Finding]:
     yield "library", facts["library"]
     if facts["problem"] is not None:
         yield "engine", f"does not run: {facts['problem']}"
-        yield "mend it", facts["hint"]
+        yield "fix it", facts["hint"]
         return
     yield "llama.cpp", f"{facts['version']}: {', '.join(facts['features'])}"
     if facts["unused_instructions"]:
         unused = ", ".join(facts["unused_instructions"])
-        yield "", f"the build does not use {unused}; one made on this machine does: {build_advice.rebuild()}"
-    yield "probe", "the demo model answers right with this build on this CPU"
+        yield "", f"this build does not use {unused}; one compiled on this machine does: {build_advice.rebuild()}"
+    yield "probe", "passed: the demo model answers correctly with this build on this CPU"
     yield "repacked weights", "used" if facts["repacked_weights"] else "off"
     if facts["repacking_fault"]:
         advice = build_advice.repacking_advice(facts["repacking_fault"], hardware.cpu_flags())
@@ -133,14 +135,14 @@ def _engine(facts: Facts) -> Iterator[Finding]:
 
 def _gpu(facts: Facts) -> Iterator[Finding]:
     if not facts["offload"]:
-        yield "gpu", "none that this build can use; everything runs on the CPU"
+        yield "gpu", "this build cannot use one; everything runs on the CPU"
         if facts["unused_gpu"]:
             yield "", f"{facts['unused_gpu']['why']}; {facts['unused_gpu']['command']}"
         return
-    works = "used for all layers that fit, or that --gpu-layers allows"
+    works = "used for as many layers as fit, or as --gpu-layers says"
     yield "gpu", works if facts["gpu_works"] else f"found, but not used, because it fails: {facts['gpu_fault']}"
     for device in facts["devices"]:
-        memory = "its memory is full"  # too full even to be asked
+        memory = "memory full"  # so full that the driver cannot be asked
         if device["total_bytes"]:
             memory = f"{size_text(device['free_bytes'])} free of {size_text(device['total_bytes'])}"
         yield "", f"{device['name']}: {device['description']}, {memory}{', shared' if device['shared'] else ''}"

@@ -1,4 +1,4 @@
-"""What `hermes doctor` finds, as one value for people and for JSON."""
+"""The facts that `hermes doctor` prints, as text and as JSON."""
 
 import os
 import platform
@@ -20,7 +20,7 @@ Facts = dict[str, Any]
 
 
 def report(settings: Settings, problems: Sequence[UsageError]) -> Facts:
-    """Everything there is to tell; `healthy` is False where nothing can be answered."""
+    """All facts; `healthy` is False if no model can answer."""
     engine, model = _engine(), _model(settings)
     return {
         "healthy": not problems and engine["problem"] is None and model["problem"] is None,
@@ -52,7 +52,7 @@ def _program() -> Facts:
 
 
 def _command(name: str, ours: Path) -> Facts:
-    """What the shell would start under this name, and whether that is this program."""
+    """The program that the shell starts under this name, and whether it is this one."""
     found = shutil.which(name)
     is_script = ours.name.startswith("hermes")
     return {"path": found, "ours": found is not None and (not is_script or Path(found).resolve().parent == ours.parent)}
@@ -83,7 +83,7 @@ def _machine() -> Facts:
 
 
 def _engine() -> Facts:
-    """What llama.cpp is and can do here; `problem` and `hint` where it cannot run."""
+    """The version and features of llama.cpp here; `problem` and `hint` if it cannot run."""
     from hermes_cli.engine import hardware
     from hermes_cli.engine.llama import library
     from hermes_cli.engine.llama.devices import gpus
@@ -113,7 +113,7 @@ def _engine() -> Facts:
 
 
 def _model(settings: Settings) -> Facts:
-    """The model that answers where none is named; `problem` and `hint` if the one in the settings is not here."""
+    """The default model; `problem` and `hint` if the one in the settings cannot be found."""
     from hermes_cli.models.choose import find_model
 
     try:
@@ -130,7 +130,7 @@ def _folders() -> dict[str, Facts]:
         "sessions": paths.sessions_folder(),
         "config": paths.config_folder(),
         "cache": paths.cache_folder(),
-        "prompts read before": paths.kv_folder(),
+        "prompt cache": paths.kv_folder(),
     }
     return {
         name: {"path": str(place), **contents(place), "not_saved": unwritable(place)} for name, place in places.items()
@@ -138,13 +138,13 @@ def _folders() -> dict[str, Facts]:
 
 
 def contents(folder: Path) -> Facts:
-    """How many files lie below a folder, and their bytes; None where there is no folder."""
-    if not os.path.isdir(folder):  # noqa: PTH112 - pathlib raises where a folder may not be searched
+    """The number and size of the files below a folder; None if it does not exist."""
+    if not os.path.isdir(folder):  # noqa: PTH112 - pathlib raises without permission to search
         return {"files": None, "bytes": None}
     sizes = []
     for place, _, names in os.walk(folder):
         for name in names:
-            with suppress(OSError):  # gone meanwhile, or not to be looked at
+            with suppress(OSError):  # removed meanwhile, or no permission
                 found = Path(place, name).lstat()
                 if stat.S_ISREG(found.st_mode):
                     sizes.append(found.st_size)

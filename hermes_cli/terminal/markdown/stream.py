@@ -42,11 +42,12 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """Lines of fenced code at the top level; `first` where they begin the block."""
+    """Lines of fenced code at the top level; `first` if they begin the block, `last` if they end it."""
 
     language: str
     lines: tuple[str, ...]
     first: bool
+    last: bool = False
 
 
 Piece = Block | Item | Code
@@ -99,7 +100,7 @@ class MarkdownStream:
         if self._fence is None:
             return list(_pieces(_parsed(source), self._next_item))
         last = [] if self._fence.closing.fullmatch(source) else [source]
-        return [self._code(last)]
+        return [self._code(last, last=True)]
 
     def tail(self) -> list[Piece]:
         """What is not final, as things stand; less than an undecided last line."""
@@ -114,8 +115,8 @@ class MarkdownStream:
         assert self._fence
         *lines, rest = self._source.split("\n")
         closed = next((number for number, line in enumerate(lines) if self._fence.closing.fullmatch(line)), None)
-        if lines[:closed]:
-            pieces.append(self._code(lines[:closed]))
+        if lines[:closed] or closed is not None:
+            pieces.append(self._code(lines[:closed], last=closed is not None))
         if closed is None:
             self._source = rest
             return False
@@ -123,9 +124,9 @@ class MarkdownStream:
         self._fence, self._judged = None, 0
         return True
 
-    def _code(self, lines: Iterable[str]) -> Code:
+    def _code(self, lines: Iterable[str], *, last: bool = False) -> Code:
         assert self._fence
-        return Code(self._fence.language, tuple(_dedented(line, self._fence.indent) for line in lines), False)
+        return Code(self._fence.language, tuple(_dedented(line, self._fence.indent) for line in lines), False, last)
 
     def _take_blocks(self, pieces: list[Piece]) -> bool:
         """Pass the final blocks on; whether a fence was opened behind them."""
@@ -230,7 +231,7 @@ def _pieces(tokens: Iterable[Token], next_item: int | None) -> Iterator[Piece]:
             for count, (label, item) in enumerate(item_labels(group, next_item)):
                 yield Item(item, label, first=next_item is None and count == 0)
         elif opening.type == "fence":
-            yield Code(code_language(opening), code_lines(opening), True)
+            yield Code(code_language(opening), code_lines(opening), True, True)
         else:
             yield Block(group)
         next_item = None

@@ -10,6 +10,7 @@ from rich.style import Style
 from rich.text import Text
 
 from hermes_cli.terminal.markdown.code_highlight import CodeHighlighter
+from hermes_cli.terminal.markdown.inline import DIM
 from hermes_cli.terminal.markdown.layout import (
     WIDEST_PROSE,
     block_lines,
@@ -69,11 +70,13 @@ class MarkdownWriter:
                 drawn = item_lines(tokens, label, prose)
                 self._gap = int(first or self._apart)
                 self._apart = is_tall(tokens)
-            case Code(language, lines, first):
+            case Code(language, lines, first, last):
                 if first:
                     self._code, self._gap = CodeHighlighter(language if self._styling == "colors" else ""), 1
                 assert self._code
                 drawn = [self._code.line(line) for line in lines]
+                if self._styling != "colors":  # without colours only its fences tell code from prose
+                    drawn = [*_fence(first, f"```{language}"), *drawn, *_fence(last, "```")]
         return self._spaced(drawn)
 
     def _spaced(self, lines: list[Text]) -> list[Text]:
@@ -101,6 +104,10 @@ class MarkdownWriter:
             style = style if self._styling == "colors" else _without_color(style)
             codes.append(style.render(_harmless(segment.text), color_system=ColorSystem.STANDARD))
         return "".join(codes)
+
+
+def _fence(shown: bool, text: str) -> list[Text]:
+    return [Text(text, DIM)] if shown else []
 
 
 def _harmless(text: str) -> str:

@@ -56,7 +56,7 @@ def test_a_piece_comes_as_soon_as_it_is_final() -> None:
     growing = [
         ("# Head", 0), ("ing\n", 1), ("para", 0), ("graph\n", 0), ("\n", 1), ("- a\n", 0), ("- b", 0), ("\n", 1),
         ("\n", 0), ("***\n", 2), ("> quote\n\n", 1), ("|a|\n|-|\n|b|\n", 0), ("\n", 1), ("```py\n", 1), ("x = 1", 0),
-        ("\n", 1), ("```", 0), ("\n", 0), ("~~~\nx\n~~~\n", 1), ("end", 0),
+        ("\n", 1), ("```", 0), ("\n", 1), ("~~~\nx\n~~~\n", 1), ("end", 0),
     ]  # fmt: skip
     stream = MarkdownStream()
     assert [(chunk, len(stream.feed(chunk))) for chunk, _ in growing] == growing
