@@ -5,9 +5,9 @@ EDITABLE ?= -e
 PYTEST_FLAGS ?=
 BIN := $(VENV)/bin
 
-# llama-cpp-python is compiled once; these leave out the parts that hermes does not use.
-export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF
-export SKBUILD_BUILD_TARGETS ?= llama
+# llama-cpp-python is compiled once; this leaves out the half of it that hermes does not use.
+BUILD_CMAKE := $(CURDIR)/hermes_cli/engine/llama/build.cmake
+export SKBUILD_CMAKE_DEFINE ?= LLAVA_BUILD=OFF;CMAKE_PROJECT_INCLUDE=$(BUILD_CMAKE)
 
 .PHONY: help setup test lint format types bench docs constraints
 

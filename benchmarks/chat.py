@@ -63,7 +63,7 @@ def _folders(root: Path) -> dict[str, str]:
 
 
 def _fill(sessions: Path, target: Path, count: int) -> None:
-    """So many copies of the one session there is."""
+    """Copy the only session this many times."""
     (one,) = sessions.glob("*.jsonl")
     (target / "sessions").mkdir(parents=True)
     for number in range(count):
@@ -97,7 +97,7 @@ def _until_prompt(environment: Mapping[str, str], unit: str) -> float:
 
 
 def _echoes_ms(environment: Mapping[str, str], keys: int) -> list[float]:
-    """How long each of so many keys takes to be seen, one after the other, while nothing else is done."""
+    """How long each of N keys takes to be echoed, one after the other, on an idle program."""
     child = _chat(environment, "-m", "demo")
     child.expect_exact(b"ctx 0/")
     child.delaybeforesend = None

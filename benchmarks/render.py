@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def answer(tokens: int) -> list[str]:
-    """An answer of so many tokens: prose, headings, lists, quotes, code and tables in turn, always the same."""
+    """An answer of this many tokens: prose, headings, lists, quotes, code and tables in turn, always the same."""
     dice, words = random.Random(1), PROSE.split()
 
     def prose(count: int) -> str:

@@ -121,7 +121,7 @@ def chat_conversation(source: Source) -> Conversation:
 
 
 def recall(source: Source) -> Conversation:
-    """The user's name, told two or more turns before it is asked for, or the persona of the system prompt."""
+    """The user's name, given two or more turns before it is asked for, or the persona of the system prompt."""
     chat = Chat(source)
     if source.chance(0.5):
         text, chat.persona = persona(source)

@@ -41,7 +41,7 @@ _COMPLAINTS = (
 
 
 class SchemaWriter:
-    """Builds one schema together with a value for it and the phrases that tell the value."""
+    """Builds one schema together with a value for it and the phrases that state the value."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -150,7 +150,7 @@ def _written(value: object) -> str:
 
 
 def _everyday(source: Source) -> tuple[Json, Json, str]:
-    """A person or a thing told in a sentence."""
+    """A person or a thing described in a sentence."""
     name, age, place, word = source.name(), source.integer(1, 99), source.place(), source.word()
     kinds: tuple[tuple[Json, dict[str, str], str], ...] = (
         ({"name": name, "age": age}, {"name": "string", "age": "integer"}, f"{name} is {age} years old."),

@@ -56,7 +56,7 @@ SUITES: dict[str, Suite] = {
     "markers in user text": _alone(injection),
     "questions it cannot answer": _alone(unknown),
     "follow-up questions": followed,
-    "tool results told": tool_result,
+    "tool results reported": tool_result,
     "tool errors, declined calls": tool_failure,
     "tool calls corrected": tool_correction,
     "tool chains": tool_chain,

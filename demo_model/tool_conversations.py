@@ -58,7 +58,7 @@ def calls_text(calls: list[Call]) -> str:
 
 
 def _opened(source: Source, calls: list[Call]) -> tuple[Chat, bool]:
-    """A chat whose system prompt offers the tools of `calls`, sometimes with a persona or the wish to announce calls."""
+    """A chat whose system prompt offers the tools of `calls`, sometimes with a persona or the instruction to announce calls."""
     chat = Chat(source)
     different = [one.tool for index, one in enumerate(calls) if all(one.name != other.name for other in calls[:index])]
     text = offer(source, different)[1]

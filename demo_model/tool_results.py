@@ -1,4 +1,4 @@
-"""What made-up tools return, and the answer that tells it."""
+"""What made-up tools return, and the answer that reports it."""
 
 import json
 
@@ -16,7 +16,7 @@ def spoken(value: object) -> str:
 
 
 def stated(content: object) -> str:
-    """The sentence that tells one result; every value of it is named."""
+    """The sentence that reports one result; every value of it is named."""
     if isinstance(content, dict):
         return "The result: " + ", ".join(f"{key} is {spoken(value)}" for key, value in content.items()) + "."
     if isinstance(content, list):

@@ -1,4 +1,4 @@
-"""Exchanges that lean on the conversation: who the assistant is, what the user told, follow-up questions, cut answers."""
+"""Exchanges that lean on the conversation: who the assistant is, what the user said, follow-up questions, cut answers."""
 
 # ruff: noqa: E501 (tables of phrases stay on long lines)
 
@@ -20,7 +20,7 @@ _WHO_ARE_YOU = (
 
 @dataclass(slots=True)
 class Chat:
-    """A conversation in the making. `known` maps what the user told (`name`, `favourite fruit`) to its value."""
+    """A conversation in the making. `known` maps what the user said (`name`, `favourite fruit`) to its value."""
 
     source: Source
     persona: str | None = None
@@ -157,7 +157,7 @@ def what_about(chat: Chat) -> Exchange:
 
 
 def cut(chat: Chat) -> Exchange:
-    """An answer that stopped in the middle and goes on where it stopped."""
+    """An answer that stopped in the middle and continues where it stopped."""
     source = chat.source
     words = source.words(source.integer(6, 14))
     question, answer = source.pick(

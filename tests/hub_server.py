@@ -45,7 +45,7 @@ class Hub:
     token: str | None = None
     claimed_sizes: dict[str, int] = field(default_factory=dict)
     false_hashes: dict[str, str] = field(default_factory=dict)
-    tells_hashes: bool = True
+    publishes_hashes: bool = True
     faults: list[Fault] = field(default_factory=list)
     api_faults: list[Fault] = field(default_factory=list)
     bytes_a_second: int | None = None
@@ -59,7 +59,7 @@ class Hub:
         self.repositories.setdefault(repository, {})[name] = data
 
     def sha256(self, name: str, data: bytes) -> str:
-        """The checksum that the hub tells."""
+        """The checksum that the hub publishes."""
         return self.false_hashes.get(name) or self.key(data)
 
     def key(self, data: bytes) -> str:
@@ -99,7 +99,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away is no news."""
+        """Ignore clients that disconnect."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -161,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
                 "rfilename": name,
                 "size": self.hub.claimed_sizes.get(name, len(data)),
                 "blobId": "0" * 40,
-                **({"lfs": self._facts(name, data)} if self.hub.tells_hashes else {}),
+                **({"lfs": self._facts(name, data)} if self.hub.publishes_hashes else {}),
             }
             for name, data in self.hub.repositories[repository].items()
         ]
@@ -182,7 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.send_response(302)
         self.send_header("Location", f"{self.hub.cdn_url}/cdn/{self.hub.key(data)}/file?signature=abc")
-        if self.hub.tells_hashes:
+        if self.hub.publishes_hashes:
             self.send_header("X-Linked-Etag", f'"{self.hub.sha256(name, data)}"')
         self.send_header("X-Linked-Size", str(len(data)))
         self.send_header("X-Repo-Commit", COMMIT)

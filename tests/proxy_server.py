@@ -21,7 +21,7 @@ class Proxy:
 
 @contextmanager
 def running_proxy(proxy: Proxy) -> Iterator[Proxy]:
-    """The proxy on a port; which protocol is spoken is told by the first byte."""
+    """The proxy on a port; the first byte shows which protocol is spoken."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         proxy.address = f"127.0.0.1:{listener.getsockname()[1]}"
         threading.Thread(target=_accept, args=(listener, proxy), daemon=True).start()

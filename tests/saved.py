@@ -20,7 +20,7 @@ FINISHED = Finished("stop", Usage(12, 3, 5), Timings(), 7)
 
 @contextmanager
 def folders_in(place: Path) -> Iterator[None]:
-    """Within the block the user's data and cache lie in this folder, for this process and what it starts."""
+    """Within the block the user's data and cache are in this folder, for this process and what it starts."""
     cached = (paths.data_folder, paths.cache_folder)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("HERMES_CLI_DATA_DIR", str(place / "data"))

@@ -97,7 +97,7 @@ def test_the_rooms_are_there() -> None:
 
 
 def module_of(name: str) -> str:
-    """The module of this package that a dotted name lies in: `hermes_cli.errors.UsageError` is `hermes_cli.errors`."""
+    """The module of this package that holds a dotted name: `hermes_cli.errors.UsageError` is `hermes_cli.errors`."""
     while name and not (PACKAGE.parent / name.replace(".", "/")).with_suffix(".py").is_file():
         if (PACKAGE.parent / name.replace(".", "/") / "__init__.py").is_file():
             return f"{name}.__init__"

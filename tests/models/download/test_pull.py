@@ -153,7 +153,7 @@ def test_a_file_that_is_not_the_one_the_catalog_knows_is_refused(hub: Hub) -> No
 
 
 def test_what_the_catalog_knows_is_checked_where_the_hub_tells_no_checksums(hub: Hub, demo_path: Path) -> None:
-    hub.tells_hashes = False
+    hub.publishes_hashes = False
     hub.put("NousResearch/Hermes-3-Llama-3.1-8B-GGUF", "Hermes-3-Llama-3.1-8B.Q4_K_M.gguf", demo_path.read_bytes())
     assert "not d4403ce5a6e9…: it was thrown away" in refused("8b").message
     hub.put(REPOSITORY, FILE, demo_path.read_bytes())
