@@ -34,7 +34,7 @@ BETTER = {
 # A part of snake_case is a word too; of a longer word it is not.
 FORBIDDEN = {re.compile(rf"(?<![a-z])(?:{words})(?![a-z])", re.IGNORECASE): better for words, better in BETTER.items()}
 # Not yet rewritten.
-WAITING = ("hermes_cli/", "tests/", "docs/", "benchmarks/", "demo_model/", "prompts/", "CHANGELOG.md")
+WAITING = ("hermes_cli/", "tests/", "docs/")
 # Text a model is trained on or a program prints is data; of these files only comments and docstrings are checked.
 DATA_FOLDERS = ("demo_model/",)
 SKIPPED = re.compile(r"\.(?:gguf|svg|jinja|txt)$|^uv\.lock$|^LICENSE$|^tests/test_words\.py$|^tests/formats/reference/")
