@@ -1,18 +1,18 @@
-"""Every error a user can meet: one sentence, one hint naming what helps, one exit code per class.
+"""Every error a user can see: one sentence, one hint that helps, and one exit code per class.
 
 HermesError            1    a runtime or model error
 ├── UsageError         2    the command line or its input is wrong
 ├── ModelNotFound      3    no such model here
 ├── DownloadError      3    a model could not be downloaded
 ├── EndpointError      3    a server could not be reached or failed
-├── ContextOverflow    4    the prompt is longer than the model's window
+├── ContextOverflow    4    the prompt is longer than the context
 ├── EngineError        1    llama.cpp refused or failed
 │   ├── LoadCancelled  1    the load was stopped on request
-│   └── OutOfMemory    1    a model, or its window, does not fit into memory
+│   └── OutOfMemory    1    a model, or its context, does not fit into memory
 ├── SessionError       1    a saved session cannot be read
-│   └── SessionBusy    1    it can be read, but not be written on
-├── SchemaNotSatisfied 5    the answer is not what the schema asks for
-├── ToolFailed         6    a tool brought no result, or was not allowed to run
+│   └── SessionBusy    1    it can be read, but not continued
+├── SchemaNotSatisfied 5    the answer does not satisfy the schema
+├── ToolFailed         6    a tool failed or was not allowed to run
 ├── AnswerCut          7    the code asked for was cut off before its end
 └── OutputError        1    the answer or a file could not be written
 
@@ -24,7 +24,7 @@ from collections.abc import Iterable
 
 
 class HermesError(Exception):
-    """What went wrong in one sentence without a full stop, and the hint that helps."""
+    """What went wrong, one sentence without a full stop, and a hint that helps."""
 
     exit_code = 1
 
@@ -41,13 +41,13 @@ class UsageError(HermesError):
 
 
 class ModelNotFound(HermesError):
-    """The model that was asked for is not on this machine."""
+    """The requested model is not on this machine."""
 
     exit_code = 3
 
 
 class DownloadError(HermesError):
-    """A model could not be downloaded, or what the server told about it."""
+    """A model, or the information about it, could not be downloaded."""
 
     exit_code = 3
 
@@ -59,13 +59,13 @@ class EndpointError(HermesError):
 
 
 class ContextOverflow(HermesError):
-    """The prompt does not fit into the model's window."""
+    """The prompt does not fit into the context."""
 
     exit_code = 4
 
 
 class EngineError(HermesError):
-    """llama.cpp could not be loaded, or refused the model or the work."""
+    """llama.cpp could not be loaded, or refused the model or a request."""
 
 
 class LoadCancelled(EngineError):
@@ -73,25 +73,25 @@ class LoadCancelled(EngineError):
 
 
 class OutOfMemory(EngineError):
-    """The model or the window that was asked for does not fit into the memory of this machine or its GPUs."""
+    """The model, or the requested context, does not fit into the memory of this machine or its GPUs."""
 
 
 class SessionError(HermesError):
-    """The file of a session cannot be read, or by a later program only."""
+    """The file of a session cannot be read, or only by a later version."""
 
 
 class SessionBusy(SessionError):
-    """The file of a session cannot be continued; a fork of it can."""
+    """A session cannot be continued in its file; a fork of it can."""
 
 
 class ToolFailed(HermesError):
-    """A tool brought no result."""
+    """A tool failed or was not allowed to run."""
 
     exit_code = 6
 
 
 class SchemaNotSatisfied(HermesError):
-    """The model's answer is not what the schema asks for."""
+    """The answer does not satisfy the schema."""
 
     exit_code = 5
 
@@ -103,7 +103,7 @@ class AnswerCut(HermesError):
 
 
 class OutputError(HermesError):
-    """The answer could not be written where it was asked to go."""
+    """The answer or a file could not be written."""
 
 
 EXIT_TIMEOUT = 124

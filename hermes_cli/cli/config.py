@@ -1,4 +1,4 @@
-"""`hermes config`: what is set, where it comes from, and how to change it. The table of settings: store.settings."""
+"""`hermes config`: show and change settings."""
 
 import json
 import os
@@ -18,21 +18,21 @@ from hermes_cli.terminal.columns import table, window_columns
 from hermes_cli.terminal.sanitize import one_line
 
 app = typer.Typer(
-    help="Settings: what is set, where it comes from, and how to change it.",
+    help="Show and change settings.",
     rich_markup_mode=None,
     invoke_without_command=True,
 )
 Name = Annotated[
     str,
     typer.Argument(
-        metavar="KEY", autocompletion=completion.settings, help="A setting, as `hermes config show` lists them."
+        metavar="KEY", autocompletion=completion.settings, help="Name of a setting; `hermes config show` lists them."
     ),
 ]
 
 _WORDS = ("demo", "auto", "chatml", "embedded")  # never a file's name
 _HEAD = """\
-# Settings of hermes: take the # away before what you want to set.
-# Variables such as HERMES_CLI_TEMPERATURE go before this file, a preset's values and options before both.
+# Settings of hermes. Uncomment what you want to set.
+# Variables such as HERMES_CLI_TEMPERATURE override this file; presets and options override both.
 """
 
 
@@ -44,9 +44,9 @@ def _alone(context: typer.Context) -> None:
 
 @app.command("show")
 def show(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with values and origins.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object with values and origins.")] = False,
 ) -> None:
-    """Show every setting, its value and where that comes from."""
+    """Show every setting with its value and origin."""
     settings, problems = read_settings()
     if as_json:
         _write(json.dumps({name: _facts(key, settings) for name, key in KEYS.items()}) + "\n")
@@ -55,12 +55,12 @@ def show(
     else:
         _write("".join(f"{name}\t{_value(name, settings)}\t{settings.origin(name)}\n" for name in KEYS))
     for problem in problems:
-        console.notice(f"left out: {problem.message}; {problem.hint}")
+        console.notice(f"skipped: {problem.message}; {problem.hint}")
 
 
 @app.command("get")
 def get(name: Name) -> None:
-    """Print one setting's value; an empty line where nothing is set."""
+    """Print the value of a setting; an empty line if it is not set."""
     known_key(name)
     _write(f"{_value(name, load_settings())}\n")
 
@@ -71,30 +71,30 @@ def set_value(
     value: Annotated[
         str,
         typer.Argument(
-            metavar="VALUE", autocompletion=completion.setting_values, help="true or false, a number, or a text."
+            metavar="VALUE", autocompletion=completion.setting_values, help="true, false, a number or text."
         ),
     ],
 ) -> None:
-    """Write one setting into config.toml; everything else there stays as it is."""
+    """Set a value in config.toml; the rest of the file is unchanged."""
     config_file.put(name, known_key(name).from_text(_existing(name, value)))
     _shrink_kv_store()
-    _tell_what_follows(name, value)
+    _print_obstacles(name, value)
 
 
 @app.command("unset")
 def unset(name: Name) -> None:
-    """Take one setting out of config.toml."""
+    """Remove a setting from config.toml."""
     if not config_file.remove(name):
         known_key(name)
-        raise UsageError(f"{name} is not set in {paths.config_file()}", "see what is: hermes config show")
+        raise UsageError(f"{name} is not set in {paths.config_file()}", "list the settings: hermes config show")
     _shrink_kv_store()
     if name in KEYS:
-        _tell_what_follows(name)
+        _print_obstacles(name)
 
 
 @app.command("edit")
 def edit() -> None:
-    """Open config.toml in $VISUAL or $EDITOR; a first one lists all settings, commented out."""
+    """Open config.toml in $VISUAL or $EDITOR; a new file lists all settings, commented out."""
     path = paths.config_file()
     template = _template()
     made = config_file.create(template)
@@ -103,14 +103,14 @@ def edit() -> None:
     finally:
         if made and path.exists() and path.read_bytes() == template.encode():
             path.unlink()
-            console.notice("nothing was changed")
+            console.notice("not changed")
     load_settings()
     _shrink_kv_store()
 
 
 @app.command("path")
 def path() -> None:
-    """Print where config.toml is, or would be."""
+    """Print the path of config.toml, existing or not."""
     _write(f"{paths.config_file()}\n")
 
 
@@ -119,7 +119,7 @@ def _value(name: str, settings: Settings) -> str:
 
 
 def _facts(key: Key, settings: Settings) -> dict[str, Any]:
-    """One setting for programs; null is a choice left to the program, which `default` tells in words."""
+    """One setting for programs; a value of null leaves the choice to the program, which `default` describes."""
     return {
         "value": getattr(settings, key.name),
         "origin": settings.origin(key.name),
@@ -130,7 +130,7 @@ def _facts(key: Key, settings: Settings) -> dict[str, Any]:
 
 
 def _table(settings: Settings) -> str:
-    """Aligned columns, for people; what is not set shows what the program does then."""
+    """Aligned columns; a setting without a value shows its default."""
     rows = [("setting", "value", "from")]
     rows += [(name, _value(name, settings) or key.standard, settings.origin(name)) for name, key in KEYS.items()]
     cells = [tuple(map(one_line, row)) for row in rows]
@@ -138,9 +138,9 @@ def _table(settings: Settings) -> str:
 
 
 def _template() -> str:
-    """A first config.toml: every setting with its help, commented out."""
+    """A new config.toml: every setting with its help, commented out."""
     entries = (
-        f"\n# {key.help} Give {key.allowed}. Else: {key.standard}.\n# {name} = {json.dumps(key.sample)}\n"
+        f"\n# {key.help} Allowed: {key.allowed}. Default: {key.standard}.\n# {name} = {json.dumps(key.sample)}\n"
         for name, key in KEYS.items()
     )
     return _HEAD + "".join(entries)
@@ -159,29 +159,29 @@ def _existing(name: str, value: str) -> str:
 
 
 def _shrink_kv_store() -> None:
-    """Delete now what is beyond a lower `kv_store_mb`; the store itself looks only when it writes."""
+    """Apply a lower `kv_store_mb` at once; the cache itself checks only when it writes."""
     from hermes_cli.engine.cache.kv_store import trim
 
     trim(paths.kv_folder(), read_settings()[0].kv_store_mb << 20)
 
 
-def _tell_what_follows(name: str, value: str = "") -> None:
-    """Say what keeps the change from having the effect that was meant."""
+def _print_obstacles(name: str, value: str = "") -> None:
+    """Print what keeps the change from taking effect."""
     variable = KEYS[name].variable
     if os.environ.get(variable):
-        console.notice(f"{variable} is set and goes before config.toml")
+        console.notice(f"{variable} is set and overrides config.toml")
     if name == "model" and value:
         from hermes_cli.models.choose import find_model
 
         try:
             find_model(value)
         except ModelNotFound as problem:
-            console.notice(f"written, but for now {problem.message}")
+            console.notice(f"saved, but {problem.message}")
     file = paths.expanded(value)
     if name == "template" and value not in ("", *_WORDS) and not os.path.isfile(file):  # noqa: PTH113 - never raises
-        console.notice(f"written, but for now there is no file {value}")
+        console.notice(f"saved, but there is no file {value}")
 
 
 def _write(text: str) -> None:
-    """To stdout as it is, or made harmless for a terminal."""
+    """Write to stdout; control characters are neutralised on a terminal."""
     StandardOutput().write(text)

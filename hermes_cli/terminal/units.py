@@ -2,12 +2,8 @@
 
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from hermes_cli.errors import UsageError
-
-if TYPE_CHECKING:
-    pass
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
@@ -28,7 +24,7 @@ def bytes_from(option: str, text: str) -> int:
     """The bytes in `500MB`, `1.5 GiB` or `800`. Raises UsageError."""
     found = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,6})?)\s*([A-Za-z]*)\s*", text, re.ASCII)
     if not found or found[2].upper() not in _UNITS:
-        raise UsageError(f"{option} {text} is not a size", f"write it like {option} 500MB")
+        raise UsageError(f"{option} {text} is not a size", f"such as {option} 500MB")
     return int(float(found[1]) * _UNITS[found[2].upper()])
 
 
@@ -36,7 +32,7 @@ def age_from(option: str, text: str) -> timedelta:
     """The time in `30d`, `12h`, `2w` or `1y`. Raises UsageError."""
     found = re.fullmatch(r"\s*(\d{1,4})\s*([hdwy])\s*", text, re.ASCII)
     if not found:
-        raise UsageError(f"{option} {text} is not an age", f"write it like {option} 30d, with h, d, w or y")
+        raise UsageError(f"{option} {text} is not an age", f"such as {option} 30d; units are h, d, w and y")
     return timedelta(hours=int(found[1]) * _AGES[found[2]])
 
 

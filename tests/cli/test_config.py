@@ -102,7 +102,7 @@ def test_show_as_json_has_types_origins_and_what_is_allowed(
         "origin": str(file),
         "default": "0.8",
         "allowed": "a number from 0 to 100",
-        "help": "0 always takes the likeliest token.",
+        "help": "Randomness; 0: always the most likely token.",
     }
     assert (told["save"]["value"], told["save"]["origin"]) == (False, "HERMES_CLI_SAVE")
     assert (told["max_tokens"]["value"], told["max_tokens"]["origin"]) == (None, "default")
@@ -112,7 +112,7 @@ def test_show_is_a_table_on_a_terminal_and_harmless(on_terminal: OnTerminal, wri
     write('model = "red \u202e\u009b31m"\n')
     child = on_terminal("config")
     child.expect(r"setting +value +from\r\nmodel +red \ufffd31m +/")
-    child.expect(r"max_tokens +what the window holds +default\r\n")
+    child.expect(r"max_tokens +what the context holds +default\r\n")
     assert exit_code(child) == 0
 
 
@@ -133,7 +133,7 @@ def test_set_and_unset_change_one_line(commands: Commands, file: Path, write: Ca
     codes, out, err = commands("set gpu_layers all", "unset temperature", "unset temperature", "unset modle")
     assert (codes, out) == ([0, 0, 2, 2], "")
     assert f"error: temperature is not set in {file}\n" in err
-    assert "error: there is no setting modle\nhint: did you mean model?\n" in err
+    assert "error: unknown setting modle\nhint: did you mean model?\n" in err
     assert file.read_text() == "# mine\nmodel = 'demo'\ngpu_layers = \"all\"\n"
 
 
@@ -164,14 +164,14 @@ def test_text_that_is_not_utf_8_cannot_be_kept(hermes: Hermes, file: Path) -> No
 
 def test_set_checks_first(commands: Commands, file: Path) -> None:
     refused = {
-        "temprature 1": ("there is no setting temprature", "did you mean temperature?"),
-        "temperature -1": ('temperature cannot be "-1"', "give a number from 0 to 100"),
-        "save maybe": ('save cannot be "maybe"', "give true or false"),
-        "model ''": ('model cannot be ""', "give a text of one line"),
+        "temprature 1": ("unknown setting temprature", "did you mean temperature?"),
+        "temperature -1": ('temperature cannot be "-1"', "use a number from 0 to 100"),
+        "save maybe": ('save cannot be "maybe"', "use true or false"),
+        "model ''": ('model cannot be ""', "use one line of text"),
         "preset codr": ("there is no preset codr", "did you mean coder?"),
         "preset ../x": (
             "../x is not a valid preset name",
-            "names are small letters, digits, - and _; hermes presets list",
+            "use lower-case letters, digits, - and _; see: hermes presets list",
         ),
         "ctx": ("Missing argument 'VALUE'", "see the options: hermes config set --help"),
     }
@@ -186,8 +186,8 @@ def test_set_tells_what_keeps_it_from_counting(commands: Commands, file: Path, m
     codes, _, err = commands("set ctx 512", "set model nowhere", "set template no.jinja", "set template chatml")
     assert codes == [0] * 4
     assert err == (
-        "HERMES_CLI_CTX is set and goes before config.toml\nwritten, but for now there is no model nowhere here\n"
-        "written, but for now there is no file no.jinja\n"
+        "HERMES_CLI_CTX is set and overrides config.toml\nsaved, but there is no model nowhere here\n"
+        "saved, but there is no file no.jinja\n"
     )
     assert file.read_text() == 'ctx = 512\nmodel = "nowhere"\ntemplate = "chatml"\n'
 
@@ -201,7 +201,7 @@ def test_a_files_path_is_kept_whole(commands: Commands, tmp_path: Path, demo_pat
 
 def test_edit_makes_a_first_file_and_keeps_none_without_a_change(hermes: Hermes, file: Path, tmp_path: Path) -> None:
     result = hermes("config", "edit", env=editor(tmp_path, "assert 'temperature' in path.read_text()"))
-    assert (result.code, result.err) == (0, "nothing was changed\n")
+    assert (result.code, result.err) == (0, "not changed\n")
     assert not file.exists()
     script = "path.write_text(path.read_text().replace('# save = true', 'save = false'))"
     assert hermes("config", "edit", env=editor(tmp_path, script)).code == 0
@@ -209,7 +209,7 @@ def test_edit_makes_a_first_file_and_keeps_none_without_a_change(hermes: Hermes,
     assert hermes("config", "get", "save").out == b"false\n"
     file.write_text("")
     result = hermes("config", "edit", env=editor(tmp_path, "assert 'temperature' in path.read_text()"))
-    assert (result.code, result.err) == (0, "nothing was changed\n")
+    assert (result.code, result.err) == (0, "not changed\n")
 
 
 def test_edit_checks_what_was_written_and_opens_what_is_broken(
@@ -239,7 +239,7 @@ def test_a_broken_file_stops_answers_but_locks_nobody_out(
     assert_failed(hermes("ask", "-m", "demo", "Hi"), 2, message, str(file))
     shown = hermes("config", "show")
     assert rows(shown).keys() == KEYS.keys()
-    assert shown.err.startswith("left out: ") and message in shown.err and shown.err.count("\n") == 1
+    assert shown.err.startswith("skipped: ") and message in shown.err and shown.err.count("\n") == 1
 
 
 def test_a_broken_file_leaves_help_and_doctor_alone(hermes: Hermes, file: Path, write: Callable[[str], None]) -> None:
@@ -260,7 +260,7 @@ def test_a_broken_file_leaves_help_and_doctor_alone(hermes: Hermes, file: Path, 
 
 def test_what_is_wrong_in_a_variable_stops_answers_too(hermes: Hermes, file: Path) -> None:
     result = hermes("ask", "-m", "demo", "Hi", env={"HERMES_CLI_TEMPRATURE": "1"})
-    assert_failed(result, 2, "the environment variable HERMES_CLI_TEMPRATURE stands for no setting")
+    assert_failed(result, 2, "the environment variable HERMES_CLI_TEMPRATURE is not a setting")
     assert "did you mean HERMES_CLI_TEMPERATURE?" in result.err
     assert_failed(hermes("ask", "Hi", env={"HERMES_CLI_KV_TYPE": "q4"}), 2, 'kv_type cannot be "q4" (in HERMES_CLI_KV')
 

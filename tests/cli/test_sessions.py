@@ -207,9 +207,9 @@ def test_limits_that_are_none_are_told(run: Run) -> None:
     assert_failed(run("prune"), 2, "prune needs a limit")
     assert_failed(run("prune", "--older-than", "soon"), 2, "--older-than soon is not an age")
     for text in ("30", "99999d", "-1d", "d", "1 month"):
-        assert "write it like -x 30d" in message(lambda text=text: age_from("-x", text), UsageError)  # type: ignore[misc]
+        assert "such as -x 30d" in message(lambda text=text: age_from("-x", text), UsageError)  # type: ignore[misc]
     for text in ("-1MB", "1 parsec", "MB", "", "1e3", "9" * 30):
-        assert "write it like -x 500MB" in message(lambda text=text: bytes_from("-x", text), UsageError)  # type: ignore[misc]
+        assert "such as -x 500MB" in message(lambda text=text: bytes_from("-x", text), UsageError)  # type: ignore[misc]
 
 
 def test_sizes_and_ages() -> None:

@@ -1,6 +1,6 @@
-"""The settings: the table of what can be set, the values that are, and where each comes from.
+"""The settings: the table of all keys, their values, and the origin of each.
 
-Defaults < config.toml < HERMES_CLI_* variables; presets and then options of the command line go before them all.
+Defaults < config.toml < HERMES_CLI_* variables; presets and then command-line options override them all.
 """
 
 import os
@@ -18,8 +18,8 @@ from hermes_cli.store.settings import config_file
 Value = str | int | float | bool
 DEFAULT = "default"
 _PREFIX = "HERMES_CLI_"
-# Variables that are no settings: folders, tracebacks, and what tests are told.
-_OTHER_VARIABLES = re.compile(_PREFIX + "(CACHE_DIR|CONFIG_DIR|DATA_DIR|DEBUG|TEST_.*|TOOL_.*)")
+# Variables that are not settings: the key of a server, folders, tracebacks, and what tests use.
+_OTHER_VARIABLES = re.compile(_PREFIX + "(API_KEY|CACHE_DIR|CONFIG_DIR|DATA_DIR|DEBUG|TEST_.*|TOOL_.*)")
 _TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _LARGEST = 2**31 - 1
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -28,12 +28,12 @@ _LONGEST_SHOWN = 60  # characters of a value in a message
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What one setting may be. `choices` are the texts a text must be one of, or that may stand for a number."""
+    """The allowed values of a setting. `choices` are the only texts allowed, or words in place of a number."""
 
     kind: type[Value]
     help: str  # one line
     default: Value | None = None
-    otherwise: str = ""  # what the program does where nothing is set
+    otherwise: str = ""  # what the program does if nothing is set
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
@@ -47,28 +47,26 @@ class Key:
 
     @property
     def sample(self) -> Value | None:
-        """A value it may have, the default where there is one."""
+        """An example value: the default if there is one."""
         return self.example if self.default is None else self.default
 
     @property
     def standard(self) -> str:
-        """What counts where nothing is set, in words."""
+        """The default, in words."""
         return self.otherwise if self.default is None else written(self.default)
 
     @property
     def allowed(self) -> str:
-        """What a value may be, in words."""
+        """The allowed values, in words."""
         if self.kind is bool:
             return "true or false"
         if self.kind is str:
-            return (
-                " or ".join([", ".join(self.choices[:-1]), self.choices[-1]]) if self.choices else "a text of one line"
-            )
+            return " or ".join([", ".join(self.choices[:-1]), self.choices[-1]]) if self.choices else "one line of text"
         whole = "a whole number" if self.kind is int else "a number"
         return " or ".join((*self.choices, f"{whole} from {self.low} to {self.high}"))
 
     def from_text(self, text: str, origin: str = "") -> Value:
-        """The value that a variable or the command line gives as text. Raises UsageError, which names `origin`."""
+        """The value in a text, from a variable or the command line. Raises UsageError, which names `origin`."""
         value: object = text
         if self.kind is bool:
             value = _TRUTH.get(text.lower(), text)
@@ -78,10 +76,10 @@ class Key:
         return self.checked(value if self._accepts(value) else text, origin)
 
     def checked(self, value: object, origin: str = "") -> Value:
-        """`value`, if it is one this setting may have. Raises UsageError, which names `origin`."""
+        """`value`, if this setting allows it. Raises UsageError, which names `origin`."""
         if not self._accepts(value):
             where = f" (in {origin})" if origin else ""
-            raise UsageError(f"{self.name} cannot be {_shown(value)}{where}", f"give {self.allowed}")
+            raise UsageError(f"{self.name} cannot be {_shown(value)}{where}", f"use {self.allowed}")
         return value if isinstance(value, str) else self.kind(value)
 
     def _accepts(self, value: object) -> TypeGuard[Value]:
@@ -119,47 +117,57 @@ def _sampling(name: str, help: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What is set; None leaves a choice to the program. The fields, in this order, are the table of all settings."""
+    """The values; None leaves a choice to the program. The fields, in this order, are the table of all settings."""
 
     model: str | None = _key(
         Key(
             str,
-            "A model's name, or the path of a GGUF file.",
-            otherwise="the best Hermes 3 here that fits, else the demo model",
+            "Model name, or path of a GGUF file.",
+            otherwise="the best installed Hermes 3 that fits, else the demo model",
             example="demo",
         )
     )
     preset: str | None = _key(
-        Key(str, "The preset to use without --preset and --system.", otherwise="no system prompt", example="coder")
+        Key(str, "Preset to use without --preset and --system.", otherwise="no system prompt", example="coder")
     )
-    temperature: float | None = _sampling("temperature", "0 always takes the likeliest token.")
-    top_k: int | None = _sampling("top_k", "Choose among the K likeliest tokens; 0: all.")
-    top_p: float | None = _sampling("top_p", "Keep the likeliest tokens up to this share.")
-    min_p: float | None = _sampling("min_p", "Drop tokens below this share of the best.")
-    repeat_penalty: float | None = _sampling("repeat_penalty", "Above 1: avoid the answer's last 64 tokens.")
-    max_tokens: int | None = _count("Stop the answer after N tokens.", "what the window holds", 500, low=1)
-    ctx: int | None = _count("Window in tokens.", "8192, on a GPU 16384, if it fits", 8192, low=64)
+    temperature: float | None = _sampling("temperature", "Randomness; 0: always the most likely token.")
+    top_k: int | None = _sampling("top_k", "Sample from the K most likely tokens; 0: all.")
+    top_p: float | None = _sampling("top_p", "Sample from the most likely tokens up to this total probability.")
+    min_p: float | None = _sampling("min_p", "Drop tokens below this fraction of the best probability.")
+    repeat_penalty: float | None = _sampling("repeat_penalty", "Above 1: penalise the last 64 tokens of the answer.")
+    max_tokens: int | None = _count("Maximum number of tokens in an answer.", "what the context holds", 500, low=1)
+    ctx: int | None = _count("Context length in tokens.", "8192, 16384 on a GPU, memory permitting", 8192, low=64)
     gpu_layers: str | int = _key(
-        Key(int, "How many layers the GPU computes.", "auto", low=0, high=10_000, choices=("auto", "all"))
+        Key(int, "Number of layers to offload to the GPU.", "auto", low=0, high=10_000, choices=("auto", "all"))
     )
     kv_type: Literal["f16", "q8_0"] | None = _key(
-        Key(str, "Precision of the KV cache.", otherwise="f16, if it fits", choices=("f16", "q8_0"), example="q8_0")
+        Key(
+            str,
+            "Precision of the KV cache.",
+            otherwise="f16, memory permitting",
+            choices=("f16", "q8_0"),
+            example="q8_0",
+        )
     )
-    threads: int | None = _count(
-        "Threads to compute with.", "the physical cores; 1 for a tiny model", 4, low=1, high=512
-    )
-    template: str = _text("How the conversation is written: auto, chatml, embedded or a file.", "auto")
-    color: Literal["auto", "always", "never"] = _text("Colours on the terminal.", "auto", "auto", "always", "never")
+    threads: int | None = _count("Number of CPU threads.", "physical cores; 1 for a tiny model", 4, low=1, high=512)
+    template: str = _text("Chat template: auto, chatml, embedded or a file.", "auto")
+    color: Literal["auto", "always", "never"] = _text("Colours in the terminal.", "auto", "auto", "always", "never")
     save: bool = _switch("Save every session to a file.", True)
     kv_store_mb: int = _key(
-        Key(int, "Disk for what was read, so that sessions go on at once, in MB; 0: none.", 2048, low=0, high=_LARGEST)
+        Key(
+            int,
+            "Disk space in MB for saved prompt caches, which speed up resuming; 0: none.",
+            2048,
+            low=0,
+            high=_LARGEST,
+        )
     )
-    vi_mode: bool = _switch("Edit the line in chat with the keys of vi.", False)
-    history: bool = _switch("Keep the lines typed in chat for the next one.", True)
+    vi_mode: bool = _switch("Use vi keys to edit the line in chat.", False)
+    history: bool = _switch("Save the messages typed in chat for later chats.", True)
     origins: Mapping[str, str] = field(default_factory=dict)
 
     def origin(self, name: str) -> str:
-        """Where the value comes from: the file's path, the variable's name, or `default`."""
+        """The origin of a value: the path of the file, the name of the variable, or `default`."""
         return self.origins.get(name, DEFAULT)
 
 
@@ -170,7 +178,7 @@ _BY_VARIABLE = {key.variable: key for key in KEYS.values()}
 
 
 def load_settings() -> Settings:
-    """What is set in the file and the environment. Raises UsageError for the first thing that is wrong there."""
+    """The settings in the file and the environment. Raises UsageError for the first one that is wrong."""
     settings, problems = read_settings()
     if problems:
         raise problems[0]
@@ -178,7 +186,7 @@ def load_settings() -> Settings:
 
 
 def read_settings() -> tuple[Settings, list[UsageError]]:
-    """What is set as far as it is right, and everything that is wrong."""
+    """The settings that are valid, and the problems of the others."""
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     problems: list[UsageError] = []
@@ -195,13 +203,13 @@ def known_key(name: str, origin: str = "") -> Key:
     if name not in KEYS:
         where = f" (in {origin})" if origin else ""
         raise UsageError(
-            f"there is no setting {_short(name)}{where}", did_you_mean(name, KEYS, "see all: hermes config show")
+            f"unknown setting {_short(name)}{where}", did_you_mean(name, KEYS, "list them: hermes config show")
         )
     return KEYS[name]
 
 
 def written(value: Value | None) -> str:
-    """A value as people and scripts read it; empty for what is not set."""
+    """A value as text; empty if not set."""
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -236,7 +244,7 @@ def _from_environment() -> _Found:
             key = _BY_VARIABLE.get(variable)
             if key is None:
                 nearest = did_you_mean(variable, _BY_VARIABLE, f"unset it: unset {variable}")
-                raise UsageError(f"the environment variable {variable} stands for no setting", nearest)
+                raise UsageError(f"the environment variable {variable} is not a setting", nearest)
             values[key.name], origins[key.name] = key.from_text(text, variable), variable
         except UsageError as problem:
             problems.append(problem)

@@ -98,7 +98,7 @@ def test_no_variable_of_the_program_is_taken_for_a_wrong_setting(monkeypatch: py
     for name in names:
         monkeypatch.setenv(name, "demo" if name.endswith("_MODEL") else os.environ.get(name, "1"))
     _, problems = read_settings()
-    assert [problem.message for problem in problems if "stands for no setting" in problem.message] == []
+    assert [problem.message for problem in problems if "is not a setting" in problem.message] == []
 
 
 def test_the_first_file_lists_every_setting_and_each_line_of_it_is_right(write: Callable[[str], None]) -> None:
@@ -174,34 +174,34 @@ def test_a_switch_is_turned_by_the_usual_words(monkeypatch: pytest.MonkeyPatch, 
 
 
 WRONG = {
-    "a text for a number": ('temperature = "0.5"', 'temperature cannot be "0.5"', "give a number from 0 to 100"),
-    "out of range": ("temperature = 300", "temperature cannot be 300", "give a number from 0 to 100"),
-    "below": ("ctx = 63", "ctx cannot be 63", "give a whole number from 64"),
-    "not a number": ("top_p = nan", "top_p cannot be nan", "give a number from 0 to 1"),
+    "a text for a number": ('temperature = "0.5"', 'temperature cannot be "0.5"', "use a number from 0 to 100"),
+    "out of range": ("temperature = 300", "temperature cannot be 300", "use a number from 0 to 100"),
+    "below": ("ctx = 63", "ctx cannot be 63", "use a whole number from 64"),
+    "not a number": ("top_p = nan", "top_p cannot be nan", "use a number from 0 to 1"),
     "endless": ("temperature = inf", "temperature cannot be inf", "from 0 to 100"),
-    "half a token": ("max_tokens = 1.5", "max_tokens cannot be 1.5", "give a whole number from 1"),
-    "a switch for a number": ("top_k = true", "top_k cannot be true", "give a whole number"),
-    "a number for a switch": ("save = 1", "save cannot be 1", "give true or false"),
-    "a text for a switch": ('save = "yes"', 'save cannot be "yes"', "give true or false"),
-    "no choice": ('kv_type = "q4"', 'kv_type cannot be "q4"', "give f16 or q8_0"),
-    "no choice of three": ('color = "blue"', 'color cannot be "blue"', "give auto, always or never"),
-    "a number that is no choice": ("color = 1", "color cannot be 1", "give auto, always or never"),
-    "another word for a number": ('gpu_layers = "most"', 'cannot be "most"', "give auto or all or a whole number"),
+    "half a token": ("max_tokens = 1.5", "max_tokens cannot be 1.5", "use a whole number from 1"),
+    "a switch for a number": ("top_k = true", "top_k cannot be true", "use a whole number"),
+    "a number for a switch": ("save = 1", "save cannot be 1", "use true or false"),
+    "a text for a switch": ('save = "yes"', 'save cannot be "yes"', "use true or false"),
+    "no choice": ('kv_type = "q4"', 'kv_type cannot be "q4"', "use f16 or q8_0"),
+    "no choice of three": ('color = "blue"', 'color cannot be "blue"', "use auto, always or never"),
+    "a number that is no choice": ("color = 1", "color cannot be 1", "use auto, always or never"),
+    "another word for a number": ('gpu_layers = "most"', 'cannot be "most"', "use auto or all or a whole number"),
     "a negative number": ("gpu_layers = -1", "gpu_layers cannot be -1", "from 0 to 10000"),
-    "a list": ("model = ['a']", "model cannot be ['a']", "give a text of one line"),
-    "an empty text": ('model = ""', 'model cannot be ""', "give a text of one line"),
-    "two lines": (r'model = "a\nb"', "model cannot be", "give a text of one line"),
-    "a date": ("ctx = 2024-01-01", "ctx cannot be 2024-01-01", "give a whole number"),
-    "a section": ("[sampling]\ntop_k = 1", "there is no setting sampling", "see all: hermes config show"),
-    "a section of a known name": ("[model]\nname = 'a'", "model cannot be {'name': 'a'}", "give a text"),
-    "an unknown key": ("temprature = 1", "there is no setting temprature", "did you mean temperature?"),
-    "an endless key": (f"temperature{'e' * 50_000} = 1", "there is no setting temperatureeee", "hermes config"),
-    "another case": ("Temperature = 1", "there is no setting Temperature", "did you mean temperature?"),
+    "a list": ("model = ['a']", "model cannot be ['a']", "use one line of text"),
+    "an empty text": ('model = ""', 'model cannot be ""', "use one line of text"),
+    "two lines": (r'model = "a\nb"', "model cannot be", "use one line of text"),
+    "a date": ("ctx = 2024-01-01", "ctx cannot be 2024-01-01", "use a whole number"),
+    "a section": ("[sampling]\ntop_k = 1", "unknown setting sampling", "list them: hermes config show"),
+    "a section of a known name": ("[model]\nname = 'a'", "model cannot be {'name': 'a'}", "use one line of text"),
+    "an unknown key": ("temprature = 1", "unknown setting temprature", "did you mean temperature?"),
+    "an endless key": (f"temperature{'e' * 50_000} = 1", "unknown setting temperatureeee", "hermes config"),
+    "another case": ("Temperature = 1", "unknown setting Temperature", "did you mean temperature?"),
     "no quotes": ("color = always", "is not TOML: Invalid value (at line 1, column 9)", "text needs quotes"),
     "a key twice": ("ctx = 64\nctx = 65\n", "is not TOML: Cannot overwrite a value (at line 2", "hermes config edit"),
     "no value": ("\nctx =\n", "(at line 2", "hermes config edit"),
     "a number too long to read": (f"ctx = {'9' * 5000}", "is not TOML", "hermes config edit"),
-    "a number out of all range": (f"ctx = {'9' * 500}", "ctx cannot be 9999", "give a whole number"),
+    "a number out of all range": (f"ctx = {'9' * 500}", "ctx cannot be 9999", "use a whole number"),
     "deep nesting": ("ctx = " + "[" * 100_000, "config.toml", "hermes config edit"),
 }
 
@@ -218,17 +218,17 @@ def test_what_is_wrong_in_the_file_is_named(write: Callable[[str], None], text: 
 @pytest.mark.parametrize(
     ("variable", "text", "message"),
     [
-        ("HERMES_CLI_TEMPERATURE", "hot", 'temperature cannot be "hot" (in HERMES_CLI_TEMPERATURE) | give a number'),
-        ("HERMES_CLI_TEMPERATURE", "101", 'temperature cannot be "101" (in HERMES_CLI_TEMPERATURE) | give a number'),
-        ("HERMES_CLI_SAVE", "perhaps", 'save cannot be "perhaps" (in HERMES_CLI_SAVE) | give true or false'),
+        ("HERMES_CLI_TEMPERATURE", "hot", 'temperature cannot be "hot" (in HERMES_CLI_TEMPERATURE) | use a number'),
+        ("HERMES_CLI_TEMPERATURE", "101", 'temperature cannot be "101" (in HERMES_CLI_TEMPERATURE) | use a number'),
+        ("HERMES_CLI_SAVE", "perhaps", 'save cannot be "perhaps" (in HERMES_CLI_SAVE) | use true or false'),
         ("HERMES_CLI_CTX", "9" * 5000, "ctx cannot be"),
-        ("HERMES_CLI_MODEL", " ", 'model cannot be " " (in HERMES_CLI_MODEL) | give a text'),
+        ("HERMES_CLI_MODEL", " ", 'model cannot be " " (in HERMES_CLI_MODEL) | use one line of text'),
         (
             "HERMES_CLI_TEMPRATURE",
             "1",
-            "HERMES_CLI_TEMPRATURE stands for no setting | did you mean HERMES_CLI_TEMPERATURE?",
+            "HERMES_CLI_TEMPRATURE is not a setting | did you mean HERMES_CLI_TEMPERATURE?",
         ),
-        ("HERMES_CLI_X", "1", "HERMES_CLI_X stands for no setting | "),
+        ("HERMES_CLI_X", "1", "HERMES_CLI_X is not a setting | "),
     ],
 )
 def test_what_is_wrong_in_a_variable_is_named(
