@@ -13,3 +13,4 @@ class SessionSettings:
     preset: str | None = None
     sampling: Sampling = field(default_factory=Sampling)
     max_tokens: int | None = None
+    endpoint: str | None = None

@@ -13,9 +13,9 @@ import typer
 from hermes_cli.chat.request import MOST_ROUNDS, CancelToken
 from hermes_cli.cli import options
 from hermes_cli.cli.answer_form import Form, late_text, problem_with_code, problem_with_data, tools_failed
+from hermes_cli.cli.given import given as given_options
 from hermes_cli.cli.prompt_text import prompt_text
 from hermes_cli.errors import EXIT_TIMEOUT, ContextOverflow, LoadCancelled, ToolFailed, UsageError
-from hermes_cli.formats.segment import joined
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import (
     STANDARD_OUTPUT,
@@ -67,6 +67,9 @@ def ask(
         list[str] | None, typer.Argument(metavar="PROMPT...", help="The prompt; - as its last word reads stdin.")
     ] = None,
     model: options.Model = None,
+    endpoint: options.EndpointUrl = None,
+    endpoint_mode: options.EndpointMode = None,
+    extra_body: options.ExtraBody = None,
     preset: options.Preset = None,
     var: options.Variables = None,
     system: options.System = None,
@@ -159,7 +162,7 @@ def ask(
     The prompt is the words, a blank line, the text on stdin, then each file of -f with its name. stdin is read if it
     is a pipe, a socket or a file, or if the last word is -. In a loop over lines of stdin, add < /dev/null.
     """
-    given = options.given(context)
+    given = given_options(context)
     output = None if output == STANDARD_OUTPUT else output
     if each_line:
         resumed = given.resume is not None
@@ -277,19 +280,16 @@ def _show_prompt(text: str, start: "Start", as_json: bool) -> int:
     from hermes_cli.session.opening import Start, written_prompt
 
     free = Start(start.layers.with_flag(constrained=False), start.saved, start.notes)  # nothing is generated
-    prompt, markers = written_prompt(prepare(free), text)
-    tell_control_text(markers)
+    prompt = written_prompt(prepare(free), text)
+    tell_control_text(prompt.control_text)
     output = StandardOutput()
     if as_json:
-        facts = {
-            "prompt": joined(prompt.segments),
-            "tokens": prompt.tokens,
-            "token_count": len(prompt.tokens),
-            "segments": [asdict(segment) for segment in prompt.segments],
-        }
+        facts: dict[str, object] = {"prompt": prompt.text, "token_count": prompt.token_count}
+        if prompt.tokens is not None and prompt.segments is not None:
+            facts |= {"tokens": prompt.tokens, "segments": [asdict(segment) for segment in prompt.segments]}
         output.write(json.dumps(facts))
     else:
-        output.write(joined(prompt.segments))
-        console.notice(f"{len(prompt.tokens):,} tokens")
+        output.write(prompt.text)
+        console.notice(f"{prompt.token_count:,} tokens")
     output.finish()
     return 0

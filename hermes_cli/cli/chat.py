@@ -8,6 +8,7 @@ import typer
 from hermes_cli import paths
 from hermes_cli.chat.request import MOST_ROUNDS
 from hermes_cli.cli import options
+from hermes_cli.cli.given import given as given_options
 from hermes_cli.terminal import console
 
 EXAMPLES = """\b
@@ -21,6 +22,9 @@ Examples:
 def chat(
     context: typer.Context,
     model: options.Model = None,
+    endpoint: options.EndpointUrl = None,
+    endpoint_mode: options.EndpointMode = None,
+    extra_body: options.ExtraBody = None,
     preset: options.Preset = None,
     var: options.Variables = None,
     system: options.System = None,
@@ -57,10 +61,10 @@ def chat(
     Ctrl-C stops an answer and keeps its text; Ctrl-D exits. With piped input, each line is a turn. Files given with
     -f are added to the first message.
     """
-    given = options.given(context)
+    given = given_options(context)
     from hermes_cli.terminal.prompt.open import open_prompt
 
-    if given.layers.model_layer is None and given.resume is None:
+    if given.layers.model_layer is None and given.layers.now.endpoint is None and given.resume is None:
         from hermes_cli.cli.first_run import offer_model
 
         offer_model()

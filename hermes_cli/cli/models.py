@@ -35,13 +35,16 @@ Name = Annotated[
 ]
 All = Annotated[bool, typer.Option("--all", help="Also what could be downloaded.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+EndpointUrl = Annotated[
+    str | None, typer.Option("--endpoint", metavar="URL|NAME", help="List the models of this server instead.")
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 @app.callback()
-def _alone(context: typer.Context, everything: All = False, json: Json = False) -> None:
+def _alone(context: typer.Context, everything: All = False, json: Json = False, endpoint: EndpointUrl = None) -> None:
     if context.invoked_subcommand is None:
-        list_models(everything, json)
+        list_models(everything, json, endpoint)
     elif everything or json:
         option, command = "--all" if everything else "--json", context.invoked_subcommand
         raise UsageError(f"{option} has no meaning before {command}", f"hermes models {command} --help")
@@ -51,8 +54,12 @@ def _alone(context: typer.Context, everything: All = False, json: Json = False) 
 def list_models(
     everything: All = False,
     json: Json = False,
+    endpoint: EndpointUrl = None,
 ) -> None:
     """List the models here: name, size, who keeps it, file. The one marked * answers where none is named."""
+    if endpoint:
+        _write(_served(endpoint, json))
+        return
     from hermes_cli.models.choose import best_hermes
     from hermes_cli.models.library import found_models
 
@@ -64,6 +71,16 @@ def list_models(
     _write(model_list.table(rows) if on_terminal else model_list.tab_separated(rows))
     if on_terminal:
         _tell_what_is_left()
+
+
+def _served(endpoint: str, json: bool) -> str:
+    from hermes_cli.cli.lists import served_models
+
+    models = served_models.served_models(endpoint)
+    if json:
+        return served_models.as_json(models)
+    write = served_models.table if console.is_terminal(sys.stdout) else served_models.tab_separated
+    return write(models)
 
 
 @app.command("show")

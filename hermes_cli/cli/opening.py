@@ -1,13 +1,14 @@
 """Opening a session for a command: progress is shown, notes are printed, and the user is asked about tools."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hermes_cli.chat.request import CancelToken
-from hermes_cli.models.choose import find_model
 from hermes_cli.session import opening
 from hermes_cli.session.opening import Prepared, Start
 from hermes_cli.session.session import Session
+from hermes_cli.session.target import find_target, in_background
 from hermes_cli.terminal.answer.turn_view import tell_loaded
 from hermes_cli.terminal.chat.chat import Chat
 from hermes_cli.terminal.consent import Consent
@@ -16,7 +17,7 @@ from hermes_cli.terminal.text_file import wrapped_files
 
 if TYPE_CHECKING:
     from hermes_cli.backend import Backend
-    from hermes_cli.cli.options import Given
+    from hermes_cli.cli.given import Given
 
 
 def print_notes(notes: Iterable[str]) -> None:
@@ -39,10 +40,10 @@ def open_session(start: Start, cancel: CancelToken, *, verbose: bool = False) ->
 
     def load() -> "Backend":
         def show(part: float) -> None:
-            status.show(f"loading {prepared.model.name} {part:.0%}")
+            status.show(f"loading {prepared.target.name} {part:.0%}")
 
         try:
-            backend = opening.open_model(prepared.model, prepared.load, cancel, show, prepared.planner)
+            backend = prepared.target.open(cancel, show)
         finally:
             status.erase()
         tell_loaded(backend.info, verbose=verbose)
@@ -57,14 +58,16 @@ def open_chat(given: "Given", *, interactive: bool) -> Chat:
     """A chat whose model loads in the background; the caller closes its session. Raises HermesError."""
     prepared = prepare(opening.begin(given.layers, given.resume))
     attached = tuple(wrapped_files(given.files))
-    backend = opening.in_background(prepared.model, prepared.load, prepared.planner)
+    backend = in_background(prepared.target)
     opened = opening.open_session(prepared, lambda: backend)
     print_notes(opened.notes)
     chat = Chat(
         opened.session,
         backend,
         opened.layers,
-        open_model=lambda name: opening.in_background(find_model(name), prepared.load, prepared.planner),
+        open_model=lambda name: in_background(
+            find_target(replace(prepared.choices, model=name), prepared.layers.endpoints)
+        ),
         load_tools=lambda choices: opening.load_tools(choices, Consent),
         interactive=interactive,
         attached=attached,

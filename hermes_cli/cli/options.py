@@ -3,21 +3,19 @@
 A new option of `ask` and `chat` is an alias here and a parameter there; `given` reads it by the parameter's name.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
+from hermes_cli.chat.request import SAMPLING_RANGES
 from hermes_cli.cli import completion
 from hermes_cli.errors import UsageError
-from hermes_cli.store.settings.settings import KEYS, Settings, load_settings
-from hermes_cli.terminal import console
+from hermes_cli.store.settings.settings import KEYS
 
 if TYPE_CHECKING:
-    from hermes_cli.session.choices import Choices, Layers, Loading
+    pass
 
 MODEL, PROMPT, SESSION, SAMPLING = "Model", "Prompt", "Session", "Sampling"
 TOOLS, OUTPUT, LOADING = "Tools and JSON", "Output", "Loading"
@@ -65,6 +63,29 @@ Model = Annotated[
         autocompletion=completion.models,
         help="A model's name, or the path of a GGUF file.",
         rich_help_panel=MODEL,
+    ),
+]
+EndpointUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--endpoint",
+        metavar="URL|NAME",
+        help="Use this OpenAI-compatible server instead of a model here.",
+        rich_help_panel=MODEL,
+    ),
+]
+EndpointMode = Annotated[
+    Literal["auto", "raw", "chat"] | None,
+    typer.Option(
+        "--endpoint-mode",
+        help="Send prompts as token ids (raw) or as messages (chat). [default: auto, by a probe]",
+        rich_help_panel=MODEL,
+    ),
+]
+ExtraBody = Annotated[
+    str | None,
+    typer.Option(
+        "--extra-body", metavar="JSON", help="Add these fields to requests to the server.", rich_help_panel=MODEL
     ),
 ]
 Preset = Annotated[
@@ -201,113 +222,3 @@ GpuLayers = Annotated[
 CacheType = Annotated[Literal["f16", "q8_0"] | None, _setting("--kv-type", group=LOADING)]
 Threads = Annotated[int | None, _setting("--threads", metavar="N", group=LOADING)]
 Template = Annotated[str | None, _setting("--template", metavar="auto|chatml|embedded|FILE", group=LOADING)]
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What the command line and the user's settings say, before anything is opened."""
-
-    layers: "Layers"
-    resume: str | None  # the session to continue, as `opening.begin` takes it
-    files: tuple[Path, ...]
-    verbose: bool
-    settings: Settings
-
-
-def given(context: typer.Context) -> Given:
-    """What the options of `ask` or `chat` say, by their parameters' names. Raises UsageError."""
-    said = context.params
-    console.use_color(said["color"] or "auto")
-    settings = load_settings()
-    console.use_color(said["color"] or settings.color)
-    from dataclasses import replace
-
-    from hermes_cli.session.choices import from_settings
-
-    resume = _resume(said["continue_last"], said["session"])
-    layers = replace(from_settings(settings), flags=_flags(said))
-    layers = _with_preset(layers, said["preset"], said["var"] or (), settings, resumed=resume is not None)
-    return Given(layers, resume, tuple(map(Path, said["file"] or ())), said["verbose"], settings)
-
-
-def _flags(said: Mapping[str, Any]) -> "Choices":
-    """The strongest layer. Raises UsageError."""
-    from hermes_cli.cli.prompt_text import system_text
-    from hermes_cli.session.choices import Choices
-
-    if said["yes"] and said["deny"]:
-        raise UsageError("--yes and --deny cannot be used together", "omit one of them")
-    return Choices(
-        model=said["model"] or None,
-        system_prompt=system_text(said["system"]),
-        sampling=Sampling(**{each.name: said[each.name] for each in fields(Sampling)}),
-        max_tokens=said["max_tokens"],
-        stop=tuple(said["stop"] or ()),
-        tools=tuple(said["tools"] or ()) or None,
-        tool_variables=tuple(said["tool_env"] or ()),
-        tool_choice=said["tool_choice"],
-        max_rounds=said["max_rounds"],
-        tool_policy="yes" if said["yes"] else "deny" if said["deny"] else "ask",
-        schema=_schema(said["schema"]),
-        constrained=not said["no_constrain"],
-        load=loading(**{name: said[name] for name in ("ctx", "gpu_layers", "kv_type", "threads", "template")}),
-        save=False if said["no_save"] else None,
-    )
-
-
-def loading(
-    ctx: int | None = None,
-    gpu_layers: str | None = None,
-    kv_type: Literal["f16", "q8_0"] | None = None,
-    threads: int | None = None,
-    template: str | None = None,
-) -> "Loading":
-    """How to open a model, as options say it."""
-    from hermes_cli.session.choices import Loading
-
-    return Loading(ctx, gpu_layers, kv_type, threads, template)
-
-
-def _with_preset(
-    layers: "Layers", name: str | None, pairs: Sequence[str], settings: Settings, *, resumed: bool
-) -> "Layers":
-    """With the preset named, else the one of the settings where neither a prompt nor a session takes its place."""
-    origin = ""
-    prompted = layers.flags.system_prompt is not None
-    if name is None and not prompted and not resumed and settings.preset is not None:
-        name, origin = settings.preset, settings.origin("preset")
-    if name is None and not pairs:
-        return layers
-    from hermes_cli.session.choices import from_preset
-    from hermes_cli.store.presets.presets import find_preset, variable_values
-
-    values = variable_values(pairs)
-    if name is None or (values and prompted):
-        raise UsageError("--var needs a preset with variables", "name the preset with --preset, without --system")
-    try:
-        preset = find_preset(name)
-        for notice in preset.notices:
-            console.notice(notice)
-        return layers.with_preset(from_preset(preset, values, with_prompt=not prompted))
-    except UsageError as problem:
-        problem.message += f" (the preset is set in {origin})" if origin else ""
-        raise
-
-
-def _schema(text: str | None) -> Any:
-    if text is None:
-        return None
-    from hermes_cli.store.schemas import load_schema
-
-    return load_schema(text)
-
-
-def _resume(continue_last: bool, session: str | None) -> str | None:
-    """The session to continue, as `opening.begin` takes it. Raises UsageError."""
-    if session is not None and continue_last:
-        raise UsageError("--continue and --session cannot be used together", "omit one of them")
-    if session is not None and not session.strip():
-        raise UsageError("--session is empty", "give an id, a title or a file; the last session: --continue")
-    from hermes_cli.session.choices import LAST_SESSION
-
-    return LAST_SESSION if continue_last else session

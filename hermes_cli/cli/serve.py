@@ -11,6 +11,7 @@ import typer
 from hermes_cli import paths
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.cli import options
+from hermes_cli.cli.given import loading
 from hermes_cli.errors import UsageError
 from hermes_cli.files import make_private_folder, replace_whole
 from hermes_cli.store.settings.settings import load_settings
@@ -80,7 +81,7 @@ def serve(
     from hermes_cli.session.choices import Choices, from_settings
 
     settings = load_settings()
-    flags = Choices(model=model, load=options.loading(ctx, gpu_layers, kv_type, threads, template), save=False)
+    flags = Choices(model=model, load=loading(ctx, gpu_layers, kv_type, threads, template), save=False)
     choices = replace(from_settings(settings), flags=flags).now
     spec = find_model(choices.model)
     load = choices.load_options()

@@ -56,8 +56,7 @@ class Server:
 
 def probe(client: Client) -> Server:
     """Find out what answers. Raises EndpointError if the server cannot be reached or refuses the key."""
-    listing = client.get("/v1/models", timeout_s=10.0)
-    models = _models(listing)
+    models = listed_models(client)
     props = _try_get(client, "/props")
     version = _try_get(client, "/version")
     owners = {model.owner for model in models}
@@ -77,6 +76,11 @@ def probe(client: Client) -> Server:
         family, context, build = families.UNKNOWN, None, ""
     markers, bos = _markers(client, family, models) if family.takes_ids else ({}, ())
     return Server(family, build, models, context, markers, bos)
+
+
+def listed_models(client: Client) -> tuple[ServedModel, ...]:
+    """The models that a server lists. Raises EndpointError."""
+    return _models(client.get("/v1/models", timeout_s=10.0))
 
 
 def token_ids(client: Client, family: Family, model: str, text: str, *, special: bool, bos: bool = False) -> list[int]:

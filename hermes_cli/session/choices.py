@@ -9,6 +9,7 @@ from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.engine.load_options import LoadOptions
 from hermes_cli.errors import UsageError
 from hermes_cli.formats.json.schema import Schema
+from hermes_cli.store.settings.endpoints import Endpoint
 from hermes_cli.store.settings.settings import Settings
 
 if TYPE_CHECKING:
@@ -59,10 +60,13 @@ class Choices:
     constrained: bool | None = None
     load: Loading = field(default_factory=Loading)
     save: bool | None = None
+    endpoint: str | None = None  # a server's address, the name of a configured one, local or auto
+    endpoint_mode: str | None = None  # auto, raw or chat
+    extra_body: Mapping[str, Any] | None = None  # more fields of every request to a server
 
     def session_settings(self) -> SessionSettings:
         """The part of these choices that a session's file saves."""
-        return SessionSettings(self.model, self.preset, self.sampling, self.max_tokens)
+        return SessionSettings(self.model, self.preset, self.sampling, self.max_tokens, self.endpoint)
 
     def load_options(self) -> LoadOptions:
         """How to open the model; an unsaved chat keeps no prompt cache, which holds its text too. Raises UsageError."""
@@ -92,7 +96,8 @@ def _first_said(layers: tuple[_Part, ...]) -> _Part:
 class Layers:
     """What was said at each place, the strongest first; a command replaces a layer and asks `now` again.
 
-    `origins` says where a value of `settings` comes from: the name of a file or of a variable.
+    `origins` says where a value of `settings` comes from: the name of a file or of a variable. `endpoints` are the
+    configured servers by name.
     """
 
     flags: Choices = field(default_factory=Choices)
@@ -100,6 +105,7 @@ class Layers:
     session: Choices = field(default_factory=Choices)
     settings: Choices = field(default_factory=Choices)
     origins: Mapping[str, str] = field(default_factory=dict)
+    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
 
     @property
     def now(self) -> Choices:
@@ -147,8 +153,12 @@ class Layers:
                 return replace(layer, sampling=replace(layer.sampling, **unsaid))
             return replace(layer, **unsaid)
 
-        return Layers(
-            silent(self.flags), silent(self.preset), silent(self.session), silent(self.settings), self.origins
+        return replace(
+            self,
+            flags=silent(self.flags),
+            preset=silent(self.preset),
+            session=silent(self.session),
+            settings=silent(self.settings),
         )
 
     def then_preset(self, preset: Choices) -> "Layers":
@@ -163,9 +173,10 @@ class Layers:
     def _above(self, ground: Choices) -> "Layers":
         """New layers over what was said so far, except what belonged to the preset and the session before."""
         return Layers(
-            flags=Choices(model=self.now.model),
+            flags=Choices(model=self.now.model, endpoint=self.now.endpoint),
             settings=replace(ground, system_prompt=None, preset=None, tool_choice=None),
             origins=self.origins,
+            endpoints=self.endpoints,
         )
 
 
@@ -194,8 +205,10 @@ def from_settings(settings: Settings) -> Layers:
                 settings.kv_store_mb,
             ),
             save=settings.save,
+            endpoint=settings.endpoint,
         ),
         origins=settings.origins,
+        endpoints=settings.endpoints,
     )
 
 
@@ -210,6 +223,7 @@ def from_preset(preset: "Preset", values: Mapping[str, str], *, with_prompt: boo
         system_prompt=fill(preset, values) if with_prompt else None,
         sampling=preset.sampling,
         max_tokens=preset.max_tokens,
+        endpoint=preset.endpoint,
     )
 
 
@@ -222,7 +236,14 @@ def toolset(preset: "Preset") -> Choices:
 
 def from_session(settings: SessionSettings, system_prompt: str | None) -> Choices:
     """What a saved session was answered with."""
-    return Choices(settings.model or None, settings.preset, system_prompt, settings.sampling, settings.max_tokens)
+    return Choices(
+        settings.model or None,
+        settings.preset,
+        system_prompt,
+        settings.sampling,
+        settings.max_tokens,
+        endpoint=settings.endpoint,
+    )
 
 
 def gpu_layer_count(value: str | None) -> int | None:

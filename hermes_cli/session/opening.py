@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,13 +13,12 @@ from hermes_cli.chat.conversation import Conversation
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import MOST_REPAIRS, MOST_ROUNDS, CancelToken
 from hermes_cli.chat.tool_call import ToolCall
-from hermes_cli.engine.background import BackgroundBackend
-from hermes_cli.engine.constraint.planner import Planner
-from hermes_cli.engine.load_options import LoadOptions
 from hermes_cli.errors import ModelNotFound, SessionBusy, UsageError, did_you_mean
-from hermes_cli.models.choose import DEMO_NAME, ModelSpec, find_model, lasting_name
+from hermes_cli.formats.segment import Segment, joined
+from hermes_cli.models.choose import lasting_name
 from hermes_cli.session.choices import LAST_SESSION, Choices, Layers, from_session, toolset
 from hermes_cli.session.session import Session, as_read
+from hermes_cli.session.target import LocalTarget, RemoteTarget, Target, find_target
 from hermes_cli.session.turn_loop import ToolUse
 from hermes_cli.store.sessions.files import latest_session
 from hermes_cli.store.sessions.names import find_session
@@ -27,7 +26,6 @@ from hermes_cli.store.sessions.reader import SavedSession, first_words, read_ses
 from hermes_cli.store.sessions.writer import Transcript
 
 if TYPE_CHECKING:
-    from hermes_cli.engine.prompt import Prompt
     from hermes_cli.tools.approval import Decision, Policy
     from hermes_cli.tools.tool import Tool
 
@@ -50,9 +48,7 @@ class Prepared:
 
     layers: Layers
     choices: Choices
-    model: ModelSpec
-    load: LoadOptions
-    planner: Planner
+    target: Target
     conversation: Conversation
     tools: ToolUse | None
     saved: SavedSession | None
@@ -111,26 +107,26 @@ def _saved_toolset(saved: SavedSession) -> tuple[Choices, tuple[str, ...]]:
 def prepare(start: Start, consent: MakeConsent, cancel: CancelToken | None = None) -> Prepared:
     """Find the model, load the tools, and check what can be constrained. Raises HermesError, LoadCancelled."""
     choices, saved = start.layers.now, start.saved
-    model = _find_model(start)
+    target = _find_target(start)
     conversation = replace(saved.conversation if saved else Conversation(), system_prompt=choices.system_prompt)
-    notes, planner = list(start.notes), Planner()
-    if model.name == DEMO_NAME and not choices.model:
+    notes = list(start.notes)
+    if target.is_demo and not choices.model:
         notes.append("no Hermes 3 model here; answering with the 8 MB demo model. Get the real one: hermes pull")
     with ExitStack() as on_failure:
         tools = load_tools(choices, consent, cancel)
         if tools:
             on_failure.callback(tools.toolbox.close)
-        if choices.constrained is not False and (tools or choices.schema is not None):
-            notes += planner.notes(choices.schema, tools.toolbox.schemas if tools else ())
-        load = choices.load_options()
+        constrained = choices.constrained is not False and (tools or choices.schema is not None)
+        if isinstance(target, LocalTarget) and constrained:
+            notes += target.planner.notes(choices.schema, tools.toolbox.schemas if tools else ())
         on_failure.pop_all()
-    return Prepared(start.layers, choices, model, load, planner, conversation, tools, saved, tuple(notes))
+    return Prepared(start.layers, choices, target, conversation, tools, saved, tuple(notes))
 
 
-def _find_model(start: Start) -> ModelSpec:
-    """The model to use. Raises ModelNotFound, which says where the model was named."""
+def _find_target(start: Start) -> Target:
+    """The model to use. Raises ModelNotFound, which says where the model was named, and UsageError."""
     try:
-        return find_model(start.layers.now.model)
+        return find_target(start.layers.now, start.layers.endpoints)
     except ModelNotFound as problem:
         layer = start.layers.model_layer
         if layer == "settings" and (origin := start.layers.origins.get("model")):
@@ -158,44 +154,13 @@ def load_tools(choices: Choices, consent: MakeConsent, cancel: CancelToken | Non
     return ToolUse(toolbox, asked, choice, choices.max_rounds or MOST_ROUNDS)
 
 
-def open_model(
-    model: ModelSpec,
-    load: LoadOptions,
-    cancel: CancelToken,
-    on_progress: Callable[[float], None],
-    planner: Planner | None = None,
-) -> Backend:
-    """The model, opened as this machine allows; `on_progress` gets 0 to 1. Raises LoadCancelled, HermesError.
-
-    `planner` is the one that has examined the schemas.
-    """
-    # Here and not above: a chat imports the engine on the thread that loads, once its prompt is there.
-    from hermes_cli.engine.local import open_backend
-    from hermes_cli.machine.load_plan import plan_load
-
-    plan = plan_load(model.path, load, lambda: not cancel.cancelled)
-    return open_backend(
-        model.path,
-        *plan.attempts,
-        cancel=cancel,
-        on_progress=on_progress,
-        notes=plan.notes,
-        advice=plan.advice,
-        planner=planner,
-    )
-
-
-def in_background(model: ModelSpec, load: LoadOptions, planner: Planner | None = None) -> BackgroundBackend:
-    """The model, opened on a thread of its own once it is told to start."""
-    return BackgroundBackend(model.name, lambda cancel, progress: open_model(model, load, cancel, progress, planner))
-
-
 def open_session(prepared: Prepared, load: Callable[[], Backend]) -> Opened:
     """The session: a new one, or the saved one with what was chosen otherwise. Only then its file is opened."""
     choices, saved, tools = prepared.choices, prepared.saved, prepared.tools
     # The demo model is only saved where it was named: a real one may be there next time.
-    name = choices.model or (None if prepared.model.name == DEMO_NAME else prepared.model.name)
-    choices = replace(choices, model=name and lasting_name(name))
+    if isinstance(prepared.target, LocalTarget):
+        name = choices.model or (None if prepared.target.is_demo else prepared.target.name)
+        choices = replace(choices, model=name and lasting_name(name))
     settings = choices.session_settings()
     with ExitStack() as on_failure:
         if tools:
@@ -247,19 +212,37 @@ def _unanswered(saved: SavedSession) -> tuple[str, ...]:
     return (f"hermes was ended before it answered the last question: {first_words(saved.unanswered)}",)
 
 
-def written_prompt(prepared: Prepared, text: str) -> "tuple[Prompt, tuple[str, ...]]":
-    """What the model would read with `text`, written with its vocabulary alone, and the markers that `text` spells."""
+@dataclass(frozen=True, slots=True)
+class WrittenPrompt:
+    """A prompt as the model would get it. `tokens` and `segments` are known only for a model on this machine."""
+
+    text: str
+    token_count: int
+    control_text: tuple[str, ...]
+    tokens: list[int] | None = None
+    segments: tuple[Segment, ...] | None = None
+
+
+def written_prompt(prepared: Prepared, text: str) -> WrittenPrompt:
+    """The prompt with `text` as its last message. A local model is opened with its vocabulary only."""
+    if prepared.tools:
+        prepared.tools.toolbox.close()
+    messages = (*prepared.as_read.messages, Message("user", text))
+    if isinstance(prepared.target, RemoteTarget):
+        with closing(prepared.target.open(CancelToken(), lambda _: None)) as backend:
+            return WrittenPrompt(
+                backend.prompt_text(messages), backend.count_tokens(messages), backend.control_text(messages)
+            )
     from hermes_cli.engine.llama.model import Model
     from hermes_cli.engine.prompt import PromptWriter
     from hermes_cli.machine import probe
 
-    if prepared.tools:
-        prepared.tools.toolbox.close()
     probe.verdict()
-    model = Model(prepared.model.path, vocab_only=True)
+    model = Model(prepared.target.model.path, vocab_only=True)
     try:
-        messages = (*prepared.as_read.messages, Message("user", text))
-        writer = PromptWriter(model, prepared.load.template)
-        return writer.write(messages), writer.control_text(messages)
+        writer = PromptWriter(model, prepared.target.load.template)
+        prompt = writer.write(messages)
+        count, spelled = len(prompt.tokens), writer.control_text(messages)
+        return WrittenPrompt(joined(prompt.segments), count, spelled, prompt.tokens, prompt.segments)
     finally:
         model.close()

@@ -8,6 +8,7 @@ import typer
 
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.cli import options
+from hermes_cli.cli.given import loading
 from hermes_cli.errors import LoadCancelled, UsageError
 from hermes_cli.store.settings.settings import load_settings
 from hermes_cli.terminal import console
@@ -49,7 +50,7 @@ def bench(
     spec = find_model(model or defaults.model)
     if reset:
         return _forget(spec.path)
-    given = Choices(load=options.loading(ctx, gpu_layers, kv_type, threads), save=False)
+    given = Choices(load=loading(ctx, gpu_layers, kv_type, threads), save=False)
     requested = replace(from_settings(defaults), flags=given).now.load_options()
     cancel = CancelToken()
     try:

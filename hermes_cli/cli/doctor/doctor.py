@@ -9,9 +9,9 @@ import typer
 
 from hermes_cli import paths
 from hermes_cli.cli import options
-from hermes_cli.errors import EngineError
+from hermes_cli.errors import EndpointError, EngineError
 from hermes_cli.files import check_hint
-from hermes_cli.store.settings.settings import KEYS, read_settings
+from hermes_cli.store.settings.settings import KEYS, Settings, read_settings
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import StandardOutput
 from hermes_cli.terminal.sanitize import one_line
@@ -26,6 +26,10 @@ def doctor(
     builds: Annotated[
         bool, typer.Option("--builds", help="Also print the commands that install other builds.")
     ] = False,
+    endpoint: Annotated[
+        str | None, typer.Option("--endpoint", metavar="URL|NAME", help="Check this server instead.")
+    ] = None,
+    model: options.Model = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     color: options.ColorChoice = None,
 ) -> int:
@@ -38,8 +42,10 @@ def doctor(
         from hermes_cli.machine import probe
 
         probe.forget()
-    facts = report(settings, problems)
     output = StandardOutput()
+    if endpoint:
+        return _endpoint(endpoint, model, settings, output, as_json)
+    facts = report(settings, problems)
     if as_json:
         output.write(json.dumps(facts, indent=2) + "\n")
     else:
@@ -50,6 +56,21 @@ def doctor(
         for name, value in findings:
             output.write(f"{name:<{width}}  {one_line(value)}\n")
     return 0 if facts["healthy"] else EngineError.exit_code
+
+
+def _endpoint(endpoint: str, model: str | None, settings: Settings, output: StandardOutput, as_json: bool) -> int:
+    from hermes_cli.cli.doctor.endpoint import endpoint_report
+
+    facts = endpoint_report(endpoint, model, settings)
+    if as_json:
+        output.write(json.dumps(facts, indent=2) + "\n")
+    else:
+        shown = {name.replace("_", " "): value for name, value in facts.items() if value not in ("", [], None)}
+        width = max(map(len, shown))
+        for name, value in shown.items():
+            text = "; ".join(value) if isinstance(value, list) else "yes" if value is True else str(value)
+            output.write(f"{name:<{width}}  {one_line('no' if value is False else text)}\n")
+    return 0 if facts["healthy"] else EndpointError.exit_code
 
 
 def _program(facts: Facts) -> Iterator[Finding]:

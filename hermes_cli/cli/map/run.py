@@ -32,7 +32,7 @@ from hermes_cli.terminal.stdin import STDIN, stdin_is_data
 from hermes_cli.terminal.text_file import wrapped_files
 
 if TYPE_CHECKING:
-    from hermes_cli.cli.options import Given
+    from hermes_cli.cli.given import Given
     from hermes_cli.session.choices import Layers
     from hermes_cli.session.session import Session
 

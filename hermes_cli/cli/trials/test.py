@@ -35,6 +35,7 @@ def test(
     ] = None,
     tool_env: options.ToolVariables = None,
     model: options.Model = None,
+    endpoint: options.EndpointUrl = None,
     repeats: Annotated[
         int | None, typer.Option("--repeats", metavar="N", min=1, max=1000, help="Ask every case N times.")
     ] = None,
@@ -57,6 +58,7 @@ def test(
     outcomes: list[Outcome] = []
     with stopping(cancel, leave=lambda: None), suppress(LoadCancelled):
         layers = base_layers(model, "yes" if yes else "ask", tool_env or (), constrained=not no_constrain)
+        layers = layers.with_flag(endpoint=endpoint) if endpoint else layers
         with closing(Runner(cases, layers, cancel)) as runner:
             report: Report = (
                 JsonReport(constrained=not no_constrain) if as_json else TextReport([case.label for case in cases])

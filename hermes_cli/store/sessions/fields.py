@@ -9,7 +9,7 @@ from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.chat.tool_call import ToolCall, ToolResult
 
-_SETTINGS = ("model", "preset", "sampling", "max_tokens")
+_SETTINGS = ("model", "preset", "sampling", "max_tokens", "endpoint")
 
 
 class Malformed(ValueError):
@@ -67,6 +67,7 @@ def settings_fields(settings: SessionSettings, system_prompt: str | None) -> dic
         "system_prompt": system_prompt,
         "sampling": sampling,
         "max_tokens": settings.max_tokens,
+        **({"endpoint": settings.endpoint} if settings.endpoint else {}),
     }
 
 
@@ -84,7 +85,7 @@ def checked_settings(fields: Any) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise Malformed("has settings that are not an object")
     found: dict[str, Any] = {}
-    for name in ("model", "preset", "system_prompt"):
+    for name in ("model", "preset", "system_prompt", "endpoint"):
         if name in fields:
             found[name] = None if fields[name] is None else text_in(fields[name])
     if "sampling" in fields:

@@ -14,6 +14,7 @@ from hermes_cli import paths
 from hermes_cli.chat.request import MODEL_CARD, SAMPLING_RANGES
 from hermes_cli.errors import UsageError, did_you_mean
 from hermes_cli.store.settings import config_file
+from hermes_cli.store.settings.endpoints import Endpoint, endpoints_in
 
 Value = str | int | float | bool
 DEFAULT = "default"
@@ -127,6 +128,14 @@ class Settings:
             example="demo",
         )
     )
+    endpoint: str | None = _key(
+        Key(
+            str,
+            "Server to use: a URL, the name of an [endpoints] table, local or auto.",
+            otherwise="local",
+            example="http://localhost:8000",
+        )
+    )
     preset: str | None = _key(
         Key(str, "Preset to use without --preset and --system.", otherwise="no system prompt", example="coder")
     )
@@ -165,6 +174,7 @@ class Settings:
     vi_mode: bool = _switch("Use vi keys to edit the line in chat.", False)
     history: bool = _switch("Save the messages typed in chat for later chats.", True)
     origins: Mapping[str, str] = field(default_factory=dict)
+    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
 
     def origin(self, name: str) -> str:
         """The origin of a value: the path of the file, the name of the variable, or `default`."""
@@ -224,13 +234,19 @@ def _from_file() -> _Found:
         given = config_file.read()
     except UsageError as problem:
         return {}, {}, [problem]
+    endpoints: dict[str, Endpoint] = {}
+    try:
+        endpoints = endpoints_in(given.pop("endpoints", {}), origin)
+    except UsageError as problem:
+        problems.append(problem)
     for name, value in given.items():
         try:
             values[name] = known_key(name, origin).checked(value, origin)
         except UsageError as problem:
             problem.hint += f"{'' if problem.hint.endswith('?') else ','} then fix it: hermes config edit"
             problems.append(problem)
-    return values, dict.fromkeys(values, origin), problems
+    origins = dict.fromkeys(values, origin)
+    return values | ({"endpoints": endpoints} if endpoints else {}), origins, problems
 
 
 def _from_environment() -> _Found:

@@ -1,0 +1,125 @@
+"""What answers: a model file on this machine, or a model on a server. Decided once, from the choices."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hermes_cli.backend import Backend
+from hermes_cli.chat.request import CancelToken
+from hermes_cli.engine.background import BackgroundBackend
+from hermes_cli.engine.constraint.planner import Planner
+from hermes_cli.engine.load_options import LoadOptions
+from hermes_cli.errors import UsageError
+from hermes_cli.models.choose import DEMO_NAME, ModelSpec, find_model
+from hermes_cli.remote.address import Address, api_key, parse_address
+from hermes_cli.remote.families import Mode
+from hermes_cli.remote.running import running_server
+from hermes_cli.session.choices import Choices
+from hermes_cli.store.settings.endpoints import Endpoint
+
+LOCAL, AUTO = "local", "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalTarget:
+    """A model file, how to open it, and what plans the constraints of its answers."""
+
+    model: ModelSpec
+    load: LoadOptions
+    planner: Planner = field(default_factory=Planner, compare=False)
+
+    @property
+    def name(self) -> str:
+        """The model's name, as a session saves it."""
+        return self.model.name
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether it is the demo model."""
+        return self.model.name == DEMO_NAME
+
+    def open(self, cancel: CancelToken, on_progress: Callable[[float], None]) -> Backend:
+        """The model, opened as this machine allows. Raises LoadCancelled, HermesError."""
+        # Here and not above: a chat imports the engine on the thread that loads, once its prompt is there.
+        from hermes_cli.engine.local import open_backend
+        from hermes_cli.machine.load_plan import plan_load
+
+        plan = plan_load(self.model.path, self.load, lambda: not cancel.cancelled)
+        return open_backend(
+            self.model.path,
+            *plan.attempts,
+            cancel=cancel,
+            on_progress=on_progress,
+            notes=plan.notes,
+            advice=plan.advice,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteTarget:
+    """A server, and the model to use there; None for the only one."""
+
+    address: Address
+    model: str | None
+    key: str | None
+    mode: Mode | None
+    context_length: int | None
+    extra_body: Mapping[str, Any] | None
+
+    is_demo = False
+
+    @property
+    def name(self) -> str:
+        """The model's name, or the server's until it is known."""
+        return self.model or str(self.address)
+
+    def open(self, cancel: CancelToken, on_progress: Callable[[float], None]) -> Backend:
+        """The server, connected and probed. Raises EndpointError, ModelNotFound, UsageError."""
+        from hermes_cli.remote.backend import EndpointOptions, open_remote
+
+        return open_remote(
+            EndpointOptions(self.address, self.model, self.key, self.mode, self.context_length, self.extra_body)
+        )
+
+
+Target = LocalTarget | RemoteTarget
+
+
+def find_target(choices: Choices, endpoints: Mapping[str, Endpoint]) -> Target:
+    """What the choices name; `-m work/MODEL` and `-m work` name a configured endpoint.
+
+    Raises UsageError, ModelNotFound.
+    """
+    name, model = choices.endpoint, choices.model
+    if model and (first := model.partition("/")[0]) in endpoints:
+        name, model = first, model.partition("/")[2] or None
+    if name == AUTO:
+        running = running_server()
+        if running is None or (model is not None and model != running.model):
+            return _local(choices)
+        key = api_key(parse_address(running.url), file=running.key_file) if running.key_file else None
+        return _remote(choices, parse_address(running.url), running.model, key, None)
+    if name is None or name == LOCAL:
+        return _local(choices)
+    if known := endpoints.get(name):
+        address = parse_address(known.url)
+        key = api_key(address, known.api_key_env, known.api_key_file)
+        return _remote(choices, address, model or known.model, key, known.mode)
+    address = parse_address(name)
+    return _remote(choices, address, model, api_key(address), None)
+
+
+def in_background(target: Target) -> BackgroundBackend:
+    """The target, opened on a thread of its own once it is told to start."""
+    return BackgroundBackend(target.name, target.open)
+
+
+def _local(choices: Choices) -> LocalTarget:
+    return LocalTarget(find_model(choices.model), choices.load_options())
+
+
+def _remote(choices: Choices, address: Address, model: str | None, key: str | None, mode: str | None) -> RemoteTarget:
+    wanted = choices.endpoint_mode if choices.endpoint_mode not in (None, "auto") else mode
+    if wanted not in (None, "raw", "chat"):
+        raise UsageError(f"--endpoint-mode {wanted} is not a mode", "give auto, raw or chat")
+    return RemoteTarget(address, model, key, wanted, choices.load.context_length, choices.extra_body)  # type: ignore[arg-type]

@@ -1,0 +1,122 @@
+"""`--endpoint`: the same commands against a server; here `hermes serve` on the demo model."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import assert_failed
+from tests.conftest import Hermes
+from tests.server.running_server import Server, serving
+
+QUESTION, ANSWER = "What is 2 plus 3?", b"2 plus 3 is 5.\n"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with serving() as running:
+        yield running
+
+
+def test_ask(hermes: Hermes, server: Server) -> None:
+    assert hermes("ask", "--endpoint", server.url, "-t0", QUESTION).out == ANSWER
+
+
+def test_chat_mode_says_what_it_does_to_control_text(hermes: Hermes, server: Server) -> None:
+    result = hermes("ask", "--endpoint", server.url, "--endpoint-mode", "chat", "-t0", QUESTION)
+    assert result.out == ANSWER and "zero-width" in result.err
+
+
+def test_the_variable_and_the_setting(hermes: Hermes, server: Server, tmp_path: Path) -> None:
+    assert hermes("ask", "-t0", QUESTION, env={"HERMES_CLI_ENDPOINT": server.url}).out == ANSWER
+    (tmp_path / "config.toml").write_text(f'endpoint = "{server.url}/v1/"\n')
+    assert hermes("ask", "-t0", QUESTION, env={"HERMES_CLI_CONFIG_DIR": str(tmp_path)}).out == ANSWER
+
+
+@pytest.mark.parametrize("arguments", [("-m", "work"), ("-m", "work/demo"), ("--endpoint", "work")])
+def test_named_endpoints(hermes: Hermes, server: Server, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    (tmp_path / "config.toml").write_text(f'[endpoints.work]\nurl = "{server.url}"\nmodel = "demo"\n')
+    assert hermes("ask", *arguments, "-t0", QUESTION, env={"HERMES_CLI_CONFIG_DIR": str(tmp_path)}).out == ANSWER
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("", "no url"),
+        ('url = "x"\nkey = "s"', "no key"),
+        ("url = 5", "must be text"),
+        ('url = "x"\nmode = "y"', "mode"),
+    ],
+)
+def test_a_wrong_table_is_named(hermes: Hermes, tmp_path: Path, table: str, words: str) -> None:
+    (tmp_path / "config.toml").write_text(f"[endpoints.work]\n{table}\n")
+    assert_failed(hermes("ask", QUESTION, env={"HERMES_CLI_CONFIG_DIR": str(tmp_path)}), 2, "work", words)
+
+
+def test_a_session_remembers_its_endpoint(hermes: Hermes, server: Server, tmp_path: Path) -> None:
+    env = {"HERMES_CLI_DATA_DIR": str(tmp_path)}
+    assert hermes("ask", "--endpoint", server.url, "-t0", QUESTION, env=env).out == ANSWER
+    assert hermes("ask", "-c", "-t0", QUESTION, "-v", env=env).err.count(server.url) == 1
+
+
+def test_tools_and_schemas(hermes: Hermes, server: Server) -> None:
+    schema = '{"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}'
+    result = hermes("ask", "--endpoint", server.url, "-t0", "--schema", schema, "Is it so?")
+    assert json.loads(result.out)["ok"] in (True, False)
+
+
+def test_map(hermes: Hermes, server: Server) -> None:
+    result = hermes("ask", "--endpoint", server.url, "-t0", "--map", stdin=f"{QUESTION}\n{QUESTION}\n")
+    assert [json.loads(line)["answer"] for line in result.out.splitlines()] == ["2 plus 3 is 5."] * 2
+    assert result.err
+
+
+def test_dry_run_shows_the_prompt_of_the_server(hermes: Hermes, server: Server) -> None:
+    result = hermes("ask", "--endpoint", server.url, "--dry-run", QUESTION)
+    assert b"<|im_start|>user" in result.out and "19 tokens" in result.err
+
+
+def test_the_server_that_runs_here_is_found(hermes: Hermes) -> None:
+    with serving() as running:
+        result = hermes("ask", "--endpoint", "auto", "-v", "-t0", QUESTION)
+        assert result.out == ANSWER and running.url.rpartition(":")[2] in result.err
+    alone = hermes("ask", "--endpoint", "auto", "-v", "-t0", "-m", "demo", QUESTION)
+    assert alone.out == ANSWER and "CPU" in alone.err
+
+
+def test_extra_fields(hermes: Hermes, server: Server) -> None:
+    assert hermes("ask", "--endpoint", server.url, "-t0", "--extra-body", '{"max_tokens": 1}', QUESTION).out == b"2\n"
+    assert_failed(hermes("ask", "--endpoint", server.url, "--extra-body", "x", QUESTION), 2, "--extra-body")
+
+
+def test_models_of_a_server(hermes: Hermes, server: Server) -> None:
+    assert hermes("models", "--endpoint", server.url).out.startswith(b"demo\t")
+    (model,) = json.loads(hermes("models", "list", "--endpoint", server.url, "--json").out)
+    assert (model["name"], model["owner"]) == ("demo", "hermes")
+
+
+def test_doctor_checks_a_server(hermes: Hermes, server: Server) -> None:
+    facts = json.loads(hermes("doctor", "--endpoint", server.url, "--json").out)
+    assert facts["healthy"] and facts["schema"] == "held" and facts["token_counts"] == "exact"
+    failed = hermes("doctor", "--endpoint", "127.0.0.1:9")
+    assert failed.code == 3 and b"cannot reach" in failed.out
+
+
+def test_a_server_that_is_not_there_and_a_model_it_does_not_have(hermes: Hermes, server: Server) -> None:
+    assert_failed(hermes("ask", "--endpoint", "127.0.0.1:9", QUESTION), 3, "cannot reach 127.0.0.1:9")
+    assert_failed(hermes("ask", "--endpoint", server.url, "-m", "other", QUESTION), 3, "no model other")
+    assert_failed(hermes("ask", "--endpoint", "ftp://x", QUESTION), 2, "not an endpoint")
+
+
+def test_llama_cpp_is_not_imported(hermes: Hermes, server: Server) -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from hermes_cli.cli.main import main\n"
+        f"main(['ask', '--endpoint', {server.url!r}, '-t0', {QUESTION!r}])\n"
+        "assert not [name for name in sys.modules if name.split('.')[0] in ('llama_cpp', 'llguidance', 'numpy')]"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "2 plus 3 is 5.\n", "")
