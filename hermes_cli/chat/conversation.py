@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from hermes_cli.chat.message import Message
+from hermes_cli.chat.tool_call import ToolSchema
 
 Standing = Literal["kept", "pinned", "left_out"]
 
@@ -39,15 +40,16 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A system prompt, None where there is none, and turns in the order they were said."""
+    """A system prompt, None where there is none, and turns in order; `tools` are offered in the system prompt."""
 
     system_prompt: str | None = None
     turns: tuple[Turn, ...] = ()
+    tools: tuple[ToolSchema, ...] = ()
 
     @property
     def opening(self) -> tuple[Message, ...]:
         """The messages before the first turn."""
-        return () if self.system_prompt is None else (Message("system", self.system_prompt),)
+        return () if self.system_prompt is None else (Message("system", self.system_prompt, tools=self.tools),)
 
     @property
     def messages(self) -> tuple[Message, ...]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from hermes_cli.chat.tool_call import ToolResult
+from hermes_cli.chat.tool_call import ToolResult, ToolSchema
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "cancelled"]
@@ -11,13 +11,16 @@ FinishReason = Literal["stop", "length", "cancelled"]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Who said what; `content` is the exact text, never cleaned or trimmed.
+    """One message; `content` is the exact text, never cleaned or trimmed.
 
     `finish_reason` says how an answer ended: "cancelled" and "length" mark one that is only a part. `tool_results` are
-    what a message of the role "tool" tells.
+    the results that a message of the role "tool" reports, `tools` those that a system message offers in its content.
+    `thinking` is what the model wrote before its answer; it is not a part of `content`.
     """
 
     role: Role
     content: str
     finish_reason: FinishReason | None = None
     tool_results: tuple[ToolResult, ...] = ()
+    thinking: str = ""
+    tools: tuple[ToolSchema, ...] = ()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hermes_cli.chat.message import Message
+from hermes_cli.chat.tool_call import ToolSchema
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +37,6 @@ SAMPLING_RANGES: dict[str, tuple[float, float]] = {
 
 MOST_ROUNDS = 5  # of tool calls in one turn
 MOST_REPAIRS = 2  # of an answer that does not satisfy its schema
-
-
-@dataclass(frozen=True, slots=True)
-class ToolSchema:
-    """A tool as it is described to the model: JSON Schemas of its arguments and, where it says so, of its result."""
-
-    name: str
-    description: str
-    parameters: Mapping[str, Any]
-    returns: Mapping[str, Any] | None = None
-
-    @property
-    def function(self) -> dict[str, Any]:
-        """The tool in OpenAI's form; what it returns is `return`, as the model's own template reads it."""
-        function = {"name": self.name, "description": self.description, "parameters": self.parameters}
-        return function if self.returns is None else {**function, "return": self.returns}
 
 
 @dataclass(frozen=True, slots=True)

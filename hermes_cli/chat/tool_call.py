@@ -1,8 +1,24 @@
-"""Calls that the model makes, and what came of them."""
+"""Tools as they are described to the model, the calls that it makes and their results."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSchema:
+    """A tool as it is described to the model: JSON Schemas of its arguments and, where it says so, of its result."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    returns: Mapping[str, Any] | None = None
+
+    @property
+    def function(self) -> dict[str, Any]:
+        """The tool in OpenAI's form; what it returns is `return`, as the model's own template reads it."""
+        function = {"name": self.name, "description": self.description, "parameters": self.parameters}
+        return function if self.returns is None else {**function, "return": self.returns}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,24 @@
 
 import errno
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hermes_cli.chat.message import Message
 from hermes_cli.engine.llama.model import Model
 from hermes_cli.engine.token_cache import TokenCache
-from hermes_cli.errors import EngineError, UsageError
-from hermes_cli.formats import chatml
-from hermes_cli.formats.segment import Segment, merged
+from hermes_cli.errors import EngineError, HermesError, UsageError
+from hermes_cli.formats import chatml, probes
+from hermes_cli.formats.segment import Segment, joined, merged
+from hermes_cli.formats.tagged import tagged
+from hermes_cli.formats.tags import ALL_TAGS, THINK_END
+from hermes_cli.formats.thinking import opens_thinking
+
+if TYPE_CHECKING:
+    from hermes_cli.formats.jinja_template import JinjaTemplate
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,32 +31,60 @@ class Prompt:
 
 
 class PromptWriter:
-    """Writes conversations for one model. `template`: `auto`, `chatml`, `embedded`, or the path of a Jinja file."""
+    """Writes conversations for one model. `template`: `auto`, `chatml`, `embedded`, or the path of a Jinja file.
+
+    `auto` is our own ChatML where the file's template writes the same, else the template.
+    """
 
     def __init__(self, model: Model, template: str = "auto") -> None:
         self._model = model
         self._controls = model.control_tokens
+        self._tags = frozenset(self._controls).intersection(ALL_TAGS)
         self._texts = TokenCache(model.tokenize)
         speaks_chatml = all(marker in self._controls for marker in chatml.MARKERS)
-        if template == "auto":
-            template = "chatml" if speaks_chatml else "embedded"
         if template == "chatml" and not speaks_chatml:
             raise UsageError("this model has no ChatML markers", "specify a template: --template FILE")
-        self.format_name = template
-        self._write: Callable[[Iterable[Message]], tuple[Segment, ...]] = chatml.write
-        if template != "chatml":
-            self._write = self._jinja(template)
+        self._template = self._chosen(template, speaks_chatml)
+        self.format_name = template if template != "auto" else "embedded" if self._template else "chatml"
 
-    def segments(self, messages: Iterable[Message]) -> tuple[Segment, ...]:
-        """The prompt for the assistant's next message; a last message of the assistant is continued instead."""
+    def _chosen(self, name: str, speaks_chatml: bool) -> "JinjaTemplate | None":
+        """The template to write with; None for our own ChatML."""
+        if name == "chatml":
+            return None
+        if name not in ("auto", "embedded"):
+            return self._jinja(_read_template(Path(name)))
+        source = self._model.chat_template()
+        if name == "auto" and speaks_chatml and (source is None or probes.is_known_chatml(source)):
+            return None
+        if source is None:
+            raise EngineError("the model file has no chat template", "specify one: --template FILE")
+        template = self._jinja(source)
+        return None if name == "auto" and speaks_chatml and _is_chatml(template) else template
+
+    def segments(self, messages: Iterable[Message], *, thinking: bool = True) -> tuple[Segment, ...]:
+        """The prompt for the assistant's next message; a last message of the assistant is continued instead.
+
+        Without `thinking` the model is to answer at once, where its template has it think first.
+        """
         *before, last = (*messages, None)
         if before and before[-1].role == "assistant":
             *before, last = before
-        return merged((*self._write(before), Segment(last.content))) if last else self._write(before)
+        if self._template is None:
+            segments = chatml.write(before, tags=self._tags)
+        else:
+            segments = self._template.write(before, thinking=thinking)
+        if not thinking and opens_thinking(joined(segments)):
+            segments = (*segments, *self._text(f"{THINK_END}\n\n"))
+        return merged((*segments, *tagged(last, self._tags))) if last else merged(segments)
 
-    def write(self, messages: Iterable[Message]) -> Prompt:
+    def _text(self, text: str) -> tuple[Segment, ...]:
+        """A text that begins with a tag, which may be a token of its own."""
+        tag = next((one for one in self._tags if text.startswith(one)), "")
+        return (Segment(tag, special=True), Segment(text.removeprefix(tag))) if tag else (Segment(text),)
+
+    def write(self, messages: Iterable[Message], *, thinking: bool = True) -> Prompt:
         """The same with its token ids; messages that were tokenised before are not tokenised again."""
-        segments = self.segments(messages)
+        segments = self.segments(messages, thinking=thinking)
         tokens = [self._model.bos] if self._model.adds_bos and self._model.bos is not None else []
         for segment in segments:
             if segment.special:
@@ -62,7 +97,9 @@ class PromptWriter:
         """The control tokens that are spelled out in the messages, where they count as ordinary text."""
         found: dict[str, None] = {}
         for message in messages:
-            found.update(dict.fromkeys(self._control_pattern.findall(message.content)))
+            for segment in tagged(message, self._tags):
+                if not segment.special:
+                    found.update(dict.fromkeys(self._control_pattern.findall(segment.text)))
         return tuple(found)
 
     @cached_property
@@ -70,25 +107,26 @@ class PromptWriter:
         texts = sorted(filter(None, self._controls), key=len, reverse=True)
         return re.compile("|".join(map(re.escape, texts)) or r"(?!)")
 
-    def _jinja(self, template: str) -> Callable[[Iterable[Message]], tuple[Segment, ...]]:
+    def _jinja(self, source: str) -> "JinjaTemplate":
         from hermes_cli.formats.jinja_template import JinjaTemplate
 
-        if template == "embedded":
-            source = self._model.chat_template()
-            if source is None:
-                raise EngineError("the model file has no chat template", "specify one: --template FILE")
-        else:
-            source = _read_template(Path(template))
         return JinjaTemplate(
             source,
             bos=self._text_of(self._model.bos),
             adds_bos=self._model.adds_bos,
             eos=self._text_of(self._model.eos),
             control_texts=self._controls,
-        ).write
+        )
 
     def _text_of(self, token: int | None) -> str:
         return "" if token is None else self._model.piece(token).decode("utf-8", "replace")
+
+
+def _is_chatml(template: "JinjaTemplate") -> bool:
+    try:
+        return probes.writes_chatml(template.write)
+    except HermesError:
+        return False
 
 
 def _read_template(path: Path) -> str:

@@ -5,13 +5,17 @@ Where it is not (several types, arrays, `anyOf`, missing descriptions or paramet
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hermes_cli.chat.request import ToolSchema
+from hermes_cli.chat.message import Message
+from hermes_cli.chat.tool_call import ToolSchema
 from hermes_cli.formats.tags import CALL_END, CALL_START, RESPONSE_END, RESPONSE_START, TOOLS_END, TOOLS_START
 
 _PYTHON_TYPES = {"string": "str", "number": "float", "integer": "int", "boolean": "bool", "null": "None"}
+
+_RESPONSE = re.compile(f"^{RESPONSE_START}\n(.*)\n{RESPONSE_END}$", re.MULTILINE)
 
 TOOLS_PLACE = "{{tools}}"
 _INTRODUCTION = (
@@ -45,6 +49,23 @@ def offer(tools: Sequence[ToolSchema], system_prompt: str = "") -> str:
         return system_prompt.replace(TOOLS_PLACE, repr([_listed(tool) for tool in tools]))
     offered = tools_prompt(tool.function for tool in tools) if tools else ""
     return "\n\n".join(filter(None, (offered, system_prompt)))
+
+
+def tools_listing(tools: Sequence[ToolSchema], system_text: str) -> str:
+    """The part of a system text made by `offer` that lists the tools: descriptions that others may have written."""
+    listings = ("\n".join(_entry(tool.function) for tool in tools), repr([_listed(tool) for tool in tools]))
+    return next((text for text in listings if tools and text in system_text), "")
+
+
+def without_offer(tools: Sequence[ToolSchema], system_text: str) -> str | None:
+    """A system text made by `offer` without the offer; None where the text lists the tools in a way of its own."""
+    before, offered, after = system_text.partition(tools_prompt(tool.function for tool in tools))
+    return "\n\n".join(filter(None, (before.removesuffix("\n\n"), after.removeprefix("\n\n")))) if offered else None
+
+
+def response_texts(message: Message) -> list[str]:
+    """The results in a message of the role "tool", each as the JSON inside its block."""
+    return _RESPONSE.findall(message.content) if message.tool_results else []
 
 
 def _listed(tool: ToolSchema) -> dict[str, Any]:

@@ -8,12 +8,19 @@ a special segment; whatever it joins, trims or repeats of a content stays plain 
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_args
 
 from hermes_cli.chat.message import Message, Role
 from hermes_cli.errors import EngineError, HermesError, UsageError
+from hermes_cli.formats import probes
 from hermes_cli.formats.segment import Segment, merged
+from hermes_cli.formats.tagged import tagged
+from hermes_cli.formats.tags import ALL_TAGS
+from hermes_cli.formats.template_messages import plain, plain_messages, structured_messages, without_roles
+from hermes_cli.formats.tool_call_parser import ToolCallParser
 
 if TYPE_CHECKING:
     from jinja2 import Environment, nodes
@@ -22,18 +29,20 @@ if TYPE_CHECKING:
 _OPEN, _CLOSE = "\ud800", "\udbff"
 _MARKED = re.compile(f"{_OPEN}([^{_OPEN}{_CLOSE}]*){_CLOSE}")
 _SEARCHES = frozenset({"count", "endswith", "find", "replace", "rsplit", "split", "startswith"})
-_HINT = "give another template: --template FILE"
+_HINT = "specify another template: --template FILE"
 
 
 class JinjaTemplate:
-    """A chat template; its special segments are the control tokens that the template itself wrote."""
+    """A chat template; its special segments are the control tokens that the template itself wrote, and our own tags."""
 
     def __init__(
         self, source: str, *, bos: str, eos: str, control_texts: Collection[str], adds_bos: bool = True
     ) -> None:
         """Compile `source`. `adds_bos`: the tokenizer puts `bos` first, so the template's own there is left out."""
         self._leading_bos, self._control_texts = (bos if adds_bos else None), frozenset(control_texts)
-        self._variables = {"bos_token": _marked(bos), "eos_token": _marked(eos), "tools": None}
+        self._tags = self._control_texts.intersection(ALL_TAGS)
+        self._variables = {"bos_token": _marked(bos), "eos_token": _marked(eos), "documents": None}
+        self._without_tools: list[Any] | None = None
         try:
             environment = _environment()
             tree = environment.parse(source)
@@ -42,16 +51,68 @@ class JinjaTemplate:
         except Exception as error:
             raise EngineError(f"the model's chat template cannot be read: {_reason(error)}", _HINT) from error
 
-    def write(self, messages: Iterable[Message], *, reply: bool = True) -> tuple[Segment, ...]:
-        """The conversation as the template writes it; with `reply` it ends where the assistant's answer starts."""
-        given = [{"role": one.role, "content": one.content.encode(errors="replace").decode()} for one in messages]
+    def write(self, messages: Iterable[Message], *, reply: bool = True, thinking: bool = True) -> tuple[Segment, ...]:
+        """The conversation as the template writes it; with `reply` it ends where the assistant's answer starts.
+
+        Without `thinking` a template that can is asked to have the model answer at once.
+        """
+        if self.takes_tools:
+            given, tools = structured_messages(messages, self._content)
+        else:
+            given, tools = plain_messages(messages, self._content), None
+        given = without_roles(given, self.missing_roles) if self.missing_roles else given
+        return merged(self._segments(self._rendered(given, tools, reply=reply, thinking=thinking)))
+
+    @cached_property
+    def takes_tools(self) -> bool:
+        """Whether the template offers tools, and writes calls in the form that we read and hold the model to."""
         try:
-            text = self._template.render(self._variables, messages=given, add_generation_prompt=reply)
+            given, tools = structured_messages(probes.WITH_TOOLS, self._content)
+            text = _unmarked(self._rendered(given, tools, reply=False, thinking=True))
+        except HermesError:
+            return False
+        parser = ToolCallParser()
+        found = parser.feed(text) + parser.finish()
+        return probes.CALL in found and probes.DESCRIPTION in text and probes.RESULT in text
+
+    @cached_property
+    def missing_roles(self) -> frozenset[str]:
+        """Those of system and tool whose messages the template refuses, or leaves out without saying so."""
+        return frozenset(role for role, probe in probes.ROLES.items() if not self._shows(probe))
+
+    def _shows(self, probe: tuple[Message, ...]) -> bool:
+        """Whether the template writes every message of a conversation."""
+        try:
+            text = self._rendered(plain_messages(probe, self._content), None, reply=True, thinking=True)
+        except HermesError:
+            return False
+        return all(message.content in text for message in probe)
+
+    def _content(self, message: Message) -> str:
+        """The text of a message; marks can only be around tags that are not content."""
+        pieces = tagged(message, self._tags)
+        return "".join(_marked(one.text) if one.special else plain(one.text) for one in pieces)
+
+    def _rendered(
+        self, given: list[dict[str, Any]], tools: list[dict[str, Any]] | None, *, reply: bool, thinking: bool
+    ) -> str:
+        variables = {
+            **self._variables,
+            "messages": given,
+            "add_generation_prompt": reply,
+            "enable_thinking": thinking,
+            "date_string": datetime.now().strftime("%d %b %Y"),
+        }
+        try:
+            if tools is None and self._without_tools is None:
+                with suppress(TypeError):  # a template for tools alone goes through them whether there are any or not
+                    return self._template.render(variables, tools=None)
+                self._without_tools = []
+            return self._template.render(variables, tools=tools or self._without_tools)
         except HermesError:
             raise
         except Exception as error:
             raise EngineError(f"the model's chat template failed: {_reason(error)}", _HINT) from error
-        return merged(self._segments(text))
 
     def _segments(self, text: str) -> Iterator[Segment]:
         """Marked control texts as special segments, everything else plain, without a BOS that the tokenizer adds."""

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import GenerationRequest, Sampling, ToolSchema
+from hermes_cli.chat.request import GenerationRequest, Sampling
+from hermes_cli.chat.tool_call import ToolSchema
 from hermes_cli.errors import UsageError
 from hermes_cli.formats.function_calling import call_block, offer, response_block
 from hermes_cli.formats.json.mode import schema_prompt
@@ -153,7 +154,7 @@ def _messages(body: ChatRequest, tools: Sequence[ToolSchema], schema: Any) -> tu
     given = offer(tools, system) or system
     if schema is not None and schema is not True:
         given = "\n\n".join(filter(None, (schema_prompt(schema), given)))
-    opening = (Message("system", given),) if given or messages[0].role == "system" else ()
+    opening = (Message("system", given, tools=tuple(tools)),) if given or messages[0].role == "system" else ()
     if rest and rest[-1].role == "assistant" and not body.continue_final_message:
         rest = (*rest, Message("assistant", ""))  # a finished answer: the model begins another one
     return (*opening, *rest)

@@ -9,8 +9,9 @@ from hermes_cli.chat.context_window import reserved_tokens, tight_room, turns_to
 from hermes_cli.chat.conversation import Conversation, Standing, Turn
 from hermes_cli.chat.events import Finished, TurnEvent
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling, ToolSchema
+from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
 from hermes_cli.chat.settings import SessionSettings
+from hermes_cli.chat.tool_call import ToolSchema
 from hermes_cli.errors import HermesError, UsageError
 from hermes_cli.formats.function_calling import offer
 from hermes_cli.formats.json.mode import schema_prompt
@@ -292,7 +293,7 @@ def as_read(conversation: Conversation, tools: Sequence[ToolSchema], schema: Sch
     given = offer(tools, conversation.system_prompt or "") or conversation.system_prompt
     if schema is not None:
         given = f"{schema_prompt(schema)}\n\n{given}" if given else schema_prompt(schema)
-    return replace(conversation, system_prompt=given)
+    return replace(conversation, system_prompt=given, tools=tuple(tools))
 
 
 def _last_id(conversation: Conversation) -> int | None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from hermes_cli.chat.request import ToolSchema
+from hermes_cli.chat.tool_call import ToolSchema
 from hermes_cli.tools.child.process import Limits
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from hermes_cli.chat.request import CancelToken, ToolSchema
-from hermes_cli.chat.tool_call import ToolCall, ToolResult
+from hermes_cli.chat.request import CancelToken
+from hermes_cli.chat.tool_call import ToolCall, ToolResult, ToolSchema
 from hermes_cli.errors import LoadCancelled, UsageError, did_you_mean
 from hermes_cli.files import check_hint
 from hermes_cli.network.proxies import NETWORK_VARIABLES

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from hermes_cli.engine.llama.model import Model
 from hermes_cli.engine.local import LoadSettings, open_backend
 from hermes_cli.engine.prompt import Prompt, PromptWriter
 from hermes_cli.errors import EngineError, UsageError
-from hermes_cli.formats import chatml
-from hermes_cli.formats.segment import joined
+from hermes_cli.formats import chatml, probes
+from hermes_cli.formats.function_calling import offer, response_block
+from hermes_cli.formats.segment import Segment, joined
 from tests.engine.answers import answer, assistant, user
 from tests.gguf_copy import changed_copy, written_vocabulary
 
@@ -132,7 +134,7 @@ def writer(
     """A writer on a vocabulary alone, with the model to check it by."""
     files = {"demo": demo_path, "markers typed by users": user_typed_path, "turns by their template": turns_path}
     file = files.get(request.param, llama_3_path)
-    template = "embedded" if "template" in request.param else "auto"
+    template = {"llama 3": "chatml"}.get(request.param, "embedded" if "template" in request.param else "auto")
     model = Model(file, vocab_only=True)
     yield Writer(model, template)
     model.close()
@@ -218,10 +220,138 @@ def test_a_template_from_a_file_is_used(demo_path: Path, tmp_path: Path) -> None
     assert _writes(demo_path, str(file)) == "user: Hi"
 
 
-def test_a_vocabulary_with_both_kinds_of_markers_uses_chatml_by_default(llama_3_path: Path) -> None:
-    assert _writes(llama_3_path, "auto") == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+def test_a_vocabulary_with_both_kinds_of_markers_is_written_by_the_files_template(llama_3_path: Path) -> None:
     header = "<|start_header_id|>{}<|end_header_id|>\n\n"
-    assert _writes(llama_3_path, "embedded") == f"{header.format('user')}Hi<|eot_id|>{header.format('assistant')}"
+    theirs = f"{header.format('user')}Hi<|eot_id|>{header.format('assistant')}"
+    assert _writes(llama_3_path, "auto") == _writes(llama_3_path, "embedded") == theirs
+    assert _writes(llama_3_path, "chatml") == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+
+
+# Templates with both ChatML markers: what each writes for a question alone, and whether that is our ChatML.
+CHATML = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+LOOKALIKES = {
+    "no newlines, as Phi-4": (
+        "{% for m in messages %}{{ '<|im_start|>' + m.role + '<|im_sep|>' + m.content + '<|im_end|>' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|im_start|>assistant<|im_sep|>' }}{% endif %}",
+        "<|im_start|>user<|im_sep|>Hi<|im_end|><|im_start|>assistant<|im_sep|>",
+    ),
+    "a system prompt of its own, as SmolLM2": (
+        "{% for m in messages %}{% if loop.first and m.role != 'system' %}"
+        "{{ '<|im_start|>system\nYou are Smol.<|im_end|>\n' }}{% endif %}"
+        "{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}",
+        "<|im_start|>system\nYou are Smol.<|im_end|>\n" + CHATML,
+    ),
+    "the system prompt that Hermes 3's template adds": (
+        "{% for m in messages %}{% if loop.first and m.role != 'system' %}"
+        "{{ '<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n' }}{% endif %}"
+        "{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}",
+        CHATML,
+    ),
+    "thinking opened": (
+        "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n<think>\n' }}{% endif %}",
+        CHATML + "<think>\n",
+    ),
+    "contents trimmed": (
+        "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content | trim + '<|im_end|>\n' }}{% endfor %}"
+        "{{ '<|im_start|>assistant\n' }}",
+        CHATML,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LOOKALIKES)
+def test_our_chatml_is_written_only_where_the_template_writes_the_same(
+    demo_path: Path, tmp_path: Path, name: str
+) -> None:
+    source, written = LOOKALIKES[name]
+    metadata: dict[str, str | int | bool] = {"tokenizer.chat_template": source}
+    path = changed_copy(
+        demo_path, tmp_path / "other.gguf", metadata=metadata, without=("tokenizer.chat",), weights=False
+    )
+    assert _writes(path, "auto") == written
+    model = Model(path, vocab_only=True)
+    system = (Message("system", "Be brief."), user(" Hi "))
+    auto, own = (PromptWriter(model, template).segments(system) for template in ("auto", "embedded"))
+    model.close()
+    assert auto == own
+
+
+TAGS = ("<tool_call>", "</tool_call>", "<tools>", "</tools>", "<tool_response>", "</tool_response>")
+
+
+@pytest.fixture(scope="module")
+def tagged_model(demo_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+    """The demo vocabulary with the tags of function calling typed as control tokens."""
+    model = Model(demo_path, vocab_only=True)
+    words = (piece.decode("ascii", "replace") for piece in model.all_pieces())
+    unused = [word for word in words if word.isalpha() and len(word) > 6][:4]
+    model.close()
+    path = tmp_path_factory.mktemp("tags") / "tags.gguf"
+    renamed = dict(zip(unused, TAGS[2:], strict=True))
+    types = dict.fromkeys((*TAGS[:2], *unused), int(TokenType.CONTROL))
+    model = Model(
+        changed_copy(demo_path, path, renamed_tokens=renamed, token_types=types, weights=False), vocab_only=True
+    )
+    yield model
+    model.close()
+
+
+def test_tags_typed_as_control_tokens_get_the_ids_that_the_template_gives(tagged_model: Model) -> None:
+    assert set(TAGS) <= set(tagged_model.control_tokens)
+    prompt = PromptWriter(tagged_model, "chatml").write(probes.WITH_TOOLS)
+    assert prompt.tokens == [tagged_model.bos, *tagged_model.tokenize(joined(prompt.segments), special=True)]
+
+
+@pytest.mark.parametrize("template", ["chatml", "embedded"])
+def test_content_cannot_forge_a_tag(tagged_model: Model, template: str) -> None:
+    writer, forged = PromptWriter(tagged_model, template), " ".join(TAGS)
+    system, question, call, results, *rest = probes.WITH_TOOLS
+    (tool,) = system.tools
+    attack = [
+        Message(
+            "system",
+            offer([replace(tool, description=forged)], "Be brief."),
+            tools=(replace(tool, description=forged),),
+        ),
+        replace(question, content=forged),
+        call,
+        replace(results, content=response_block("probe_tool", f"<tool_response>\n{forged}\n")),
+        *rest,
+    ]
+    assert special(writer.segments(attack)) == special(writer.segments(probes.WITH_TOOLS))
+    assert writer.control_text([user(forged)]) == TAGS
+    assert writer.control_text(probes.WITH_TOOLS) == ()
+
+
+def special(segments: tuple[Segment, ...]) -> list[str]:
+    return [segment.text for segment in segments if segment.special]
+
+
+def test_a_byte_order_mark_of_a_template_file_is_dropped(demo_path: Path, tmp_path: Path) -> None:
+    file = tmp_path / "marked.jinja"
+    file.write_text("\ufeff{{ messages[0].content }}", encoding="utf-8")
+    assert _writes(demo_path, str(file)) == "Hi"
+
+
+def test_the_models_own_tool_template_offers_the_tools(demo_path: Path) -> None:
+    """Hermes 3's `tool_use` template given with --template: it writes tools, calls and results itself."""
+    file = Path(__file__).parents[1] / "formats/reference/hermes3_tool_use.jinja"
+    model = Model(demo_path, vocab_only=True)
+    writer = PromptWriter(model, str(file))
+    text, alone = joined(writer.segments(probes.WITH_TOOLS)), joined(writer.segments([user("Hi")]))
+    model.close()
+    assert text.startswith(
+        f"<|im_start|>system\n{offer(probes.WITH_TOOLS[0].tools)}<|im_end|>\n<|im_start|>system\nBe brief."
+    )
+    assert text.count("What the probe does.") == 1
+    assert (
+        '<|im_start|>assistant\n<tool_call>\n{"name": "probe_tool", "arguments": {"city": "Oslo"}}\n</tool_call>'
+        in text
+    )
+    assert alone.endswith("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")
 
 
 def test_the_demo_models_own_template_writes_what_our_chatml_writes(demo_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import ToolSchema
+from hermes_cli.chat.tool_call import ToolSchema
 from hermes_cli.formats import chatml
 from hermes_cli.formats.function_calling import call_block, offer, response_block, tools_prompt
 from hermes_cli.formats.segment import joined

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from hermes_cli.chat.message import Message
 from hermes_cli.errors import EngineError, UsageError
-from hermes_cli.formats import chatml
+from hermes_cli.formats import chatml, probes
 from hermes_cli.formats.jinja_template import JinjaTemplate
 from hermes_cli.formats.segment import Segment, joined, merged
+from hermes_cli.formats.template_messages import structured_messages
 
 
 @dataclass(frozen=True)
@@ -295,6 +296,84 @@ def test_the_longest_of_overlapping_markers_is_taken() -> None:
 def test_json_is_written_as_hugging_face_writes_it() -> None:
     assert joined(write("{{ {'b': '<é>', 'a': 1} | tojson }}", "")) == '{"b": "<é>", "a": 1}'
     assert joined(write("{{ {'a': [1]} | tojson(indent=2) }}", "")) == '{\n  "a": [\n    1\n  ]\n}'
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("{% for tool in tools %}{{ tool }}{% endfor %}a", "a"),
+        ("{{ 'a' if tools is none }}{{ 'b' if documents is none }}", "ab"),
+        ("{{ 'a' if enable_thinking is defined and enable_thinking }}", "a"),
+        ("{{ 'a' if date_string is defined }}", "a"),
+        ("{{ messages[0].reasoning_content }}{{ messages[0].thinking }}", ""),
+    ],
+)
+def test_the_variables_that_templates_use_are_there(source: str, text: str) -> None:
+    assert joined(write(source, "hi")) == text
+
+
+def test_what_the_model_thought_is_a_field_of_its_message() -> None:
+    source = "{% for m in messages %}{{ m.content }}{{ m.reasoning_content }}{% endfor %}"
+    template = JinjaTemplate(source, bos="", eos="", control_texts=["</think>"])
+    assert template.write([Message("assistant", "a", thinking="b</think>")]) == (Segment("ab</think>"),)
+
+
+def test_thinking_can_be_switched_off_where_the_template_can() -> None:
+    source = "{% if not enable_thinking %}<think></think>{% endif %}"
+    template = JinjaTemplate(source, bos="", eos="", control_texts=[])
+    assert [joined(template.write([], thinking=thinking)) for thinking in (True, False)] == ["", "<think></think>"]
+
+
+QWEN = (
+    "{%- if tools %}{{- '<|im_start|>system\\n' }}"
+    "{%- if messages[0].role == 'system' %}{{- messages[0].content + '\\n\\n' }}{%- endif %}"
+    "{{- '# Tools\\n<tools>' }}{%- for tool in tools %}{{- '\\n' + (tool | tojson) }}{%- endfor %}"
+    "{{- '\\n</tools><|im_end|>\\n' }}"
+    "{%- elif messages[0].role == 'system' %}"
+    "{{- '<|im_start|>system\\n' + messages[0].content + '<|im_end|>\\n' }}{%- endif %}"
+    "{%- for m in messages %}{%- if m.role == 'user' or (m.role == 'assistant' and not m.tool_calls) %}"
+    "{{- '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}"
+    "{%- elif m.role == 'assistant' %}{{- '<|im_start|>assistant' }}"
+    '{%- for call in m.tool_calls %}{{- \'\\n<tool_call>\\n{"name": "\' + call.function.name + \'", "arguments": \' }}'
+    "{{- (call.function.arguments | tojson) + '}\\n</tool_call>' }}{%- endfor %}{{- '<|im_end|>\\n' }}"
+    "{%- elif m.role == 'tool' %}{{- '<|im_start|>user\\n<tool_response>\\n' + m.content }}"
+    "{{- '\\n</tool_response><|im_end|>\\n' }}{%- endif %}{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"
+)
+
+
+def test_a_template_that_takes_tools_as_we_do_writes_them_itself(hugging_face: Callable[..., str]) -> None:
+    template = JinjaTemplate(QWEN, bos="", eos="<|im_end|>", control_texts=["<|im_start|>", "<|im_end|>"])
+    assert template.takes_tools
+    system = probes.WITH_TOOLS[0]
+    given, tools = structured_messages(probes.WITH_TOOLS, lambda message: message.content)
+    assert [message["role"] for message in given] == ["system", "user", "assistant", "tool", "assistant", "user"]
+    assert given[0]["content"] == "Be brief." and tools and tools[0]["function"]["name"] == "probe_tool"
+    assert given[2]["tool_calls"][0]["function"] == {"name": "probe_tool", "arguments": {"city": "Oslo"}}
+    assert given[3]["content"] == '{"name": "probe_tool", "content": "What the probe found."}'
+    expected = hugging_face(QWEN, messages=given, tools=tools, add_generation_prompt=True)
+    assert joined(template.write(probes.WITH_TOOLS)) == expected
+    assert system.content not in expected
+
+
+def test_tools_are_text_where_the_template_has_another_form_of_calls() -> None:
+    source = SHAPES["llama 3"].source.replace("{% set loop_messages", "{{ tools | tojson }}{% set loop_messages")
+    template = JinjaTemplate(source, bos="", eos="", control_texts=[])
+    assert not template.takes_tools
+    assert probes.WITH_TOOLS[0].content in joined(template.write(probes.WITH_TOOLS))
+
+
+@pytest.mark.parametrize("refused", ["{{ raise_exception('no') }}", ""])
+def test_a_role_that_the_template_lacks_is_said_by_the_user(refused: str) -> None:
+    source = (
+        "{% for m in messages %}{% if m.role in ('user', 'assistant') %}{{ m.role + ':' + m.content + ';' }}"
+        "{% else %}" + refused + "{% endif %}{% endfor %}"
+    )
+    template = JinjaTemplate(source, bos="", eos="", control_texts=[])
+    messages = [Message("system", "S"), Message("user", "U"), Message("assistant", "A"), Message("tool", "T")]
+    assert template.missing_roles == {"system", "tool"}
+    assert joined(template.write(messages)) == "user:S\n\nU;assistant:A;user:T;"
+    assert joined(template.write(messages[:1])) == "user:S;"
 
 
 def test_a_template_can_write_the_date() -> None:

@@ -4,7 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import TypeVar
 
-from hermes_cli.chat.request import GenerationRequest, ToolSchema
+from hermes_cli.chat.request import GenerationRequest
+from hermes_cli.chat.tool_call import ToolSchema
 from hermes_cli.engine.constraint.compiler import check_library, fault
 from hermes_cli.engine.constraint.grammar import (
     Plan,

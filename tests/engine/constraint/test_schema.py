@@ -6,7 +6,8 @@ import pytest
 
 from benchmarks.schemas import EVERYDAY, collection
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import GenerationRequest, ToolSchema
+from hermes_cli.chat.request import GenerationRequest
+from hermes_cli.chat.tool_call import ToolSchema
 from hermes_cli.engine.constraint.compiler import bytes_tokenizer
 from hermes_cli.engine.constraint.grammar import Plan
 from hermes_cli.engine.constraint.planner import Planner

@@ -1,0 +1,92 @@
+"""What a model thinks before it answers: `<think>` to `</think>` at the beginning, apart from the answer."""
+
+from dataclasses import dataclass
+
+from hermes_cli.formats.tags import THINK_END, THINK_START, tag_prefix_length
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """A piece of what a model thinks; never empty."""
+
+    text: str
+
+
+class ThinkingParser:
+    """Takes an answer in pieces and tells thinking from text. The tags and the white space around them are dropped.
+
+    Thinking is only what comes first: later in an answer the tags are text.
+    """
+
+    def __init__(self, *, inside: bool = False) -> None:
+        """`inside`: the prompt has opened the thinking already."""
+        self._state = "thinking" if inside else "before"
+        self._rest = ""
+        self._fresh = True  # white space is dropped until something else comes
+
+    def feed(self, text: str) -> list[str | Thought]:
+        """What is certain now."""
+        if self._state == "text" and not self._fresh:
+            return [text] if text else []
+        self._rest += text
+        found: list[str | Thought] = []
+        if self._state == "before":
+            self._begin(found)
+        if self._state == "thinking":
+            self._think(found)
+        if self._state == "text":
+            self._answer(found)
+        return found
+
+    def finish(self) -> list[str | Thought]:
+        """What was held back; thinking that never ended stays thinking."""
+        rest, self._rest = self._rest, ""
+        if not rest:
+            return []
+        if self._state == "thinking":
+            thought = rest.rstrip()
+            return [Thought(thought)] if thought.strip() else []
+        return [rest] if self._state == "before" or rest.strip() else []
+
+    def _begin(self, found: list[str | Thought]) -> None:
+        begun = self._rest.lstrip()
+        if begun.startswith(THINK_START):
+            self._state, self._rest = "thinking", begun[len(THINK_START) :]
+        elif begun and not THINK_START.startswith(begun):
+            found.append(self._rest)
+            self._state, self._rest, self._fresh = "text", "", False
+
+    def _think(self, found: list[str | Thought]) -> None:
+        thought, end, after = self._rest.partition(THINK_END)
+        thought = thought.lstrip() if self._fresh else thought
+        if end:
+            certain, rest = thought.rstrip(), after
+        else:
+            kept = len(thought) - tag_prefix_length(thought, THINK_END)
+            certain = thought[:kept].rstrip()
+            rest = thought[len(certain) :]
+        if certain:
+            found.append(Thought(certain))
+            self._fresh = False
+        self._rest = rest
+        if end:
+            self._state, self._fresh = "text", True
+
+    def _answer(self, found: list[str | Thought]) -> None:
+        text, self._rest = self._rest.lstrip(), ""
+        if text:
+            found.append(text)
+            self._fresh = False
+
+
+def opens_thinking(prompt: str) -> bool:
+    """Whether a prompt ends inside of thinking, so that the answer begins there."""
+    return prompt.rstrip().endswith(THINK_START)
+
+
+def without_thinking(answer: str) -> tuple[str, str]:
+    """The thinking at the beginning of a whole answer, and the rest."""
+    parser = ThinkingParser()
+    found = parser.feed(answer) + parser.finish()
+    thinking = "".join(one.text for one in found if isinstance(one, Thought))
+    return thinking, "".join(one for one in found if isinstance(one, str))
