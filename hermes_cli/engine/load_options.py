@@ -17,7 +17,8 @@ class LoadOptions:
     """What the user asks for; None leaves the choice to the plan (machine/load_plan.py).
 
     `gpu_layers` counts the output as one layer; -1 is all of them. `kv_store_bytes` limits the prompt caches saved to
-    disk; 0 saves and uses none. `template` is auto, chatml, embedded or the path of a Jinja file.
+    disk; 0 saves and uses none. `template` is auto, chatml, embedded or the path of a Jinja file. `context_origin`
+    names the file or variable that sets the context length for every model: then it is only an upper limit.
     """
 
     context_length: int | None = None
@@ -26,6 +27,7 @@ class LoadOptions:
     threads: int | None = None
     template: str = "auto"
     kv_store_bytes: int = KV_STORE_BYTES
+    context_origin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,26 @@ def this_machine(may_continue: Callable[[], bool] = lambda: True) -> Machine:
 
 
 def plan_for(header: Header, options: LoadOptions, machine: Machine, tuned: Tuned | None = None) -> LoadPlan:
-    """The plan for a model with this header. Raises UsageError, EngineError."""
+    """The plan for a model with this header. Raises UsageError, EngineError.
+
+    A context length that comes from a setting and cannot be is lowered, with a note; one from an option is refused.
+    """
+    wanted, origin = options.context_length, options.context_origin
+    if not wanted or not origin:
+        return _plan_for(header, options, machine, tuned)
+    trained = _trained(header)
+    try:
+        found = _plan_for(header, replace(options, context_length=min(wanted, trained)), machine, tuned)
+        why = "is more than this model was trained for"
+    except OutOfMemory:
+        found = _plan_for(header, replace(options, context_length=None), machine, tuned)
+        why = "does not fit into memory"
+    length = found.attempts[0].context_length
+    note = f"ctx {wanted} (in {origin}) {why}; the context length is {length:,}"
+    return replace(found, notes=(note, *found.notes)) if length < wanted else found
+
+
+def _plan_for(header: Header, options: LoadOptions, machine: Machine, tuned: Tuned | None) -> LoadPlan:
     _check_length(header, options.context_length)
     devices: tuple[str, ...] | None = None
     usable = tuple(gpu for gpu in machine.gpus if _is_usable(header, gpu))

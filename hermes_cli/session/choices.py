@@ -24,7 +24,10 @@ LayerName = Literal["flags", "preset", "session", "settings"]
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """How to open a model. `gpu_layers` is auto, all or a number; `kv_store_mb` limits the prompt caches on disk."""
+    """How to open a model. `gpu_layers` is auto, all or a number; `kv_store_mb` limits the prompt caches on disk.
+
+    `context_origin` names the file or variable that the context length comes from, if it is a setting.
+    """
 
     context_length: int | None = None
     gpu_layers: str | None = None
@@ -32,10 +35,12 @@ class Loading:
     threads: int | None = None
     template: str | None = None
     kv_store_mb: int | None = None
+    context_origin: str | None = None
 
     def options(self) -> LoadOptions:
         """The options of the engine, which leave open what is None or auto. Raises UsageError."""
         options = LoadOptions(self.context_length, gpu_layer_count(self.gpu_layers), self.kv_type, self.threads)
+        options = replace(options, context_origin=self.context_origin)
         if self.template is not None:
             options = replace(options, template=self.template)
         return options if self.kv_store_mb is None else replace(options, kv_store_bytes=self.kv_store_mb << 20)
@@ -76,10 +81,12 @@ class Choices:
 
 def resolved(*layers: Choices) -> Choices:
     """For each choice what the first layer says that says something; sampling and loading value by value."""
+    load = _first_said(tuple(layer.load for layer in layers))
+    origins = (layer.load.context_origin for layer in layers if layer.load.context_length)
     return replace(
         _first_said(layers),
         sampling=_first_said(tuple(layer.sampling for layer in layers)),
-        load=_first_said(tuple(layer.load for layer in layers)),
+        load=replace(load, context_origin=next(origins, None)),
     )
 
 
@@ -203,6 +210,7 @@ def from_settings(settings: Settings) -> Layers:
                 settings.threads,
                 settings.template,
                 settings.kv_store_mb,
+                settings.origins.get("ctx"),
             ),
             save=settings.save,
             endpoint=settings.endpoint,

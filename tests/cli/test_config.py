@@ -162,6 +162,15 @@ def test_text_that_is_not_utf_8_cannot_be_kept(hermes: Hermes, file: Path) -> No
     assert not list(file.parent.glob("*"))
 
 
+def test_a_setting_that_a_model_cannot_have_is_lowered_and_an_option_refused(hermes: Hermes, file: Path) -> None:
+    assert hermes("config", "set", "ctx", "16384").code == 0
+    result = hermes("ask", "-m", "demo", "-t", "0", "--no-save", "What is 2 plus 3?")
+    note = f"ctx 16384 (in {file}) is more than this model was trained for; the context length is 4,096\n"
+    assert (result.code, result.out, result.err) == (0, b"2 plus 3 is 5.\n", note)
+    refused = hermes("ask", "-m", "demo", "--no-save", "--ctx", "16384", "Hi")
+    assert_failed(refused, 2, "--ctx 16384 is more than this model was trained for")
+
+
 def test_set_checks_first(commands: Commands, file: Path) -> None:
     refused = {
         "temprature 1": ("unknown setting temprature", "did you mean temperature?"),

@@ -177,6 +177,19 @@ def test_a_context_that_does_not_fit_is_refused_and_the_hint_fits(kv_type: KvTyp
         plan_for(EIGHT_B, replace(options, context_length=possible * 6 // 5), here)
 
 
+def test_a_context_from_a_setting_is_lowered_with_a_note(demo_path: Path) -> None:
+    options = LoadOptions(context_length=131_072, context_origin="HERMES_CLI_CTX")
+    short = plan_for(model_header(demo_path), options, machine(64))
+    assert short.attempts[0].context_length == 4096
+    assert short.notes[0] == (
+        "ctx 131072 (in HERMES_CLI_CTX) is more than this model was trained for; the context length is 4,096"
+    )
+    small = plan_for(EIGHT_B, options, machine(12))
+    assert small.attempts[0].context_length == plan_for(EIGHT_B, LoadOptions(), machine(12)).attempts[0].context_length
+    assert small.notes[0].startswith("ctx 131072 (in HERMES_CLI_CTX) does not fit into memory; ")
+    assert not plan_for(EIGHT_B, replace(options, context_length=4096), machine(64)).notes
+
+
 def test_if_no_context_fits_the_hint_names_none() -> None:
     with pytest.raises(OutOfMemory) as refused:
         plan_for(EIGHT_B, LoadOptions(context_length=4096), machine(1))

@@ -1,4 +1,4 @@
-"""A session as a text for other programs and for people: the current branch, with every word that was said in it."""
+"""A session as text for people and other programs: the whole current branch."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ SHAREGPT_NAMES = {"system": "system", "user": "human", "assistant": "gpt", "tool
 
 
 def as_markdown(session: SavedSession) -> str:
-    """A heading for each message, its text as it was said."""
+    """Markdown with a heading for each message; texts are unchanged."""
     parts = [f"# {_title(session)}", _about(session)]
     parts += [f"## {_heading(message)}\n\n{message.content}" for message in _messages(session)]
     return "\n\n".join(parts)
@@ -38,19 +38,19 @@ def as_json(session: SavedSession) -> str:
 
 
 def as_sharegpt(session: SavedSession) -> str:
-    """One line for fine-tuning, in the form of the ShareGPT collections."""
+    """One line for fine-tuning, in ShareGPT form."""
     said = [{"from": SHAREGPT_NAMES[message.role], "value": message.content} for message in _messages(session)]
     return json.dumps({"conversations": said}, ensure_ascii=False)
 
 
 def as_openai(session: SavedSession) -> str:
-    """One line for fine-tuning, in the form of OpenAI's chat messages."""
+    """One line for fine-tuning, as OpenAI chat messages."""
     said = [{"role": message.role, "content": message.content} for message in _messages(session)]
     return json.dumps({"messages": said}, ensure_ascii=False)
 
 
 def as_html(session: SavedSession) -> str:
-    """One page that needs nothing else."""
+    """One self-contained HTML page."""
     from hermes_cli.store.sessions.page import page
 
     messages = [(message.role, _heading(message), message.content) for message in _messages(session)]
@@ -69,10 +69,10 @@ _BY_NAME = {".md": "md", ".txt": "md", ".html": "html", ".json": "json"}
 
 
 def form_by_name(file: Path) -> str:
-    """The format that the ending of a file's name asks for. Raises UsageError."""
+    """The format for the suffix of a file. Raises UsageError."""
     form = _BY_NAME.get(file.suffix.lower())
     if form is None:
-        raise UsageError(f"the file's name has to end in {', '.join(_BY_NAME)}", "name it like chat.md")
+        raise UsageError(f"the file name must end in {', '.join(_BY_NAME)}", "such as chat.md")
     return form
 
 

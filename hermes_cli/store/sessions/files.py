@@ -1,4 +1,4 @@
-"""Where sessions lie and what they are called: their folder, new ids, and which file a name means."""
+"""The folder of the sessions: its files, new ids, and removal."""
 
 import os
 import re
@@ -21,7 +21,7 @@ _CLOCKS_DIFFER_NS = 60 * 10**9  # of this machine and of the one that keeps the 
 
 
 def session_files() -> Iterator[os.DirEntry[str]]:
-    """The files that are sessions; empty ones are what a crash leaves of a new one. No folder is no session."""
+    """The session files, except empty ones, which a crash leaves; none if there is no folder."""
     try:
         entries = list(os.scandir(paths.sessions_folder()))
     except OSError:
@@ -36,29 +36,29 @@ def session_files() -> Iterator[os.DirEntry[str]]:
 
 
 def written_ns(status: os.stat_result) -> int:
-    """When a file was written last, in nanoseconds since 1970; what 64 bits do not hold (after 2262) is cut."""
+    """When a file was last written, in nanoseconds since 1970, limited to 64 bits (the year 2262)."""
     return min(max(status.st_mtime_ns, -_LARGEST_NS), _LARGEST_NS)
 
 
 def latest_session() -> Path | None:
-    """The session that was written last, None if there is none; times to come are of a clock that was put back."""
+    """The session written last, None if there is none; times in the future, of a wrong clock, count as oldest."""
     now = time.time_ns() + _CLOCKS_DIFFER_NS
     written = [(written_ns(entry.stat()), entry.name, entry.path) for entry in session_files()]
     return Path(max(written, key=lambda one: (one[0] <= now, one))[2]) if written else None
 
 
 def new_id() -> str:
-    """An id that sorts by time: date and time in UTC, and four random digits."""
+    """An id that sorts by time: UTC date and time, and four random digits."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def session_file(id: str) -> Path:
-    """The file of the session with this id, there or not."""
+    """The path of the session with this id, existing or not."""
     return paths.sessions_folder() / f"{id}{ENDING}"
 
 
 def make_folder() -> None:
-    """The folder of the sessions, for the user's eyes only. Raises OutputError."""
+    """Make the folder of the sessions, private to the user. Raises OutputError."""
     folder = paths.sessions_folder()
     try:
         for needed in (paths.data_folder(), folder):
@@ -74,7 +74,7 @@ def make_folder() -> None:
 
 
 def is_in_folder(path: Path) -> bool:
-    """Whether a file is one of the sessions that are found by their id."""
+    """Whether a file is in the sessions folder and found by its id."""
     stem = path.name.removesuffix(ENDING)
     if stem == path.name or not ID.fullmatch(stem):
         return False

@@ -1,6 +1,6 @@
-"""What is in the sessions, remembered between runs: a table for the list and folded text for the search.
+"""The index of the sessions: a table for the list and case-folded text for the search, cached between runs.
 
-It lies in the cache folder, may be deleted at any time, and follows the size and time of each session's file. A plain
+It is in the cache folder, may be deleted at any time, and is refreshed by the size and time of each file. A plain
 scan of 100 MB takes a tenth of a second; a trigram index of the same took half a minute to build.
 """
 
@@ -34,7 +34,7 @@ _Found = TypeVar("_Found")
 
 @dataclass(frozen=True, slots=True)
 class SessionSummary:
-    """A session in a list. `problem` says why it cannot be read. There may be thousands, so the rest is computed."""
+    """A session in a list; `problem` says why it cannot be read."""
 
     id: str
     title: str
@@ -56,14 +56,14 @@ class SessionSummary:
 
 
 def all_sessions() -> list[SessionSummary]:
-    """All saved sessions, the last used first."""
+    """All saved sessions, most recent first."""
     return _with_index(lambda index: list(map(_summary, index.execute(_SUMMARIES))))
 
 
 def search_sessions(text: str) -> list[SessionSummary]:
-    """The sessions in which `text` was said or that are titled so, upper or lower case, the last used first.
+    """The sessions whose text or title contains `text`, ignoring case, most recent first.
 
-    All branches are searched, also what was undone or regenerated.
+    All branches are searched, including undone and regenerated turns.
     """
     needle = _folded(text)
 
@@ -75,7 +75,7 @@ def search_sessions(text: str) -> list[SessionSummary]:
 
 
 def excerpt(path: Path, text: str) -> str:
-    """The first place in a session where `text` stands, with some words around it, on one line."""
+    """The first occurrence of `text` in a session with some words around it, on one line."""
     pattern, folded = re.compile(re.escape(text), re.IGNORECASE), text.casefold()
     try:
         said = _said(read_session(path))
@@ -83,7 +83,7 @@ def excerpt(path: Path, text: str) -> str:
         return ""
     for part in said:
         found = pattern.search(part)
-        # Folding makes two characters of a few, such as the German ß: then the place is about right.
+        # Case folding lengthens some characters, such as the German ß: then the place is approximate.
         at = found.start() if found else part.casefold().find(folded)
         if at >= 0:
             start, end = max(at - _EXCERPT_CHARACTERS, 0), at + len(text) + _EXCERPT_CHARACTERS
@@ -93,7 +93,7 @@ def excerpt(path: Path, text: str) -> str:
 
 
 def _with_index(use: Callable[[sqlite3.Connection], _Found]) -> _Found:
-    """What `use` finds in the refreshed index: the one on disk, else a new one, else one in memory."""
+    """The result of `use` on the refreshed index: the one on disk, else a new one, else one in memory."""
     path = paths.session_index_file()
     try:
         return _used(path, use)
@@ -113,7 +113,7 @@ def _used(path: Path | None, use: Callable[[sqlite3.Connection], _Found]) -> _Fo
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     with closing(sqlite3.connect(path or ":memory:", timeout=_PATIENCE_S)) as index:
-        index.execute("PRAGMA secure_delete = ON")  # a session that is removed leaves no text here
+        index.execute("PRAGMA secure_delete = ON")  # text of removed sessions is erased
         if index.execute("PRAGMA user_version").fetchone() != (_LAYOUT,):
             _lay_out(index)
         _refresh(index)
@@ -129,7 +129,7 @@ def _lay_out(index: sqlite3.Connection) -> None:
 
 
 def _refresh(index: sqlite3.Connection) -> None:
-    """Read what was written since, forget what is gone."""
+    """Read files that have changed and drop those that are gone."""
     known = {id: (size, mtime_ns) for id, size, mtime_ns in index.execute("SELECT id, size, mtime_ns FROM sessions")}
     present = {}
     for entry in session_files():
@@ -168,9 +168,9 @@ def _summary(row: tuple[Any, ...]) -> SessionSummary:
 
 
 def _said(saved: SavedSession) -> list[str]:
-    """The title and all that was said, in all branches."""
+    """The title, and the text of all branches and of a question without an answer."""
     messages = [message.content for record in saved.turns.values() for message in record.turn.messages]
-    return [saved.given_title, *messages] if saved.given_title else messages
+    return [text for text in (saved.given_title, *messages, saved.unanswered) if text]
 
 
 def _folded(text: str) -> bytes:

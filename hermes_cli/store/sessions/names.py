@@ -1,4 +1,4 @@
-"""Which session a name means."""
+"""Finding a session by name."""
 
 import os
 from collections.abc import Iterable
@@ -13,14 +13,14 @@ _SHOWN = 5
 
 
 def find_session(name: str) -> Path:
-    """The file of a session by its id, the beginning or the last part of it, its title or its path.
+    """The file of a session by its id, the beginning or last part of it, its title or its path.
 
-    Raises UsageError for what is not there, and for what may mean several.
+    Raises UsageError if nothing or more than one session matches.
     """
     names_a_file = os.sep in name or name.endswith(ENDING)
     if names_a_file and is_file(path := paths.expanded(name)):
         return path
-    # Without a look at all the others: a script may name hundreds, one after another.
+    # Without listing the folder: a script may name hundreds, one after another.
     if not names_a_file and ID.fullmatch(name) and is_file(path := session_file(name)):
         return path
     files = {Path(entry.path).stem: Path(entry.path) for entry in session_files()}
@@ -37,16 +37,16 @@ def find_session(name: str) -> Path:
     if meant or titled:
         raise _ambiguous(name, titled or meant, titles)
     if names_a_file:
-        raise UsageError(f"there is no session file {name}", "see what there is: hermes sessions list")
+        raise UsageError(f"there is no session file {name}", "list the sessions: hermes sessions list")
     known = [*files, *filter(None, titles.values())]
-    hint = did_you_mean(name, known, "see what there is: hermes sessions list")
+    hint = did_you_mean(name, known, "list the sessions: hermes sessions list")
     raise UsageError(f"there is no session {name}", hint)
 
 
 def find_to_change(name: str) -> Path:
-    """As `find_session`, but only what may be renamed or removed: what lies in the folder, or begins as a session.
+    """As `find_session`, for renaming and removing: a file in the folder, or one elsewhere that is a session.
 
-    Raises UsageError, also for a file elsewhere that is none.
+    Raises UsageError, also for a file elsewhere that is not a session.
     """
     path = find_session(name)
     if is_in_folder(path):
@@ -56,11 +56,11 @@ def find_to_change(name: str) -> Path:
     with suppress(SessionError):
         if read_session(path).has_header:
             return path
-    raise UsageError(f"{name} is not a session of hermes", "see what there is: hermes sessions list")
+    raise UsageError(f"{name} is not a session of hermes", "list the sessions: hermes sessions list")
 
 
 def _ambiguous(name: str, ids: Iterable[str], titles: dict[str, str]) -> UsageError:
     newest = sorted(ids, reverse=True)
     shown = ", ".join(f"{id} ({titles.get(id, '')})" for id in newest[:_SHOWN])
     more = f" and {len(newest) - _SHOWN} more" if len(newest) > _SHOWN else ""
-    return UsageError(f"{name} may mean several sessions: {shown}{more}", "give more of the id")
+    return UsageError(f"{name} matches several sessions: {shown}{more}", "use more of the id")

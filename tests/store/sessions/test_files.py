@@ -38,7 +38,7 @@ def test_a_title_that_looks_like_a_path_is_found(
     first, second = kept("What is TCP/IP?"), kept("hello", title="notes.jsonl")
     assert (find_session("what is TCP/IP?"), find_session("notes.jsonl")) == (first, second)
     kept("And what is TCP/IP?", title="what is tcp/ip?")
-    assert "may mean several" in message(lambda: find_session("What is TCP/IP?"), UsageError)
+    assert "matches several" in message(lambda: find_session("What is TCP/IP?"), UsageError)
     file = second.rename(tmp_path / "notes.jsonl")
     assert find_session("notes.jsonl").samefile(file)
     assert "there is no session file no/such" in message(lambda: find_session("no/such"), UsageError)
@@ -55,7 +55,7 @@ def test_a_name_that_may_mean_several_lists_them(sessions: Path) -> None:
     first, second = (renamed(kept("hello"), f"20261124-03150{number}-7f3{number}") for number in (1, 2))
     for name in ("20261124", "hello"):
         error = message(lambda name=name: find_session(name), UsageError)  # type: ignore[misc]
-        assert f"{name} may mean several sessions: {second.stem} (hello), {first.stem} (hello)" in error
+        assert f"{name} matches several sessions: {second.stem} (hello), {first.stem} (hello)" in error
     renamed(kept("first", title="20261124"), "20270101-000000-0000")
     assert find_session("20261124").stem == "20270101-000000-0000"
 
@@ -63,7 +63,7 @@ def test_a_name_that_may_mean_several_lists_them(sessions: Path) -> None:
 def test_an_unknown_name_has_a_hint(sessions: Path) -> None:
     assert (
         message(lambda: find_session("x"), UsageError)
-        == "there is no session x | see what there is: hermes sessions list"
+        == "there is no session x | list the sessions: hermes sessions list"
     )
     kept("hello", title="On llamas")
     assert "did you mean On llamas?" in message(lambda: find_session("On lamas"), UsageError)

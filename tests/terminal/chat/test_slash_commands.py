@@ -438,7 +438,7 @@ def test_a_session_is_saved_to_a_file_of_its_own(chat: Chat, say: Say, tmp_path:
 def test_a_session_is_saved_only_in_a_form_that_its_name_asks_for(chat: Chat, say: Say, tmp_path: Path) -> None:
     say(SUM)
     for name in ("chat", "chat.pdf", "chat.jsonl"):
-        assert message(partial(say, f"/save {tmp_path / name}")).startswith("the file's name has to end in .md")
+        assert message(partial(say, f"/save {tmp_path / name}")).startswith("the file name must end in .md")
     assert not list(tmp_path.glob("chat*"))
 
 
