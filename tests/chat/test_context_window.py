@@ -17,7 +17,7 @@ def count(messages: tuple[Message, ...]) -> int:
 
 
 def conversation(*lengths: int, pinned: tuple[int, ...] = (), system: int = 5) -> Conversation:
-    """Turns of so many tokens each, with ids from 1."""
+    """Turns of the given numbers of tokens, with ids from 1."""
     turns = []
     for number, length in enumerate(lengths, 1):
         standing: Standing = "pinned" if number in pinned else "kept"

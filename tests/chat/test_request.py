@@ -20,14 +20,14 @@ def test_the_first_reason_stays_and_calls_only_once() -> None:
     assert (token.reason, calls) == ("interrupt", ["stop"])
 
 
-def test_a_cancel_that_came_before_is_told_at_once() -> None:
+def test_a_cancel_that_came_before_is_reported_at_once() -> None:
     token, calls = CancelToken(), list[str]()
     token.cancel("interrupt")
     with token.calling(lambda: calls.append("stop")):
         assert calls == ["stop"]
 
 
-def test_after_the_block_nobody_is_called_even_if_it_failed() -> None:
+def test_after_the_block_no_one_is_called_even_if_it_failed() -> None:
     token, calls = CancelToken(), list[str]()
     with pytest.raises(ZeroDivisionError), token.calling(lambda: calls.append("stop")):
         _ = 1 // 0

@@ -150,7 +150,7 @@ class Screen:
                 assert seen(), f"the program ended without {what}:\n{self.text}"
 
     def shows(self, text: str, times: int = 1) -> None:
-        """Wait until `text` is on the screen, or above it, so many times."""
+        """Wait until `text` is on the screen, or above it, `times` times."""
         self.wait(lambda: self.text.count(text) >= times, repr(text))
 
     def prompt(self) -> None:

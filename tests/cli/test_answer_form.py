@@ -50,5 +50,5 @@ def test_a_failed_call_counts_unless_a_later_round_put_it_right(
     messages = [one for results in rounds for one in (said, response_message(results))]
     turn = Turn(1, (Message("user", "?"), *messages, said))
     session = Session(backend, Conversation(turns=(turn,)), tools=ToolUse(toolbox, lambda call, cancel: Decision(True)))
-    told = tuple(result for results in rounds for result in results)
-    assert tools_failed(ShownAnswer("...", Finished(reason, Usage(), Timings(), 0), told), session) is failed
+    report = tuple(result for results in rounds for result in results)
+    assert tools_failed(ShownAnswer("...", Finished(reason, Usage(), Timings(), 0), report), session) is failed

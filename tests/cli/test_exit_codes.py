@@ -62,7 +62,9 @@ def test_a_model_that_is_not_here_gives_3_and_the_nearest_name(hermes: Hermes) -
     assert_failed(hermes("chat", "-m", "x" * 5000), 3, "there is no model")
 
 
-def test_a_path_that_is_no_model_gives_3_and_says_what_it_is(hermes: Hermes, tmp_path: Path, demo_path: Path) -> None:
+def test_a_path_that_is_not_a_model_gives_3_and_says_what_it_is(
+    hermes: Hermes, tmp_path: Path, demo_path: Path
+) -> None:
     (tmp_path / "empty.gguf").touch()
     (tmp_path / "random.gguf").write_bytes(bytes(range(256)) * 40)
     (tmp_path / "folder.gguf").mkdir()
@@ -78,7 +80,7 @@ def test_a_vocabulary_without_weights_cannot_answer(hermes: Hermes, vocabulary_p
     assert_failed(hermes("ask", "-m", vocabulary_path, "Hi"), 1, "cannot load", "tensor")
 
 
-def test_the_time_limit_gives_124_and_is_told(hermes: Hermes, endless_path: Path) -> None:
+def test_the_time_limit_gives_124_and_is_reported(hermes: Hermes, endless_path: Path) -> None:
     result = hermes("ask", "-m", endless_path, "--timeout", "0.3", "Hi")
     assert (result.code, result.err) == (124, "stopped after 0.3 s: --timeout\n")
 
@@ -116,7 +118,7 @@ def test_with_stdout_closed_there_is_nowhere_to_answer(shell: Callable[[str], Re
         assert_failed(shell(f"hermes ask -m demo {form} Hi >&-"), 1, "stdout is closed")
 
 
-def test_a_stderr_that_is_closed_or_full_is_no_reason_to_fail(shell: Callable[[str], Result]) -> None:
+def test_a_stderr_that_is_closed_or_full_is_not_a_reason_to_fail(shell: Callable[[str], Result]) -> None:
     for stderr in ("2>&-", "2>/dev/full"):
         answered = shell(f"hermes ask -t 0 --stats 'What is 2 plus 3?' {stderr}")
         assert (answered.code, answered.out, answered.err) == (0, b"2 plus 3 is 5.\n", "")
@@ -129,13 +131,13 @@ def test_options_that_contradict_each_other_are_named(hermes: Hermes) -> None:
 
 
 @pytest.mark.parametrize("command", ["--version", "--help", "presets path"])
-def test_what_the_system_refuses_is_told_and_is_no_bug(shell: Callable[[str], Result], command: str) -> None:
+def test_what_the_system_refuses_is_reported_and_is_not_a_bug(shell: Callable[[str], Result], command: str) -> None:
     result = shell(f"hermes {command} 1< /dev/null")
     assert_failed(result, 1, "Bad file descriptor")
     assert "bug" not in result.err
 
 
-def test_too_little_memory_is_told_as_such(shell: Callable[[str], Result], tmp_path: Path) -> None:
+def test_too_little_memory_is_reported_as_such(shell: Callable[[str], Result], tmp_path: Path) -> None:
     large = tmp_path / "large"
     large.write_bytes(b"a" * 60_000_000)
     assert_failed(shell(f"ulimit -v 120000; hermes ask -m demo -f {large} Hi"), 1, "out of memory")

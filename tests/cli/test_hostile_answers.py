@@ -13,9 +13,9 @@ ASK = ("--seed", "1", "-n", "40", "Tell me something.")
 def test_in_a_pipe_the_codes_arrive_as_they_are(hermes: Hermes, hostile_path: Path) -> None:
     result = hermes("ask", "-m", hostile_path, *ASK)
     assert HOSTILE in result.out.decode()
-    told = hermes("ask", "-m", hostile_path, "--json", *ASK).out
-    assert told.isascii() and b"\x1b" not in told
-    assert json.loads(told)["answer"] == result.out.decode().removesuffix("\n")
+    report = hermes("ask", "-m", hostile_path, "--json", *ASK).out
+    assert report.isascii() and b"\x1b" not in report
+    assert json.loads(report)["answer"] == result.out.decode().removesuffix("\n")
 
 
 def test_on_a_terminal_they_are_only_shown(hermes: Hermes, on_terminal: OnTerminal, hostile_path: Path) -> None:

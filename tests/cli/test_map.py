@@ -73,7 +73,7 @@ def test_with_a_schema_the_data_is_in_the_record(hermes: Hermes) -> None:
     assert isinstance(bob["data"]["age"], int)
 
 
-def test_what_fails_is_told_in_its_record_and_the_run_goes_on(hermes: Hermes) -> None:
+def test_what_fails_is_reported_in_its_record_and_the_run_continues(hermes: Hermes) -> None:
     long = hermes(*MAP, "--ctx", "128", stdin=f"{LONG}\n{SUMS}")
     first, *others = records(long)
     assert (long.code, [one["answer"] for one in others]) == (4, ANSWERS)
@@ -88,7 +88,7 @@ def test_what_fails_is_told_in_its_record_and_the_run_goes_on(hermes: Hermes) ->
     assert "3 failed" in both.err
 
 
-def test_a_line_without_text_or_without_end_is_no_reason_to_stop(hermes: Hermes) -> None:
+def test_a_line_without_text_or_without_end_is_not_a_reason_to_stop(hermes: Hermes) -> None:
     result = hermes(*MAP, stdin=b'""\n' + b"x" * (9 << 20) + b"\nWhat is 2 plus 3?\n\xff\xff\n")
     empty, endless, right, odd = records(result)
     assert (result.code, empty["error"], right["answer"]) == (1, "there is no text", ANSWERS[0])
@@ -96,7 +96,7 @@ def test_a_line_without_text_or_without_end_is_no_reason_to_stop(hermes: Hermes)
     assert odd["input"] == "\ufffd\ufffd" and "line 4 is not UTF-8" in result.err
 
 
-def test_a_tool_that_was_not_allowed_to_run_is_told(hermes: Hermes) -> None:
+def test_a_tool_that_was_not_allowed_to_run_is_reported(hermes: Hermes) -> None:
     ask = "Use calculate with expression 7.\n"
     result = hermes(*MAP, "--tools", "calculate", "--deny", stdin=ask)
     (record,) = records(result)
@@ -107,7 +107,7 @@ def test_a_tool_that_was_not_allowed_to_run_is_told(hermes: Hermes) -> None:
     assert allowed.code == 0 and "error" not in records(allowed)[0] and allowed.err
 
 
-def test_a_later_run_goes_on_where_the_file_ends(hermes: Hermes, tmp_path: Path) -> None:
+def test_a_later_run_continues_where_the_file_ends(hermes: Hermes, tmp_path: Path) -> None:
     file, run = tmp_path / "out", (*MAP, "-o", tmp_path / "out")
     assert hermes(*run, stdin=SUMS).err == "3 answered\n"
     whole = file.read_bytes()
@@ -216,7 +216,7 @@ def test_stopped_in_an_answer_there_is_no_half_record(
     assert json.loads(record)["index"] == 1
 
 
-def test_nobody_reads_on(shell: Callable[[str], Result]) -> None:
+def test_no_one_reads_on(shell: Callable[[str], Result]) -> None:
     result = shell("yes 'What is 2 plus 3?' | hermes ask --map -m demo -t 0 | head -2; exit ${PIPESTATUS[1]}")
     assert (result.code, result.err) == (141, "")
     assert [one["answer"] for one in records(result)] == ANSWERS[:1] * 2

@@ -58,7 +58,7 @@ def test_sessions_leave_out_what_has_no_room(session: Path, hermes: Hermes) -> N
     assert hermes("sessions").out.decode().rstrip("\n").split("\t")[4:] == [MODEL, TITLE]
 
 
-def test_descriptions_go_on_below_themselves(hermes: Hermes) -> None:
+def test_descriptions_continue_below_themselves(hermes: Hermes) -> None:
     rows = shown(80, "presets")
     place = next(row.index("bundled") for row in rows if "bundled" in row) + len("bundled  ")
     assert f"{' ' * place}what you get without -p" in rows

@@ -155,7 +155,7 @@ def test_edit_checks_what_was_written(hermes: Hermes, mine: Path, tmp_path: Path
     assert hermes("presets", "edit", "mine", env=editor(tmp_path, f"path.write_text({MINE!r})")).code == 0
 
 
-def test_edit_tells_of_an_editor_that_fails(hermes: Hermes, mine: Path, tmp_path: Path) -> None:
+def test_edit_reports_a_failing_editor(hermes: Hermes, mine: Path, tmp_path: Path) -> None:
     assert_failed(hermes("presets", "edit", "mine", env={"EDITOR": "", "VISUAL": ""}), 2, "there is no editor to open")
     assert_failed(hermes("presets", "edit", "mine", env={"EDITOR": "no-such-editor"}), 2, "cannot start the editor")
     assert_failed(hermes("presets", "edit", "mine", env={"EDITOR": "'"}), 2, "cannot start the editor")
@@ -200,7 +200,7 @@ def test_a_preset_works_in_a_pipe(hermes: Hermes, own: Path) -> None:
     assert text.endswith("<|im_start|>user\nA long text.<|im_end|>\n<|im_start|>assistant\n\n")
 
 
-def test_the_default_preset_is_what_comes_without_one(hermes: Hermes, own: Path) -> None:
+def test_the_default_preset_applies_without_another(hermes: Hermes, own: Path) -> None:
     plain = hermes("ask", "-m", "demo", "--dry-run", "--json", "hi")
     assert hermes("ask", "-m", "demo", "--dry-run", "--json", "-p", "default", "hi").out == plain.out
     assert "system" not in prompt(plain)

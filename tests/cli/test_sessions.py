@@ -81,7 +81,7 @@ def test_what_was_regenerated_is_shown_with_all(run: Run) -> None:
     assert b"the old answer" not in run("show").out
 
 
-def test_damage_is_told_and_the_rest_is_shown(run: Run) -> None:
+def test_damage_is_reported_and_the_rest_is_shown(run: Run) -> None:
     path = kept("hello")
     path.write_bytes(path.read_bytes() + b"broken\n" + b'{"turn":')
     result = run("show")
@@ -203,7 +203,7 @@ def test_the_group_takes_what_its_list_takes(run: Run) -> None:
     assert_failed(run("-n", "1", "show"), 2, "belong after the command")
 
 
-def test_limits_that_are_none_are_told(run: Run) -> None:
+def test_invalid_limits_are_reported(run: Run) -> None:
     assert_failed(run("prune"), 2, "prune needs a limit")
     assert_failed(run("prune", "--older-than", "soon"), 2, "--older-than soon is not an age")
     for text in ("30", "99999d", "-1d", "d", "1 month"):
@@ -266,7 +266,7 @@ def test_all_sessions_travel_in_one_file(run: Run, tmp_path: Path) -> None:
     assert_failed(run("import", tmp_path / "absent"), 2, "cannot read")
 
 
-def test_the_path_is_told(run: Run, sessions: Path) -> None:
+def test_the_path_is_reported(run: Run, sessions: Path) -> None:
     assert run("path").out.decode() == f"{sessions}\n"
 
 

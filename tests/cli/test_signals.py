@@ -43,8 +43,8 @@ def test_stopped_in_a_whole_form_the_part_comes_in_that_form(start: Start, wide_
     out, _ = child.communicate(timeout=60)
     assert (child.returncode, out[-1:]) == (130, b"\n")
     if form == "--json":
-        told = json.loads(out)
-        assert told["finish_reason"] == "cancelled" and told["answer"]
+        report = json.loads(out)
+        assert report["finish_reason"] == "cancelled" and report["answer"]
     else:
         assert len(out) > 1
 
@@ -88,7 +88,7 @@ def test_only_a_later_second_ctrl_c_leaves_at_once_and_takes_the_temporary_file_
     os.close(reader)
 
 
-def test_a_background_job_that_ignores_ctrl_c_goes_on(start: Start, wide_path: Path) -> None:
+def test_a_background_job_that_ignores_ctrl_c_continues(start: Start, wide_path: Path) -> None:
     def ignore() -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 

@@ -41,7 +41,7 @@ def test_a_chat_shows_its_prompt_before_the_engine_is_imported() -> None:
     assert {"hermes_cli.engine.local", "hermes_cli.tools.toolbox", "rich", "llama_cpp"} & {*loaded} == set()
 
 
-def test_the_version_is_told_before_typer_is_imported() -> None:
+def test_the_version_is_reported_before_typer_is_imported() -> None:
     assert "typer" not in loaded_after(["--version"])
 
 

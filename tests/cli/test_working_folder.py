@@ -11,7 +11,7 @@ NAMES = ("json", "signal", "llama_cpp", "typer", "ctypes", "hermes_cli")
 
 
 def test_modules_lying_in_the_working_folder_are_not_imported(tmp_path: Path) -> None:
-    """The library has to be proved anew here, so the probe's child is tried as well."""
+    """The library has not been tested here yet, so the probe's child process runs as well."""
     script, folder, cache = install_script(tmp_path / "bin"), tmp_path / "folder", tmp_path / "cache"
     folder.mkdir()
     for name in NAMES:

@@ -198,7 +198,7 @@ BROKEN = {
     "a name in a fence": "<tool_call>```json\n{'name' f}\n```</tool_call>",
     "cut off": '<tool_call>{"name": "f", "arguments": {"x": ',
     "no name": '<tool_call>{"arguments": {}}</tool_call>',
-    "a name that is no text": '<tool_call>{"name": 1, "arguments": {}}</tool_call>',
+    "a name that is not a text": '<tool_call>{"name": 1, "arguments": {}}</tool_call>',
     "arguments in a list": '<tool_call>{"name": "f", "arguments": [1]}</tool_call>',
     "arguments as other text": '<tool_call>{"name": "f", "arguments": "x"}</tool_call>',
     "not a number": '<tool_call>{"name": "f", "arguments": {"x": NaN}}</tool_call>',

@@ -143,7 +143,7 @@ def test_a_stream_that_breaks_off_keeps_its_text_and_fails(server: OddServer, ba
     assert texts == ["part"]
 
 
-def test_a_busy_server_is_asked_again_as_it_wishes(server: OddServer, backend: RemoteBackend) -> None:
+def test_a_busy_server_is_asked_again_as_it_requests(server: OddServer, backend: RemoteBackend) -> None:
     busy = Reply([b"{}"], 429, "application/json", {"retry-after-ms": "20"})
     server.replies = [busy, busy, Reply(events(text_delta("at last"), finish()))]
     assert asked(backend)[0] == "at last"

@@ -18,8 +18,8 @@ def test_lines_are_broken_at_spaces_only() -> None:
 
 
 def test_a_name_in_quotes_stays_in_one_piece() -> None:
-    line = "the model's answer; hermes chat --session '/a b/c d.jsonl' goes on"
-    assert wrapped(line, 30) == ["the model's answer; hermes", "chat --session", "'/a b/c d.jsonl' goes on"]
+    line = "the model's answer; hermes chat --session '/a b/c d.jsonl' resumes"
+    assert wrapped(line, 30) == ["the model's answer; hermes", "chat --session", "'/a b/c d.jsonl' resumes"]
     assert " ".join(wrapped("two  spaces  stay", 5)) == "two  spaces  stay"
 
 
@@ -41,7 +41,7 @@ def test_columns_leave_in_their_order_and_the_first_stays() -> None:
     assert table(ROWS, 2, order=(0, 1), elastic=3) == "id\na-1\n"
 
 
-def test_a_word_that_is_longer_than_its_column_goes_on_below_behind_a_slash_if_there_is_one() -> None:
+def test_a_word_that_is_longer_than_its_column_continues_below_behind_a_slash_if_there_is_one() -> None:
     rows = [("a", "/usr/share/models/x.gguf"), ("b", "日本語のテキスト日本語"), ("c", "x" * 13)]
     assert table(rows, 15, order=(0,), elastic=1) == (
         "a  /usr/share/\n   models/\n   x.gguf\nb  日本語のテキ\n   スト日本語\nc  xxxxxxxxxxxx\n   x\n"

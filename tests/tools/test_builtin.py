@@ -32,9 +32,9 @@ def test_there_are_four_and_only_fetching_asks(toolbox: Toolbox) -> None:
 def test_current_time(toolbox: Toolbox) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
     value = call(toolbox, "current_time", timezone="UTC").value
-    told = datetime.fromisoformat(f"{value['date']}T{value['time']}+00:00")
-    assert before <= told <= datetime.now(UTC)
-    assert (value["weekday"], value["utc_offset"]) == (told.strftime("%A"), "+0000")
+    report = datetime.fromisoformat(f"{value['date']}T{value['time']}+00:00")
+    assert before <= report <= datetime.now(UTC)
+    assert (value["weekday"], value["utc_offset"]) == (report.strftime("%A"), "+0000")
     assert set(call(toolbox, "current_time").value) == set(value)
     for zone in ("Mars/Base", "../../etc/passwd", "a\0b"):
         assert "there is no time zone" in str(call(toolbox, "current_time", timezone=zone).error)
@@ -136,7 +136,7 @@ def test_read_file(reader: Toolbox) -> None:
     assert "sub/" in names and "a.txt" in names
 
 
-def test_read_file_goes_on_in_a_long_file(reader: Toolbox) -> None:
+def test_read_file_continues_in_a_long_file(reader: Toolbox) -> None:
     first = call(reader, "read_file", path="long.txt").value
     assert first.startswith("line 1\n")
     body, _, notice = first.rpartition("\n[")

@@ -211,7 +211,7 @@ def test_a_call_that_takes_too_long_is_ended(faulty: Toolbox, how: str) -> None:
 
 
 @pytest.mark.parametrize(("reason", "stopper"), [("interrupt", "the user"), ("timeout", "the time limit")])
-def test_a_call_can_be_cancelled_and_tells_by_whom(faulty: Toolbox, reason: str, stopper: str) -> None:
+def test_a_call_can_be_cancelled_and_reports_by_whom(faulty: Toolbox, reason: str, stopper: str) -> None:
     cancel = CancelToken()
     timer = threading.Timer(0.2, cancel.cancel, args=(reason,))
     timer.start()
@@ -327,12 +327,12 @@ def test_the_code_that_was_described_is_what_runs(tool_file: ToolFile, tmp_path:
         ({"city": b"Oslo"}, "the arguments are not JSON"),
     ],
 )
-def test_wrong_arguments_are_told_in_words(tool_file: ToolFile, arguments: dict[str, object], error: str) -> None:
+def test_wrong_arguments_are_reported_in_words(tool_file: ToolFile, arguments: dict[str, object], error: str) -> None:
     text = """
         from typing import Literal
         Place = tuple[int, int]
         def weather(city: str, unit: Literal["c", "f"] = "c", days: int | None = None, at: Place = (0, 0)) -> str:
-            "Tell it."
+            "Report it."
             return f"{city} {days}"
     """
     toolbox = tool_file(text)
@@ -343,7 +343,7 @@ def test_wrong_arguments_are_told_in_words(tool_file: ToolFile, arguments: dict[
     assert call(toolbox, "weather", city="Oslo", days=None).value == "Oslo None"
 
 
-def test_an_unknown_tool_is_told_what_there_is(faulty: Toolbox) -> None:
+def test_an_unknown_tool_is_answered_with_the_known_ones(faulty: Toolbox) -> None:
     assert faulty.check(ToolCall("cuont", {})) == "there is no tool cuont; did you mean count?"
     assert faulty.check(ToolCall("zzz", {})) == "there is no tool zzz; there are: count, look, misbehave"
     assert Toolbox().check(ToolCall("zzz", {})) == "there is no tool zzz; there are no tools"

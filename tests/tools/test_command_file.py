@@ -118,10 +118,10 @@ def test_endless_output_is_cut_and_the_command_ended(commands: Write) -> None:
 
 
 def test_read_only_and_the_plain_form(commands: Write) -> None:
-    plain = {"name": "now", "description": "Tell\n the time.", "command": ["date"], "read_only": True}
+    plain = {"name": "now", "description": "Print\n the time.", "command": ["date"], "read_only": True}
     toolbox = commands(plain, entry(["date"]))
     tool = toolbox.tools["now"]
-    assert (tool.read_only, tool.description, toolbox.tools["t"].read_only) == (True, "Tell the time.", False)
+    assert (tool.read_only, tool.description, toolbox.tools["t"].read_only) == (True, "Print the time.", False)
     assert tool.parameters == {"type": "object", "properties": {}}
     assert "there is no x" in str(call(toolbox, "now", x=1).error)
 

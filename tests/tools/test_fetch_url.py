@@ -98,7 +98,7 @@ def test_fetch_url(fetcher: Toolbox, server: str) -> None:
     assert call(fetcher, "fetch_url", url=f"{server}/plain").value == "caf\xe9"
 
 
-def test_fetch_url_does_not_read_what_comes_with_a_redirect(fetcher: Toolbox, server: str) -> None:
+def test_fetch_url_does_not_read_the_body_of_a_redirect(fetcher: Toolbox, server: str) -> None:
     assert call(fetcher, "fetch_url", url=f"{server}/talk", timeout_s=10).value == "caf\xe9"
 
 
@@ -161,7 +161,7 @@ def test_fetch_url_uses_the_proxy_but_not_for_private_places(server: str, monkey
     assert proxy.seen == ["pages.invalid:80"]
 
 
-def test_fetch_url_tells_that_nobody_answers(fetcher: Toolbox) -> None:
+def test_fetch_url_reports_that_no_one_answers(fetcher: Toolbox) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         error = call(fetcher, "fetch_url", url=f"http://localhost:{taken.getsockname()[1]}/").error

@@ -28,7 +28,7 @@ PERSON = {
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "report"),
     [
         (
             {"name": "", "it's": 1},
@@ -51,9 +51,9 @@ PERSON = {
         ({"name": "x" * 1000, "it's": "y" * 1000}, ["there is no it's"]),
     ],
 )
-def test_faults_say_where_what_and_what_would_be_right(value: Any, told: list[str]) -> None:
+def test_faults_say_where_what_and_what_would_be_right(value: Any, report: list[str]) -> None:
     found = faults(PERSON, value)
-    for text in told:
+    for text in report:
         assert any(text in one for one in found), found
     assert len(found) <= 5
 

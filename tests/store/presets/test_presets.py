@@ -101,8 +101,8 @@ def test_files_of_a_preset_lie_beside_it_whereever_the_user_is(own: Path, write:
     found = find_preset("mine")
     assert (found.tools, schema_of(found)) == ((str(own / "../weather.py"),), {"type": "integer"})
     (own / "people.json").write_text("{")
-    assert "people.json is not JSON: " in (told := message(lambda: schema_of(found)))
-    assert f"(in the preset {own / 'mine.md'})" in told
+    assert "people.json is not JSON: " in (report := message(lambda: schema_of(found)))
+    assert f"(in the preset {own / 'mine.md'})" in report
 
 
 def test_a_file_from_another_system_is_read(write: Callable[..., None]) -> None:
@@ -173,7 +173,7 @@ FAULTS = {
     "a variable's name": (preset("variables:\n  a b: 1", "{{a b}}"), "has the variable a b"),
     "a variable's default": (preset("variables:\n  a: [1]", "{{a}}"), "needs text for the default of a"),
     "an unused variable": (preset("variables:\n  a: 1", "{{ a }}"), "{{a}} is not in its text"),
-    "a model that is no text": (preset("model: {a: b}"), "needs text for model"),
+    "a model that is not a text": (preset("model: {a: b}"), "needs text for model"),
     "tools as keys": (preset("tools: {a: b}"), "needs a file, a name or a list of them for tools"),
     "a tool without a name": (preset("tools: ['']"), "needs a file, a name or a list of them for tools"),
     "a schema as keys": (preset("schema: {type: object}"), "needs text for schema"),
@@ -184,12 +184,12 @@ FAULTS = {
 @pytest.mark.parametrize(("text", "expected"), FAULTS.values(), ids=FAULTS.keys())
 def test_a_faulty_file_says_what_is_wrong(write: Callable[..., None], text: str, expected: str) -> None:
     write(text)
-    told = message(lambda: find_preset("mine"))
-    assert expected in told
-    assert "mine.md" in told and told.endswith("fix it: hermes presets edit mine")
+    report = message(lambda: find_preset("mine"))
+    assert expected in report
+    assert "mine.md" in report and report.endswith("fix it: hermes presets edit mine")
 
 
-def test_what_is_no_text_is_told_at_once(own: Path, write: Callable[..., None]) -> None:
+def test_what_is_not_a_text_is_reported_at_once(own: Path, write: Callable[..., None]) -> None:
     write(b"\xff\xfe\x00GGUF")
     assert "mine.md is not UTF-8 text: line 1" in message(lambda: find_preset("mine"))
     write(b"---\ndescription: d\n---\n" + b"x" * (1 << 20))
@@ -221,7 +221,7 @@ def test_a_name_is_never_a_path(own: Path, name: str) -> None:
     assert not own.exists()
 
 
-def test_an_endless_name_is_no_name(own: Path) -> None:
+def test_an_endless_name_is_not_a_name(own: Path) -> None:
     assert "is not a valid preset name" in message(lambda: find_preset("a" * 300))
 
 
@@ -237,7 +237,7 @@ def test_the_users_preset_goes_before_the_bundled_one(own: Path, write: Callable
     assert preset_names() == BUNDLED
 
 
-def test_all_presets_tells_of_those_that_cannot_be_used(own: Path, write: Callable[..., None]) -> None:
+def test_all_presets_reports_unusable_ones(own: Path, write: Callable[..., None]) -> None:
     write(preset(""), "abc")
     write("broken", "json")
     write("not a preset", "README")
@@ -253,7 +253,7 @@ def test_a_new_preset_is_for_its_owner_only(own: Path) -> None:
     assert path.read_text() == preset("")
 
 
-def test_a_folder_that_cannot_be_made_is_told(own: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_reported(own: Path) -> None:
     own.parent.mkdir()
     own.write_text("a file in the way")
     assert "cannot write" in message(lambda: create("abc", "x"), OutputError)

@@ -78,13 +78,13 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_faulty_file_is_told_and_nothing_of_it_imported(sessions: Path, tmp_path: Path, name: str) -> None:
+def test_a_faulty_file_is_reported_and_nothing_of_it_imported(sessions: Path, tmp_path: Path, name: str) -> None:
     content, expected = FAULTS[name]
     assert expected in message(lambda: import_sessions(in_file(tmp_path, content)), UsageError)
     assert not sessions.exists()
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_is_reported(tmp_path: Path) -> None:
     assert "cannot read" in message(lambda: import_sessions(tmp_path / "no.jsonl"), UsageError)
     assert "cannot read" in message(lambda: import_sessions(tmp_path), UsageError)
     assert "cannot read" in message(lambda: import_sessions(Path("a\0b")), UsageError)

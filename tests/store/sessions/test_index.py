@@ -24,7 +24,7 @@ def titles() -> list[str]:
     return [session.title for session in all_sessions()]
 
 
-def test_no_folder_is_no_session(sessions: Path) -> None:
+def test_no_folder_is_a_session(sessions: Path) -> None:
     assert (all_sessions(), search_sessions("a")) == ([], [])
     assert not sessions.exists()
 
@@ -111,7 +111,7 @@ def spoil(path: Path, how: str) -> None:
         case "empty":
             path.write_bytes(b"")
         case "text":
-            path.write_text("this is no database")
+            path.write_text("this is not a database")
         case "cut":
             path.write_bytes(content[: len(content) // 2])
         case "zeros":
@@ -144,7 +144,7 @@ SPOILED = (
 
 
 @pytest.mark.parametrize("how", SPOILED)
-def test_a_lost_or_damaged_index_is_made_anew(sessions: Path, how: str) -> None:
+def test_a_lost_or_damaged_index_is_made_again(sessions: Path, how: str) -> None:
     kept("hello there", used=1000)
     assert titles() == ["hello there"]
     spoil(paths.session_index_file(), how)

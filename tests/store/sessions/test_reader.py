@@ -208,7 +208,7 @@ def test_two_turns_of_one_id_are_both_kept_and_not_written_on(read: Callable[...
     assert "id twice" in message(lambda: Transcript.reopen(saved), SessionBusy)
 
 
-def test_what_a_later_program_adds_is_no_fault(read: Callable[..., SavedSession]) -> None:
+def test_what_a_later_program_adds_is_not_a_fault(read: Callable[..., SavedSession]) -> None:
     saved = read(
         {**HEADER, "colour": "red", "sampling": {"temperature": 0.5, "dry": 1}},
         {"bookmark": 1, "at": [1, 2]},
@@ -258,13 +258,13 @@ def test_what_a_crash_leaves_of_a_first_line_is_an_empty_session(tmp_path: Path,
 
 
 @pytest.mark.parametrize("content", [b"hello", b"hello\n", b'{"messages":[]}\n', b"\x7fELF\0\0", b"GGUF" * 999])
-def test_other_files_are_no_sessions(tmp_path: Path, content: bytes) -> None:
+def test_other_files_are_not_sessions(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.jsonl"
     path.write_bytes(content)
     assert "is not a session of hermes" in message(lambda: read_session(path), SessionError)
 
 
-def test_what_is_no_file_is_told(tmp_path: Path) -> None:
+def test_what_is_not_a_file_is_reported(tmp_path: Path) -> None:
     assert "there is no session" in message(lambda: read_session(tmp_path / "no.jsonl"), UsageError)
     assert "is not a file" in message(lambda: read_session(tmp_path), UsageError)
     os.mkfifo(tmp_path / "pipe")

@@ -151,7 +151,7 @@ def test_text_that_is_not_unicode_is_kept(sessions: Path) -> None:
     assert read_session(begun(turn(1, "a\udcffb")).path).conversation.turns[0].question == "a\udcffb"
 
 
-def test_a_session_goes_on_after_it_was_closed(sessions: Path) -> None:
+def test_a_session_continues_after_it_was_closed(sessions: Path) -> None:
     path = kept("first")
     transcript = Transcript.reopen(read_session(path))
     transcript.append_turn(turn(2), 1, model="demo", finished=FINISHED)
@@ -313,7 +313,7 @@ def test_a_question_that_could_not_be_saved_and_is_withdrawn_is_not_saved_later(
     assert b"never mind" not in transcript.path.read_bytes()
 
 
-def test_a_folder_that_cannot_be_made_is_told(sessions: Path, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_reported(sessions: Path, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file")
     transcript = Transcript.new(SessionSettings(), None)
     error = message(lambda: transcript.append_turn(turn(1), None, model=None, finished=None), OutputError)
@@ -341,7 +341,7 @@ def test_a_folder_of_another_user_is_not_written(sessions: Path) -> None:
     assert list(sessions.iterdir()) == []
 
 
-AS_NOBODY = """
+AS_OTHER_USER = """
     import os, sys, tempfile
     from pathlib import Path
     place = Path(tempfile.mkdtemp())
@@ -376,8 +376,8 @@ AS_NOBODY = """
 
 
 @pytest.mark.skipif(os.geteuid() not in (0, 65534), reason="needs a user without rights")
-def test_what_is_read_only_is_told(script: Script) -> None:
-    result = script(AS_NOBODY)
+def test_what_is_read_only_is_reported(script: Script) -> None:
+    result = script(AS_OTHER_USER)
     lines = result.out.decode().splitlines()
     assert [line.rpartition(": ")[2] for line in lines] == ["Permission denied"] * 3, result
     assert lines[0].startswith("cannot save the session /sessions/")
@@ -514,20 +514,20 @@ KILLER = """
     from tests.saved import begun, ids, turn
     chance = random.Random(int(sys.argv[2]))
 
-    def write(size, told):
+    def write(size, progress):
         transcript = begun(turn(1))
         for number in range(2, 100_000):
-            os.write(told, b".")  # so many turns are finished
+            os.write(progress, b".")  # one more turn is finished
             transcript.append_turn(turn(number, "q" * size, "a" * size), number - 1, model=None, finished=None)
 
     kept = 0
     for run in range(int(sys.argv[1])):
         size = (200, 400_000)[run % 2]  # in long turns the kill is likely to come in the middle of a write
-        seen, told = os.pipe()
+        seen, progress = os.pipe()
         child = os.fork()
         if child == 0:
-            write(size, told)
-        os.close(told)
+            write(size, progress)
+        os.close(progress)
         time.sleep(chance.random() * 0.03)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)

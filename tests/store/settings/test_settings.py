@@ -48,7 +48,7 @@ def write(file: Path) -> Callable[[str | bytes], None]:
     return written_down
 
 
-def told(action: Callable[[], object], kind: type[HermesError] = UsageError) -> str:
+def report(action: Callable[[], object], kind: type[HermesError] = UsageError) -> str:
     """Sentence and hint of the error that `action` raises."""
     with pytest.raises(kind) as caught:
         action()
@@ -87,7 +87,7 @@ def test_the_page_about_settings_has_the_table() -> None:
 
 
 def test_no_variable_of_the_program_is_taken_for_a_wrong_setting(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
-    """Whoever adds a variable to the program must say in store.settings that it is no setting."""
+    """A new variable of the program that is not a setting must be listed in store.settings."""
     names = set()
     for module in Path(hermes_cli.__file__).parent.rglob("*.py"):
         texts = (node.value for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Constant))
@@ -185,7 +185,7 @@ WRONG = {
     "a text for a switch": ('save = "yes"', 'save cannot be "yes"', "use true or false"),
     "no choice": ('kv_type = "q4"', 'kv_type cannot be "q4"', "use f16 or q8_0"),
     "no choice of three": ('color = "blue"', 'color cannot be "blue"', "use auto, always or never"),
-    "a number that is no choice": ("color = 1", "color cannot be 1", "use auto, always or never"),
+    "a number that is not a choice": ("color = 1", "color cannot be 1", "use auto, always or never"),
     "another word for a number": ('gpu_layers = "most"', 'cannot be "most"', "use auto or all or a whole number"),
     "a negative number": ("gpu_layers = -1", "gpu_layers cannot be -1", "from 0 to 10000"),
     "a list": ("model = ['a']", "model cannot be ['a']", "use one line of text"),
@@ -209,7 +209,7 @@ WRONG = {
 @pytest.mark.parametrize(("text", "message", "hint"), WRONG.values(), ids=WRONG.keys())
 def test_what_is_wrong_in_the_file_is_named(write: Callable[[str], None], text: str, message: str, hint: str) -> None:
     write(text)
-    sentence = told(load_settings)
+    sentence = report(load_settings)
     assert message in sentence.partition(" | ")[0] and hint in sentence.partition(" | ")[2]
     assert str(paths.config_file()) in sentence and sentence.partition(" | ")[2].count("hermes config edit") == 1
     assert len(sentence) < 500
@@ -235,10 +235,10 @@ def test_what_is_wrong_in_a_variable_is_named(
     file: Path, monkeypatch: pytest.MonkeyPatch, variable: str, text: str, message: str
 ) -> None:
     monkeypatch.setenv(variable, text)
-    assert message in told(load_settings)
+    assert message in report(load_settings)
 
 
-def test_all_that_is_wrong_is_told_and_the_rest_counts(
+def test_all_that_is_wrong_is_reported_and_the_rest_counts(
     write: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write("ctx = 1\nthreads = 2\nnope = 3\n")
@@ -263,17 +263,17 @@ def test_files_that_are_none_are_refused_at_once(file: Path, tmp_path: Path) -> 
         (lambda: file.write_bytes(b"ctx = 64\n\x00"), "is not TOML"),
     ):
         make()
-        assert message in told(load_settings) and message in told(lambda: config_file.put("save", True))
+        assert message in report(load_settings) and message in report(lambda: config_file.put("save", True))
         file.rmdir() if file.is_dir() else file.unlink()
     file.symlink_to(target)
-    assert load_settings() == Settings(), "a link to nothing is no file"
+    assert load_settings() == Settings(), "a broken link counts as no file"
 
 
-def test_a_file_that_may_not_be_read_is_told(unprivileged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_may_not_be_read_is_reported(unprivileged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "config_folder", lambda: unprivileged)
     paths.config_file().write_text("ctx = 64")
     paths.config_file().chmod(0)
-    assert "cannot read" in told(load_settings) and "Permission denied" in told(load_settings)
+    assert "cannot read" in report(load_settings) and "Permission denied" in report(load_settings)
 
 
 def test_a_file_from_another_system_is_read(write: Callable[[bytes], None]) -> None:
@@ -371,8 +371,8 @@ def test_every_text_comes_back_as_it_was_set(write: Callable[[str], None], value
 
 def test_a_file_that_would_be_harmed_is_not_changed(write: Callable[[str], None], file: Path) -> None:
     write("ctx = \n")
-    assert "is not TOML" in told(lambda: config_file.put("save", False))
-    assert "is not TOML" in told(lambda: config_file.remove("ctx"))
+    assert "is not TOML" in report(lambda: config_file.put("save", False))
+    assert "is not TOML" in report(lambda: config_file.remove("ctx"))
     assert file.read_text() == "ctx = \n"
 
 
@@ -399,5 +399,5 @@ def test_the_file_is_for_its_owner_only_and_a_link_stays_a_link(file: Path, tmp_
 
 def test_a_file_in_place_of_the_folder_holds_no_settings_and_takes_none(file: Path) -> None:
     file.parent.write_text("a file in the way")
-    assert "cannot write" in told(lambda: config_file.put("save", False), OutputError)
+    assert "cannot write" in report(lambda: config_file.put("save", False), OutputError)
     assert load_settings() == Settings()

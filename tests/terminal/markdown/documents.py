@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from hypothesis import settings
 from hypothesis import strategies as st
 
-# HERMES_CLI_TEST_DOCUMENTS=10000 runs the properties on so many documents; the usual number takes some seconds.
+# HERMES_CLI_TEST_DOCUMENTS=10000 sets the number of documents; the default takes some seconds.
 DOCUMENTS = int(os.environ.get("HERMES_CLI_TEST_DOCUMENTS", "300"))
 on_many_documents = settings(max_examples=DOCUMENTS)
 

@@ -65,7 +65,7 @@ def test_line_by_line_python_has_the_colours_of_the_whole_file() -> None:
 @pytest.mark.parametrize(
     ("language", "code", "comment"),
     [
-        ("c", ["int a; /* begins", "goes on", "ends */ int b;"], [7, 0, 0]),
+        ("c", ["int a; /* begins", "resumes", "ends */ int b;"], [7, 0, 0]),
         ("javascript", ['let s = "/* text";', "let t;"], [-1, -1]),
         ("css", ["/*", "a { b: c }", "*/"], [0, 0, 0]),
         ("html", ["<p><!-- begins", "<b>", "--></p>"], [3, 0, 0]),

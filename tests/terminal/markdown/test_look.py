@@ -45,9 +45,9 @@ LOOKS = {
         """,
     ),
     "quotes": (
-        "> quoted words that go on for long\n>\n> - item\n> > deeper\n\n***\nafter",
+        "> quoted words that drift for long\n>\n> - item\n> > deeper\n\n***\nafter",
         """\
-        │ quoted words that go on for
+        │ quoted words that drift for
         │ long
         │
         │  • item
@@ -60,12 +60,12 @@ LOOKS = {
         """,
     ),
     "code is not wrapped and has nothing around it": (
-        "```python\ndef f():\n\n    return 'a very long line of code that goes on'\n\n```\n\n    indented\n\n"
+        "```python\ndef f():\n\n    return 'a very long line of code that extends'\n\n```\n\n    indented\n\n"
         "1. item\n   ```\n   in item\n   ```",
         """\
         def f():
 
-            return 'a very long line of code that goes on'
+            return 'a very long line of code that extends'
 
         indented
 

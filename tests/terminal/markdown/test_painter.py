@@ -47,7 +47,7 @@ def test_after_every_frame_the_screen_is_what_was_committed_and_the_rows(
     for lines, tail in paints:
         committed += lines
         painter.paint("".join(f"{line}\n" for line in lines), [row(text) for text in tail], COLUMNS)
-        # Rows of the tail are cut at the edge, where committed lines go on in the next row.
+        # Rows of the tail are cut at the edge, where committed lines wrap to the next row.
         assert shown(screen) == printed([*committed, *(clipped(text) for text in tail or [""])])
     painter.finish("end\n", COLUMNS)
     assert shown(screen) == printed([*committed, "end", ""])
@@ -74,7 +74,7 @@ def test_a_frame_is_one_write_that_leaves_no_mode_behind() -> None:
     ]
 
 
-def test_rows_that_the_terminal_wrapped_anew_are_all_erased() -> None:
+def test_rows_that_the_terminal_wrapped_again_are_all_erased() -> None:
     writes: list[bytes] = []
     painter = Painter(writes.append)
     painter.paint("", [row("x" * 25), row("y" * 10)], 30)

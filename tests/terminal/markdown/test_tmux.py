@@ -1,4 +1,4 @@
-"""The same in a real terminal (tmux), which wraps rows anew when the window changes and keeps what scrolled out."""
+"""The same in a real terminal (tmux), which wraps rows again when its size changes and keeps the scrollback."""
 
 import json
 import os
@@ -108,7 +108,7 @@ def test_a_tail_taller_than_the_window_leaves_no_copies(window: Tmux) -> None:
     assert [word for line in lines for word in line.split() if word.startswith("w")] == [f"w{n}" for n in range(400)]
 
 
-def test_after_ctrl_z_and_fg_the_answer_goes_on_below_what_the_shell_said(window: Tmux) -> None:
+def test_after_ctrl_z_and_fg_the_answer_continues_below_what_the_shell_said(window: Tmux) -> None:
     window.say("# Heading\n\n" + " ".join(WORDS[:30]))
     window.shown("word29")
     window.type("C-z")

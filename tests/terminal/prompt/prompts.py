@@ -53,7 +53,7 @@ class Typist:
 
 
 class Paper(DummyOutput):
-    """A screen that nobody sees, but for the typist, who sees when it was drawn."""
+    """An invisible screen; the typist sees when it was drawn."""
 
     def __init__(self, typist: Typist) -> None:
         self._typist = typist

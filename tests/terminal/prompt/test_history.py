@@ -88,7 +88,9 @@ def test_chats_at_the_same_time_do_not_spoil_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "device", "below a file"])
-def test_a_file_that_cannot_be_used_is_told_once(kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_cannot_be_used_is_reported_once(
+    kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "history"
     if kind == "folder":
         file.mkdir()
@@ -103,9 +105,9 @@ def test_a_file_that_cannot_be_used_is_told_once(kind: str, tmp_path: Path, capf
         for message in ("one", "two"):
             assert chat.read(f"{message}\r") == message
         assert chat.read("\x1b[A", "\r") == "two"
-    told = capfd.readouterr().err
-    assert told.count("\n") == 1
-    assert told.startswith(f"the history is not saved: {file}: ")
+    report = capfd.readouterr().err
+    assert report.count("\n") == 1
+    assert report.startswith(f"the history is not saved: {file}: ")
 
 
 def test_a_file_that_may_not_be_written_is_still_read(unprivileged: Path) -> None:

@@ -29,7 +29,7 @@ LONG = "one\ntwo\nthree\nfour\nfive\nsix\n"
 
 
 def pasted(text: str) -> str:
-    """`text` as a terminal tells a paste."""
+    """`text` as a terminal sends a paste."""
     return f"\x1b[200~{text}\x1b[201~"
 
 
@@ -230,4 +230,4 @@ def test_a_failure_ends_the_prompt_from_any_thread() -> None:
         chat.editor.fail(ValueError("before it waits"))
         with pytest.raises(ValueError, match="before it waits"):
             chat.read()
-        assert chat.read("goes on\r") == "goes on"
+        assert chat.read("resumes\r") == "resumes"

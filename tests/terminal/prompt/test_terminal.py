@@ -118,7 +118,7 @@ def test_a_failure_of_the_model_ends_the_prompt(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("heeded", "code"), [(True, 129), (False, 7)])
 def test_a_closed_terminal_ends_the_program(heeded: bool, code: int, tmp_path: Path) -> None:
-    """By the signal, or where that is ignored by the end of the input. Nobody is left to read a traceback."""
+    """By the signal, or where that is ignored by the end of the input. No one is left to read a traceback."""
     master, slave = os.openpty()
     with (tmp_path / "err").open("wb") as err:
         child = subprocess.Popen(
