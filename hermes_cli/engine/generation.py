@@ -19,6 +19,7 @@ from hermes_cli.engine.constraint.vocabulary import Vocabulary
 from hermes_cli.engine.llama.context import DecodeAborted, Sampler
 from hermes_cli.engine.llama.model import Model
 from hermes_cli.engine.logprobs import logprob_of_last
+from hermes_cli.engine.pace import ThreadPace
 from hermes_cli.engine.text_stream import TextStream
 
 _EMIT_S = 0.015
@@ -50,10 +51,12 @@ class Generation:
         job: Job,
         cancel: CancelToken,
         events: SimpleQueue[QueuedEvent],
+        pace: ThreadPace | None = None,
     ) -> None:
+        """`pace` adapts the number of threads; None leaves it as it is."""
         self._model, self._cache, self._vocabulary = model, cache, vocabulary
         self._job, self._cancel, self._events = job, cancel, events
-        self._stream = TextStream(job.stop)
+        self._stream, self._pace = TextStream(job.stop), pace
         self._cached = self._written = 0
         self._started = time.perf_counter()
         self._prefilled = self._first = 0.0
@@ -82,6 +85,8 @@ class Generation:
     def _process_prompt(self) -> None:
         """Reuse what the cache holds of the prompt and decode the rest, at least its last token."""
         tokens = self._job.tokens
+        if self._pace:
+            self._pace.start()
         self._cached = self._cache.start(tokens, lambda: not self._cancel.cancelled)
         self._events.put(PromptProgress(self._cached, len(tokens)))
         steps = self._cache.read(tokens[self._cached :])
@@ -104,6 +109,8 @@ class Generation:
                 token = choose()
                 now = time.perf_counter()
                 self._first = self._first or now
+                if self._pace:
+                    self._pace.token(now)
                 ended = model.is_end(token)
                 if self._job.top_logprobs is not None and (self._job.scores_end or not ended):
                     tokens.append(logprob_of_last(self._cache.context, model, token, self._job.top_logprobs))

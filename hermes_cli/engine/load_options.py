@@ -34,6 +34,7 @@ class LoadOptions:
 class LoadSettings:
     """Everything decided; the defaults work on any machine.
 
+    `adapts_threads`: use fewer than `threads` while other programs take the cores.
     `flash_attention` None is llama.cpp's choice (a quantised cache cannot do without it); `extra_buffers` repacks the
     weights; `gpus` names the devices, None is all of them. What took less than `least_saved_s` to process is not saved
     to disk, nor is anything if the last answer was stopped within `stop_s` before closing. `memory_bytes` is the
@@ -45,6 +46,7 @@ class LoadSettings:
     gpu_layers: int = 0
     kv_type: "KvType" = "f16"
     threads: int = 1
+    adapts_threads: bool = False
     batch_tokens: int = CPU_BATCH_TOKENS
     flash_attention: bool | None = False
     extra_buffers: bool = False

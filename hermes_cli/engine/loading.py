@@ -11,10 +11,10 @@ from hermes_cli import paths
 from hermes_cli.engine.cache import kv_store
 from hermes_cli.engine.cache.kv_cache import KvCache
 from hermes_cli.engine.cache.kv_store import KvStore
-from hermes_cli.engine.fingerprint import fingerprint as build_fingerprint
 from hermes_cli.engine.llama import library
 from hermes_cli.engine.llama.context import Context
 from hermes_cli.engine.llama.devices import gpus
+from hermes_cli.engine.llama.fingerprint import fingerprint as build_fingerprint
 from hermes_cli.engine.llama.model import Model
 from hermes_cli.engine.load_options import LoadSettings
 from hermes_cli.errors import EngineError, OutOfMemory

@@ -25,6 +25,7 @@ from hermes_cli.engine.llama.context import DecodeAborted
 from hermes_cli.engine.load_options import LoadSettings
 from hermes_cli.engine.loading import load, placement
 from hermes_cli.engine.logprobs import score
+from hermes_cli.engine.pace import ThreadPace
 from hermes_cli.engine.prompt import PromptWriter
 from hermes_cli.engine.thread import EngineThread, wait
 from hermes_cli.errors import ContextOverflow, EngineError, HermesError, LoadCancelled, UsageError
@@ -87,6 +88,8 @@ class LocalBackend:
         self._closed = False
         self.model, self.cache, self.settings = loaded.model, loaded.cache, loaded.settings
         self.vocabulary = Vocabulary(loaded.model)
+        adapts = loaded.settings.adapts_threads and loaded.settings.threads > 1
+        self._pace = ThreadPace(loaded.settings.threads, self.cache.context.set_threads) if adapts else None
         try:
             self._prompts = PromptWriter(self.model, loaded.settings.template)
         except HermesError:
@@ -195,7 +198,7 @@ class LocalBackend:
             request.top_logprobs,
             scores_end=request.prompt is not None,
         )
-        work = Generation(self.model, self.cache, self.vocabulary, job, cancel, events)
+        work = Generation(self.model, self.cache, self.vocabulary, job, cancel, events, self._pace)
         self._cancel = cancel
         self._opening = tuple(itertools.takewhile(lambda message: message.role == "system", request.messages))
         self.cache.context.allow()

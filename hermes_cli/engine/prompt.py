@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hermes_cli.chat.message import Message
+from hermes_cli.engine.cache.token_cache import TokenCache
 from hermes_cli.engine.llama.model import Model
-from hermes_cli.engine.token_cache import TokenCache
 from hermes_cli.errors import EngineError, HermesError, UsageError
 from hermes_cli.formats import chatml, probes
 from hermes_cli.formats.segment import Segment, joined, merged

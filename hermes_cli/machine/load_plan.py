@@ -32,7 +32,6 @@ _LEAST_TOKENS = 4096  # before the context gets shorter than this, layers leave 
 _LENGTHS = (16384, USUAL_TOKENS, _LEAST_TOKENS, 2048, 1024, 512)
 _LONG_SHARE = 0.25  # of a GPU's free memory, for the cache of a context longer than usual
 _MOST_LAYERS = 1000
-_ONE_THREAD_BYTES = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +119,7 @@ def _plan_for(header: Header, options: LoadOptions, machine: Machine, tuned: Tun
         devices = tuple(gpu.name for gpu in usable)
         machine = replace(machine, gpus=usable, gpu_fault="too little of its memory is free")
     if tuned:
-        options = replace(options, threads=options.threads or tuned.threads, kv_type=options.kv_type or tuned.kv_type)
+        options = replace(options, kv_type=options.kv_type or tuned.kv_type)
     planner = _Planner(header, options, machine, tuned, devices)
     attempts = planner.attempts()
     notes, advice = [], None
@@ -145,6 +144,7 @@ def _unplanned(options: LoadOptions, machine: Machine) -> LoadSettings:
         gpu_layers=layers,
         kv_type=kv_type,
         threads=options.threads or machine.cores,
+        adapts_threads=options.threads is None,
         batch_tokens=GPU_BATCH_TOKENS if layers else CPU_BATCH_TOKENS,
         flash_attention=None if layers or kv_type != "f16" else False,
         template=options.template,
@@ -221,7 +221,8 @@ class _Planner:
             context_length=length,
             gpu_layers=layers,
             kv_type=kv_type,
-            threads=options.threads or _threads(self._header.weights_bytes, machine.cores),
+            threads=options.threads or (tuned.threads if tuned else machine.cores),
+            adapts_threads=options.threads is None and layers != ALL_LAYERS,
             batch_tokens=tuned.batch_tokens if tuned else GPU_BATCH_TOKENS if layers else CPU_BATCH_TOKENS,
             flash_attention=flash if kv_type == "f16" else None,
             extra_buffers=machine.may_repack and (tuned.extra_buffers if tuned else machine.gains_from_repacking),
@@ -260,11 +261,6 @@ class _Planner:
             f"{refused.context_length:,} tokens need {beside / 1e9:.1f} GB beside the model, more than is free here",
             hint if possible * 256 >= _LENGTHS[-1] else "close other programs or use a smaller model",
         )
-
-
-def _threads(weights_bytes: int, cores: int) -> int:
-    """One for a tiny model: it gains little from more, and waits long for them if another program takes a core."""
-    return 1 if weights_bytes < _ONE_THREAD_BYTES else cores
 
 
 def _thinned(attempts: list[LoadSettings]) -> list[LoadSettings]:

@@ -16,8 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from hermes_cli import files, paths
-from hermes_cli.engine.fingerprint import fingerprint
 from hermes_cli.engine.llama import library
+from hermes_cli.engine.llama.fingerprint import fingerprint
 from hermes_cli.errors import EngineError, LoadCancelled
 
 QUESTION = "What is 2 plus 3?"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hermes_cli import files, paths
-from hermes_cli.engine.fingerprint import fingerprint
+from hermes_cli.engine.llama.fingerprint import fingerprint
 from hermes_cli.engine.llama.model import KvType
 from hermes_cli.errors import EngineError
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from hermes_cli.engine import hardware
 from hermes_cli.engine.llama.devices import Gpu
 from hermes_cli.engine.llama.model import KvType
 from hermes_cli.engine.load_options import CPU_BATCH_TOKENS, LoadOptions, LoadSettings
@@ -201,7 +202,10 @@ def test_the_real_machine_has_a_plan_for_the_demo_model(demo_path: Path) -> None
     assert bool(chosen.gpu_layers) == bool(probe.verdict().gpu)
     on_cpu = plan_load(demo_path, LoadOptions(gpu_layers=0)).attempts[0]
     for each in (chosen, on_cpu):
-        assert (each.context_length, each.threads, each.kv_type) == (4096, 1, "f16")
+        assert (each.context_length, each.threads, each.kv_type) == (4096, hardware.physical_cores(), "f16")
+    assert on_cpu.adapts_threads
+    fixed = plan_load(demo_path, LoadOptions(gpu_layers=0, threads=1)).attempts[0]
+    assert (fixed.threads, fixed.adapts_threads) == (1, False)
     assert on_cpu.memory_bytes and on_cpu.memory_bytes < 200_000_000
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hermes_cli import paths
-from hermes_cli.engine.fingerprint import fingerprint
+from hermes_cli.engine.llama.fingerprint import fingerprint
 from hermes_cli.engine.llama.library import REQUIREMENT
 from hermes_cli.machine import probe
 from tests.conftest import BrokenLibrary, Hermes, Script

@@ -97,6 +97,7 @@ class Context:
         self.batch_size = int(llama.llama_n_batch(self._ctx))
         # The state of sliding-window layers holds only the last tokens: it cannot be cut back.
         self.state_is_whole = llama.llama_model_n_swa(model.handle) == 0
+        self._threads = threads
         self._has_logits = False
         self._vocab_size = model.vocab_size
         self.scored_tokens = scored_tokens
@@ -108,6 +109,10 @@ class Context:
         if self._ctx:
             self._llama.llama_free(self._ctx)
             self._ctx = None
+
+    def set_threads(self, generation: int) -> None:
+        """Use this many threads for the next tokens; prompts keep the number that the context was made with."""
+        self._llama.llama_set_n_threads(self._ctx, generation, self._threads)
 
     def abort(self) -> None:
         """Stop the running or the next decode; safe from any thread and from signal handlers."""

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hermes_cli.engine.token_cache import TokenCache
+from hermes_cli.engine.cache.token_cache import TokenCache
 
 LIMIT = 12
 
