@@ -26,9 +26,9 @@ def _readable(words: Callable[[], Words]) -> Callable[[], Words]:
 @_readable
 def models() -> Words:
     """Installed models and the demo model."""
-    from hermes_cli.models.choose import demo_model, installed_models
+    from hermes_cli.models.library import demo_model, found_models
 
-    return ((spec.name, str(spec.path)) for spec in (*installed_models(), demo_model()))
+    return ((model.name, str(model.path)) for model in (*found_models(), demo_model()) if not model.missing)
 
 
 @_readable

@@ -9,7 +9,7 @@ import typer
 
 from hermes_cli import paths
 from hermes_cli.cli import completion
-from hermes_cli.errors import ModelNotFound, UsageError
+from hermes_cli.errors import UsageError
 from hermes_cli.store.settings import config_file
 from hermes_cli.store.settings.settings import KEYS, Key, Settings, known_key, load_settings, read_settings, written
 from hermes_cli.terminal import console, editor
@@ -152,6 +152,10 @@ def _existing(name: str, value: str) -> str:
         from hermes_cli.store.presets.presets import find_preset
 
         find_preset(value)
+    if name == "model" and value:
+        from hermes_cli.models.choose import find_model
+
+        find_model(value)
     file = os.path.expanduser(value)  # noqa: PTH111 - pathlib raises for unknown users
     if name in ("model", "template") and value not in _WORDS and os.path.isfile(file):  # noqa: PTH113 - never raises
         return os.path.abspath(file)  # noqa: PTH100 - keeps links
@@ -170,13 +174,6 @@ def _print_obstacles(name: str, value: str = "") -> None:
     variable = KEYS[name].variable
     if os.environ.get(variable):
         console.notice(f"{variable} is set and overrides config.toml")
-    if name == "model" and value:
-        from hermes_cli.models.choose import find_model
-
-        try:
-            find_model(value)
-        except ModelNotFound as problem:
-            console.notice(f"saved, but {problem.message}")
     file = paths.expanded(value)
     if name == "template" and value not in ("", *_WORDS) and not os.path.isfile(file):  # noqa: PTH113 - never raises
         console.notice(f"saved, but there is no file {value}")

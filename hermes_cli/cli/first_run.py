@@ -1,9 +1,10 @@
-"""The offer of a real model where a chat would begin with the demo model."""
+"""The question whether to download a real model, where a chat would begin with the demo model."""
 
 import os
 import sys
 import time
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from hermes_cli import paths
 from hermes_cli.cli.confirm import agreed
@@ -11,17 +12,20 @@ from hermes_cli.errors import HermesError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.units import size_text
 
+if TYPE_CHECKING:
+    from hermes_cli.models.recommend import Recommendation
+
 _EVERY_S = 24 * 3600.0
 
 
 def offer_model() -> None:
-    """Offer the recommended download, if there is no Hermes 3 here and somebody can answer; once a day if declined.
+    """Ask to download the recommended model, if there is no Hermes 3 here; at most once a day, and on a terminal only.
 
-    For a chat in which no model was named. Whatever the answer is, or however the download ends, the chat can begin.
+    For a chat without a named model. The chat can begin whatever the answer is and however the download ends.
     """
-    if not _somebody_is_here() or _declined_lately():
+    if not _can_ask() or _declined_today():
         return
-    from hermes_cli.models.choose import best_hermes
+    from hermes_cli.models.choose import best_hermes, use_of_others
     from hermes_cli.models.download.hub import is_offline
     from hermes_cli.models.names import CatalogReference
     from hermes_cli.models.recommend import recommended, usable_gpus
@@ -29,8 +33,14 @@ def offer_model() -> None:
     if best_hermes() or is_offline():
         return
     choice = recommended(usable_gpus())
-    size = size_text(choice.model.size_bytes(choice.quant))
-    question = f"Download {choice.model.title} {choice.quant} ({size}, {choice.expected_speed()})?"
+    others = use_of_others()
+    if others:
+        console.notice(others)
+    if choice.slower:
+        console.notice(
+            f"{_summary(choice.slower)} would be slow here; to download it: hermes pull {choice.slower.name}"
+        )
+    question = f"Download {_summary(choice)}?"
     if not _agreed(question):
         _remember_declined()
         return
@@ -41,10 +51,15 @@ def offer_model() -> None:
     except HermesError as problem:
         console.error(problem)
     except KeyboardInterrupt:
-        console.notice("the chat begins with the demo model")
+        console.notice("the chat starts with the demo model")
 
 
-def _somebody_is_here() -> bool:
+def _summary(choice: "Recommendation") -> str:
+    size = size_text(choice.model.size_bytes(choice.quant))
+    return f"{choice.model.title} {choice.quant} ({size}, {choice.expected_speed()})"
+
+
+def _can_ask() -> bool:
     return "CI" not in os.environ and all(map(console.is_terminal, (sys.stdin, sys.stdout, sys.stderr)))
 
 
@@ -56,7 +71,7 @@ def _agreed(question: str) -> bool:
         return False
 
 
-def _declined_lately() -> bool:
+def _declined_today() -> bool:
     try:
         age_s = time.time() - paths.offer_file().stat().st_mtime
     except OSError:

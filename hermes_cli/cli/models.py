@@ -1,6 +1,5 @@
-"""`hermes models`: what is here and what could be; look into a model, remove one."""
+"""`hermes models`: list, show, inspect and remove models."""
 
-import os
 import shlex
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,7 @@ from hermes_cli import paths
 from hermes_cli.cli import completion
 from hermes_cli.cli.confirm import agreed, check_terminal
 from hermes_cli.cli.lists import model_list
-from hermes_cli.errors import UsageError
+from hermes_cli.errors import ModelNotFound, UsageError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import StandardOutput
 from hermes_cli.terminal.units import size_text
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from hermes_cli.models.library import FoundModel
 
 app = typer.Typer(
-    help="Models: list, look into, remove. To get one: hermes pull.",
+    help="List, inspect and remove models. To download one: hermes pull.",
     rich_markup_mode=None,
     invoke_without_command=True,
 )
@@ -33,12 +32,12 @@ Name = Annotated[
         metavar="NAME", autocompletion=completion.models, help="A name from `hermes models list`, or its beginning."
     ),
 ]
-All = Annotated[bool, typer.Option("--all", help="Also what could be downloaded.")]
+All = Annotated[bool, typer.Option("--all", help="Also list models to download.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 EndpointUrl = Annotated[
     str | None, typer.Option("--endpoint", metavar="URL|NAME", help="List the models of this server instead.")
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 
 @app.callback()
@@ -56,21 +55,20 @@ def list_models(
     json: Json = False,
     endpoint: EndpointUrl = None,
 ) -> None:
-    """List the models here: name, size, who keeps it, file. The one marked * answers where none is named."""
+    """List the models here with size, store and file. * marks the default, which answers where none is named."""
     if endpoint:
         _write(_served(endpoint, json))
         return
-    from hermes_cli.models.choose import best_hermes
-    from hermes_cli.models.library import found_models
+    from hermes_cli.models.library import found_files
 
-    rows = model_list.rows(found_models(), best_hermes(), everything)
+    rows = model_list.rows(found_files(), _default(), everything)
     if json:
         _write(model_list.as_json(rows))
         return
     on_terminal = console.is_terminal(sys.stdout)
     _write(model_list.table(rows) if on_terminal else model_list.tab_separated(rows))
     if on_terminal:
-        _tell_what_is_left()
+        _print_unfinished()
 
 
 def _served(endpoint: str, json: bool) -> str:
@@ -85,8 +83,10 @@ def _served(endpoint: str, json: bool) -> str:
 
 @app.command("show")
 def show(name: Name, json: Json = False) -> None:
-    """Tell where a model is and where it came from, or what of it could be downloaded."""
-    facts = model_list.offer(name) or model_list.facts(_found(name))
+    """Show where a model is and where it came from, or what can be downloaded under that name."""
+    from hermes_cli.models.choose import find_file
+
+    facts = model_list.to_download(name) or model_list.facts(find_file(name))
     _write(model_list.json_text(facts) if json else model_list.lines(facts))
 
 
@@ -97,12 +97,12 @@ def inspect(
         typer.Argument(
             metavar="NAME|PATH|hf:...|URL",
             autocompletion=completion.models,
-            help="Here or elsewhere; it is not loaded.",
+            help="A model here, on the hub or at a URL.",
         ),
     ],
     json: Json = False,
 ) -> None:
-    """Read a model's header, of one on the hub only that part, and tell the memory it takes."""
+    """Show a model's header and the memory it needs, without loading or downloading it."""
     inspected = _inspected(name)
     _write(model_list.json_text(model_list.inspected_facts(inspected)) if json else model_list.inspection(inspected))
 
@@ -113,42 +113,42 @@ def remove(
         str | None,
         typer.Argument(metavar="NAME", autocompletion=completion.models, help="A model that hermes pull downloaded."),
     ] = None,
-    unfinished: Annotated[bool, typer.Option("--unfinished", help="The parts of stopped downloads.")] = False,
+    unfinished: Annotated[bool, typer.Option("--unfinished", help="Remove the parts of stopped downloads.")] = False,
     yes: Yes = False,
 ) -> int:
-    """Remove a downloaded model. What other programs keep, and files of your own, stay."""
-    from hermes_cli.models import records as downloaded
+    """Remove a downloaded model. Models of other programs, and your own files, are never removed."""
+    from hermes_cli.models import records
 
     if (name is None) != unfinished:
-        raise UsageError("name a model, or say --unfinished", "see what is here: hermes models list")
+        raise UsageError("give either a model or --unfinished", "list the models here: hermes models list")
     if name is None:
         return _remove_unfinished(yes)
     found = _removable(name)
-    files = [file for file in found.parts if downloaded.record_of(file)]
+    files = [file for file in found.parts if records.record_of(file)]
     if not _agreed(files, yes, f"hermes models rm --yes {shlex.quote(name)}"):
         return 1
     for file in files:
-        downloaded.remove(file)
+        records.remove(file)
     return 0
 
 
 def _remove_unfinished(yes: bool) -> int:
-    """Ask and remove; 1 if the user does not want to, or something stays."""
+    """Ask and remove; 1 if the user declines, or if a download has resumed."""
     from hermes_cli.files import in_use
-    from hermes_cli.models import records as downloaded
+    from hermes_cli.models import records
 
-    parts = downloaded.unfinished()
+    parts = records.unfinished()
     if not parts:
         console.notice("there are no stopped downloads")
         return 0
     if not _agreed(parts, yes, "hermes models rm --unfinished --yes"):
         return 1
-    busy = [part for part in parts if in_use(part)]  # gone on with while the question was on the screen
+    busy = [part for part in parts if in_use(part)]  # resumed while the question was on the screen
     for part in parts:
         if part in busy:
-            console.notice(f"{part.name.removesuffix('.part')} stays: its download goes on")
+            console.notice(f"{part.name.removesuffix('.part')} stays: its download has resumed")
         else:
-            downloaded.remove_unfinished(part)
+            records.remove_unfinished(part)
     return 1 if busy else 0
 
 
@@ -158,38 +158,35 @@ def path(
         str | None, typer.Argument(metavar="NAME", autocompletion=completion.models, help="A model.")
     ] = None,
 ) -> None:
-    """Print a model's file; without a name the folder of the models."""
+    """Print the path of a model, or of the models folder."""
     from hermes_cli.models.choose import find_model
 
     _write(f"{find_model(name).path if name else paths.models_folder()}\n")
 
 
-def _found(name: str) -> "FoundModel":
-    """The model here of that name, the demo included. Raises ModelNotFound."""
-    from hermes_cli.models.choose import DEMO_NAME, by_name, find_model
-    from hermes_cli.models.library import FoundModel, found_models
+def _default() -> "FoundModel | None":
+    """The model that answers where none is named; None, with a notice, where the setting cannot be used."""
+    from hermes_cli.models.choose import find_model
+    from hermes_cli.store.settings.settings import read_settings
 
-    if name.lower() == DEMO_NAME:
-        return FoundModel(DEMO_NAME, paths.DEMO_MODEL, "bundled", None, (paths.DEMO_MODEL,))
-    if model_list.is_file(name):
-        spec = find_model(name)
-        real = os.path.realpath(spec.path)
-        known = next((model for model in found_models() if os.path.realpath(model.path) == real), None)
-        return known or FoundModel(spec.name, spec.path, "own", None, (spec.path,))
-    return by_name(name)
+    settings, _ = read_settings()
+    try:
+        return find_model(settings.model)
+    except ModelNotFound as problem:
+        console.notice(f"{problem.message} (in {settings.origin('model')})")
+        return None
 
 
 def _inspected(name: str) -> "Inspected":
-    from hermes_cli.errors import ModelNotFound
     from hermes_cli.models import catalog
-    from hermes_cli.models.choose import already_here
+    from hermes_cli.models.choose import already_here, find_file
     from hermes_cli.models.inspect import inspect_found, inspect_remote
     from hermes_cli.models.names import is_remote, reference
     from hermes_cli.terminal.download_view import DownloadView
 
     if not is_remote(name):
         try:
-            return inspect_found(_found(name))
+            return inspect_found(find_file(name))
         except ModelNotFound:
             if not catalog.look_up(name):
                 raise
@@ -206,35 +203,37 @@ def _inspected(name: str) -> "Inspected":
 
 def _removable(name: str) -> "FoundModel":
     """A model that `hermes pull` downloaded. Raises UsageError for any other."""
-    found = _found(name)
+    from hermes_cli.models.choose import find_file
+
+    found = find_file(name)
     if found.origin != "pulled":
-        owner = {"bundled": "comes with the program", "own": "is a file of yours"}
-        why = owner.get(found.origin, f"is kept by {found.origin}")
+        owner = {"bundled": "is part of the program", "own": "is your own file"}
+        why = owner.get(found.origin, f"belongs to {found.origin}")
         raise UsageError(f"{found.name} {why} and is not removed", f"the file is {found.path}")
     return found
 
 
 def _agreed(files: "list[Path]", yes: bool, without_asking: str) -> bool:
-    """Show what is to go and ask. Raises UsageError where nobody can answer."""
+    """Show what would be removed and ask. Raises UsageError where stdin is not a terminal."""
     if yes:
         return True
     check_terminal(f"remove without asking: {without_asking}")
     for file in files:
         size = file.stat().st_size if file.exists() else 0
         console.notice(f"{file}  {size_text(size)}")
-    return agreed("Remove for good?")
+    return agreed("Remove these files?")
 
 
-def _tell_what_is_left() -> None:
-    from hermes_cli.models import records as downloaded
+def _print_unfinished() -> None:
+    from hermes_cli.models import records
 
-    parts = downloaded.unfinished()
+    parts = records.unfinished()
     for part in parts:
-        console.notice(f"not finished: {part.name.removesuffix('.part')}, {size_text(part.stat().st_size)} so far")
+        console.notice(f"unfinished: {part.name.removesuffix('.part')}, {size_text(part.stat().st_size)} so far")
     if parts:
-        console.notice("go on with hermes pull, or remove the parts: hermes models rm --unfinished")
+        console.notice("resume with hermes pull, or remove the parts: hermes models rm --unfinished")
 
 
 def _write(text: str) -> None:
-    """To stdout as it is, or made harmless for a terminal."""
+    """Print to stdout; on a terminal without control characters."""
     StandardOutput().write(text)

@@ -1,7 +1,8 @@
-"""`hermes pull`: download a model, verified and resumable."""
+"""`hermes pull`: download a model."""
 
 import shlex
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,18 +19,18 @@ if TYPE_CHECKING:
 
     from hermes_cli.models.names import Reference
 
-_HELP = "hermes-3-8b, 3b, 8b:Q6_K; hf:OWNER/REPOSITORY:QUANT or /FILE.gguf; a URL. [default: what suits this machine]"
+_HELP = "hermes-3-8b, 3b, 8b:Q6_K; hf:OWNER/REPOSITORY:QUANT or /FILE.gguf; a URL. [default: the best for this machine]"
 
 
 def pull(
     model: Annotated[
         str | None, typer.Argument(metavar="MODEL", autocompletion=completion.downloads, help=_HELP)
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> int:
-    """Download a model, with its checksum verified; prints where it is. Stopped, it goes on where it was.
+    """Download a model, verify its checksum and print its path. Interrupted downloads resume.
 
-    What is here already, also in the folders of Hugging Face, LM Studio or Ollama, is used where it lies.
+    A model that Hugging Face, LM Studio or Ollama already stored here is used in place.
     """
     from hermes_cli.models.names import reference
 
@@ -47,30 +48,30 @@ def pull(
 
 
 def _without_download(name: str) -> "Path | None":
-    """What needs no download: the demo model, or a file; says so."""
+    """The demo model or a file, which need no download; prints a notice."""
     from hermes_cli.models.choose import without_download
 
     path = without_download(name)
     if path is not None:
-        why = "travels with the program" if path == paths.DEMO_MODEL else "is here already"
+        why = "is part of the program" if path == paths.DEMO_MODEL else "is here already"
         console.notice(f"{name} {why}; use it with -m {shlex.quote(name)}")
     return path
 
 
 def here(wanted: "Reference") -> "Path | None":
-    """Where the model is, if it is here already; says so."""
+    """The path of the model, if it is here already; prints a notice."""
     from hermes_cli.models.choose import already_here
 
     found = already_here(wanted)
     if found is None:
         return None
-    kept_by = "" if found.origin in ("pulled", "own") else f", kept by {found.origin}"
+    kept_by = "" if found.origin in ("pulled", "own") else f", stored by {found.origin}"
     console.notice(f"{wanted} is here already{kept_by}")
     return found.path
 
 
 def download(wanted: "Reference") -> "Path":
-    """Download with a progress line; the file that opens the model. Raises DownloadError, KeyboardInterrupt."""
+    """Download with a progress bar; the path to open. Raises DownloadError, KeyboardInterrupt."""
     from hermes_cli.models.download.pull import prepare, run
     from hermes_cli.terminal.download_view import DownloadView, duration
 
@@ -80,19 +81,19 @@ def download(wanted: "Reference") -> "Path":
         pulled = prepare(wanted, view)
         if pulled.size_bytes is not None:
             view.note(f"downloading {wanted}: {size_text(pulled.size_bytes)} from {_origin(pulled.files[0].url)}")
-        path = run(pulled, view)
+        pulled = run(pulled, view)
     except KeyboardInterrupt:
-        view.note(f"stopped; `hermes pull {shlex.quote(str(wanted))}` goes on from here")
+        view.note(f"stopped; to resume: hermes pull {shlex.quote(str(wanted))}")
         raise
     finally:
         view.close()
     verified = ", checksum verified" if all(file.sha256 for file in pulled.files) else ""
-    console.notice(f"{wanted} is here, in {duration(time.monotonic() - started)}{verified}")
-    return path
+    console.notice(f"{wanted} downloaded in {duration(time.monotonic() - started)}{verified}")
+    return pulled.path
 
 
 def _warn_of_size(wanted: "Reference") -> None:
-    """Say so where the model is too large for this machine's memory, as far as that is known."""
+    """Print a notice if a model of the catalog is too large for this machine's memory."""
     from hermes_cli.engine.hardware import memory_bytes
     from hermes_cli.models.names import CatalogReference
     from hermes_cli.models.recommend import needed_bytes
@@ -104,7 +105,7 @@ def _warn_of_size(wanted: "Reference") -> None:
 
 
 def _recommended() -> "Reference":
-    """What suits this machine, told with its size and needs."""
+    """The recommended model, printed with its size, memory and speed."""
     from hermes_cli.models.catalog import QUANTS
     from hermes_cli.models.names import CatalogReference
     from hermes_cli.models.recommend import recommended, usable_gpus
@@ -116,16 +117,17 @@ def _recommended() -> "Reference":
         f"{size_text(choice.memory_bytes)} of memory to run, {choice.expected_speed()} ({choice.why})"
     )
     finer = next((other for other in QUANTS[QUANTS.index(quant) + 1 :]), None)
-    if finer:
+    larger = choice.slower or (replace(choice, quant=finer) if finer else None)
+    if larger:
         console.notice(
-            f"other quants and sizes: hermes models list --all; such as the finer hermes pull {model.name}:{finer} "
-            f"({size_text(model.size_bytes(finer))})"
+            f"larger: hermes pull {larger.name} ({size_text(larger.model.size_bytes(larger.quant))}, "
+            f"{larger.expected_speed()}); all: hermes models list --all"
         )
     return CatalogReference(model, quant)
 
 
 def _agreed() -> bool:
-    """Ask the user. Raises UsageError where nobody is."""
+    """Ask the user. Raises UsageError where stdin is not a terminal."""
     check_terminal("download it without asking: hermes pull --yes")
     return agreed("Download it?", otherwise=True)
 

@@ -20,7 +20,7 @@ from hermes_cli.terminal.units import seconds_from
 if TYPE_CHECKING:
     from hermes_cli.engine.load_options import LoadOptions
     from hermes_cli.engine.local import LocalBackend
-    from hermes_cli.models.choose import ModelSpec
+    from hermes_cli.models.library import FoundModel
 
 EXAMPLES = """\b
 Examples:
@@ -110,7 +110,7 @@ def serve(
     return 0
 
 
-def _load(spec: "ModelSpec", load: "LoadOptions", cancel: CancelToken) -> "LocalBackend":
+def _load(spec: "FoundModel", load: "LoadOptions", cancel: CancelToken) -> "LocalBackend":
     """The model, opened as this machine allows. Raises HermesError."""
     from hermes_cli.engine.local import open_backend
     from hermes_cli.machine.load_plan import plan_load

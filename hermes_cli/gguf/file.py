@@ -1,10 +1,13 @@
-"""The headers of GGUF files here."""
+"""The headers of GGUF files here, and what the files are."""
 
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 
 from hermes_cli.errors import DownloadError, ModelNotFound
+from hermes_cli.files import check_hint
 from hermes_cli.gguf.header import Header, read_header, whole
+from hermes_cli.gguf.kind import START_BYTES, kind_by_name, kind_of, other_format
 from hermes_cli.gguf.parts import all_parts
 from hermes_cli.gguf.values import BadHeader
 
@@ -33,11 +36,58 @@ def header_of(path: Path) -> Header:
     """The header of a file here. Raises ModelNotFound."""
     try:
         with _LocalSource(path) as source:
+            start = source.read(0, START_BYTES)
+            if start[:4] != b"GGUF":
+                raise not_gguf(path, start)
             return read_header(source)
     except OSError as problem:
-        raise ModelNotFound(f"cannot read {path}: {problem.strerror}", f"look at it: ls -l '{path}'") from problem
+        raise ModelNotFound(f"cannot read {path}: {problem.strerror}", check_hint(path)) from problem
     except BadHeader as problem:
         raise ModelNotFound(f"{path} {problem}", "download it again, or name another file") from problem
+
+
+def not_gguf(path: Path, start: bytes) -> ModelNotFound:
+    """The error for a file that begins with `start`, which names what it is."""
+    what = other_format(start)
+    hint = "download it again, or name another file with --model"
+    if "LFS" in what:
+        hint = "get the file itself: git lfs pull in its repository, or hermes pull"
+    return ModelNotFound(f"{path} is {what}", hint)
+
+
+def facts_of(path: Path) -> Header | None:
+    """The facts at the beginning of a GGUF here, in a millisecond; None for a file that cannot be read as one."""
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return _facts_of(path, about.st_size, about.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _facts_of(path: Path, size_bytes: int, changed_ns: int) -> Header | None:
+    try:
+        with _LocalSource(path) as source:
+            return read_header(source, facts_only=True)
+    except (OSError, BadHeader):
+        return None
+
+
+def kind_of_file(path: Path) -> str | None:
+    """What a file here is that is not a chat model: `a vision projector`, `a web page`; None for all others."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(START_BYTES)
+    except OSError:
+        return None
+    if start[:4] != b"GGUF":
+        return other_format(start)
+    facts = facts_of(path)
+    if facts is None:
+        return kind_by_name(path.name)
+    if facts.tensor_count == 0 and len(all_parts(path.name)) > 1:
+        return None
+    return kind_of(facts)
 
 
 def model_header(path: Path) -> Header:
@@ -64,7 +114,7 @@ def check_complete(path: Path, name: str) -> None:
         header = header_of(path)
         size = path.stat().st_size
     except (ModelNotFound, OSError) as problem:
-        raise DownloadError(f"what came for {name} cannot be used: {problem}", "check the address") from problem
+        raise DownloadError(f"the download of {name} cannot be used: {problem}", "check the address") from problem
     if size < header.file_bytes:
         hint = "run the command again; if it fails again, the file on the server is cut short"
-        raise DownloadError(f"{name} has {size:,} bytes, but its header tells of {header.file_bytes:,}", hint)
+        raise DownloadError(f"{name} has {size:,} bytes, but its header says {header.file_bytes:,}", hint)

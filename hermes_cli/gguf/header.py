@@ -69,13 +69,13 @@ class Header:
         return [name or "default" for name in names if name != "s"]
 
 
-def read_header(source: Source) -> Header:
-    """Read the header at the start of `source`. Raises BadHeader."""
+def read_header(source: Source, facts_only: bool = False) -> Header:
+    """Read the header at the start of `source`; with `facts_only` neither tokenizer nor tensors. Raises BadHeader."""
     reader = HeaderReader(source)
-    if source.size_bytes is not None and source.size_bytes < 24:
-        raise BadHeader("is no GGUF file")
+    if source.size_bytes is not None and source.size_bytes < 4:
+        raise BadHeader("is not a GGUF file")
     if reader.take(4) != b"GGUF":
-        raise BadHeader("is no GGUF file")
+        raise BadHeader("is not a GGUF file")
     version = reader.number("I")
     if version in (2 << 24, 3 << 24):
         reader.use_big_endian()
@@ -87,9 +87,13 @@ def read_header(source: Source) -> Header:
     values: dict[str, Any] = {}
     for _ in range(value_count):
         key = reader.key()
+        if facts_only and key.startswith("tokenizer."):
+            break
         if key in values:
             raise BadHeader(f"has {key!r} twice in its header")
         values[key] = reader.value(reader.number("I"))
+    if facts_only:
+        return Header(values, tensor_count, 0, 0, 0)
     alignment = values.get("general.alignment", 32)
     if not isinstance(alignment, int) or not 1 <= alignment <= 1 << 20:
         raise BadHeader("has an impossible alignment")

@@ -1,11 +1,11 @@
-"""The models that have names here: which repository and files they are, their sizes and checksums."""
+"""The catalog: models with short names, their repository, files, sizes and checksums."""
 
-import re
 from dataclasses import dataclass
 from functools import cache
 
 from hermes_cli import paths
 from hermes_cli.errors import ModelNotFound, did_you_mean
+from hermes_cli.gguf.quant import normal_quant, quant_of
 
 QUANTS = ("Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0")
 DEFAULT_QUANT = "Q4_K_M"
@@ -15,7 +15,7 @@ _BITS = {"Q4_K_M": 4.9, "Q5_K_M": 5.71, "Q6_K": 6.57, "Q8_0": 8.51}
 
 @dataclass(frozen=True, slots=True)
 class CatalogFile:
-    """What is known of a file before asking the hub; None where that is nothing."""
+    """A file as the catalog knows it; None for what only the hub knows."""
 
     quant: str
     path: str | None
@@ -54,12 +54,12 @@ class CatalogModel:
         return next(file for file in self.files if file.quant == quant)
 
     def size_bytes(self, quant: str) -> int:
-        """How large it is; estimated from the number of weights where that is not known."""
+        """The size in bytes, estimated from the number of weights if it is not known."""
         return self.file(quant).bytes or size_estimate(self.parameters, quant)
 
 
 def size_estimate(parameters: int, quant: str) -> int:
-    """How large a file with so many weights is, in bytes."""
+    """The estimated size in bytes of a file with that number of weights."""
     return int(parameters * _BITS[quant] / 8)
 
 
@@ -77,9 +77,9 @@ def default_model() -> CatalogModel:
 
 
 def look_up(name: str) -> tuple[CatalogModel, str | None] | None:
-    """The model and quant in `hermes-3-8b:Q5_K_M`, `3b` or the like, in any case; None if it is no name of these.
+    """The model and quant in `hermes-3-8b:Q5_K_M`, `3b` or the like, in any case; None for any other name.
 
-    Raises ModelNotFound for a quant that none of them has.
+    Raises ModelNotFound for a quant that the catalog does not have.
     """
     wanted = name.lower()
     for model in catalog():
@@ -88,8 +88,8 @@ def look_up(name: str) -> tuple[CatalogModel, str | None] | None:
                 return model, None
             quant = wanted.removeprefix(known).removeprefix(":") if wanted.startswith(f"{known}:") else ""
             # `hermes3:8b` is a name of its own; only what looks like a quant is one.
-            if re.match(r"i?q\d|b?f\d", quant):
-                return model, _quant(quant, model)
+            if quant_of(f":{quant}"):
+                return model, _quant(normal_quant(quant), model)
     return None
 
 
@@ -99,17 +99,16 @@ def names() -> list[str]:
 
 
 def nothing_called(name: str) -> ModelNotFound:
-    """The error for a name that is none of these, of a model to download."""
-    otherwise = "see what there is: hermes models list --all; or name any GGUF: hf:OWNER/REPOSITORY:QUANT"
+    """The error for a name of a model to download that the catalog does not have."""
+    otherwise = "list all names: hermes models list --all; or name any GGUF: hf:OWNER/REPOSITORY:QUANT"
     return ModelNotFound(f"there is no model called {name}", did_you_mean(name.lower(), names(), otherwise))
 
 
 def _quant(text: str, model: CatalogModel) -> str:
-    quant = next((quant for quant in QUANTS if quant.lower() == text), None)
-    if quant is None:
-        hint = f"there are {', '.join(QUANTS)}; others by repository: hf:{model.repository}:{text.upper()}"
-        raise ModelNotFound(f"{model.name} is not offered as {text.upper()}", hint)
-    return quant
+    if text not in QUANTS:
+        hint = f"there are {', '.join(QUANTS)}; others by repository: hf:{model.repository}:{text}"
+        raise ModelNotFound(f"the catalog does not have {model.name} as {text}", hint)
+    return text
 
 
 def _model(entry: dict[str, object]) -> CatalogModel:

@@ -1,92 +1,134 @@
-"""Which GGUF a model name means: a path, `demo`, or a model on this machine by its own or its catalog's name."""
+"""Which GGUF a model's name means: a path, `demo`, or a model on this machine by its own or its catalog's name."""
 
 import os
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
 
 from hermes_cli import paths
 from hermes_cli.errors import ModelNotFound, did_you_mean
+from hermes_cli.files import check_hint
+from hermes_cli.gguf.file import kind_of_file, not_gguf
+from hermes_cli.gguf.kind import START_BYTES
 from hermes_cli.gguf.parts import all_parts
+from hermes_cli.gguf.quant import preference
 from hermes_cli.models import catalog, recommend
-from hermes_cli.models.library import FoundModel, found_models
-from hermes_cli.models.names import HubReference, Reference, UrlReference, address, is_remote, preference, reference
+from hermes_cli.models.library import DEMO_NAME, FoundModel, demo_model, found_files, found_models
+from hermes_cli.models.names import HubReference, Reference, UrlReference, address, is_remote, reference
 from hermes_cli.models.records import record_of
 
-DEMO_NAME = "demo"
+
+def find_model(name: str | None) -> FoundModel:
+    """The chat model `name` stands for; without a name the best Hermes 3 here, else the demo model.
+
+    Raises ModelNotFound, also for a file that is not a chat model.
+    """
+    found = _resolved(name) if name else best_hermes() or demo_model()
+    if found.missing:
+        raise ModelNotFound(
+            f"{found.name} lacks {len(found.missing)} of its {len(found.parts)} files: {found.missing[0]}",
+            f"put it beside the others in {found.path.parent}, or pull the model again",
+        )
+    if found.kind:
+        raise ModelNotFound(f"{found.name} is {found.kind}: it cannot chat", _hint_for(found.kind))
+    return found
 
 
-@dataclass(frozen=True, slots=True)
-class ModelSpec:
-    """A model to open: the name people use and the file."""
+def find_file(name: str) -> FoundModel:
+    """The model or other GGUF that `name` stands for, with what is known of a file in a store.
 
-    name: str
-    path: Path
+    Raises ModelNotFound.
+    """
+    found = _resolved(name)
+    if found.origin != "own":
+        return found
+    real = os.path.realpath(found.path)
+    return next((model for model in found_files() if os.path.realpath(model.path) == real), found)
 
 
-def find_model(name: str | None) -> ModelSpec:
-    """The model `name` stands for; without a name the best Hermes 3 here, else the demo model. Raises ModelNotFound."""
-    if not name:
-        found = best_hermes()
-        return _spec(found) if found else demo_model()
+def _resolved(name: str) -> FoundModel:
     if name.lower() == DEMO_NAME:
         return demo_model()
-    if is_remote(name):
-        return _spec(_downloaded(name))
-    if _looks_like_path(name):
-        return _model_file(Path(os.path.expanduser(name)))  # noqa: PTH111 - pathlib raises for unknown users
-    return _spec(by_name(name))
+    if not _is_file(name):
+        listed = [model for model in found_files() if model.name.lower() == name.lower()]
+        if listed and ("/" in name or not catalog.look_up(name)):
+            return recommend.best(listed) or listed[0]
+        if is_remote(name):
+            return _downloaded(name)
+        is_path = os.sep in name or name.startswith("~") or (name.endswith(".gguf") and os.path.lexists(name))
+        if not is_path:
+            return by_name(name)
+    path = Path(os.path.expanduser(name))  # noqa: PTH111 - pathlib raises for unknown users
+    _check_file(path)
+    return FoundModel(path.stem, path, "own", None, (path,), (), kind_of_file(path))
 
 
 def without_download(name: str) -> Path | None:
     """The demo model, or a file by its path; None for what may need a download. Raises ModelNotFound."""
-    path = os.path.expanduser(name)  # noqa: PTH111 - pathlib raises for unknown users
-    is_file = os.path.isfile(path) and not catalog.look_up(name)  # noqa: PTH113
-    return find_model(name).path if is_file or name.lower() == DEMO_NAME else None
+    is_here = _is_file(name) and not catalog.look_up(name)
+    return find_model(name).path if is_here or name.lower() == DEMO_NAME else None
 
 
-def lasting_name(name: str) -> str:
-    """What stands for the same model in any folder: its whole path where `name` is one."""
+def saved_name(name: str) -> str:
+    """The name to save for a model: the absolute path where `name` is a file, so that it holds in any folder."""
     path = os.path.expanduser(name)  # noqa: PTH111 - pathlib raises for unknown users
     return os.path.realpath(path) if name.lower() != DEMO_NAME and os.path.isfile(path) else name  # noqa: PTH113
 
 
-def demo_model() -> ModelSpec:
-    """The tiny model that travels with the program."""
-    return ModelSpec(DEMO_NAME, paths.DEMO_MODEL)
-
-
-def installed_models() -> list[ModelSpec]:
-    """The models on this machine, our own first, then those of other programs."""
-    return [ModelSpec(model.name, model.path) for model in found_models() if not model.missing]
-
-
 def best_hermes() -> FoundModel | None:
     """The Hermes 3 here that is used where no model is named."""
-    return recommend.best([model for model in found_models() if _is_hermes_3(model) and not model.missing])
+    return recommend.best([model for model in found_models() if model.is_hermes_3 and not model.missing])
+
+
+def other_models() -> list[FoundModel]:
+    """The chat models here that are not Hermes 3; they answer only when named."""
+    return [model for model in found_models() if not model.is_hermes_3 and not model.missing]
+
+
+def use_of_others() -> str | None:
+    """Which models are here where there is no Hermes 3, and how to use one; None where there are none."""
+    names = list(dict.fromkeys(model.name for model in other_models()))
+    if not names:
+        return None
+    more = f" and {len(names) - 3} more (hermes models)" if len(names) > 3 else ""
+    return f"other models are here: {', '.join(names[:3])}{more}; to use one: -m {shlex.quote(names[0])}"
 
 
 def by_name(name: str) -> FoundModel:
-    """The model here of that name: of the catalog, its own, or the beginning of its own. Raises ModelNotFound."""
+    """The model here of that name: of the catalog, its own, its file's, or the beginning of its own.
+
+    Raises ModelNotFound.
+    """
     if not name:  # what every name begins with
-        raise ModelNotFound("the name of the model is empty", "see what is here: hermes models")
-    models = found_models()
+        raise ModelNotFound("the name of the model is empty", "list the models here: hermes models")
+    models, wanted = found_models(), name.lower()
     known = catalog.look_up(name)
     matches = models_of(known, models) if known else []
-    matches = matches or [model for model in models if name.lower() in (model.name.lower(), model.path.stem.lower())]
+    matches = matches or [model for model in models if wanted in _names(model)]
     if matches:
         return recommend.best(matches) or matches[0]
-    matches = [model for model in models if model.name.lower().startswith(name.lower())]
+    matches = [model for model in models if model.name.lower().startswith(wanted)]
     if len({model.name for model in matches}) == 1:
         return matches[0]
     if matches:
         names = ", ".join(dict.fromkeys(model.name for model in matches))
         raise ModelNotFound(f"{name} could be {names}", "give more of the name")
+    others = [file for file in found_files() if file.kind and wanted in _names(file)]
+    if others:
+        return others[0]
     if known:
         raise ModelNotFound(f"{known[0].title} is not here", f"download it: hermes pull {name.lower()}")
-    otherwise = f"see what there is: hermes models; a GGUF of your own is found in {paths.models_folder()}"
+    if wanted.endswith(".gguf"):
+        hint = did_you_mean(name, [model.path.name for model in models], "list the models here: hermes models")
+        raise ModelNotFound(f"there is no file {name}, and no model of that name", hint)
     choices = [*(model.name for model in models), DEMO_NAME, *catalog.names()]
+    otherwise = f"list the models here: hermes models; put your own GGUF files into {paths.models_folder()}"
     raise ModelNotFound(f"there is no model {name} here", did_you_mean(name, choices, otherwise))
+
+
+def _names(model: FoundModel) -> tuple[str, ...]:
+    """What a model is called by, in small letters: its name, without Ollama's `:latest` too, and its file's name."""
+    name, file = model.name.lower(), model.path.name.lower()
+    return name, name.removesuffix(":latest"), f"{name}.gguf", model.path.stem.lower(), file
 
 
 def models_of(known: tuple[catalog.CatalogModel, str | None], models: list[FoundModel]) -> list[FoundModel]:
@@ -134,41 +176,37 @@ def _downloaded(name: str) -> FoundModel:
     return found
 
 
-def _is_hermes_3(model: FoundModel) -> bool:
-    names = (model.base_name, (model.repository or "").lower().rpartition("/")[2])
-    return any(name.startswith(("hermes-3", "hermes3")) for name in names)
+def _hint_for(kind: str) -> str:
+    """What helps where a file of that kind was given as a model."""
+    if "projector" in kind:
+        return "name the model that it belongs to; images are not supported"
+    if "adapter" in kind:
+        return "merge it into its base model, or name the base model alone"
+    if "LFS" in kind:
+        return "get the file itself: git lfs pull in its repository, or hermes pull"
+    return "name another with --model; list the models here: hermes models"
 
 
-def _spec(model: FoundModel) -> ModelSpec:
-    if model.missing:
-        raise ModelNotFound(
-            f"{model.name} lacks {len(model.missing)} of its {len(model.parts)} files: {model.missing[0]}",
-            f"put it beside the others in {model.path.parent}, or pull the model again",
-        )
-    return ModelSpec(model.name, model.path)
+def _is_file(name: str) -> bool:
+    return os.path.isfile(os.path.expanduser(name))  # noqa: PTH111, PTH113 - pathlib raises for unknown users
 
 
-def _looks_like_path(name: str) -> bool:
-    return name.endswith(".gguf") or os.sep in name or name.startswith("~") or os.path.isfile(name)  # noqa: PTH113
-
-
-def _model_file(path: Path) -> ModelSpec:
+def _check_file(path: Path) -> None:
+    """Raise ModelNotFound for a path that is not a GGUF file that can be read."""
     # os.path never raises here, pathlib does: for a name that is too long, for a folder that may not be read.
     if not os.path.exists(path):  # noqa: PTH110
         raise ModelNotFound(f"there is no file {path}", "check the path; `--model demo` always works")
     if path.is_dir():
         raise ModelNotFound(f"{path} is a folder, not a GGUF file", _folder_hint(path))
     if not path.is_file():
-        raise ModelNotFound(f"{path} is not a file that can be read twice", "give the path of a GGUF file")
+        raise ModelNotFound(f"{path} is not a regular file", "give the path of a GGUF file")
     try:
         with path.open("rb") as file:
-            magic = file.read(4)
+            start = file.read(START_BYTES)
     except OSError as error:
-        raise ModelNotFound(f"cannot read {path}: {error.strerror}", "check its permissions: ls -l") from error
-    if magic != b"GGUF":
-        what = "is empty" if not magic else "is not a GGUF file"
-        raise ModelNotFound(f"{path} {what}", "download it again, or name another with --model")
-    return ModelSpec(path.stem, path)
+        raise ModelNotFound(f"cannot read {path}: {error.strerror}", check_hint(path)) from error
+    if start[:4] != b"GGUF":
+        raise not_gguf(path, start)
 
 
 def _folder_hint(folder: Path) -> str:

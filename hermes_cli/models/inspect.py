@@ -1,12 +1,14 @@
-"""What a model is and takes, from its headers alone: here, on the hub or at a URL."""
+"""What a model is and needs, from its headers alone: here, on the hub or at a URL."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hermes_cli.engine.llama.library import knows_architecture
 from hermes_cli.engine.load_options import LoadOptions, LoadSettings
 from hermes_cli.errors import EngineError
 from hermes_cli.gguf.file import model_header
 from hermes_cli.gguf.header import Header, whole
+from hermes_cli.gguf.kind import kind_of
 from hermes_cli.gguf.parts import all_parts
 from hermes_cli.machine.load_plan import USUAL_TOKENS, LoadPlan, plan_for, this_machine
 from hermes_cli.machine.memory_plan import MemoryPlan, estimate
@@ -22,15 +24,17 @@ from hermes_cli.models.names import HubReference, Reference
 class Inspected:
     """The facts: `place` is a path or URL, `size_bytes` what all parts take on disk, `plans` one per type of cache.
 
-    `here` is how it would be loaded on this machine as it is now, None where it cannot be.
+    `here` is how it would be loaded on this machine now, None where it cannot be. `problem` says why a file that is
+    not a chat model, or not one for this build, cannot chat; it has no plans.
     """
 
     name: str
     place: str
     size_bytes: int | None
     header: Header
-    plans: tuple[MemoryPlan, ...]
-    here: LoadPlan | None
+    plans: tuple[MemoryPlan, ...] = ()
+    here: LoadPlan | None = None
+    problem: str | None = None
 
 
 def inspect_file(path: Path) -> Inspected:
@@ -55,6 +59,9 @@ def inspect_remote(wanted: Reference, progress: Progress) -> Inspected:
 
 
 def _inspected(name: str, place: str, size_bytes: int | None, header: Header) -> Inspected:
+    problem = _problem(header)
+    if problem:
+        return Inspected(name, place, size_bytes, header, problem=problem)
     length = min(header.own("context_length") or USUAL_TOKENS, USUAL_TOKENS)
     plans = (
         estimate(header, LoadSettings(context_length=length)),
@@ -65,3 +72,15 @@ def _inspected(name: str, place: str, size_bytes: int | None, header: Header) ->
     except EngineError:
         here = None
     return Inspected(name, place, size_bytes, header, plans, here)
+
+
+def _problem(header: Header) -> str | None:
+    kind = kind_of(header)
+    if kind:
+        return f"this is {kind}: it cannot chat"
+    try:
+        if knows_architecture(header.architecture):
+            return None
+    except EngineError:  # llama.cpp is not installed
+        return None
+    return f"the installed llama.cpp does not know the architecture {header.architecture or '(none)'}"

@@ -1,28 +1,33 @@
-"""The models on this machine: in the models folder, and those that other programs keep, used where they lie."""
+"""The models on this machine: in the models folder, and those that other programs store, used in place."""
 
+import json
 import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from hermes_cli import paths
-from hermes_cli.files import read_json
-from hermes_cli.gguf.parts import all_parts
-from hermes_cli.models.names import QUANT, quant_of
+from hermes_cli.gguf.file import facts_of, kind_of_file
+from hermes_cli.gguf.parts import all_parts, is_later_part, without_part
+from hermes_cli.gguf.quant import quant_of, without_quant
 from hermes_cli.models.records import record_of
 
 Origin = Literal["bundled", "pulled", "own", "Hugging Face", "LM Studio", "Ollama"]
-_PART = re.compile(r"-(\d{5})-of-\d{5}$")
+DEMO_NAME = "demo"
 _DEEPEST = 4
-_MODEL_LAYER = "application/vnd.ollama.image.model"
+_LARGEST_MANIFEST_BYTES = 1 << 20
+_LAYER = "application/vnd.ollama.image."
 
 
 @dataclass(frozen=True, slots=True)
 class FoundModel:
-    """A model here. `path` is its only file or the first of its parts; `missing` names parts that are not there."""
+    """A model here. `path` is its only file or the first of its parts; `missing` names parts that are not there.
+
+    `kind` says what a file is that cannot chat: `a vision projector`, `a Git LFS pointer, not the file itself`.
+    """
 
     name: str
     path: Path
@@ -30,10 +35,11 @@ class FoundModel:
     repository: str | None = None
     parts: tuple[Path, ...] = ()
     missing: tuple[str, ...] = ()
+    kind: str | None = None
 
     @property
     def quant(self) -> str | None:
-        """As its name tells."""
+        """The quant in its name or in its file's name."""
         return quant_of(self.name) or quant_of(self.path.name)
 
     @property
@@ -48,18 +54,41 @@ class FoundModel:
     @property
     def base_name(self) -> str:
         """The name without its quant, in small letters."""
-        return QUANT.sub("", self.name).lower().removeprefix("nousresearch_")
+        return without_quant(self.name).lower().removeprefix("nousresearch_")
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether the file is not a GGUF at all: a pointer, a web page, an unfinished download."""
+        return self.kind is not None and facts_of(self.path) is None
+
+    @property
+    def is_hermes_3(self) -> bool:
+        """Whether it is a Hermes 3 by its name, its repository, or what its header says."""
+        names = [self.base_name, (self.repository or "").lower().rpartition("/")[2]]
+        if self.origin == "Ollama" and (facts := facts_of(self.path)):
+            names += [(facts.text(key) or "").lower() for key in ("general.basename", "general.name")]
+        return any(re.match(r"hermes[- ]?3", name) for name in names)
+
+
+def demo_model() -> FoundModel:
+    """The small model in the package."""
+    return FoundModel(DEMO_NAME, paths.DEMO_MODEL, "bundled", None, (paths.DEMO_MODEL,))
 
 
 def found_models() -> list[FoundModel]:
-    """All models here, our own first; a file that several names lead to is listed once."""
+    """The chat models here, our own first; a file under two names is listed with both."""
+    return [model for model in found_files() if model.kind is None]
+
+
+def found_files() -> list[FoundModel]:
+    """All models here and the files beside them that cannot chat."""
     places = (_own(), _hugging_face(), _lm_studio(), _ollama())
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     models = []
     for model in (model for place in places for model in place):
-        real = os.path.realpath(model.path)
-        if real not in seen:
-            seen.add(real)
+        key = (model.name, os.path.realpath(model.path))
+        if key not in seen:
+            seen.add(key)
             models.append(model)
     return models
 
@@ -97,37 +126,46 @@ def _ollama() -> Iterator[FoundModel]:
     for root in paths.ollama_folders():
         for manifest in _files(root / "manifests", ""):
             parts = manifest.relative_to(root / "manifests").parts
-            blob = _ollama_blob(root, manifest)
+            layers = _ollama_layers(manifest)
+            blob = _ollama_blob(root, layers.get("model"))
             if len(parts) != 4 or blob is None:
                 continue
             registry, owner, model, tag = parts
-            known = registry == "registry.ollama.ai"
-            name = f"{model}:{tag}" if known and owner == "library" else f"{owner}/{model}:{tag}"
-            repository = f"{owner}/{model}" if registry in ("hf.co", "huggingface.co") else None
-            yield FoundModel(name if not repository else f"{registry}/{name}", blob, "Ollama", repository, (blob,))
+            on_hub = registry in ("hf.co", "huggingface.co")
+            short = f"{model}:{tag}" if owner == "library" else f"{owner}/{model}:{tag}"
+            name = short if registry == "registry.ollama.ai" else f"{registry}/{owner}/{model}:{tag}"
+            kind = "a model with a LoRA adapter of Ollama" if "adapter" in layers else kind_of_file(blob)
+            yield FoundModel(name, blob, "Ollama", f"{owner}/{model}" if on_hub else None, (blob,), (), kind)
 
 
-def _ollama_blob(root: Path, manifest: Path) -> Path | None:
+def _ollama_layers(manifest: Path) -> dict[str, str]:
+    """The digests in a manifest by their kind: `model`, `template`, `adapter`; empty if it cannot be read."""
     try:
-        layers = read_json(manifest)["layers"]
-        digest = next(layer["digest"] for layer in layers if layer["mediaType"] == _MODEL_LAYER)
-        if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
-            return None
-        blob = root / "blobs" / digest.replace(":", "-")
-        with blob.open("rb") as stream:
-            return blob if stream.read(4) == b"GGUF" else None
-    except (OSError, ValueError, LookupError, TypeError, StopIteration):
+        with manifest.open("rb") as stream:
+            layers: list[dict[str, Any]] = json.loads(stream.read(_LARGEST_MANIFEST_BYTES))["layers"]
+        return {str(one["mediaType"]).removeprefix(_LAYER): str(one["digest"]) for one in layers}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return {}
+
+
+def _ollama_blob(root: Path, digest: str | None) -> Path | None:
+    """The file of a digest, if it is a GGUF."""
+    if not digest or not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
         return None
+    blob = root / "blobs" / digest.replace(":", "-")
+    with suppress(OSError), blob.open("rb") as stream:
+        return blob if stream.read(4) == b"GGUF" else None
+    return None
 
 
 def _model(file: Path, origin: Origin, repository: str | None) -> Iterator[FoundModel]:
     """The model of which `file` is the first or only part."""
-    part = _PART.search(file.stem)
-    if re.search(r"mmproj|imatrix", file.name, re.IGNORECASE) or (part and int(part[1]) != 1):
+    if is_later_part(file.name):
         return
     files = [file.with_name(name) for name in all_parts(file.name)]
     missing = tuple(other.name for other in files if not other.is_file())
-    yield FoundModel(_PART.sub("", file.stem), file, origin, repository, tuple(files), missing)
+    name = without_part(file.stem)
+    yield FoundModel(name, file, origin, repository, tuple(files), missing, kind_of_file(file))
 
 
 def _gguf_files(root: Path) -> Iterator[Path]:

@@ -1,20 +1,25 @@
-"""What a user names to be downloaded or looked at: a name of the catalog, a file on the hub, or a URL."""
+"""What a user names to download or inspect: a name of the catalog, a file on the hub, or a URL."""
 
+import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from hermes_cli.errors import UsageError
+from hermes_cli.gguf.quant import normal_quant
 from hermes_cli.models import catalog
 
 _PREFIXES = ("hf:", "hf.co/", "huggingface.co/")
 _PAGES = ("huggingface.co", "hf.co", "www.huggingface.co")
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 _ON_HUB = re.compile(rf"(?P<repository>{_NAME}/{_NAME})(?::(?P<quant>[A-Za-z0-9_.-]+)|/(?P<file>.+\.gguf))?")
-_PAGE = re.compile(rf"/(?P<repository>{_NAME}/{_NAME})/(?:resolve|blob|raw)/(?P<revision>[^/]+)/(?P<file>.+\.gguf)")
+_PAGE = re.compile(
+    rf"/(?P<repository>{_NAME}/{_NAME})(?::(?P<quant>[A-Za-z0-9_.-]+))?/?"
+    r"(?:(?<=/)(?:resolve|blob|raw|tree)/(?P<revision>[^/]+)(?:/(?P<path>.+?))?/?)?"
+)
+_NOT_MODELS = ("datasets", "spaces", "docs", "api", "collections", "papers", "blog", "models", "organizations")
 _HOW = "write it like hf:NousResearch/Hermes-3-Llama-3.1-8B-GGUF:Q4_K_M, or with /FILE.gguf at the end"
-_PREFERRED = ("Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0", "Q4_K_S", "Q4_0")
-QUANT = re.compile(r"[.:-](?:i1-)?(?P<quant>I?Q\d\w*|BF16|F16|F32)(?:-\d{5}-of-\d{5})?(?:\.gguf)?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +35,22 @@ class CatalogReference:
 
 @dataclass(frozen=True, slots=True)
 class HubReference:
-    """A file in a repository on the hub: by its path there, by its quant, or whichever suits best."""
+    """A file in a repository on the hub: by its path, by its quant, or the preferred quant of all or of a folder."""
 
     repository: str
     quant: str | None = None
     file: str | None = None
     revision: str | None = None
+    folder: str | None = None
 
     def __str__(self) -> str:
         if self.file and self.revision and self.is_pinned:
             return f"https://{_PAGES[0]}/{self.repository}/resolve/{quote(self.revision, safe='')}/{quote(self.file)}"
         if self.file:
             return f"hf:{self.repository}/{self.file}"
+        if self.revision and (self.is_pinned or self.folder):
+            page = f"https://{_PAGES[0]}/{self.repository}/tree/{quote(self.revision, safe='')}"
+            return f"{page}/{quote(self.folder)}" if self.folder else page
         return f"hf:{self.repository}:{self.quant}" if self.quant else f"hf:{self.repository}"
 
     @property
@@ -99,17 +108,6 @@ def reference(text: str) -> Reference:
     raise catalog.nothing_called(text)
 
 
-def quant_of(name: str) -> str | None:
-    """The quant that a file's name tells, in capitals."""
-    found = QUANT.search(name)
-    return found["quant"].upper() if found else None
-
-
-def preference(quant: str | None) -> int:
-    """The place of a quant where none is named: the one with the lowest is taken."""
-    return _PREFERRED.index(quant) if quant in _PREFERRED else len(_PREFERRED)
-
-
 def address(url: str) -> str:
     """A URL without query and fragment."""
     return urlsplit(url)._replace(query="", fragment="").geturl()
@@ -118,9 +116,9 @@ def address(url: str) -> str:
 def _on_hub(text: str, rest: str) -> HubReference:
     found = _ON_HUB.fullmatch(rest)
     if not found or not is_safe(found["file"] or "x"):
-        raise UsageError(f"{text} names no file on the hub", _HOW)
+        raise UsageError(f"{text} does not name a file on the hub", _HOW)
     quant = found["quant"]
-    return HubReference(found["repository"], quant.upper() if quant else None, found["file"])
+    return HubReference(found["repository"], normal_quant(quant) if quant else None, found["file"])
 
 
 def _url(text: str) -> HubReference | UrlReference:
@@ -136,13 +134,40 @@ def _url(text: str) -> HubReference | UrlReference:
         raise UsageError(
             f"a user name in a URL is not sent to {host}", "download the file with curl, and name its path"
         )
-    page = _PAGE.fullmatch(parts.path) if host in _PAGES else None
-    if page and is_safe(unquote(page["file"])):
-        return HubReference(page["repository"], None, unquote(page["file"]), unquote(page["revision"]))
+    page = _hub_page(parts.path, parts.query) if host in (*_PAGES, _mirror()) else None
+    if page:
+        return page
     found = UrlReference(text)
     if not found.file_name.lower().endswith(".gguf") or not is_safe(f"{found.host}/{found.file_name}"):
-        raise UsageError(f"{text} is not the address of a GGUF file", "it has to end in .gguf")
+        hint = "give the address of a .gguf file, or of a repository: https://huggingface.co/OWNER/REPOSITORY"
+        raise UsageError(f"{text} is not the address of a GGUF file", hint)
     return found
+
+
+def _hub_page(path: str, query: str) -> HubReference | None:
+    """The repository, folder or file of a page of the hub, as copied from a browser."""
+    page = _PAGE.fullmatch(path)
+    if not page or page["repository"].partition("/")[0] in _NOT_MODELS:
+        return None
+    if not page["revision"] and page["repository"].lower().endswith(".gguf"):  # a file of another server there
+        return None
+    revision, inside = unquote(page["revision"] or "") or None, unquote(page["path"] or "")
+    shown = parse_qs(query).get("show_file_info", [""])[0]  # the dialog about a file on a repository's page
+    inside = shown if shown.lower().endswith(".gguf") else inside
+    if inside and not is_safe(inside):
+        return None
+    if inside.lower().endswith(".gguf"):
+        return HubReference(page["repository"], None, inside, revision or "main")
+    quant = normal_quant(page["quant"]) if page["quant"] else None
+    pinned = revision if revision != "main" or inside else None
+    return HubReference(page["repository"], quant, None, pinned, inside or None)
+
+
+def _mirror() -> str | None:
+    """The host of the mirror that HF_ENDPOINT names."""
+    with suppress(ValueError):
+        return urlsplit(os.environ.get("HF_ENDPOINT", "")).hostname
+    return None
 
 
 def is_safe(path: str) -> bool:

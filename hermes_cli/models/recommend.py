@@ -1,7 +1,8 @@
-"""Which model suits this machine: how much memory one needs, and which of several is the best that fits."""
+"""Which model suits this machine: how much memory each needs, and which of several is the best that fits."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hermes_cli.engine import hardware
@@ -19,27 +20,53 @@ if TYPE_CHECKING:
 _MANY_CORES = 8
 _QUARTER = 4
 _SMALLER = "hermes-3-3b"
+_USABLE_SPEED = 6.0  # tokens per second, about as fast as people read
+
+
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """What decides how fast the CPU generates: `bytes_per_s` is what all cores read from memory together."""
+
+    memory_bytes: int
+    cores: int
+    bytes_per_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """A model of the catalog in a quant, why, and what to expect of it."""
+    """A model of the catalog in a quant, and the reason for it. Without a `processor` it runs on the GPU."""
 
     model: CatalogModel
     quant: str
     why: str
-    on_gpu: bool = False
+    processor: Processor | None = None
+    slower: "Recommendation | None" = None  # the better model that would be too slow here
+
+    @property
+    def name(self) -> str:
+        """What to give to `hermes pull`."""
+        return self.model.name if self.quant == DEFAULT_QUANT else f"{self.model.name}:{self.quant}"
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether all of it fits on the GPUs."""
+        return self.processor is None
+
+    @property
+    def tokens_per_s(self) -> float:
+        """The estimated speed of generation on the CPU, which reads all weights for each token."""
+        return self.processor.bytes_per_s / self.model.size_bytes(self.quant) if self.processor else math.inf
 
     @property
     def memory_bytes(self) -> int:
-        """What it takes with the usual context length."""
+        """The memory it needs with the usual context length."""
         return gpu_bytes(self.model, self.quant) if self.on_gpu else needed_bytes(self.model, self.quant)
 
     def expected_speed(self) -> str:
-        """How fast it will write, in words; on a CPU guessed from the speed of the memory, which takes 0.1 s."""
+        """The speed of generation in words."""
         if self.on_gpu:
             return "all on the GPU"
-        speed = hardware.reading_bytes_per_s(hardware.physical_cores()) / self.model.size_bytes(self.quant)
+        speed = self.tokens_per_s
         return f"roughly {speed:.0f} tok/s" if speed >= 1.5 else "1 tok/s or less"
 
 
@@ -80,30 +107,51 @@ def _header(model: CatalogModel, quant: str) -> Header:
     )
 
 
-def recommended(gpus: "Sequence[Gpu]" = ()) -> Recommendation:
-    """What to download here without further wishes.
+def recommended(gpus: "Sequence[Gpu]" = (), processor: Processor | None = None) -> Recommendation:
+    """What to download here: the largest model and quant that fits and generates at a usable speed.
 
     On GPUs the finest quant that they hold; on a CPU the speed falls as the file grows, so a finer one than Q4_K_M is
-    for machines with plenty of memory and cores.
+    for machines with plenty of memory and cores, and below 6 tokens per second the 3B model comes first.
     """
-    memory, model = hardware.memory_bytes(), default_model()
-    room = f"this machine has {memory / 1e9:.0f} GB of memory"
-    video = sum(gpu.free_bytes for gpu in gpus)
+    model, video = default_model(), sum(gpu.free_bytes for gpu in gpus)
     for quant in reversed(QUANTS):
         if gpu_bytes(model, quant) <= video:
-            return Recommendation(model, quant, f"the GPU has {video / 1e9:.0f} GB free", on_gpu=True)
-    if hardware.physical_cores() >= _MANY_CORES:
+            return Recommendation(model, quant, f"the GPU has {video / 1e9:.0f} GB free")
+    found = _largest_on(processor or this_processor())
+    usual = replace(found, quant=DEFAULT_QUANT)
+    if found.model.name == _SMALLER or found.tokens_per_s >= _USABLE_SPEED:
+        return found
+    if usual.tokens_per_s >= _USABLE_SPEED:
+        return usual
+    why = f"the 8B model would generate {usual.expected_speed()} here"
+    return Recommendation(_smaller_model(), DEFAULT_QUANT, why, found.processor, slower=usual)
+
+
+def this_processor() -> Processor:
+    """The CPU and memory of this machine, measured in 0.1 s."""
+    cores = hardware.physical_cores()
+    return Processor(hardware.memory_bytes(), cores, hardware.reading_bytes_per_s(cores))
+
+
+def _smaller_model() -> CatalogModel:
+    return next(model for model in catalog() if model.name == _SMALLER)
+
+
+def _largest_on(processor: Processor) -> Recommendation:
+    """The largest quant of the default model that fits, whatever its speed, or the smaller model."""
+    memory, model = processor.memory_bytes, default_model()
+    room = f"this machine has {memory / 1e9:.0f} GB of memory"
+    if processor.cores >= _MANY_CORES:
         for quant in ("Q8_0", "Q6_K", "Q5_K_M"):
             if needed_bytes(model, quant) * _QUARTER <= memory:
-                return Recommendation(model, quant, f"{room} and many cores")
+                return Recommendation(model, quant, f"{room} and many cores", processor)
     if fits(needed_bytes(model, DEFAULT_QUANT), memory):
-        return Recommendation(model, DEFAULT_QUANT, room)
-    smaller = next(model for model in catalog() if model.name == _SMALLER)
-    return Recommendation(smaller, DEFAULT_QUANT, f"{room}, too little for the 8B model")
+        return Recommendation(model, DEFAULT_QUANT, room, processor)
+    return Recommendation(_smaller_model(), DEFAULT_QUANT, f"{room}, too little for the 8B model", processor)
 
 
 def usable_gpus() -> "tuple[Gpu, ...]":
-    """The GPUs that llama.cpp computes on here; none where it does not run at all."""
+    """The GPUs that llama.cpp can use here; none where it cannot run at all."""
     from hermes_cli.machine.load_plan import this_machine
 
     try:
@@ -113,9 +161,9 @@ def usable_gpus() -> "tuple[Gpu, ...]":
 
 
 def best(models: Sequence[FoundModel]) -> FoundModel | None:
-    """The one to use where none is named: what fits into memory first, then the default size, then the finest quant.
+    """The default among models here: what fits into memory first, then the default size, then the finest quant.
 
-    It does not depend on what is free at the moment, so that it is the same one every time.
+    It does not depend on the memory that is free now, so it is the same model every time.
     """
     memory = hardware.memory_bytes()
     sizes = {model.path: model.size_bytes for model in models}

@@ -15,7 +15,7 @@ from hermes_cli.chat.request import MOST_REPAIRS, MOST_ROUNDS, CancelToken
 from hermes_cli.chat.tool_call import ToolCall
 from hermes_cli.errors import ModelNotFound, SessionBusy, UsageError, did_you_mean
 from hermes_cli.formats.segment import Segment, joined
-from hermes_cli.models.choose import lasting_name
+from hermes_cli.models.choose import saved_name, use_of_others
 from hermes_cli.session.choices import LAST_SESSION, Choices, Layers, from_session, toolset
 from hermes_cli.session.session import Session, as_read
 from hermes_cli.session.target import LocalTarget, RemoteTarget, Target, find_target
@@ -112,6 +112,7 @@ def prepare(start: Start, consent: MakeConsent, cancel: CancelToken | None = Non
     notes = list(start.notes)
     if target.is_demo and not choices.model:
         notes.append("no Hermes 3 model here; answering with the 8 MB demo model. Get the real one: hermes pull")
+        notes += filter(None, [use_of_others()])
     with ExitStack() as on_failure:
         tools = load_tools(choices, consent, cancel)
         if tools:
@@ -160,7 +161,7 @@ def open_session(prepared: Prepared, load: Callable[[], Backend]) -> Opened:
     # The demo model is only saved where it was named: a real one may be there next time.
     if isinstance(prepared.target, LocalTarget):
         name = choices.model or (None if prepared.target.is_demo else prepared.target.name)
-        choices = replace(choices, model=name and lasting_name(name))
+        choices = replace(choices, model=name and saved_name(name))
     settings = choices.session_settings()
     with ExitStack() as on_failure:
         if tools:

@@ -10,7 +10,8 @@ from hermes_cli.engine.background import BackgroundBackend
 from hermes_cli.engine.constraint.planner import Planner
 from hermes_cli.engine.load_options import LoadOptions
 from hermes_cli.errors import UsageError
-from hermes_cli.models.choose import DEMO_NAME, ModelSpec, find_model
+from hermes_cli.models.choose import find_model
+from hermes_cli.models.library import DEMO_NAME, FoundModel
 from hermes_cli.remote.address import Address, api_key, parse_address
 from hermes_cli.remote.families import Mode
 from hermes_cli.remote.running import running_server
@@ -24,7 +25,7 @@ LOCAL, AUTO = "local", "auto"
 class LocalTarget:
     """A model file, how to open it, and what plans the constraints of its answers."""
 
-    model: ModelSpec
+    model: FoundModel
     load: LoadOptions
     planner: Planner = field(default_factory=Planner, compare=False)
 

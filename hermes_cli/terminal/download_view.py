@@ -1,86 +1,86 @@
-"""How a download is shown on stderr: one line with a bar, painted anew; off a terminal a line now and then."""
+"""How a download is shown on stderr: a bar of rich.progress on a terminal, else a line every few seconds."""
 
 import os
 import sys
 import time
-from collections import deque
+from typing import TYPE_CHECKING
 
 from hermes_cli.terminal import console
 from hermes_cli.terminal.columns import window_columns
 from hermes_cli.terminal.sanitize import one_line
 
-_PAINT_EVERY_S = 0.1
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
 _LINE_EVERY_S = 5.0
-_SPEED_OVER_S = 8.0
-_WIDEST_BAR = 30
+_BAR_FROM_COLUMNS = 80
 
 
 class DownloadView:
-    """Told by the download how it goes on; `close` takes the line away."""
+    """Shows the progress of a download; `close` removes the bar."""
 
     def __init__(self) -> None:
-        self._painting = console.is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb" and "CI" not in os.environ
-        self._next = time.monotonic() + (0 if self._painting else _LINE_EVERY_S)
+        on_terminal = console.is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb" and "CI" not in os.environ
+        self._bar = _bar() if on_terminal else None
+        self._task: TaskID | None = None
         self._what = ""
-        self._samples: deque[tuple[float, int]] = deque()
-        self._shown = False
+        self._first_bytes = 0
+        self._started = self._last_line = time.monotonic()
 
     def update(self, what: str, done_bytes: int, total_bytes: int | None) -> None:
-        """So much of `what` is done."""
-        now = time.monotonic()
-        if what != self._what or (self._samples and done_bytes < self._samples[-1][1]):
-            self._what = what
-            self._samples.clear()
-        if not self._samples or now - self._samples[-1][0] >= _PAINT_EVERY_S / 2:
-            self._samples.append((now, done_bytes))
-            while now - self._samples[0][0] > _SPEED_OVER_S:
-                self._samples.popleft()
-        if now < self._next:
-            return
-        self._next = now + (_PAINT_EVERY_S if self._painting else _LINE_EVERY_S)
-        speed = self._speed()
-        if self._painting:
-            self._shown = True
-            line = painted_line(what, done_bytes, total_bytes, speed, window_columns(sys.stderr) - 1)
-            console.put(f"\r\x1b[2K{line}")
-        else:
+        """Show that `done_bytes` of `what` are done."""
+        is_new = what != self._what
+        if is_new:
+            self._what, self._first_bytes, self._started = what, done_bytes, time.monotonic()
+        if self._bar:
+            self._update_bar(self._bar, is_new, done_bytes, total_bytes)
+        elif time.monotonic() - self._last_line >= _LINE_EVERY_S:
+            self._last_line = time.monotonic()
+            speed = (done_bytes - self._first_bytes) / (self._last_line - self._started)
             console.notice(f"{what}: {amounts(done_bytes, total_bytes)}{pace(done_bytes, total_bytes, speed)}")
 
     def note(self, text: str) -> None:
-        """Something the user should know, on a line of its own."""
+        """Print something the user should know, on a line of its own."""
         self.close()
         console.notice(text)
 
     def close(self) -> None:
-        """Leave no half of a line behind."""
-        if self._shown:
-            console.put("\r\x1b[2K")
-        self._shown = False
+        """Remove the bar; the next update brings it back."""
+        if self._bar:
+            self._bar.stop()
 
-    def _speed(self) -> float:
-        (begin, before), (end, after) = self._samples[0], self._samples[-1]
-        return (after - before) / (end - begin) if end > begin else 0.0
+    def _update_bar(self, bar: "Progress", is_new: bool, done_bytes: int, total_bytes: int | None) -> None:
+        if self._task is None or is_new:
+            if self._task is not None:
+                bar.remove_task(self._task)
+            self._task = bar.add_task(one_line(self._what), completed=done_bytes, total=total_bytes)
+        bar.update(self._task, completed=done_bytes, total=total_bytes)
+        bar.start()
 
 
-def painted_line(what: str, done: int, total: int | None, speed: float, columns: int) -> str:
-    """What fits into so many columns: the name, a bar, amounts, speed and the time that is left."""
-    end = f" {amounts(done, total)}{pace(done, total, speed)}"
-    if len(end) > columns:
-        end = end[:columns]
-    bar = min(_WIDEST_BAR, columns - len(end) - 20)
-    drawn = ""
-    if total and bar >= 8:
-        filled = bar * done // total
-        drawn = f" [{'#' * filled}{'.' * (bar - filled)}]"
-    name = one_line(what)
-    room = columns - len(drawn) - len(end)
-    if len(name) > room:
-        name = f"…{name[len(name) - room + 1 :]}" if room > 4 else ""
-    return name + drawn + end
+def _bar() -> "Progress":
+    """The columns that the terminal has room for: the name gives way first, then the bar goes."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.table import Column
+
+    width = window_columns(sys.stderr) - 1
+    name = TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True))
+    figures = (TextColumn("{task.percentage:.0f}%"), DownloadColumn(), TransferSpeedColumn())
+    wide = (BarColumn(bar_width=width // 4), *figures, TimeRemainingColumn(compact=True))
+    return Progress(
+        name,
+        *(wide if width >= _BAR_FROM_COLUMNS else figures),
+        console=Console(stderr=True, width=width, no_color=not console.colored(), force_terminal=True),
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+        expand=True,
+    )
 
 
 def amounts(done: int, total: int | None) -> str:
-    """How much of how much."""
+    """`50% 0.51 of 1.02 GB`, or `0.51 GB` where the total is not known."""
     unit, factor = ("GB", 1e9) if max(done, total or 0) >= 1e9 else ("MB", 1e6)
     if not total:
         return f"{done / factor:.2f} {unit}"
@@ -88,11 +88,11 @@ def amounts(done: int, total: int | None) -> str:
 
 
 def pace(done: int, total: int | None, speed: float) -> str:
-    """Bytes a second and the time that is left; nothing before they are known."""
+    """Speed in bytes per second and the time left; empty before they are known."""
     if speed <= 0:
         return ""
-    told = f" · {speed / 1e6:.1f} MB/s"
-    return f"{told} · {duration((total - done) / speed)} left" if total and done < total else told
+    shown = f" · {speed / 1e6:.1f} MB/s"
+    return f"{shown} · {duration((total - done) / speed)} left" if total and done < total else shown
 
 
 def duration(seconds: float) -> str:

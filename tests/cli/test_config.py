@@ -157,8 +157,8 @@ def test_a_lower_limit_frees_the_disk_at_once(hermes: Hermes, file: Path, tmp_pa
 
 
 def test_text_that_is_not_utf_8_cannot_be_kept(hermes: Hermes, file: Path) -> None:
-    result = hermes("config", "set", "model", "no-\udcff.gguf")
-    assert_failed(result, 2, f"model cannot be saved in {file}: its value is not UTF-8 text")
+    result = hermes("config", "set", "template", "no-\udcff.jinja")
+    assert_failed(result, 2, f"template cannot be saved in {file}: its value is not UTF-8 text")
     assert not list(file.parent.glob("*"))
 
 
@@ -192,13 +192,16 @@ def test_set_checks_first(commands: Commands, file: Path) -> None:
 
 def test_set_tells_what_keeps_it_from_counting(commands: Commands, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HERMES_CLI_CTX", "256")
-    codes, _, err = commands("set ctx 512", "set model nowhere", "set template no.jinja", "set template chatml")
-    assert codes == [0] * 4
-    assert err == (
-        "HERMES_CLI_CTX is set and overrides config.toml\nsaved, but there is no model nowhere here\n"
-        "saved, but there is no file no.jinja\n"
-    )
-    assert file.read_text() == 'ctx = 512\nmodel = "nowhere"\ntemplate = "chatml"\n'
+    codes, _, err = commands("set ctx 512", "set template no.jinja", "set template chatml")
+    assert codes == [0] * 3
+    assert err == ("HERMES_CLI_CTX is set and overrides config.toml\nsaved, but there is no file no.jinja\n")
+    assert file.read_text() == 'ctx = 512\ntemplate = "chatml"\n'
+
+
+@pytest.mark.parametrize("name", ["nowhere", "nowhere.gguf", "./nowhere.gguf", "8b", "hf:a/b:Q4_K_M"])
+def test_a_model_that_is_not_here_is_not_set(commands: Commands, file: Path, name: str) -> None:
+    codes, _, err = commands(f"set model {name}")
+    assert codes == [3] and err.startswith("error: ") and not file.exists()
 
 
 def test_a_files_path_is_kept_whole(commands: Commands, tmp_path: Path, demo_path: Path) -> None:

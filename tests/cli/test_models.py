@@ -64,7 +64,7 @@ def test_the_list_on_a_terminal(folder: Path, on_terminal: OnTerminal) -> None:
         rf"\* {EIGHT} +100 B +own +{folder}/{EIGHT}.gguf\r\n",
         r"  demo +8\.3 MB +bundled",
         r"hermes-3-8b:Q6_K +~6\.6 GB +hermes pull hermes-3-8b:Q6_K",
-        r"not finished: Other\.Q4_0\.gguf, 2\.0 kB so far",
+        r"unfinished: Other\.Q4_0\.gguf, 2\.0 kB so far",
     ):
         assert re.search(row, shown), row
 
@@ -94,7 +94,7 @@ def test_the_path_of_one_and_of_all(folder: Path, hermes: Hermes) -> None:
 
 def test_only_what_was_downloaded_is_removed(folder: Path, hermes: Hermes, demo_path: Path) -> None:
     assert_failed(hermes("models", "rm", "tiny"), 2, "cannot ask for confirmation: stdin is not a terminal")
-    assert_failed(hermes("models", "rm", "--yes", EIGHT), 2, "is a file of yours", "is not removed")
+    assert_failed(hermes("models", "rm", "--yes", EIGHT), 2, "is your own file", "is not removed")
     assert_failed(hermes("models", "rm", "--yes", demo_path), 2, "is not removed")
     first, second = (folder / "nous/Tiny-GGUF" / f"Two-0000{number}-of-00002.gguf" for number in (1, 2))
     for part in (first, second):
@@ -131,10 +131,10 @@ def test_a_download_that_goes_on_during_the_question_stays(folder: Path, on_term
     for part in parts:
         part.write_bytes(b"GGUF")
     child = on_terminal("models", "rm", "--unfinished")
-    child.expect("Remove for good")
+    child.expect("Remove these files")
     with part_file(parts[0].with_suffix(""), lambda: None):
         child.sendline("y")
-        child.expect("One.gguf stays: its download goes on")
+        child.expect("One.gguf stays: its download has resumed")
         assert exit_code(child) == 1
     assert [part.exists() for part in parts] == [True, False]
 
@@ -142,7 +142,7 @@ def test_a_download_that_goes_on_during_the_question_stays(folder: Path, on_term
 def test_removal_asks(folder: Path, on_terminal: OnTerminal) -> None:
     child = on_terminal("models", "rm", "tiny")
     child.expect(r"Tiny\.Q8_0\.gguf 8\.3 MB")
-    child.expect("Remove for good")
+    child.expect("Remove these files")
     child.sendline("n")
     assert exit_code(child) == 1
     assert (folder / "nous/Tiny-GGUF/Tiny.Q8_0.gguf").exists()
@@ -191,3 +191,42 @@ def test_an_empty_name_is_not_the_beginning_of_all_names(folder: Path, hermes: H
     (folder / f"{EIGHT}.gguf").unlink()
     assert_failed(hermes("models", "rm", "--yes", ""), 3, "the name of the model is empty")
     assert (folder / "nous/Tiny-GGUF/Tiny.Q8_0.gguf").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"general.architecture": "clip", "general.type": "mmproj"}, "this is a vision projector: it cannot chat"),
+        ({"general.type": "adapter", "adapter.type": "lora"}, "this is a LoRA adapter: it cannot chat"),
+        ({"llama.pooling_type": 1}, "this is an embedding model: it cannot chat"),
+        ({"general.architecture": "llama9"}, "the installed llama.cpp does not know the architecture llama9"),
+    ],
+)
+def test_inspect_names_what_cannot_chat(
+    hermes: Hermes, demo_path: Path, tmp_path: Path, values: dict[str, str], words: str
+) -> None:
+    file = changed_copy(demo_path, tmp_path / "file.gguf", metadata=values)
+    shown = hermes("models", "inspect", file).out.decode()
+    assert shown.endswith(f"\n{words}\n") and "on this machine" not in shown and "memory" not in shown
+    facts = json.loads(hermes("models", "inspect", file, "--json").out)
+    assert (facts["problem"], facts["memory"], facts["here"]) == (words, [], None)
+
+
+def test_the_mark_is_on_the_model_that_answers(folder: Path, hermes: Hermes, demo_path: Path, tmp_path: Path) -> None:
+    def marked(model: str) -> list[str]:
+        listed = json.loads(hermes("models", "--json", env={"HERMES_CLI_MODEL": model}).out)
+        return [entry["name"] for entry in listed if entry["default"]]
+
+    assert marked("tiny") == marked("Tiny.Q8_0.gguf") == ["Tiny.Q8_0"]
+    assert marked("demo") == ["demo"]
+    own = shutil.copy(demo_path, tmp_path / "elsewhere.gguf")
+    assert marked(str(own)) == ["elsewhere"]
+    wrong = hermes("models", env={"HERMES_CLI_MODEL": "gone"})
+    assert (wrong.code, wrong.err) == (0, "there is no model gone here (in HERMES_CLI_MODEL)\n")
+
+
+def test_what_is_no_model_is_listed_with_what_it_is(folder: Path, hermes: Hermes) -> None:
+    (folder / "Pointer.gguf").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    listed = {entry["name"]: entry for entry in json.loads(hermes("models", "--json").out)}
+    assert listed["Pointer"]["problem"] == "a Git LFS pointer, not the file itself"
+    assert_failed(hermes("ask", "-m", "Pointer.gguf", "Hi"), 3, "Pointer is a Git LFS pointer, not the file itself")

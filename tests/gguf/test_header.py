@@ -153,12 +153,12 @@ def test_a_bad_file_is_named(tmp_path: Path) -> None:
     assert caught.value.message == f"{bad} ends in the middle of its header"
 
 
-def test_a_download_without_checksum_is_held_against_its_own_header(tmp_path: Path) -> None:
+def test_a_download_without_checksum_is_compared_with_its_own_header(tmp_path: Path) -> None:
     file = tmp_path / "a.part"
     file.write_bytes(DEMO)
     check_complete(file, "a.gguf")
     file.write_bytes(DEMO[:-1])
-    with pytest.raises(DownloadError, match="its header tells of"):
+    with pytest.raises(DownloadError, match="its header says"):
         check_complete(file, "a.gguf")
 
 

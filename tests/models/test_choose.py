@@ -11,8 +11,8 @@ import pytest
 from hermes_cli import paths
 from hermes_cli.engine.llama.devices import Gpu
 from hermes_cli.errors import ModelNotFound
-from hermes_cli.models.choose import ModelSpec, find_model
-from hermes_cli.models.recommend import recommended
+from hermes_cli.models.choose import find_model
+from hermes_cli.models.recommend import Processor, recommended
 
 Install = Callable[..., None]
 
@@ -75,7 +75,8 @@ def test_the_parts_of_a_model_are_one_model(install: Install) -> None:
     install("Hermes-3-70B-00001-of-00002", "Hermes-3-70B-00002-of-00002", size_bytes=8)
     first = paths.models_folder() / "Hermes-3-70B-00001-of-00002.gguf"
     for name in (None, "hermes", "hermes-3-70b", "Hermes-3-70B-00001-of-00002"):
-        assert find_model(name) == ModelSpec("Hermes-3-70B", first)
+        found = find_model(name)
+        assert (found.name, found.path) == ("Hermes-3-70B", first)
     install("Hermes-3-8B", size_bytes=80)
     assert find_model(None).name == "Hermes-3-8B"
 
@@ -165,3 +166,24 @@ def test_on_a_gpu_the_finest_quant_it_holds_is_recommended(free: tuple[float, ..
         assert (found.model.name, found.quant) == ("hermes-3-8b", quant) and "GPU" in found.expected_speed()
     else:
         assert re.search(r"roughly \d+ tok/s|less", found.expected_speed())
+
+
+@pytest.mark.parametrize(
+    ("cores", "bytes_per_s", "name"),
+    [
+        (4, 5e9, "hermes-3-3b"),
+        (4, 25e9, "hermes-3-3b"),
+        (4, 35e9, "hermes-3-8b"),
+        (16, 25e9, "hermes-3-3b"),
+        (16, 35e9, "hermes-3-8b"),
+        (16, 60e9, "hermes-3-8b:Q8_0"),
+    ],
+)
+def test_on_a_slow_processor_the_smaller_model_is_recommended_with_both_speeds(
+    cores: int, bytes_per_s: float, name: str
+) -> None:
+    found = recommended((), Processor(64 * 10**9, cores, bytes_per_s))
+    assert found.name == name
+    assert (found.slower is not None) == (name == "hermes-3-3b")
+    if found.slower:
+        assert found.slower.name == "hermes-3-8b" and found.slower.expected_speed() in found.why

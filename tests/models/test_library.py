@@ -2,14 +2,17 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from gguf import GGUFWriter
 
 from hermes_cli import paths
 from hermes_cli.errors import ModelNotFound
-from hermes_cli.models.choose import already_here, best_hermes, find_model
+from hermes_cli.models.choose import already_here, best_hermes, find_model, use_of_others
 from hermes_cli.models.library import FoundModel, found_models
 from hermes_cli.models.names import reference
 
@@ -162,3 +165,132 @@ def test_our_own_go_before_those_of_others(home: Path) -> None:
     finally:
         own.unlink()
         own.parent.rmdir()
+
+
+def written(path: Path, **values: str | int | bool) -> Path:
+    """A GGUF of these values, keys with dots written as two underscores, and one tensor."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = GGUFWriter(path, str(values.pop("architecture", "llama")))
+    for key, value in values.items():
+        name = key.replace("__", ".")
+        if isinstance(value, bool):
+            writer.add_bool(name, value)
+        elif isinstance(value, int):
+            writer.add_uint32(name, value)
+        else:
+            writer.add_string(name, value)
+    writer.add_string("tokenizer.ggml.model", "gpt2")
+    writer.add_tensor("token_embd.weight", np.zeros(8, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+NOT_CHAT: dict[str, dict[str, str | int | bool]] = {
+    "a vision projector": {"architecture": "clip", "general__type": "mmproj", "clip__has_vision_encoder": True},
+    "an audio projector": {"architecture": "clip", "clip__has_audio_encoder": True},
+    "a LoRA adapter": {"general__type": "adapter", "adapter__type": "lora"},
+    "an importance matrix": {"general__type": "imatrix", "imatrix__chunk_count": 3},
+    "an embedding model": {"architecture": "qwen3", "qwen3__pooling_type": 3},
+    "a reranker": {"architecture": "bert", "bert__pooling_type": 4},
+    "an image or video model": {"architecture": "flux"},
+    "a control vector": {"architecture": "controlvector"},
+    "an encoder-decoder model": {"architecture": "t5"},
+}
+
+
+@pytest.mark.parametrize("kind", NOT_CHAT)
+def test_the_header_decides_what_is_a_chat_model(home: Path, kind: str) -> None:
+    path = written(home / ".lmstudio/models/o/r/model-Q8_0.gguf", **NOT_CHAT[kind])
+    assert found_models() == []
+    for name in ("model-Q8_0", "model-Q8_0.gguf", str(path)):
+        with pytest.raises(ModelNotFound, match=f"is {kind}: it cannot chat"):
+            find_model(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["granite-4.0-h-tiny-imatrix-Q4_K_M.gguf", "imatrix-tuned.gguf", "mmproj-lover-7B.Q8_0.gguf"]
+)
+def test_a_chat_model_may_have_any_name(home: Path, name: str) -> None:
+    path = written(home / ".lmstudio/models/o/r" / name, llama__context_length=8192)
+    assert find_model(path.stem).path == only().path == path
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n",
+            "a Git LFS pointer, not the file itself",
+        ),
+        (b"<!DOCTYPE html><html><body>Sign in</body></html>", "a web page, not the file itself"),
+        (b"\n<html lang=en>", "a web page, not the file itself"),
+        (b"", "empty"),
+        (bytes(4096), "full of zeros: an unfinished download"),
+        (b"PK\x03\x04" + bytes(60), "a zip archive or a PyTorch file"),
+        (b"tjgg" + bytes(60), "in the old GGML format"),
+        ((80).to_bytes(8, "little") + b'{"__metadata__":{}}', "a safetensors file"),
+        (b'{"error": "Not found"}', "JSON"),
+        (b"hello", "not a GGUF file"),
+    ],
+)
+def test_what_is_not_a_gguf_is_named(home: Path, content: bytes, words: str) -> None:
+    path = file(home / ".lmstudio/models/o/r/Hermes-3-8B.gguf", content)
+    for name in ("Hermes-3-8B", str(path)):
+        with pytest.raises(ModelNotFound, match=f"is {re.escape(words)}") as caught:
+            find_model(name)
+        assert ("git lfs pull" in caught.value.hint) == ("LFS" in words)
+    assert best_hermes() is None
+
+
+def test_two_names_of_ollama_for_one_blob_both_load(home: Path) -> None:
+    for name in ("aaa", "hermes3", "vick"):
+        path = in_ollama(home, "registry.ollama.ai", "library", name, "latest")
+    in_ollama(home, "registry.ollama.ai", "me", "vick", "v2")
+    in_ollama(home, "example.org", "me", "vick", "v2")
+    names = [model.name for model in found_models()]
+    assert names == ["example.org/me/vick:v2", "aaa:latest", "hermes3:latest", "vick:latest", "me/vick:v2"]
+    for name in (*names, "vick", "hermes3", "VICK:latest"):
+        assert find_model(name).path == path
+    assert find_model(None).name == "hermes3:latest"
+
+
+def test_ollamas_name_for_a_file_of_the_hub_is_accepted_as_it_is_listed(home: Path) -> None:
+    in_ollama(home, "hf.co", "NousResearch", "Hermes-3-Llama-3.1-8B-GGUF", "latest")
+    assert find_model(only().name).name == f"hf.co/{NOUS_8B}:latest"
+
+
+def test_a_hermes_under_another_name_is_known_by_its_header(home: Path) -> None:
+    data = written(home / "x.gguf", general__name="Hermes 3 Llama 3.1 8B", llama__context_length=8192).read_bytes()
+    path = in_ollama(home, "registry.ollama.ai", "library", "vick", "latest", data=data)
+    assert find_model(None).path == path
+
+
+def test_an_adapter_of_ollama_is_not_left_out_in_silence(home: Path) -> None:
+    path = in_ollama(home, "registry.ollama.ai", "library", "tuned", "latest")
+    manifest = home / ".ollama/models/manifests/registry.ollama.ai/library/tuned/latest"
+    layers = json.loads(manifest.read_text())["layers"]
+    layers.append({"mediaType": "application/vnd.ollama.image.adapter", "digest": f"sha256:{'1' * 64}"})
+    manifest.write_text(json.dumps({"layers": layers}))
+    with pytest.raises(ModelNotFound, match="tuned:latest is a model with a LoRA adapter of Ollama"):
+        find_model("tuned")
+    assert find_model(str(path)).path == path
+
+
+def test_a_files_name_is_looked_up_among_the_models(home: Path) -> None:
+    path = in_hf_cache(home, NOUS_8B, "Hermes-3-Llama-3.1-8B.Q4_K_M.gguf")
+    for name in ("Hermes-3-Llama-3.1-8B.Q4_K_M.gguf", "hermes-3-llama-3.1-8b.q4_k_m.GGUF"):
+        assert find_model(name).path == path
+    with pytest.raises(ModelNotFound) as caught:
+        find_model("Hermes-3-Llama-3.1-8B.Q4_K_S.gguf")
+    assert caught.value.hint == "did you mean Hermes-3-Llama-3.1-8B.Q4_K_M.gguf?"
+
+
+def test_other_models_are_named_where_there_is_no_hermes(home: Path) -> None:
+    assert use_of_others() is None
+    for number in range(5):
+        in_ollama(home, "registry.ollama.ai", "library", f"qwen{number}", "latest", data=GGUF + bytes([number]))
+    expected = "other models are here: qwen0:latest, qwen1:latest, qwen2:latest and 2 more (hermes models)"
+    assert use_of_others() == f"{expected}; to use one: -m qwen0:latest"

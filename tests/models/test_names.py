@@ -6,8 +6,9 @@ import pytest
 
 from hermes_cli.errors import ModelNotFound, UsageError
 from hermes_cli.gguf.parts import all_parts
+from hermes_cli.gguf.quant import quant_of
 from hermes_cli.models import catalog
-from hermes_cli.models.names import CatalogReference, HubReference, UrlReference, quant_of, reference
+from hermes_cli.models.names import CatalogReference, HubReference, UrlReference, reference
 from hermes_cli.models.recommend import needed_bytes
 
 NOUS = "NousResearch/Hermes-3-Llama-3.1-8B-GGUF"
@@ -42,6 +43,14 @@ def test_names_of_the_catalog(text: str, name: str, quant: str) -> None:
         (f"HF:{NOUS}/a/b.gguf", HubReference(NOUS, None, "a/b.gguf")),
         (f"https://huggingface.co/{NOUS}/resolve/main/a%20b.gguf", HubReference(NOUS, None, "a b.gguf", "main")),
         (f"https://hf.co/{NOUS}/blob/v1/a.gguf?download=true", HubReference(NOUS, None, "a.gguf", "v1")),
+        (f"https://huggingface.co/{NOUS}", HubReference(NOUS)),
+        (f"https://huggingface.co/{NOUS}/", HubReference(NOUS)),
+        (f"https://huggingface.co/{NOUS}/tree/main", HubReference(NOUS)),
+        (f"https://www.huggingface.co/{NOUS}/tree/v1", HubReference(NOUS, revision="v1")),
+        (f"https://huggingface.co/{NOUS}/tree/main/UD-Q4_K_XL", HubReference(NOUS, None, None, "main", "UD-Q4_K_XL")),
+        (f"https://huggingface.co/{NOUS}?show_file_info=a.gguf", HubReference(NOUS, None, "a.gguf", "main")),
+        (f"https://hf.co/{NOUS}:Q4_K_M", HubReference(NOUS, "Q4_K_M")),
+        (f"hf:{NOUS}:i1-q4_k_m", HubReference(NOUS, "Q4_K_M")),
         ("https://example.org/x/a.gguf?sig=1", UrlReference("https://example.org/x/a.gguf?sig=1")),
     ],
 )
@@ -55,6 +64,7 @@ def test_files_on_the_hub_and_elsewhere(text: str, expected: object) -> None:
         *("hf:", "hf:a", "hf:a/b/c", "hf:a/b:", "hf:../b", "hf:a/b/../../c.gguf", "hf:a/b//c.gguf", "hf:a/b/c\n.gguf"),
         *("https://", "https://x/", "https://x/a.txt", "https://x/%2e%2e%2fa/..gguf/..", "http://[::1/a.gguf"),
         *("https://x:99999999/a.gguf", "https://x/a b.gguf", f"https://x/{'a' * 300}.gguf", "https://x/a%2f.gguf"),
+        *("https://huggingface.co/datasets/a/b", "https://huggingface.co/a", "https://huggingface.co/docs/hub"),
         *("https://user:secret@x/a.gguf", "https://../a.gguf"),
         *("owner/repository", "owner/repository:Q4_K_M"),
     ],
@@ -100,6 +110,24 @@ def test_a_quant_that_is_not_offered_has_another_way() -> None:
         ("hermes.i1-IQ2_XXS.gguf", "IQ2_XXS"),
         ("a-q6_k-00001-of-00003.gguf", "Q6_K"),
         ("a-BF16", "BF16"),
+        ("Qwen3-30B-A3B-UD-Q4_K_XL.gguf", "UD-Q4_K_XL"),
+        ("UD-IQ1_S/DeepSeek-R1-UD-IQ1_S-00001-of-00004.gguf", "UD-IQ1_S"),
+        ("BitNet-b1.58-TQ1_0.gguf", "TQ1_0"),
+        ("gpt-oss-20b-MXFP4.gguf", "MXFP4"),
+        ("gpt-oss-20b-mxfp4_moe.gguf", "MXFP4_MOE"),
+        ("smollm2_q8_0.gguf", "Q8_0"),
+        ("hermes-Q4_K_M-imat.gguf", "Q4_K_M"),
+        ("hermes-imatrix-IQ4_XS.gguf", "IQ4_XS"),
+        ("hermes.i1-Q4_K_S.gguf", "Q4_K_S"),
+        ("Qwen2.5-7B-Instruct-Q6_K_L.gguf", "Q6_K_L"),
+        ("gemma-Q4_0_4_4.gguf", "Q4_0_4_4"),
+        ("model-fp16.gguf", "F16"),
+        ("model.f32.gguf", "F32"),
+        ("Hermes-3-8B-Q4_K_M-v2.gguf", "Q4_K_M"),
+        ("hermes3:8b-llama3.1-q4_K_M", "Q4_K_M"),
+        ("Nemotron-NVFP4.gguf", "NVFP4"),
+        ("Hermes-3-Llama-3.1-8B", None),
+        ("hermes3:8b", None),
         ("Q4_K_M", None),
         ("model.gguf", None),
     ],

@@ -1,4 +1,4 @@
-"""How models are shown: lists for people and programs, the facts of one, and what its header tells."""
+"""How models are printed: lists for people and programs, the facts of one, and its header."""
 
 import json
 import os
@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from hermes_cli import paths
 from hermes_cli.terminal import columns
 from hermes_cli.terminal.columns import window_columns
 from hermes_cli.terminal.sanitize import one_line
@@ -36,22 +35,33 @@ class Row:
     problem: str | None = None
 
 
-def rows(models: Sequence["FoundModel"], default: "FoundModel | None", everything: bool) -> list[Row]:
-    """The models here with the demo last, and if `everything` what the catalog offers beside them."""
-    listed = [_row(model, default is not None and model.path == default.path) for model in models]
-    demo = paths.DEMO_MODEL
-    listed.append(Row("demo", demo.stat().st_size, "bundled", str(demo), default is None, "Q8_0"))
-    return [*listed, *_offers(models)] if everything else listed
+def rows(files: Sequence["FoundModel"], default: "FoundModel | None", everything: bool) -> list[Row]:
+    """The models here, files with a problem included, and the demo; with `everything` also what can be downloaded.
+
+    Projectors and other parts of models are left out. The default is in the list also where it is in no store.
+    """
+    from hermes_cli.models.library import demo_model
+
+    listed = [file for file in files if file.kind is None or file.is_damaged]
+    here = [*listed, demo_model()]
+    if default and (default.name, default.path) not in {(model.name, model.path) for model in here}:
+        here.insert(0, default)
+    found = [_row(model, default is not None and _is(model, default)) for model in here]
+    return [*found, *_downloads(files)] if everything else found
+
+
+def _is(model: "FoundModel", default: "FoundModel") -> bool:
+    return (model.name, model.path) == (default.name, default.path)
 
 
 def table(listed: Sequence[Row]) -> str:
     """Aligned columns, for people."""
-    cells = [("  name", "size", "kept by", "file or command"), *map(_cells, listed)]
+    cells = [("  name", "size", "store", "file or command"), *map(_cells, listed)]
     return columns.table(cells, window_columns(sys.stdout), order=(0, 1, 2), elastic=3, right=(1,))
 
 
 def tab_separated(listed: Iterable[Row]) -> str:
-    """A line each: name, bytes, who keeps it, file; of what could be downloaded the file is empty."""
+    """A line each: name, bytes, store, file; the file is empty for what can be downloaded."""
     return "".join(
         "\t".join((_plain(row.name), str(row.size_bytes), row.origin, _plain(row.path or ""))) + "\n" for row in listed
     )
@@ -68,7 +78,7 @@ def json_text(value: object) -> str:
 
 
 def lines(facts: Mapping[str, object]) -> str:
-    """A line for each fact that is known."""
+    """One line per known fact."""
     shown = {
         (name.removesuffix("_bytes").replace("_", " ") if name.islower() else name): value
         for name, value in facts.items()
@@ -79,7 +89,7 @@ def lines(facts: Mapping[str, object]) -> str:
 
 
 def facts(found: "FoundModel") -> dict[str, object]:
-    """What is known of a model here without reading it."""
+    """What is known of a model here without reading its header."""
     from hermes_cli.models.records import record_of
 
     record = record_of(found.path)
@@ -95,11 +105,12 @@ def facts(found: "FoundModel") -> dict[str, object]:
         "sha256": record.sha256 if record else None,
         "verified": record.verified if record else None,
         "missing": list(found.missing),
+        "problem": found.kind,
     }
 
 
-def offer(name: str) -> dict[str, object] | None:
-    """What the catalog offers under a name of which nothing is here."""
+def to_download(name: str) -> dict[str, object] | None:
+    """The model of the catalog with that name, if it is not here in any quant."""
     from hermes_cli.models import catalog
     from hermes_cli.models.choose import models_of
     from hermes_cli.models.library import found_models
@@ -117,11 +128,6 @@ def offer(name: str) -> dict[str, object] | None:
         **{each: _size(model, each) for each in catalog.QUANTS if quant in (None, each)},
         "download": f"hermes pull {name.lower()}",
     }
-
-
-def is_file(name: str) -> bool:
-    """Whether a name is rather a path."""
-    return os.path.isfile(os.path.expanduser(name)) or os.sep in name or name.endswith(".gguf")  # noqa: PTH111, PTH113
 
 
 def inspected_facts(inspected: "Inspected") -> dict[str, Any]:
@@ -149,11 +155,12 @@ def inspected_facts(inspected: "Inspected") -> dict[str, Any]:
         "chat_templates": header.templates,
         "memory": [{**asdict(plan), "total_bytes": plan.total_bytes} for plan in inspected.plans],
         "here": _plan_here(inspected),
+        "problem": inspected.problem,
     }
 
 
 def _plan_here(inspected: "Inspected") -> dict[str, Any] | None:
-    """How the model would be loaded on this machine now."""
+    """How the model would be loaded on this machine now; None where it cannot be."""
     from hermes_cli.engine.loading import placement
     from hermes_cli.machine.memory_plan import layer_count
 
@@ -173,15 +180,16 @@ def _plan_here(inspected: "Inspected") -> dict[str, Any] | None:
 def inspection(inspected: "Inspected") -> str:
     """The same for people."""
     known = inspected_facts(inspected)
-    plans, here = known.pop("memory"), known.pop("here")
+    plans, here, problem = known.pop("memory"), known.pop("here"), known.pop("problem")
     text = lines(known)
+    if problem:
+        return f"{text}\n{one_line(problem)}\n"
     if here:
-        text += f"\nhere it would run so: {here['placement']} · ctx {here['context_length']:,} · "
+        text += f"\non this machine: {here['placement']} · context {here['context_length']:,} · "
         text += f"cache {here['kv_type']} · {size_text(here['memory_bytes'])}\n"
         text += "".join(f"{one_line(note)}\n" for note in here["notes"])
-    window = inspected.plans[0].context_length
-    text += f"\nmemory with a window of {window:,} tokens, on the CPU (estimated)\n"
-    heads = ("KV cache", "weights", "cache", "computing", "program", "together")
+    text += f"\nestimated memory with a context of {inspected.plans[0].context_length:,} tokens, on the CPU\n"
+    heads = ("KV cache", "weights", "cache", "compute", "program", "total")
     keys = ("weights_bytes", "kv_bytes", "computing_bytes", "other_bytes", "total_bytes")
     for plan in plans:
         plan["computing_bytes"] = plan["compute_bytes"] + plan["work_bytes"]
@@ -193,11 +201,11 @@ def inspection(inspected: "Inspected") -> str:
 
 
 def _row(model: "FoundModel", default: bool) -> Row:
-    problem = f"lacks {', '.join(model.missing)}" if model.missing else None
+    problem = f"lacks {', '.join(model.missing)}" if model.missing else model.kind
     return Row(model.name, model.size_bytes, model.origin, str(model.path), default, model.quant, True, problem)
 
 
-def _offers(models: Sequence["FoundModel"]) -> list[Row]:
+def _downloads(models: Sequence["FoundModel"]) -> list[Row]:
     from hermes_cli.engine.hardware import memory_bytes
     from hermes_cli.models.catalog import QUANTS, catalog
     from hermes_cli.models.choose import models_of
@@ -234,10 +242,15 @@ def _cells(row: Row) -> tuple[str, str, str, str]:
     size = size_text(row.size_bytes) if row.exact_size else f"~{size_text(row.size_bytes)}"
     home = os.path.expanduser("~")  # noqa: PTH111
     place = place.replace(home, "~", 1) if place.startswith(f"{home}/") else place
-    return f"{'*' if row.default else ' '} {one_line(row.name)}", size, row.origin, f"{place}{_told(row.problem)}"
+    return (
+        f"{'*' if row.default else ' '} {one_line(row.name)}",
+        size,
+        row.origin,
+        f"{place}{_in_brackets(row.problem)}",
+    )
 
 
-def _told(problem: str | None) -> str:
+def _in_brackets(problem: str | None) -> str:
     return f" ({one_line(problem)})" if problem else ""
 
 
@@ -257,5 +270,5 @@ def _readable(name: str, value: object) -> str:
 
 
 def _plain(text: str) -> str:
-    """As it is, but for what would end a column or a line."""
+    """Without the characters that end a column or a line."""
     return text.translate(_WITHOUT_ENDS)

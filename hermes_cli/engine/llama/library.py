@@ -72,6 +72,12 @@ def folder() -> Path:
     return Path(_package_folder()) / "lib" if override is None else Path(override)
 
 
+def knows_architecture(name: str) -> bool:
+    """Whether the installed llama.cpp can load models of this architecture; True where it cannot be found out."""
+    found = [file for ending in ("so", "dylib", "dll") for file in folder().glob(f"*llama*.{ending}")]
+    return not found or any(f"\0{name}\0".encode() in file.read_bytes() for file in found)
+
+
 def _package_folder() -> str:
     spec = importlib.util.find_spec("llama_cpp")
     if spec is None or not spec.submodule_search_locations:

@@ -9,9 +9,11 @@ from typing import Any
 from urllib.parse import quote
 
 from hermes_cli.errors import DownloadError, UsageError, did_you_mean
+from hermes_cli.gguf.kind import kind_by_name
 from hermes_cli.gguf.parts import all_parts
+from hermes_cli.gguf.quant import choose_quant, preference, quant_of
 from hermes_cli.models.download import web
-from hermes_cli.models.names import HubReference, is_safe, preference, quant_of
+from hermes_cli.models.names import HubReference, is_safe
 
 _LARGEST_ANSWER_BYTES = 64 << 20
 _LARGEST_BYTES = 1 << 50
@@ -107,26 +109,28 @@ def _remote_file(base: str, name: str, entry: Mapping[str, Any]) -> RemoteFile:
 
 
 def _chosen(wanted: HubReference, names: list[str]) -> str:
-    """The first file of what the reference means."""
-    models = [name for name in names if re.search(r"mmproj|imatrix", name, re.IGNORECASE) is None]
-    firsts = sorted((name for name in models if all_parts(name)[0] == name), key=lambda name: (len(name), name))
+    """The first file of the model that the reference names. Raises DownloadError, which lists what is there."""
     if wanted.file:
         if wanted.file in names:
             return all_parts(wanted.file)[0]
         hint = did_you_mean(wanted.file, names, f"it has {_listed(names)}")
         raise DownloadError(f"{wanted.repository} has no file {wanted.file}", hint)
+    place = f"{wanted.repository}/{wanted.folder}" if wanted.folder else wanted.repository
+    inside = [name for name in names if not wanted.folder or name.startswith(f"{wanted.folder}/")]
+    firsts = [name for name in inside if not kind_by_name(name) and all_parts(name)[0] == name]
     by_quant: dict[str | None, str] = {}
-    for name in firsts:
-        by_quant.setdefault(quant_of(name), name)
+    for name in sorted(firsts, key=lambda name: (len(name), name)):
+        by_quant.setdefault(quant_of(f"/{name}"), name)
     quants = [quant for quant in by_quant if quant]
     if wanted.quant:
-        if wanted.quant in by_quant:
-            return by_quant[wanted.quant]
-        what = f"it has {', '.join(quants)}" if quants else f"it has {_listed(names)}"
-        raise DownloadError(f"{wanted.repository} has no quant {wanted.quant}", what)
+        quant = choose_quant(wanted.quant, quants)
+        if quant:
+            return by_quant[quant]
+        what = f"it has {', '.join(sorted(quants))}" if quants else f"it has {_listed(inside)}"
+        raise DownloadError(f"{place} has no quant {wanted.quant}", what)
     if by_quant:
         return by_quant[min(by_quant, key=preference)]
-    raise DownloadError(f"{wanted.repository} has no GGUF files", "name a repository whose name ends in -GGUF")
+    raise DownloadError(f"{place} has no GGUF files", "name a repository whose name ends in -GGUF")
 
 
 def _listed(names: list[str]) -> str:

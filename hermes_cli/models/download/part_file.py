@@ -1,4 +1,4 @@
-"""A download that is not finished: `NAME.part`, locked for one program, and beside it what it is a part of."""
+"""An unfinished download: `NAME.part`, locked for one program, and beside it a record of the file it belongs to."""
 
 import errno
 import hashlib
@@ -18,7 +18,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class PartFile:
-    """The bytes so far and their checksum. `restart` begins anew; `finish` gives them the good name."""
+    """The bytes so far and their checksum. `restart` deletes them; `finish` gives the file its name."""
 
     def __init__(self, target: Path, handle: int) -> None:
         self.target = target
@@ -27,7 +27,7 @@ class PartFile:
         self.size_bytes = 0
 
     def identity(self) -> dict[str, str]:
-        """What the bytes are a part of, as far as `restart` was told; empty if nobody knows."""
+        """What the bytes are a part of, as given to `restart`; empty if there is no record."""
         with suppress(OSError, ValueError):
             known = read_json(_facts(self.target))
             if isinstance(known, dict):
@@ -38,8 +38,8 @@ class PartFile:
         """How many bytes an earlier download left."""
         return os.fstat(self._handle).st_size
 
-    def take_up(self, progress: Callable[[int], None]) -> None:
-        """Read what an earlier download left, so that its checksum can go on."""
+    def resume(self, progress: Callable[[int], None]) -> None:
+        """Hash what an earlier download left, so that more can be appended."""
         self._hash = hashlib.sha256()
         self.size_bytes = 0
         block = memoryview(bytearray(_BLOCK_BYTES))
@@ -50,7 +50,7 @@ class PartFile:
             progress(self.size_bytes)
 
     def restart(self, identity: dict[str, str | None]) -> None:
-        """Forget all bytes; what comes now is a part of `identity`. Raises DownloadError."""
+        """Delete all bytes; the next ones are a part of `identity`. Raises DownloadError."""
         try:
             os.ftruncate(self._handle, 0)
             os.lseek(self._handle, 0, os.SEEK_SET)
@@ -86,14 +86,14 @@ class PartFile:
             raise write_error(self.target, problem) from problem
 
     def discard(self) -> None:
-        """Remove the part. Its facts go first: as soon as the part is gone, another program may begin one."""
+        """Remove the part. Its record goes first: as soon as the part is gone, another program may begin one."""
         with suppress(OSError):
             _facts(self.target).unlink()
         with suppress(OSError):
             _part(self.target).unlink()
 
     def discard_if_empty(self) -> None:
-        """Remove a part without a byte, if it still has its name. Who waits for its lock makes a new one."""
+        """Remove an empty part, if it still has its name. A program that waits for its lock makes a new one."""
         with suppress(OSError):
             found = os.fstat(self._handle)
             if found.st_size == 0 and os.path.samestat(found, _part(self.target).stat()):
@@ -102,9 +102,9 @@ class PartFile:
 
 @contextmanager
 def part_file(target: Path, busy: Callable[[], None]) -> Iterator[PartFile | None]:
-    """The part for `target`, for this program alone; None if another finished the file meanwhile.
+    """The part for `target`, locked for this program; None if another program finished the file meanwhile.
 
-    Where another program has it, `busy` is called once and then waited. A failure removes it if it is empty.
+    Where another program has it, `busy` is called once and this waits. A failure removes it if it is empty.
     Raises DownloadError.
     """
     handle = -1
@@ -136,7 +136,7 @@ def part_bytes(target: Path) -> int:
 
 
 def check_room(target: Path, missing_bytes: int) -> None:
-    """Raise DownloadError if the disk has no room for so many bytes more at `target`, whose folder is made."""
+    """Raise DownloadError if the disk has no room for `missing_bytes` more at `target`; its folder is made."""
     folder = target.parent
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -152,11 +152,11 @@ def check_room(target: Path, missing_bytes: int) -> None:
 
 
 def write_error(target: Path, problem: OSError) -> DownloadError:
-    """What the system refused, and what helps."""
+    """The error for a file that cannot be written."""
     if problem.errno in _FULL:
         return DownloadError(
             f"no room for {target.name}: {problem.strerror}",
-            f"free some space and run the command again: it goes on where it stopped; the part is in {target.parent}",
+            f"free some space and run the command again to resume; the part is in {target.parent}",
         )
     place = problem.filename or target
     return DownloadError(f"cannot write {place}: {problem.strerror}", check_hint(Path(place)))
@@ -165,7 +165,7 @@ def write_error(target: Path, problem: OSError) -> DownloadError:
 def _locked(target: Path, busy: Callable[[], None]) -> int:
     """An open part file with its lock; -1 if the target is there by then."""
     part = _part(target)
-    told = False
+    is_waiting = False
     while True:
         if target.exists():
             return -1
@@ -176,9 +176,9 @@ def _locked(target: Path, busy: Callable[[], None]) -> int:
             continue  # another program gave up and removed the empty folder
         if not lock(handle):
             try:
-                if not told:
+                if not is_waiting:
                     busy()
-                    told = True
+                    is_waiting = True
                 lock(handle, wait=True)
             except BaseException:
                 os.close(handle)

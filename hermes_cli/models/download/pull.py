@@ -1,4 +1,4 @@
-"""Getting a model onto this machine: what it consists of, whether there is room, its files one after the other."""
+"""Downloading a model: which files it consists of, whether there is room, and each file in turn."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,10 +12,12 @@ from hermes_cli.models.download.transfer import fetch
 from hermes_cli.models.names import CatalogReference, HubReference, Reference, UrlReference, address
 from hermes_cli.models.records import Record, record_of, remove_empty, target_path, write_record
 
+_MOST_CHANGES = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """What is to be downloaded, and where to."""
+    """The files to download, and where to put them."""
 
     wanted: Reference
     source: HubReference | UrlReference
@@ -24,7 +26,7 @@ class Pull:
 
     @property
     def size_bytes(self) -> int | None:
-        """All files together, where the server tells."""
+        """All files together; None where a server does not say."""
         sizes = [file.size_bytes for file in self.files]
         return None if None in sizes else sum(size for size in sizes if size is not None)
 
@@ -55,17 +57,30 @@ def prepare(wanted: Reference, progress: web.Progress, retries: web.Retries | No
     return Pull(wanted, source, files, retries)
 
 
-def run(pull: Pull, progress: web.Progress) -> Path:
-    """Download what is missing; the file that opens the model. Leaves no empty folder. Raises DownloadError."""
-    try:
-        _download(pull, progress)
-    finally:
-        remove_empty(pull.path.parent)
-    return pull.path
+def run(pull: Pull, progress: web.Progress) -> Pull:
+    """Download what is missing. The result is what was downloaded: if the hub got new files meanwhile, those.
+
+    Leaves no empty folder. Raises DownloadError.
+    """
+    for _ in range(_MOST_CHANGES):
+        try:
+            _download(pull, progress)
+            return pull
+        except web.Stale as problem:
+            if isinstance(pull.source, UrlReference):
+                raise
+            changed = prepare(pull.wanted, progress, pull.retries)
+            if changed.files == pull.files:
+                raise
+            progress.note(f"{problem}; the hub has new files: starting again with those")
+            pull = changed
+        finally:
+            remove_empty(pull.path.parent)
+    raise DownloadError(f"{pull.path.name} is being changed on the hub", "run the command again later")
 
 
 def _download(pull: Pull, progress: web.Progress) -> None:
-    if pull.size_bytes is not None:  # else it is looked at when the server tells
+    if pull.size_bytes is not None:  # else it is checked when the server says it
         here = sum(min(_here(pull.target(file)), file.size_bytes or 0) for file in pull.files)
         check_room(pull.path, pull.size_bytes - here)
     token = credentials() if isinstance(pull.source, HubReference) else None
@@ -73,11 +88,11 @@ def _download(pull: Pull, progress: web.Progress) -> None:
         target = pull.target(file)
         record = record_of(target)
         if target.exists() and (record is None or not _same(record, file)):
-            raise DownloadError(f"{target} is there already, and is another file", "move it away, or: hermes models rm")
+            raise DownloadError(f"{target} exists and is another file", "move it away, or remove it: hermes models rm")
         if not target.exists():
             _fetch(pull, file, target, token, progress)
         elif record and isinstance(pull.wanted, HubReference) and pull.wanted.is_pinned:
-            # The same bytes as of the revision that is here; from now on they are found as of this one.
+            # The same bytes as another revision, which is here: record them under this one.
             write_record(target, replace(record, source=str(pull.wanted)))
 
 
@@ -91,7 +106,7 @@ def _fetch(pull: Pull, file: RemoteFile, target: Path, token: web.Credentials | 
 
     sha256 = fetch(file, target, token, pull.retries, progress, verify, keep_record)
     if sha256 and not file.sha256:
-        progress.note(f"nobody publishes a checksum of {target.name}; what came has SHA-256 {sha256}")
+        progress.note(f"no checksum is published for {target.name}; the downloaded file has SHA-256 {sha256}")
 
 
 def _same(record: Record, file: RemoteFile) -> bool:
@@ -106,9 +121,9 @@ def _here(target: Path) -> int:
 
 
 def _check_unchanged(wanted: CatalogReference, sha256: str, file: RemoteFile) -> None:
-    """A catalog's checksum is what its makers saw; a hub that has another one may be right, but is not believed."""
+    """Raise DownloadError where the hub has another checksum than the catalog, whose checksum is trusted."""
     if file.sha256 and file.sha256 != sha256:
         raise DownloadError(
-            f"{wanted.model.repository} has another {file.name} now than this version of hermes knows",
-            f"update hermes; or take it as it is there: hermes pull hf:{wanted.model.repository}/{file.name}",
+            f"{wanted.model.repository} now has another {file.name} than this version of hermes knows",
+            f"update hermes, or download it without that check: hermes pull hf:{wanted.model.repository}/{file.name}",
         )

@@ -102,6 +102,10 @@ class Unreachable(Exception):
         self.wait_s, self.hint = wait_s, hint
 
 
+class Stale(DownloadError):
+    """A failure that is explained if the server has another file now than when it was asked what it has."""
+
+
 class RangeRefused(Exception):
     """The server has no bytes from that position on (416)."""
 
@@ -142,6 +146,11 @@ class Answer:
         """The strong ETag, which names exactly these bytes, if there is one."""
         etag = self.headers.get("ETag", "")
         return etag if etag.startswith('"') else None
+
+    @property
+    def version(self) -> str | None:
+        """What differs when the file was changed, as far as the server says it."""
+        return self.headers.get("ETag") or self.headers.get("Last-Modified")
 
     def blocks(self) -> Iterator[bytes]:
         """The body as it arrives. Raises NetworkProblem."""
@@ -220,7 +229,7 @@ def _refused(url: str, response: "httpx2.Response") -> Exception:
     if code in (401, 403):
         return _access_refused(url, code)
     if code in (404, 410):
-        return DownloadError(f"there is nothing at {url}", "check the address")
+        return Stale(f"there is nothing at {url}", "check the address")
     if 300 <= code < 400:
         return DownloadError(f"{host} redirects to an address that is not safe to follow", "check the address")
     return DownloadError(f"{host} refuses the request ({code} {response.reason_phrase})", "check the address")

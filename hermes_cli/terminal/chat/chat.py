@@ -11,7 +11,7 @@ from hermes_cli.chat.request import CancelToken
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.engine.background import BackgroundBackend
 from hermes_cli.errors import ContextOverflow, HermesError, LoadCancelled, UsageError
-from hermes_cli.models.choose import lasting_name
+from hermes_cli.models.choose import saved_name
 from hermes_cli.session.choices import Choices, Layers
 from hermes_cli.session.session import Session
 from hermes_cli.session.turn_loop import ToolUse
@@ -252,7 +252,7 @@ class Chat:
             raise
         finally:
             self.watch_loading()
-        self.choose(self.layers.with_flag(model=lasting_name(name)))
+        self.choose(self.layers.with_flag(model=saved_name(name)))
 
     def _use(self, backend: BackgroundBackend) -> None:
         """Close the model before the next one takes up memory."""

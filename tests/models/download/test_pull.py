@@ -39,7 +39,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 def get(wanted: str, heard: Heard | None = None) -> Path:
     """Prepare and run, without waits."""
     heard = heard or Heard()
-    return pull.run(pull.prepare(reference(wanted), heard, Retries(tries=3, first_wait_s=0)), heard)
+    return pull.run(pull.prepare(reference(wanted), heard, Retries(tries=3, first_wait_s=0)), heard).path
 
 
 def refused(wanted: str) -> DownloadError:
@@ -114,7 +114,7 @@ def test_files_of_one_name_at_two_addresses_are_not_taken_for_each_other(hub: Hu
     path = get(f"{one}?signature=1")
     assert get(f"{one}?signature=2") == find_model(one).path == path
     assert already_here(reference(other)) is None
-    with pytest.raises(DownloadError, match="is there already, and is another file"):
+    with pytest.raises(DownloadError, match="exists and is another file"):
         get(other)
     assert path.read_bytes() == demo_path.read_bytes()
 
@@ -147,7 +147,7 @@ def test_parts_that_are_not_all_there_are_not_begun(hub: Hub) -> None:
 def test_a_file_that_is_not_the_one_the_catalog_knows_is_refused(hub: Hub) -> None:
     hub.put("NousResearch/Hermes-3-Llama-3.1-8B-GGUF", "Hermes-3-Llama-3.1-8B.Q4_K_M.gguf", DATA)
     error = refused("8b")
-    assert "has another Hermes-3-Llama-3.1-8B.Q4_K_M.gguf now" in error.message
+    assert "now has another Hermes-3-Llama-3.1-8B.Q4_K_M.gguf" in error.message
     assert "hf:NousResearch/Hermes-3-Llama-3.1-8B-GGUF/Hermes-3-Llama-3.1-8B.Q4_K_M.gguf" in error.hint
     assert hub.bodies() == []
 
@@ -155,7 +155,7 @@ def test_a_file_that_is_not_the_one_the_catalog_knows_is_refused(hub: Hub) -> No
 def test_what_the_catalog_knows_is_checked_where_the_hub_tells_no_checksums(hub: Hub, demo_path: Path) -> None:
     hub.publishes_hashes = False
     hub.put("NousResearch/Hermes-3-Llama-3.1-8B-GGUF", "Hermes-3-Llama-3.1-8B.Q4_K_M.gguf", demo_path.read_bytes())
-    assert "not d4403ce5a6e9…: it was thrown away" in refused("8b").message
+    assert "not d4403ce5a6e9…: it was deleted" in refused("8b").message
     hub.put(REPOSITORY, FILE, demo_path.read_bytes())
     record = record_of(get(WANTED))
     assert record and not record.verified
@@ -164,7 +164,7 @@ def test_what_the_catalog_knows_is_checked_where_the_hub_tells_no_checksums(hub:
 def test_another_file_of_that_name_is_not_overwritten(hub: Hub) -> None:
     path = get(WANTED)
     hub.put(REPOSITORY, FILE, DATA + b"new")
-    with pytest.raises(DownloadError, match="is there already, and is another file"):
+    with pytest.raises(DownloadError, match="exists and is another file"):
         get(WANTED)
     assert path.read_bytes() == DATA
 
@@ -185,7 +185,7 @@ def test_a_folder_that_cannot_be_written_to(hub: Hub) -> None:
     paths.models_folder().write_text("a file in its place")
     try:
         error = refused(WANTED)
-        assert "cannot write" in error.message and "ls -ld" in error.hint
+        assert "cannot write" in error.message and f"{paths.models_folder()} is not a folder" in error.hint
     finally:
         paths.models_folder().unlink()
 
@@ -269,3 +269,73 @@ def test_without_network_and_file_it_says_so_at_once(hub: Hub, monkeypatch: pyte
     monkeypatch.setenv(variable, "1")
     assert f"{variable} forbids the network" in refused(WANTED).message
     assert hub.requests == []
+
+
+@pytest.mark.parametrize("way", ["another file", "another commit"])
+def test_a_file_that_changes_during_a_pull_is_downloaded_in_its_new_form(hub: Hub, way: str) -> None:
+    heard = Heard()
+    prepared = pull.prepare(reference(WANTED), heard, Retries(tries=3, first_wait_s=0))
+    hub.faults[:] = [Fault("cut", at=60_000), Fault("status", status=400)]
+    with pytest.raises(DownloadError):
+        pull.run(prepared, heard)
+    new = DATA[:-5] + b"newer"
+    hub.repositories[REPOSITORY] = {FILE if way == "another file" else f"new/{FILE}": new}
+    assert pull.run(prepared, heard).path.read_bytes() == new
+    assert "the hub has new files: starting again with those" in heard.said[-1]
+
+
+def test_a_file_that_changes_at_a_url_is_downloaded_in_its_new_form(hub: Hub, demo_path: Path) -> None:
+    data = demo_path.read_bytes()
+    hub.plain["a.gguf"] = data + b"older"
+    wanted = reference(f"{hub.url}/plain/a.gguf")
+    heard = Heard()
+    prepared = pull.prepare(wanted, heard, Retries(tries=3, first_wait_s=0))
+    hub.faults[:] = [Fault("cut", at=60_000), Fault("status", status=400)]
+    with pytest.raises(DownloadError):
+        pull.run(prepared, heard)
+    hub.plain["a.gguf"] = data
+    assert pull.run(prepared, heard).path.read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a Git LFS pointer, not the file itself"),
+        (b"<!doctype html><title>Sign in</title>", "is a web page, not the file itself"),
+    ],
+)
+def test_a_pointer_or_a_page_in_place_of_a_file_is_named(hub: Hub, content: bytes, words: str) -> None:
+    hub.put("nous/Pointer", "Hermes.Q4_K_M.gguf", content)
+    assert words in refused("hf:nous/Pointer").message
+    hub.plain["a.gguf"] = content
+    assert words in refused(f"{hub.url}/plain/a.gguf").message
+
+
+@pytest.mark.parametrize(
+    ("wanted", "taken"),
+    [
+        ("hf:nous/Many:UD-Q4_K_XL", "Many-UD-Q4_K_XL.gguf"),
+        ("hf:nous/Many:q4_k_xl", "Many-UD-Q4_K_XL.gguf"),
+        ("hf:nous/Many:q8_0", "many_q8_0.gguf"),
+        ("hf:nous/Many:tq1_0", "Many-TQ1_0.gguf"),
+        ("hf:nous/Many:mxfp4", "Many-MXFP4.gguf"),
+        ("hf:nous/Many:IQ2_XXS", "Many.i1-IQ2_XXS.gguf"),
+        ("hf:nous/Many:i1-iq2_xxs", "Many.i1-IQ2_XXS.gguf"),
+        ("hf:nous/Many:Q5_K_M", "Many-Q5_K_M-imat.gguf"),
+        ("hf:nous/Many", "Many-imatrix-Q4_K_M.gguf"),
+        ("https://huggingface.co/nous/Many/tree/main/BF16", "BF16/Many-BF16-00001-of-00002.gguf"),
+    ],
+)
+def test_every_way_to_tag_a_quant(hub: Hub, wanted: str, taken: str) -> None:
+    names = (
+        *("Many-UD-Q4_K_XL.gguf", "many_q8_0.gguf", "Many-TQ1_0.gguf", "Many-MXFP4.gguf", "Many.i1-IQ2_XXS.gguf"),
+        *("Many-Q5_K_M-imat.gguf", "Many-imatrix-Q4_K_M.gguf", "mmproj-F16.gguf", "Many.imatrix.gguf"),
+        *("BF16/Many-BF16-00001-of-00002.gguf", "BF16/Many-BF16-00002-of-00002.gguf"),
+    )
+    for name in names:
+        hub.put("nous/Many", name, DATA)
+    found = pull.prepare(reference(wanted), Heard())
+    assert found.files[0].name == taken
+    error = refused("hf:nous/Many:Q3_K_S")
+    assert "no quant Q3_K_S" in error.message
+    assert error.hint == "it has BF16, IQ2_XXS, MXFP4, Q4_K_M, Q5_K_M, Q8_0, TQ1_0, UD-Q4_K_XL"

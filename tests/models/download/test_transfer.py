@@ -112,7 +112,7 @@ def test_what_came_is_not_asked_for_again(hub: Hub, tmp_path: Path) -> None:
     assert [headers.get("range") for _, headers in hub.bodies()] == [None, "bytes=150000-", "bytes=170000-"]
 
 
-def test_a_download_that_was_given_up_goes_on_in_the_next_run(hub: Hub, tmp_path: Path) -> None:
+def test_a_download_that_was_given_up_resumes_in_the_next_run(hub: Hub, tmp_path: Path) -> None:
     target = tmp_path / "a.gguf"
     error = give_up(hub, hashed(hub), target)
     assert "after" in error.message and "resumes" in error.hint
@@ -134,17 +134,17 @@ def test_a_complete_part_needs_no_byte_more(hub: Hub, tmp_path: Path) -> None:
     assert hub.requests == []
 
 
-def test_a_damaged_part_is_found_out_and_fetched_anew(hub: Hub, tmp_path: Path) -> None:
+def test_a_damaged_part_is_detected_and_downloaded_again(hub: Hub, tmp_path: Path) -> None:
     target = tmp_path / "a.gguf"
     give_up(hub, hashed(hub), target)
     (tmp_path / "a.gguf.part").write_bytes(b"GGUF" + bytes(99_996))
     heard = Heard()
     get(hashed(hub), target, heard)
     assert target.read_bytes() == DATA
-    assert heard.said == ["the part of a.gguf that was here was damaged; starting over"]
+    assert heard.said == ["the part of a.gguf that was here was damaged; starting again"]
 
 
-def test_a_part_of_another_version_is_not_gone_on_with(hub: Hub, tmp_path: Path) -> None:
+def test_a_part_of_another_version_is_not_resumed(hub: Hub, tmp_path: Path) -> None:
     target = tmp_path / "a.gguf"
     give_up(hub, hashed(hub), target)
     hub.put("nous/model", "a.gguf", OTHER)
@@ -156,7 +156,7 @@ def test_a_part_of_another_version_is_not_gone_on_with(hub: Hub, tmp_path: Path)
 def test_a_wrong_byte_never_gets_the_good_name(hub: Hub, tmp_path: Path) -> None:
     hub.faults[:] = [Fault("flip", at=77_777)]
     error = refused(hashed(hub), tmp_path / "a.gguf")
-    assert "checksum" in error.message and "thrown away" in error.message
+    assert "checksum" in error.message and "was deleted" in error.message
     assert names(tmp_path) == []
 
 
@@ -261,7 +261,7 @@ def test_where_nobody_tells_a_length_no_room_is_missing(tmp_path: Path, monkeypa
 
 def test_what_is_no_gguf_is_not_kept(hub: Hub, tmp_path: Path) -> None:
     hub.faults[:] = [Fault("login")] * 4
-    assert "is not a GGUF file" in refused(plain(hub), tmp_path / "a.gguf").message
+    assert "is a web page, not the file itself" in refused(plain(hub), tmp_path / "a.gguf").message
     assert names(tmp_path) == []
     assert len(hub.faults) == 3
 

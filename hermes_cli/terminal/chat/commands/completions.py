@@ -36,11 +36,14 @@ def presets(chat: Chat, typed: str) -> Words:
 
 def models(chat: Chat, typed: str) -> Words:
     """For /model: names, or files once a path is begun."""
-    from hermes_cli.models.choose import DEMO_NAME, installed_models
+    from hermes_cli.models.library import DEMO_NAME, found_models
 
     if os.sep in typed:
         return files(chat, typed)
-    return (*((spec.name, str(spec.path)) for spec in installed_models()), (DEMO_NAME, "travels with the program"))
+    return (
+        *((spec.name, str(spec.path)) for spec in found_models() if not spec.missing),
+        (DEMO_NAME, "travels with the program"),
+    )
 
 
 def tools(chat: Chat, typed: str) -> Words:
