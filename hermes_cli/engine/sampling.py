@@ -55,10 +55,12 @@ def sampler(values: SamplingValues, vocab_size: int, logit_bias: tuple[tuple[int
 
 
 def masked_sampler(values: SamplingValues, context: Context) -> MaskedSampler:
-    """The same for constrained text. Without the repeat penalty: JSON repeats its quotes and keys."""
+    """The same for constrained text. The penalty applies to its `repeated` tokens only: JSON repeats its structure."""
     # The second choice has its own seed: with that of the first it would favour the tokens just refused.
     again = replace(values, seed=values.seed ^ _OTHER_SEED)
-    return MaskedSampler(context, values.top_k or _CANDIDATES, _choice(values), _choice(again))
+    masked = MaskedSampler(context, values.top_k or _CANDIDATES, _choice(values), _choice(again))
+    masked.repeat_penalty = values.repeat_penalty
+    return masked
 
 
 def _choice(values: SamplingValues) -> list[tuple[str, tuple[float, ...]]]:

@@ -17,10 +17,9 @@ _IN_FILE = re.compile(r"(?P<file>.+\.py):(?P<model>[^\W\d]\w*)", re.DOTALL)
 
 
 def load_schema(text: str, folder: Path = Path()) -> Schema:
-    """The JSON Schema meant by FILE.json, FILE.py:Model, module:Model, JSON or `name, age int`. Raises UsageError.
+    """The JSON Schema in FILE.json, FILE.py:Model, module:Model, JSON or `name, age int`. Raises UsageError.
 
-    Files lie where they do from `folder`. Python models are imported in a child process. No reference to another
-    place is followed.
+    Paths are relative to `folder`. Python models are imported in a child process. Nothing is downloaded.
     """
     in_file = _IN_FILE.fullmatch(text)
     if in_file:
@@ -37,7 +36,7 @@ def _names_a_file(text: str, folder: Path) -> bool:
         return False
     if text.endswith(".json") or (os.sep in text and "," not in text and ": " not in text):
         return True
-    # A file without an ending that could as well be a field is named with ./
+    # A file without an extension could be the name of a field: it needs ./ in front
     return not text.isidentifier() and os.path.isfile(folder / text)  # noqa: PTH113 - pathlib raises for long texts
 
 

@@ -83,7 +83,7 @@ def test_run_that_fails(hermes: Hermes, weather: Path) -> None:
     failed = hermes("tools", "run", "calculate", "expression=1/0")
     assert_failed(failed, 6, "calculate: a division by zero")
     cases = {
-        ("get_weather", "days=soon"): "get_weather: city is missing; days must be a whole number",
+        ("get_weather", "days=soon"): "get_weather: city is missing; days must be an integer",
         ("wait", "--timeout", "0.2"): "wait: the call took longer than 0.2 s and was ended",
     }
     for arguments, message in cases.items():

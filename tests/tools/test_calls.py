@@ -318,12 +318,12 @@ def test_the_code_that_was_described_is_what_runs(tool_file: ToolFile, tmp_path:
     ("arguments", "error"),
     [
         ({"cty": "Oslo"}, "city is missing; there is no cty; did you mean city?"),
-        ({"city": 5}, "city must be a text, not 5"),
+        ({"city": 5}, "city must be a string, not 5"),
         ({"city": "Oslo", "unit": "kelvin"}, 'unit must be one of "c", "f", not "kelvin"'),
-        ({"city": "Oslo", "days": "two"}, 'days must be a whole number, not "two"'),
-        ({"city": "Oslo", "days": True}, "days must be a whole number, not true"),
+        ({"city": "Oslo", "days": "two"}, 'days must be an integer, not "two"'),
+        ({"city": "Oslo", "days": True}, "days must be an integer, not true"),
         ({"city": "Oslo", "at": [1]}, "at must have at least 2 entries, not 1"),
-        ({"city": None}, "city must be a text, not null"),
+        ({"city": None}, "city must be a string, not null"),
         ({"city": b"Oslo"}, "the arguments are not JSON"),
     ],
 )

@@ -67,7 +67,7 @@ def _walk(matcher: "LLMatcher", steps: int) -> str | None:
 
 
 def in_words(error: str) -> str:
-    """What llguidance says is wrong with a grammar, for the one who wrote the schema."""
+    """What llguidance says is wrong with a grammar, for the author of the schema."""
     error = _PLACE.sub("", error.strip())
     first = error.splitlines()[0].strip() if error else ""
     if unknown := _UNKNOWN.match(first):

@@ -1,4 +1,4 @@
-"""Holding an answer to a schema or to the declared tools while it is written.
+"""Constrain an answer to a schema or to the declared tools while it is generated.
 
 Under a schema every token is chosen among those that can continue a valid answer. With tools, text is free until it
 spells `<tool_call>` and an opening brace, however that was cut into tokens; then only a call of a declared tool can
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from hermes_cli.engine import sampling
 from hermes_cli.engine.constraint.compiler import in_words
 from hermes_cli.engine.constraint.grammar import Plan
+from hermes_cli.engine.constraint.strings import FreeStrings
 from hermes_cli.engine.constraint.vocabulary import MOST_DIGITS_OF_TOKENS, Tables, Vocabulary, leading_digits
 from hermes_cli.engine.llama.context import Context, DecodeAborted, Sampler
 from hermes_cli.engine.llama.model import Model
@@ -40,14 +41,15 @@ class Constraint:
         values: sampling.SamplingValues,
         keep_on: Callable[[], bool],
     ) -> None:
-        """Ready for the first token. Raises DecodeAborted if `keep_on` says no, UsageError."""
+        """Ready for the first token. Raises DecodeAborted if `keep_on` returns False, UsageError."""
         self._plan, self._vocabulary = plan, vocabulary
         self._model, self._context = model, context
         self._keep_on = keep_on
         self._matcher: LLMatcher | None = None
         self._begun = b""  # the end of the text so far that may open a call: a part of the tag, or it and white space
-        self._tail = b" "  # the end of what is held
+        self._tail = b" "  # the end of the constrained text
         self.finished = False
+        self._strings = self._new_strings()
         self._resume(plan.begun)
         self._sampler = sampling.masked_sampler(values, context)
 
@@ -56,13 +58,14 @@ class Constraint:
         self._sampler.close()
 
     def _resume(self, begun: str) -> None:
-        """Stand where an answer stands that has begun with this text. Raises UsageError if none can."""
+        """Continue an answer that begins with this text. Raises UsageError if the schema allows none."""
         beginning = self._plan.whole or self._plan.opening
         if beginning:
             matcher = self._start(beginning)
             if self._reads(matcher, begun.encode()):
                 self._matcher = None if self._plan.opening and matcher.is_accepting() else matcher
                 self.finished = matcher.is_stopped()
+                self._strings.resume(begun.encode())
                 return
             if self._plan.whole:
                 raise UsageError("the answer so far does not fit the schema", "ask for a new one")
@@ -81,11 +84,15 @@ class Constraint:
         """Sample the next token, from `free` where text is free. Raises DecodeAborted, EngineError, UsageError."""
         if self.finished:
             return self._tables().eos_token_id
-        return self._choose_text(free) if self._matcher is None else self._choose_held(self._matcher)
+        return self._choose_text(free) if self._matcher is None else self._choose_constrained(self._matcher)
 
-    def _choose_held(self, matcher: "LLMatcher") -> int:
-        """A free choice where that fits, else one among what does: together as if only that had been there."""
+    def _choose_constrained(self, matcher: "LLMatcher") -> int:
+        """A free choice if it is allowed, else one among the allowed: the odds are as if only those existed.
+
+        Raises SchemaNotSatisfied if the text only repeats itself.
+        """
         tables, room = self._tables(), self._room_for_digits()
+        self._sampler.repeated = self._strings.repeated(lambda: self._is_free(matcher))
         token = self._context.sample(self._sampler)
         fits = token not in tables.ends and leading_digits(tables.tokens[token]) <= room
         if not (fits and matcher.try_consume_tokens([token])):
@@ -95,14 +102,25 @@ class Constraint:
             if not matcher.consume_token(token):
                 self._check(matcher)
         self._tail = (self._tail + tables.tokens[token])[-_TAIL_BYTES:]
+        self._strings.add(token, tables.tokens[token], self._text_of)
         if self._plan.whole:
             self.finished = matcher.is_stopped() and not matcher.is_error()
         elif matcher.is_accepting():
-            self._matcher = None
+            self._matcher, self._strings = None, self._new_strings()
         return token
 
+    def _new_strings(self) -> FreeStrings:
+        return FreeStrings(json_only=self._plan.whole is not None, most_repeats=sampling.REPEAT_WINDOW_TOKENS)
+
+    def _is_free(self, matcher: "LLMatcher") -> bool:
+        """Whether any letter may come next in the open string."""
+        return all(matcher.validate_tokens([token]) for token in self._tables().any_letters)
+
+    def _text_of(self, tokens: list[int]) -> str:
+        return b"".join(map(self._model.piece, tokens)).decode("utf-8", "replace")
+
     def _room_for_digits(self) -> int:
-        """How many may come next: small models write some numbers for ever, or larger than any."""
+        """How many digits may come next: small models write some numbers without end."""
         if self._tail[-1] not in _OF_NUMBERS:
             return _MOST_DIGITS
         found = _DIGITS.search(self._tail)
@@ -110,7 +128,7 @@ class Constraint:
         return (_MOST_EXPONENT_DIGITS if found["exponent"] else _MOST_DIGITS) - len(found["digits"])
 
     def _mask(self, matcher: "LLMatcher", room: int) -> bytes:
-        """What may follow, with no more digits than there is room for unless there must be. Raises UsageError."""
+        """The allowed tokens, with at most `room` digits unless more are required. Raises UsageError."""
         mask = matcher.compute_bitmask()
         self._check(matcher)
         if room > MOST_DIGITS_OF_TOKENS:
@@ -122,7 +140,7 @@ class Constraint:
         if matcher.is_error():
             reason = in_words(matcher.get_error())
             raise UsageError(
-                f"the schema could not be followed to its end: {reason}", "make it simpler, or use --no-constrain"
+                f"the schema could not be enforced to the end: {reason}", "make it simpler, or use --no-constrain"
             )
 
     def _choose_text(self, free: Sampler) -> int:
@@ -135,7 +153,7 @@ class Constraint:
                 matcher = self._matcher = self._start(self._plan.call or "")
                 self._reads(matcher, b"\n" if len(self._begun) > len(_TAG) else b"")
                 self._begun = b""
-                return self._choose_held(matcher)
+                return self._choose_constrained(matcher)
             self._context.sample(self._sampler)
             token = self._sampler.choose_again(self._text_mask(self._tables()))
             self._may_follow(_after_tag(self._begun + self._model.piece(token)) or b"")
@@ -143,17 +161,18 @@ class Constraint:
         return token
 
     def _may_follow(self, after: bytes) -> bool:
-        """Whether these bytes may follow the tag: those of a call, which is open then, or those of other text."""
+        """Whether these bytes may follow the tag, as a call, which is then open, or as other text."""
         if self._plan.call is None:
             return False
         return not _is_object(after) or self._opens(after)
 
     def _opens(self, after: bytes) -> bool:
-        """Whether a call may begin with these bytes; if so it is open now."""
+        """Whether a call may begin with these bytes; if so, it is open now."""
         matcher = self._start(self._plan.call or "")
         if not self._reads(matcher, b"\n" + after.lstrip()):
             return False
-        self._matcher = matcher
+        self._matcher, self._strings = matcher, self._new_strings()
+        self._strings.resume(after)
         return True
 
     def _reads(self, matcher: "LLMatcher", data: bytes) -> bool:
@@ -161,7 +180,7 @@ class Constraint:
         return matcher.try_consume_tokens(tokens) == len(tokens)
 
     def _text_mask(self, tables: Tables) -> bytes:
-        """All tokens but those that would open a call which may not be."""
+        """All tokens except those that would open a call that is not allowed."""
         mask = bytearray(b"\xff" * (len(tables.tokens) // 8) + bytes([(1 << len(tables.tokens) % 8) - 1]))
         for token in tables.tag_ends:
             after = _after_tag(self._begun + tables.tokens[token])

@@ -1,7 +1,7 @@
 """The one place that decides how answers are constrained: before a model is there, and for every request."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from hermes_cli.chat.request import GenerationRequest
@@ -17,7 +17,7 @@ from hermes_cli.engine.constraint.grammar import (
 )
 from hermes_cli.engine.constraint.schema import ANY_OBJECT, Enforced, enforced
 from hermes_cli.errors import UsageError, did_you_mean
-from hermes_cli.formats.json.schema import Schema
+from hermes_cli.formats.json.schema import KEYWORDS, Schema
 from hermes_cli.formats.tags import PAD_START
 
 Key = TypeVar("Key")
@@ -60,7 +60,10 @@ class Planner:
         if request.schema is not None and not must_call:
             answer = self._enforced(request.schema)
             whole = json_or_calls_grammar(answer.text, rules) if rules else json_grammar(answer.text)
-            return Plan(whole=whole, begun=begun, notes=(*notes, *map(_only_checked, answer.notes)))
+            said = tuple(map(_only_checked, answer.notes))
+            if isinstance(request.schema, Mapping) and request.schema and not set(request.schema) & KEYWORDS:
+                said = ("the schema allows any JSON value",)
+            return Plan(whole=whole, begun=begun, notes=(*notes, *said))
         if not tools:
             return Plan(begun=begun)
         if reason := self._fault(call := call_grammar(rules)):

@@ -1,4 +1,4 @@
-"""A model's vocabulary as llguidance needs it: tables built once, beside the reading of the first prompt."""
+"""A model's vocabulary as llguidance needs it: tables built once, while the first prompt is processed."""
 
 import re
 import threading
@@ -14,7 +14,7 @@ from hermes_cli.formats.tags import CALL_TAGS
 if TYPE_CHECKING:
     from llguidance import LLMatcher
 
-MOST_DIGITS_OF_TOKENS = 16  # some tokenizers have longer runs, which are as good as none
+MOST_DIGITS_OF_TOKENS = 16  # few tokenizers have longer runs
 _MOST_MATCHERS = 8
 _WAKE_S = 0.05
 
@@ -33,7 +33,7 @@ class Tables:
         controls = model.control_tokens
         ends = {token for token in controls.values() if model.is_end(token)}
         self.ends = ends = ends if model.eos is None else ends | {model.eos}
-        # Where the tags of a call are tokens of their own they still are text: the grammar spells them out.
+        # Tags of a call that are tokens of their own count as text: the grammar spells them out.
         self._tags = {tag: controls[tag] for tag in CALL_TAGS if tag in controls}
         self.special_token_ids = sorted(ends | set(controls.values()) - set(self._tags.values()))
         self.eos_token_id = min(ends, default=0)
@@ -54,13 +54,13 @@ class Tables:
         return re.compile(f"({'|'.join(map(re.escape, self._tags))})")
 
     def with_digits(self, most: int) -> int:
-        """A mask, as a number, of the tokens that begin with at most so many digits; up to MOST_DIGITS_OF_TOKENS."""
+        """A mask, as a number, of the tokens that begin with at most `most` digits, up to MOST_DIGITS_OF_TOKENS."""
         return self._with_digits[most]
 
     def _digit_masks(self) -> list[int]:
         """The masks for 0 to MOST_DIGITS_OF_TOKENS digits, in one pass over the tokens."""
         size = len(self.tokens) // 8 + 1
-        begun = [bytearray(size) for _ in range(MOST_DIGITS_OF_TOKENS + 2)]  # by how many digits; the last for more
+        begun = [bytearray(size) for _ in range(MOST_DIGITS_OF_TOKENS + 2)]  # by digits; the last for more
         for token, piece in enumerate(self.tokens):
             if count := leading_digits(piece):
                 begun[min(count, len(begun) - 1)][token >> 3] |= 1 << (token & 7)
@@ -69,6 +69,11 @@ class Tables:
             left &= ~int.from_bytes(begun[most + 1], "little")
             masks[most] = left
         return masks
+
+    @cached_property
+    def any_letters(self) -> list[int]:
+        """Tokens of single characters that few patterns and no list of values allow all together."""
+        return [token for token, piece in enumerate(self.tokens) if piece in (b"q", b"Z", b"7", b" ", b".")]
 
     @cached_property
     def tag_ends(self) -> list[int]:
@@ -92,7 +97,7 @@ class Vocabulary:
         self._matchers: dict[str, LLMatcher] = {}
 
     def prepare(self) -> None:
-        """Begin to build the tables, unless that was done before."""
+        """Begin to build the tables, once."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._build, name="vocabulary", daemon=True)
             self._thread.start()
@@ -104,7 +109,7 @@ class Vocabulary:
             self._error = error
 
     def tables(self, keep_on: Callable[[], bool] = lambda: True) -> Tables | None:
-        """The tables, waited for; None if `keep_on` said no first."""
+        """The tables, once they are built; None if `keep_on` returns False first."""
         self.prepare()
         while self._tables is None:
             if self._error:
@@ -116,7 +121,7 @@ class Vocabulary:
         return self._tables
 
     def matcher(self, tables: Tables, grammar: str) -> "LLMatcher":
-        """A matcher of `grammar` at its beginning; there is one for each, which keeps what it learned of the tables."""
+        """A matcher of `grammar` at its start; there is one for each grammar, which caches what it computes."""
         from llguidance import LLMatcher, LLParserLimits
 
         matcher = self._matchers.pop(grammar, None)
@@ -132,7 +137,7 @@ class Vocabulary:
         return matcher
 
     def close(self) -> None:
-        """Wait until nothing uses the model any more."""
+        """Wait until the model is no longer used."""
         if self._thread:
             self._thread.join()
         self._matchers.clear()

@@ -30,6 +30,8 @@ class MaskedSampler(Sampler):
         super().__init__([("top_k", (most,))])
         self._context, llama = context, library.bindings()
         self._likeliest = b""
+        self.repeated: frozenset[int] = frozenset()  # tokens that `repeat_penalty` makes less likely
+        self.repeat_penalty = 1.0
         self._interface = llama.llama_sampler_i()
         self._interface.apply = llama.llama_sampler_i_apply(self._remember)
         llama.llama_sampler_chain_add(self.handle, llama.llama_sampler_init(ctypes.byref(self._interface), None))
@@ -44,6 +46,12 @@ class MaskedSampler(Sampler):
     def _remember(self, _: Any, data: Any) -> None:
         """Called by llama.cpp with the likeliest tokens, best first; nothing may be raised through it."""
         found = data.contents
+        if self.repeated and self.repeat_penalty != 1.0:
+            for index in range(found.size):
+                entry = found.data[index]
+                if entry.id in self.repeated:
+                    entry.logit *= self.repeat_penalty if entry.logit < 0 else 1 / self.repeat_penalty
+            found.sorted = False
         self._likeliest = ctypes.string_at(found.data, found.size * _ENTRY_BYTES)
 
     def choose_again(self, mask: bytes) -> int:
@@ -52,7 +60,7 @@ class MaskedSampler(Sampler):
         entries = likeliest or self._others(mask)
         count = len(entries) // _ENTRY_BYTES
         data = (self._llama.llama_token_data * count).from_buffer_copy(entries)
-        found = self._llama.llama_token_data_array(data, count, -1, bool(likeliest))
+        found = self._llama.llama_token_data_array(data, count, -1, bool(likeliest and not self.repeated))
         self._llama.llama_sampler_apply(self._again.handle, ctypes.byref(found))
         return int(found.data[found.selected].id)
 

@@ -1,6 +1,6 @@
-"""Whether a JSON Schema can be used, and what is wrong with a value by it, in words a model can act on.
+"""Check JSON Schemas, and values against them, with errors that a model can act on.
 
-No reference is ever fetched, and no pattern keeps the program busy: one that takes half a second ends the check.
+Nothing is downloaded for a reference. A pattern that takes half a second ends the check.
 """
 
 import json
@@ -21,8 +21,8 @@ _MOST_CHARACTERS = 500_000
 _PATTERN_S = 0.5
 _PROBES: tuple[Any, ...] = (None, True, 0, "", [], {}, [[]], {"": ""})
 _TYPES = {
-    "string": "a text",
-    "integer": "a whole number",
+    "string": "a string",
+    "integer": "an integer",
     "number": "a number",
     "boolean": "true or false",
     "array": "a list",
@@ -33,7 +33,7 @@ _MOST_FAULTS = 5
 
 
 def checked(schema: Any, name: str = "the schema") -> Schema:
-    """`schema` itself, if values can be checked against it. Raises UsageError, which calls it `name`."""
+    """`schema` itself, if values can be checked against it. Raises UsageError, in which it is called `name`."""
     from jsonschema import FormatChecker
     from jsonschema.exceptions import SchemaError
     from referencing.exceptions import Unresolvable
@@ -42,11 +42,11 @@ def checked(schema: Any, name: str = "the schema") -> Schema:
     if isinstance(schema, Mapping) and not isinstance(schema.get("$schema", ""), str):
         raise UsageError(f"{name} names no draft of JSON Schema as $schema", hint)
     if not isinstance(schema, Mapping | bool):
-        raise UsageError(f"{name} is no JSON Schema, but {_shown(schema)}", hint)
+        raise UsageError(f"{name} is not a JSON Schema, but {_shown(schema)}", hint)
     try:
         if len(json.dumps(schema)) > _MOST_CHARACTERS:
             raise UsageError(f"{name} is longer than {_MOST_CHARACTERS:,} characters", "use a smaller one")
-        # Patterns are tried below, by the library that will look for them.
+        # Patterns are compiled below, by the library that will search with them.
         check = partial(_validator_class(schema).check_schema, format_checker=FormatChecker(formats=()))
         check(schema)
         _check_patterns(_all_parts(schema, name, check), name)
@@ -54,40 +54,40 @@ def checked(schema: Any, name: str = "the schema") -> Schema:
         for probe in _PROBES:
             next(validator.iter_errors(probe), None)
     except SchemaError as error:
-        raise UsageError(f"{name} is not valid: {_told(error)}", hint) from error
+        raise UsageError(f"{name} is not valid: {_message(error)}", hint) from error
     except RecursionError as error:
         raise UsageError(f"{name} is nested too deeply, or refers to itself without end", "simplify it") from error
-    except _Hopeless as problem:
+    except _PatternError as problem:
         raise UsageError(f"{name} cannot be used: {problem}", hint) from problem
     except re.error as problem:
         raise UsageError(
             f"{name} has a pattern beside unevaluatedProperties that cannot be checked: {problem}", hint
         ) from problem
     except Unresolvable as problem:
-        raise _lost(name, problem.ref) from problem
+        raise _missing_reference(name, problem.ref) from problem
     return schema
 
 
 def faults(schema: Schema, value: Any) -> list[str]:
-    """What is wrong with `value`: where, what, and what would be right; empty if it satisfies the schema."""
+    """The errors of `value`: where, what, and what would be right; empty if it satisfies the schema."""
     from referencing.exceptions import Unresolvable
 
     try:
         errors = sorted(_validator(schema).iter_errors(value), key=lambda error: len(error.absolute_path))
-    except _Hopeless as problem:
+    except _PatternError as problem:
         return [str(problem)]
     except Unresolvable as problem:
         return [f"the schema refers to {problem.ref}, which is not in it"]
     except (RecursionError, ArithmeticError):
         return ["the value is nested too deeply, or holds a number that is too large"]
-    return list(dict.fromkeys(map(_told, errors)))[:_MOST_FAULTS]
+    return list(dict.fromkeys(map(_message, errors)))[:_MOST_FAULTS]
 
 
 def _validator(schema: Schema) -> Any:
     from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]
 
     # This registry holds the metaschemas only: without one, jsonschema would fetch what a reference names.
-    return _patient(_validator_class(schema))(schema, registry=REGISTRY, format_checker=format_checker())
+    return _with_patterns(_validator_class(schema))(schema, registry=REGISTRY, format_checker=format_checker())
 
 
 def _validator_class(schema: Schema) -> Any:
@@ -98,8 +98,8 @@ def _validator_class(schema: Schema) -> Any:
 
 
 @cache
-def _patient(validator: Any) -> Any:
-    """The validator class with patterns that give up in time."""
+def _with_patterns(validator: Any) -> Any:
+    """The validator class with patterns of ECMA-262 and a time limit on them."""
     import jsonschema
 
     patient = {
@@ -110,18 +110,18 @@ def _patient(validator: Any) -> Any:
     return jsonschema.validators.extend(validator, patient)  # type: ignore[no-untyped-call]
 
 
-class _Hopeless(Exception):
-    """A pattern that takes too long, or cannot be used: the check ends there, lest every value brings the same wait."""
+class _PatternError(Exception):
+    """A pattern that takes too long or cannot be used ends the check: every other value would wait as long."""
 
 
 def _matches(pattern: str, text: str) -> bool:
-    """Whether `pattern` is found in `text`. Raises _Hopeless."""
+    """Whether `pattern` is found in `text`. Raises _PatternError."""
     try:
         return compiled(pattern).search(text, timeout=_PATTERN_S) is not None
     except TimeoutError:
-        raise _Hopeless(f"the pattern {pattern} takes too long on {_shown(text)}") from None
+        raise _PatternError(f"the pattern {pattern} takes too long on {_shown(text)}") from None
     except ValueError as error:
-        raise _Hopeless(f"the pattern {pattern} cannot be used: {error}") from error
+        raise _PatternError(f"the pattern {pattern} cannot be used: {error}") from error
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator["ValidationError"]:
@@ -155,11 +155,11 @@ def _additional_properties(validator: Any, part: Any, instance: Any, schema: Any
 
 
 def _known(names: Mapping[str, Any]) -> str:
-    return f"there is {', '.join(names)}" if names else "nothing may be given"
+    return f"there is {', '.join(names)}" if names else "no key is allowed"
 
 
 def _all_parts(schema: Schema, name: str, check: Callable[[Any], None]) -> list[Mapping[str, Any]]:
-    """The schema, every schema in it, and what is referred to where jsonschema expects none, which `check` sees too."""
+    """The schema and every schema in it or referred to by it; `check` is called for targets that are not subschemas."""
     from jsonschema_specifications import REGISTRY
     from referencing import Resource
     from referencing.exceptions import Unresolvable
@@ -184,14 +184,14 @@ def _all_parts(schema: Schema, name: str, check: Callable[[Any], None]) -> list[
             try:
                 target = inside.lookup(reference)
             except (Unresolvable, ValueError, TypeError, KeyError) as error:
-                raise _lost(name, reference) from error
+                raise _missing_reference(name, reference) from error
             if id(target.contents) not in known:
                 check(target.contents)
                 waiting.append((target.contents, target.resolver))
     return found
 
 
-def _lost(name: str, reference: str) -> UsageError:
+def _missing_reference(name: str, reference: str) -> UsageError:
     if reference.startswith("#"):
         return UsageError(f"{name} refers to {reference}, which is not in it", "add it, or correct the reference")
     hint = "copy what it names into $defs and refer to that: #/$defs/NAME"
@@ -210,24 +210,24 @@ def _check_patterns(found: Sequence[Mapping[str, Any]], name: str) -> None:
             ) from error
 
 
-def _told(error: "ValidationError | SchemaError") -> str:
-    """Where, and what is wrong there; of several ways to be right, those that came nearest."""
+def _message(error: "ValidationError | SchemaError") -> str:
+    """Where the error is and what is wrong; of several alternatives, those that match best."""
     choices = [one for one in error.context or () if one.relative_path] or list(error.context or ())
     kinds = [kind for one in choices if one.validator == "type" for kind in _listed(one.validator_value)]
     if not choices:
-        return _place(error) + _in_words(error)
+        return _place(error) + _rule_message(error)
     if all(one.validator == "type" and not one.relative_path for one in choices):
         named = " or ".join(dict.fromkeys(_TYPES.get(kind, kind) for kind in kinds))
         return f"{_place(error)}must be {named}, not {_shown(error.instance)}"
-    return " or ".join(dict.fromkeys(map(_told, choices)))[:500]
+    return " or ".join(dict.fromkeys(map(_message, choices)))[:500]
 
 
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _in_words(error: "ValidationError | SchemaError") -> str:
-    """An error of jsonschema, said so that the next try can be right."""
+def _rule_message(error: "ValidationError | SchemaError") -> str:
+    """An error of jsonschema in words that help the next try."""
     value: Any = error.validator_value
     instance: Any = error.instance
     rule = str(error.validator)
@@ -251,11 +251,11 @@ def _in_words(error: "ValidationError | SchemaError") -> str:
         case "maxLength" | "maxItems" | "maxProperties":
             return f"must have at most {value} {_unit(rule)}, not {len(instance)}"
         case "format":
-            return f"must have the form {value}, and {_shown(instance)} has not"
+            return f"must be a valid {value}, not {_shown(instance)}"
         case "not":
-            return f"must not satisfy {_shown(value)}, and {_shown(instance)} does"
+            return f"must not match the schema {_shown(value)}, and {_shown(instance)} does"
         case "None":
-            return f"must not be there at all, and is {_shown(instance)}"
+            return f"must be absent, not {_shown(instance)}"
     return error.message if len(error.message) <= 500 else error.message[:500] + "..."
 
 
@@ -264,7 +264,7 @@ def _unit(rule: str) -> str:
 
 
 def _place(error: "ValidationError | SchemaError") -> str:
-    """Where in the value, as `items[2].name`, and a space; nothing for the value itself."""
+    """The place in the value, as `items[2].name`, and a space; empty for the value itself."""
     text = ""
     for step in error.absolute_path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)

@@ -1,4 +1,4 @@
-"""JSON mode: the system prompt of the Hermes 3 model card that asks for JSON by a schema, and the JSON in an answer."""
+"""JSON mode: the system prompt of the Hermes 3 model card that asks for JSON, and the JSON in an answer."""
 
 import json
 import math
@@ -18,7 +18,7 @@ def schema_prompt(schema: Schema) -> str:
 
 
 def json_part(answer: str) -> str:
-    """The JSON in an answer: all of it, or its first code block, where a model that writes freely may have put it."""
+    """The JSON in an answer: all of it, or its first code block, as models write it without a constraint."""
     if is_json(answer):
         return answer
     blocks = code_blocks(answer)
@@ -26,7 +26,7 @@ def json_part(answer: str) -> str:
 
 
 def parsed(text: str) -> Any:
-    """The value of a JSON text, which has no NaN and Infinity. Raises ValueError, RecursionError."""
+    """The value of a JSON text; NaN and Infinity are errors. Raises ValueError, RecursionError."""
     return json.loads(text, parse_constant=_refuse, parse_float=_finite)
 
 

@@ -1,4 +1,4 @@
-"""JSON Schemas taken apart and made small: their parts, references written out, titles left out."""
+"""JSON Schemas: their keywords and parts, and a compact form without references and titles."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,8 +11,20 @@ _SINGLE = (
     *("items", "additionalItems", "additionalProperties", "unevaluatedItems", "unevaluatedProperties"),
     *("not", "if", "then", "else", "contains", "propertyNames", "contentSchema"),
 )
+# Every keyword that constrains a value, in any draft.
+KEYWORDS = frozenset(
+    {"$ref", "$dynamicRef", "$recursiveRef", "type", "enum", "const", "required", "dependentRequired", "format"}
+    | {"pattern", "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
+    | {"minItems", "maxItems", "uniqueItems", "minContains", "maxContains", "minProperties", "maxProperties"}
+    | {"extends", "disallow", "divisibleBy"}
+    | {*_LISTED, *_SINGLE, *_BY_NAME} - {"$defs", "definitions", "contentSchema"}
+)
+ANNOTATIONS = frozenset(
+    {"title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "id", "definitions"}
+    | {"contentSchema", "contentMediaType", "contentEncoding"}
+)
 _MOST_NODES = 5000
-# What the value is comes first, what may be left out last; the trained examples are written so.
+# In this order the keywords come in the trained examples.
 _ORDER = ("description", "type", "enum", "const", "properties", "required", "items", "anyOf")
 
 
@@ -40,9 +52,9 @@ def children(schema: Mapping[str, Any]) -> list[Any]:
 
 
 def compact(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema as a small model reads it best: without titles, and with what it refers to in place.
+    """The schema as a small model reads it best: without titles, with definitions in place of references.
 
-    Only a definition that holds itself stays a reference; so does everything where writing it out would get long.
+    Only a definition that contains itself stays a reference, and all do where the result would be long.
     """
     writer = _Compact(schema)
     whole = writer.written(schema, ())
@@ -63,7 +75,7 @@ class _Compact:
         self.kept: set[str] = set()
 
     def all_kept(self) -> list[str]:
-        """The definitions that must stay, and those that they need in turn."""
+        """The definitions that stay, and those that they refer to."""
         done: set[str] = set()
         while self.kept - done:
             for name in self.kept - done:
@@ -75,7 +87,7 @@ class _Compact:
         return self.written(self._definitions[name], (name,))
 
     def written(self, node: Mapping[str, Any], inside: tuple[str, ...]) -> dict[str, Any]:
-        """A copy of `node`; `inside` names the definitions it stands in."""
+        """A compact copy of `node`; `inside` names the definitions around it."""
         self.nodes += 1
         name = str(node.get("$ref", "")).removeprefix("#/$defs/")
         if name in self._definitions and self.nodes <= _MOST_NODES:

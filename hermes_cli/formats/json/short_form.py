@@ -6,16 +6,17 @@ from typing import Any
 
 from hermes_cli.errors import UsageError, did_you_mean
 from hermes_cli.formats.json.check import checked
-from hermes_cli.formats.json.schema import Schema
+from hermes_cli.formats.json.schema import ANNOTATIONS, KEYWORDS, Schema
 
 MOST_BYTES = 2_000_000
 _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 _FIELD = re.compile(r"(?P<name>[^\W\d]\w*)(?P<list>\[\])?(?P<optional>\?)?(?:\s+(?P<type>.+))?")
+_WRAPPER = {"name", "description", "strict", "schema", "type"}
 _HINT = "write the fields like: name, age int, tags[], mood happy|sad, nickname?"
 
 
 def schema_from_text(text: str) -> Schema:
-    """The schema that JSON, or else the short form, stands for. Raises UsageError."""
+    """The schema written as JSON or in the short form. Raises UsageError."""
     stripped = text.strip()
     if stripped.startswith(("{", "[", '"')) or stripped in ("true", "false"):
         return schema_from_json(stripped)
@@ -33,14 +34,35 @@ def schema_from_json(text: str | bytes, name: str = "the schema") -> Schema:
         raise UsageError(f"{name} is not JSON: {error.msg} ({where})", "check its quotes, commas and braces") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{name} is not JSON in UTF-8, or nested too deeply", "save it as UTF-8 text") from error
-    return checked(value, name)
+    schema = checked(_unwrapped(value), name)
+    _check_is_not_an_example(schema, name)
+    return schema
+
+
+def _unwrapped(value: Any) -> Any:
+    """The schema in OpenAI's `response_format` or in its inner object with a name; else `value` itself."""
+    if isinstance(value, dict) and isinstance(value.get("json_schema"), dict):
+        value = value["json_schema"]
+    if isinstance(value, dict) and isinstance(value.get("schema"), dict | bool) and set(value) <= _WRAPPER:
+        return value["schema"]
+    return value
+
+
+def _check_is_not_an_example(schema: Schema, name: str) -> None:
+    """Raise UsageError for JSON without a keyword of JSON Schema: it would allow everything."""
+    if isinstance(schema, bool) or set(schema) & KEYWORDS:
+        return
+    unknown = [key for key in schema if key not in ANNOTATIONS and not key.startswith(("$", "x-"))]
+    if unknown:
+        shown = ", ".join(unknown[:5])
+        raise UsageError(f"{name} is JSON, but not a JSON Schema: it has {shown} and no keyword such as type", _HINT)
 
 
 def schema_from_fields(text: str) -> Schema:
     """The object with these fields: `name type: what it is`, separated by commas, or one on each line.
 
-    Types are str (where none is given), int, float, bool, choices such as `red|green`, and lists of these with `[]`;
-    a field with a `?` behind its name or its type may be left out. Raises UsageError.
+    Types are str (the default), int, float, bool, choices such as `red|green`, and lists of these with `[]`;
+    a field with `?` after its name or its type is optional. Raises UsageError.
     """
     entries = [entry.strip() for entry in (text.splitlines() if "\n" in text else text.split(","))]
     properties: dict[str, Any] = {}
@@ -57,7 +79,7 @@ def schema_from_fields(text: str) -> Schema:
 
 
 def _field(entry: str) -> tuple[str, bool, dict[str, Any]]:
-    """A field's name, whether it may be left out, and its schema."""
+    """A field's name, whether it is optional, and its schema."""
     declared, _, description = entry.partition(":")
     found = _FIELD.fullmatch(declared.strip())
     if not found:
@@ -76,9 +98,9 @@ def _type(written: str, entry: str) -> dict[str, Any]:
     if "|" in written:
         choices = [choice.strip() for choice in written.split("|")]
         if not all(choices) or len(set(choices)) < len(choices):
-            raise UsageError(f"the choices in {entry} are empty or not different", _HINT)
+            raise UsageError(f"the choices in {entry} are empty or repeated", _HINT)
         return {"type": "string", "enum": choices}
     if written not in _TYPES:
         hint = did_you_mean(written, _TYPES, f"types are {', '.join(_TYPES)}, choices a|b, and lists with []")
-        raise UsageError(f"there is no type {written} for a field of the schema", hint)
+        raise UsageError(f"unknown type {written} in the schema", hint)
     return {"type": _TYPES[written]}

@@ -206,6 +206,10 @@ def test_what_is_enforced_in_part_is_named(schema: dict[str, Any], note: str) ->
     assert check_schema(schema) == (f"not enforced while writing, only checked afterwards: {note}",)
 
 
+def test_a_schema_that_constrains_nothing_is_reported() -> None:
+    assert check_schema({"title": "T", "$defs": {"a": {"type": "string"}}}) == ("the schema allows any JSON value",)
+
+
 def test_free_requests_have_no_plan() -> None:
     free = GenerationRequest((Message("user", "x"),))
     assert Planner().plan(free) is None

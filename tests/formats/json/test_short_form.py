@@ -60,6 +60,18 @@ def test_json(text: str, schema: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        '{"name": "person", "strict": true, "schema": {"type": "string"}}',
+        '{"type": "json_schema", "json_schema": {"name": "person", "schema": {"type": "string"}}}',
+        '{"type": "json_schema", "name": "person", "schema": {"type": "string"}, "strict": true}',
+    ],
+)
+def test_the_schema_is_taken_out_of_openai_s_wrappers(text: str) -> None:
+    assert schema_from_text(text) == TEXT
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "the schema has no fields"),
@@ -67,14 +79,15 @@ def test_json(text: str, schema: Any) -> None:
         ("name, name int", "the schema has the field name twice"),
         ("2nd", "a field that cannot be read: 2nd"),
         ("a-b", "a field that cannot be read: a-b"),
-        ("age itn", "there is no type itn"),
-        ("mood a||b", "the choices in mood a||b are empty or not different"),
-        ("mood a|a", "the choices in mood a|a are empty or not different"),
+        ("age itn", "unknown type itn"),
+        ("mood a||b", "the choices in mood a||b are empty or repeated"),
+        ("mood a|a", "the choices in mood a|a are empty or repeated"),
         (": x", "a field that cannot be read"),
         ('{"type": ', "the schema is not JSON: Expecting value (line 1, character 9)"),
         ('{"type": "objct"}', "the schema is not valid"),
-        ("[1]", "the schema is no JSON Schema, but [1]"),
-        ('"name"', "the schema is no JSON Schema"),
+        ('{"name": "Anna", "age": 31}', "the schema is JSON, but not a JSON Schema: it has name, age and no keyword"),
+        ("[1]", "the schema is not a JSON Schema, but [1]"),
+        ('"name"', "the schema is not a JSON Schema"),
         ('{"not":' * 5000 + "{}" + "}" * 5000, "nested too deeply"),
         ('{"a": ' + "1" * 5000 + "}", "the schema"),
         ("{" + " " * 2_000_000 + "}", "the schema is longer than 2,000,000 bytes"),
