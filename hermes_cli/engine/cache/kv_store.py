@@ -59,7 +59,7 @@ class KvStore:
 
     def __init__(self, folder: Path, limit_bytes: int, fingerprint: Callable[[], bytes]) -> None:
         """`fingerprint` returns 32 bytes that change with all that makes a state useless; called on first use."""
-        self._folder, self._limit_bytes, self._ask = folder, limit_bytes, fingerprint
+        self.folder, self._limit_bytes, self._ask = folder, limit_bytes, fingerprint
 
     @cached_property
     def _fingerprint(self) -> bytes:
@@ -119,14 +119,14 @@ class KvStore:
         )
         head = header + array("i", tokens).tobytes()
         head += _CHECKSUM.pack(zlib.crc32(head))
-        temporary = self._folder / f"{os.getpid()}-{secrets.token_hex(8)}.part"
-        target = self._folder / f"{self._start(tokens)}-{_digest(head)}{SUFFIX}"
+        temporary = self.folder / f"{os.getpid()}-{secrets.token_hex(8)}.part"
+        target = self.folder / f"{self._start(tokens)}-{_digest(head)}{SUFFIX}"
         size = len(head) + len(state)
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if size > self._limit_bytes or shutil.disk_usage(self._folder).free < size + _SPARE_DISK_BYTES:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if size > self._limit_bytes or shutil.disk_usage(self.folder).free < size + _SPARE_DISK_BYTES:
                 return False
-            trim(self._folder, self._limit_bytes - size)
+            trim(self.folder, self._limit_bytes - size)
             _write(temporary, (memoryview(head), memoryview(state)), may_continue)
             temporary.replace(target)
         except OSError:
@@ -145,21 +145,21 @@ class KvStore:
 
     def _similar(self, tokens: Sequence[int]) -> Iterator[Entry]:
         try:
-            if len(tokens) < START_TOKENS or not self._folder.is_dir():
+            if len(tokens) < START_TOKENS or not self.folder.is_dir():
                 return
-            paths = list(self._folder.glob(f"{self._start(tokens)}-*{SUFFIX}"))
+            paths = list(self.folder.glob(f"{self._start(tokens)}-*{SUFFIX}"))
         except OSError:
             return
         for path in paths:
             try:
-                yield self._entry(path)
+                yield self.read_entry(path)
             except OSError:
                 continue
             except (ValueError, struct.error):
                 with suppress(OSError):
                     path.unlink()
 
-    def _entry(self, path: Path) -> Entry:
+    def read_entry(self, path: Path) -> Entry:
         """The envelope of a file. Raises ValueError unless it is complete, unchanged and of this fingerprint."""
         with _opened(path) as file:
             header = file.read(_HEADER.size)

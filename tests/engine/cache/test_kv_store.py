@@ -45,7 +45,7 @@ def save(store: KvStore, tokens: list[int] = TOKENS, kind: Kind = "conversation"
 
 
 def files(store: KvStore) -> list[Path]:
-    return sorted(store._folder.iterdir()) if store._folder.is_dir() else []
+    return sorted(store.folder.iterdir()) if store.folder.is_dir() else []
 
 
 def found(store: KvStore, tokens: list[int] = TOKENS) -> tuple[Entry, bytearray] | None:
@@ -119,7 +119,7 @@ def test_an_entry_that_changes_between_finding_and_loading_is_refused(store: KvS
 
 def test_entries_of_another_fingerprint_are_not_seen_even_under_the_right_name(store: KvStore) -> None:
     path = save(store)
-    other = KvStore(store._folder, 1_000_000, lambda: bytes(32))
+    other = KvStore(store.folder, 1_000_000, lambda: bytes(32))
     assert other.find(TOKENS, WINDOW) is None
     assert path.exists()
     path.rename(path.with_name(path.name.replace(MARK.hex()[:16], bytes(32).hex()[:16])))
@@ -144,7 +144,7 @@ def test_a_conversation_that_goes_on_takes_the_place_of_its_beginning(store: KvS
     save(store, TOKENS[:80])
     save(store, TOKENS[:90])
     save(store, TOKENS[:80] + [5] * 5)
-    kept = [len(store._entry(path).tokens) for path in files(store)]
+    kept = [len(store.read_entry(path).tokens) for path in files(store)]
     assert sorted(kept) == [70, 85, 90]
     assert store.has_opening(TOKENS[:70]) and not store.has_opening(TOKENS[:80])
 
@@ -235,7 +235,7 @@ def test_a_writer_that_is_killed_leaves_whole_entries_and_what_is_cleared_later(
             time.sleep(chance.random() * 0.1)
             child.send_signal(signal.SIGKILL)
         for path in tmp_path.glob("*.kv"):
-            assert len(store._entry(path).tokens) == len(TOKENS) + 30
+            assert len(store.read_entry(path).tokens) == len(TOKENS) + 30
     left = tmp_path / "1-0.part"
     left.write_bytes(b"half")
     kv_store.trim(tmp_path, 40_000_000)
