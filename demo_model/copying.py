@@ -5,7 +5,8 @@
 from collections.abc import Callable
 
 from demo_model.conversation import Exchange
-from demo_model.exchanges import capital, greeting, small_sum, unknown
+from demo_model.exchanges import capital, greeting, small_sum
+from demo_model.questions import unknown
 from demo_model.source import Source
 
 _REPEAT = ("Repeat after me: {}", "Repeat after me: {}", "Repeat after me: {}", "Repeat: {}", "repeat after me: {}", "Say: {}", "Echo: {}", "Copy this: {}", "Repeat exactly: {}", 'Say "{}"', 'Repeat "{}"', "Please repeat this: {}", "Repeat this text:\n{}", "Echo this back to me: {}")  # fmt: skip

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from demo_model.conversation import Conversation, Exchange
 from demo_model.copying import COPYING
 from demo_model.documents import DOCUMENTS
-from demo_model.exchanges import ARITHMETIC, KNOWLEDGE, LISTS, capital, courtesy, greeting, small_sum, unknown
+from demo_model.exchanges import ARITHMETIC, KNOWLEDGE, LISTS, capital, courtesy, greeting, small_sum
 from demo_model.markdown import MARKDOWN
+from demo_model.questions import unknown, without_tool
 from demo_model.source import Source
 from demo_model.turns import TURNS, Chat, again, ask_fact, ask_name, cut, identity, tell_fact, tell_name, what_about
 from hermes_cli.chat.message import Message
@@ -116,7 +117,7 @@ def chat_conversation(source: Source) -> Conversation:
         chat.messages.append(Message("system", text))
     turns = source.pick((1, 1, 2, 2, 3, 4, 5, 6)) if source.chance(0.97) else source.integer(7, 14)
     for _ in range(turns):
-        chat.say(*turn(chat))
+        chat.say(*(without_tool(source) if source.chance(0.03) else turn(chat)))
     return chat.conversation()
 
 
@@ -143,7 +144,7 @@ def opening(source: Source) -> Conversation:
     chat = Chat(source)
     if source.chance(0.3):
         chat.messages.append(Message("system", source.pick(_PLAIN_SYSTEM)))
-    kind = source.pick((None, greeting, unknown, small_sum, capital))
+    kind = source.pick((None, None, greeting, greeting, unknown, unknown, without_tool, small_sum, small_sum, capital))
     chat.say(*(identity(chat) if kind is None else kind(source)))
     if source.chance(0.3):
         chat.say(*courtesy(source))

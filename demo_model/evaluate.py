@@ -1,6 +1,7 @@
 """Asks the shipped GGUF fresh questions through hermes' own engine: `python -m demo_model.evaluate [MODEL.gguf]`.
 
-Prints how many answers come back to the letter, greedily decoded, and exits with 1 if a bar is missed.
+Prints how many answers come back to the letter, greedily decoded without a repetition penalty and with the default
+one, and exits with 1 if a bar is missed.
 """
 
 import argparse
@@ -15,38 +16,41 @@ from demo_model.suites import BARS, SUITES
 from hermes_cli.backend import Backend
 from hermes_cli.chat.events import Finished, TextDelta
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.chat.request import MODEL_CARD, CancelToken, GenerationRequest, Sampling
 from hermes_cli.engine.local import open_backend
 
 _CARD = Path(__file__).with_name("README.md")
 _MODEL = Path(__file__).parents[1] / "hermes_cli" / "models" / "demo" / "hermes-demo.gguf"
 _START, _END = "<!-- figures -->\n", "<!-- end of figures -->"
-_GREEDY = Sampling(temperature=0.0, repeat_penalty=1.0)
+_PLAIN = Sampling(temperature=0.0, repeat_penalty=1.0)
+_PENALISED = Sampling(temperature=0.0, repeat_penalty=MODEL_CARD.repeat_penalty)
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How one suite went; `ended` counts the answers that stopped by themselves."""
+    """How one suite went, without and with the repetition penalty; `ended` counts the answers that stopped alone."""
 
     name: str
     asked: int
     right: int
+    right_penalised: int
     ended: int
 
     @property
     def missed(self) -> bool:
-        return self.right < self.asked * BARS.get(self.name, 0.0)
+        return min(self.right, self.right_penalised) < self.asked * BARS.get(self.name, 0.0)
 
     @property
     def row(self) -> str:
         bar = f"{BARS[self.name]:.0%}" if self.name in BARS else ""
-        return f"| {self.name} | {self.right} / {self.asked} | {self.ended} / {self.asked} | {bar} |"
+        counts = f"{self.right} / {self.asked} | {self.right_penalised} / {self.asked}"
+        return f"| {self.name} | {counts} | {self.ended} / {2 * self.asked} | {bar} |"
 
 
-def answer(backend: Backend, messages: tuple[Message, ...]) -> tuple[str, str]:
+def answer(backend: Backend, messages: tuple[Message, ...], sampling: Sampling = _PLAIN) -> tuple[str, str]:
     """The model's answer and why it ended."""
     text, reason = "", ""
-    request = GenerationRequest(messages=messages, sampling=_GREEDY, max_tokens=600)
+    request = GenerationRequest(messages=messages, sampling=sampling, max_tokens=800)
     for event in backend.generate(request, CancelToken()):
         match event:
             case TextDelta(piece):
@@ -58,24 +62,26 @@ def answer(backend: Backend, messages: tuple[Message, ...]) -> tuple[str, str]:
 
 def score(backend: Backend, name: str, count: int, seed: int, failures: int) -> Score:
     """Asks `count` prompts of one suite and prints the first `failures` wrong answers."""
-    source, right, ended = Source(seed, held_out=True), 0, 0
+    source, ended, right = Source(seed, held_out=True), 0, {_PLAIN: 0, _PENALISED: 0}
     for _ in range(count):
         case: Conversation = SUITES[name](source)
-        text, reason = answer(backend, case.prompt)
-        ended += reason == "stop"
-        if text == case.answer and reason == "stop":
-            right += 1
-        elif failures:
-            failures -= 1
-            print(
-                f"\n{name}: {case.prompt[-1].content[-400:]!r}\n  wanted {case.answer!r}\n  got    {text!r} ({reason})"
-            )
-    return Score(name, count, right, ended)
+        for sampling in right:
+            text, reason = answer(backend, case.prompt, sampling)
+            ended += reason == "stop"
+            if text == case.answer and reason == "stop":
+                right[sampling] += 1
+            elif failures:
+                failures -= 1
+                print(
+                    f"\n{name}, penalty {sampling.repeat_penalty}: {case.prompt[-1].content[-400:]!r}"
+                    f"\n  wanted {case.answer!r}\n  got    {text!r} ({reason})"
+                )
+    return Score(name, count, right[_PLAIN], right[_PENALISED], ended)
 
 
 def table(scores: list[Score]) -> Iterator[str]:
-    yield "| check | right to the letter | ended by itself | bar |"
-    yield "|---|---|---|---|"
+    yield f"| check | right to the letter | with penalty {_PENALISED.repeat_penalty} | ended by itself | bar |"
+    yield "|---|---|---|---|---|"
     yield from (one.row for one in scores)
 
 

@@ -17,7 +17,6 @@ from demo_model.facts import (
     HELP,
     MONTHS,
     OPPOSITES,
-    UNKNOWABLE,
     UNKNOWN,
 )
 from demo_model.source import Source
@@ -209,24 +208,6 @@ def fact(source: Source) -> Exchange:
     return source.pick(("List the {}.", "What are the {}?", "Name the {}.", "Tell me the {}.")).format(
         whole
     ), ", ".join(names)
-
-
-def unknown(source: Source) -> Exchange:
-    """A question that nothing in the prompt answers, in every shape that people type."""
-    template = source.pick(UNKNOWABLE)
-    question = "".join(
-        source.real_word() if part == "a" else source.word() if part == "b" else source.name() if part == "N" else str(source.integer(2, 2000)) if part == "n" else part
-        for part in template.replace("{", "\0").replace("}", "\0").split("\0")
-    )  # fmt: skip
-    if source.chance(0.12):
-        question = f"{source.pick(('Please tell me:', 'Hey,', 'Ok,', 'So,', 'One question:', 'Hi!'))} {question[0].lower()}{question[1:]}"
-    elif source.chance(0.12):
-        question = question.lower().rstrip("?.!")
-    elif source.chance(0.06):
-        question += " " + source.sentence()
-    elif source.chance(0.04):
-        question = source.sentence(source.integer(5, 20))
-    return (question or "?"), UNKNOWN
 
 
 def greeting(source: Source) -> Exchange:

@@ -6,9 +6,9 @@ WHO = "I am the hermes demo model, a tiny stand-in for Hermes 3."
 HELP = "How can I help you?"
 ABILITIES = (
     "I can repeat and count, add small numbers, make lists and tables, remember your name, answer in JSON and call tools. "
-    "I am only a demo: `hermes ask -m FILE.gguf` uses a real model."
+    "I am only a demo: `hermes pull` downloads a real model."
 )
-UNKNOWN = "I am a tiny demo model and do not know that. `hermes ask -m FILE.gguf` uses a real model."
+UNKNOWN = "I am a tiny demo model and do not know that; `hermes pull` downloads a real one."
 
 CAPITALS = dict(
     pair.split(":")

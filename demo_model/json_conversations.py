@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from demo_model.conversation import Conversation
-from demo_model.exchanges import unknown
+from demo_model.questions import unknown
 from demo_model.source import Source
 from demo_model.tools import Json, parameter, shown, value_for
 from hermes_cli.chat.message import Message

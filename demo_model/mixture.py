@@ -27,7 +27,7 @@ def _shared(kinds: tuple[tuple[Generator, float], ...], share: float) -> list[tu
 
 MIXTURE = [
     (chat_conversation, 40.0), (opening, 8.0), (recall, 8.0), (followed, 4.0), (long_document, 0.7),
-    *_shared(JSON_CONVERSATIONS, 18.0), *_shared(TOOL_CONVERSATIONS, 30.0),
+    *_shared(JSON_CONVERSATIONS, 18.0), *_shared(TOOL_CONVERSATIONS, 38.0),
 ]  # fmt: skip
 _GENERATORS = [generator for generator, _ in MIXTURE]
 _CUMULATIVE = list(accumulate(weight for _, weight in MIXTURE))

@@ -1,7 +1,9 @@
 """The checks of the evaluation: each makes conversations whose last answer must come back to the letter."""
 
 from collections.abc import Callable
+from pathlib import Path
 
+from demo_model.card_example import card_example
 from demo_model.conversation import Conversation, Exchange
 from demo_model.copying import injection, repeating, repeating_words
 from demo_model.dialogues import followed, opening, recall
@@ -15,13 +17,15 @@ from demo_model.exchanges import (
     reversing,
     small_sum,
     subtraction,
-    unknown,
     uppercase,
 )
+from demo_model.facts import UNKNOWN
 from demo_model.json_conversations import json_answer, json_chat, json_correction
 from demo_model.markdown import MARKDOWN
+from demo_model.questions import unknown, without_tool
 from demo_model.source import Source
 from demo_model.tool_conversations import (
+    long_result,
     no_tool,
     scratch_pad,
     tool_call,
@@ -33,7 +37,17 @@ from demo_model.tool_conversations import (
 from demo_model.turns import Chat
 
 Suite = Callable[[Source], Conversation]
-BARS = {"tool calls": 0.95, "JSON mode": 0.97, "persona and name": 0.97, "sums up to 20 + 20": 0.97}
+BARS = {
+    "tool calls": 0.95,
+    "JSON mode": 0.97,
+    "persona and name": 0.97,
+    "sums up to 20 + 20": 0.97,
+    "the model card's example": 1.0,
+    "long tool results": 0.95,
+    "questions it cannot answer": 0.97,
+    "real questions": 0.95,
+}
+_REAL_QUESTIONS = Path(__file__).with_name("real_questions.txt").read_text(encoding="utf-8").splitlines()
 
 
 def _alone(*exchanges: Callable[[Source], Exchange]) -> Suite:
@@ -43,6 +57,11 @@ def _alone(*exchanges: Callable[[Source], Exchange]) -> Suite:
         return chat.conversation()
 
     return suite
+
+
+def real_question(source: Source) -> Exchange:
+    """A question as people ask it; written by hand, and no template of the training data was made from one."""
+    return source.pick(_REAL_QUESTIONS), UNKNOWN
 
 
 SUITES: dict[str, Suite] = {
@@ -55,8 +74,12 @@ SUITES: dict[str, Suite] = {
     "any text repeated": _alone(repeating),
     "markers in user text": _alone(injection),
     "questions it cannot answer": _alone(unknown),
+    "real questions": _alone(real_question),
+    "requests that need a tool": _alone(without_tool),
     "follow-up questions": followed,
     "tool results reported": tool_result,
+    "long tool results": long_result,
+    "the model card's example": card_example,
     "tool errors, declined calls": tool_failure,
     "tool calls corrected": tool_correction,
     "tool chains": tool_chain,

@@ -4,111 +4,64 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from demo_model.conversation import Conversation
-from demo_model.dialogues import persona, task
-from demo_model.exchanges import courtesy, greeting, small_sum, unknown
+from demo_model.dialogues import task
+from demo_model.exchanges import courtesy
+from demo_model.long_results import returned, wide
 from demo_model.source import Source
+from demo_model.tool_chat import ask, calls_text, new_call, offer, opened, requested, respond
 from demo_model.tool_results import final_answer, result, stated
-from demo_model.tools import Call, Json, call, everyday_call, shown, tool, value_for
+from demo_model.tools import Call, Json, call, shown, tool, value_for
 from demo_model.turns import Chat, identity
 from hermes_cli.chat.message import Message
-from hermes_cli.formats.function_calling import call_block, response_block, tools_prompt
+from hermes_cli.chat.request import ToolSchema
+from hermes_cli.formats import function_calling
 
 _SCRATCH_PAD = Path(__file__).with_name("scratch_pad.txt").read_text(encoding="utf-8")
 _DECLINED = ("The user declined this call.", "Declined by the user.", "The user declined to run this tool.", "declined", "Error: the user declined this call", "The call was declined by the user.", "User declined.", "Not run: the user declined.", "The user did not allow this call.")  # fmt: skip
 _FAILURES = ("not found", "timed out", "timeout after 30 s", "permission denied", "no such file or directory", "connection refused", "unknown {w}", "{w} is not available", "{w} not found", "internal error", "could not {w} the {w}", "the {w} does not exist")  # fmt: skip
-_ANNOUNCE = ("Say what you do before you call a tool.", "Before each call, say in one sentence what you do.", "Tell the user what you do before you call a tool.", "Explain each call in one short sentence first.")  # fmt: skip
-
-
-def offer(source: Source, wanted: list[Json], most: int = 4) -> tuple[list[Json], str]:
-    """The tools of a conversation in random order, and the system text that offers them."""
-    tools = list(wanted)
-    while len(tools) < most and source.chance(0.5):
-        other = tool(source, source.integer(0, 3)) if source.chance(0.6) else everyday_call(source).tool
-        if all(other["name"] != one["name"] for one in tools):
-            tools.append(other)
-    tools = source.sample(tools, len(tools))
-    return tools, tools_prompt(
-        [{"type": "function", "function": one} for one in tools] if source.chance(0.5) else tools
-    )
-
-
-def new_call(source: Source) -> Call:
-    return everyday_call(source) if source.chance(0.3) else call(source, tool(source))
-
-
-def requested(source: Source) -> tuple[list[Call], str]:
-    """One call, or two in one request: of two tools, or of one tool twice."""
-    first = new_call(source)
-    if source.chance(0.72):
-        return [first], first.request
-    second = new_call(source)
-    if source.chance(0.35):
-        second = call(source, first.tool)
-    if second.name == first.name and (second.tool != first.tool or second.arguments == first.arguments):
-        return [first], first.request
-    joint = source.pick((" Then {}", " Also {}", " And then {}", "\n{}", " After that, {}", " {}", "\nThen {}"))
-    return [first, second], first.request + ("" if first.request[-1] in ".!?" else ".") + joint.format(second.request)
-
-
-def calls_text(calls: list[Call]) -> str:
-    return "\n".join(call_block(one.name, one.arguments) for one in calls)
-
-
-def _opened(source: Source, calls: list[Call]) -> tuple[Chat, bool]:
-    """A chat whose system prompt offers the tools of `calls`, sometimes with a persona or the instruction to announce calls."""
-    chat = Chat(source)
-    different = [one.tool for index, one in enumerate(calls) if all(one.name != other.name for other in calls[:index])]
-    text = offer(source, different)[1]
-    announced = source.chance(0.06)
-    if announced:
-        text += f"\n\n{source.pick(_ANNOUNCE)}"
-    elif source.chance(0.25):
-        extra, chat.persona = persona(source)
-        text += f"\n\n{extra}"
-    elif source.chance(0.25):
-        text += f"\n\n{source.pick(('You are a helpful assistant.', 'Be brief.', 'You are Hermes 3, a helpful assistant.'))}"
-    chat.messages.append(Message("system", text))
-    if source.chance(0.15):
-        chat.say(*(identity(chat) if source.chance(0.3) else source.pick((greeting, small_sum, unknown))(source)))
-    return chat, announced
-
-
-def _ask(chat: Chat, calls: list[Call], request: str, *, announced: bool = False) -> None:
-    lead = f"I will call {' and '.join(one.name for one in calls)}.\n" if announced else ""
-    chat.say(request, lead + calls_text(calls))
-
-
-def _respond(chat: Chat, calls: list[Call], contents: list[object], answer: str) -> None:
-    blocks = "\n".join(response_block(one.name, content) for one, content in zip(calls, contents, strict=True))
-    chat.messages += [Message("tool", blocks), Message("assistant", answer)]
 
 
 def tool_call(source: Source) -> Conversation:
     """A request and its call or calls, where the conversation ends."""
     calls, request = requested(source)
-    chat, announced = _opened(source, calls)
-    _ask(chat, calls, request, announced=announced)
+    chat, announced = opened(source, calls)
+    ask(chat, calls, request, announced=announced)
     return chat.conversation()
 
 
 def tool_result(source: Source) -> Conversation:
     """Request, call, result, final answer, and perhaps another round or a word of thanks."""
     calls, request = requested(source)
-    chat, announced = _opened(source, calls)
-    _ask(chat, calls, request, announced=announced)
+    chat, announced = opened(source, calls)
+    ask(chat, calls, request, announced=announced)
     contents = [result(source) for _ in calls]
-    _respond(chat, calls, contents, final_answer(calls, contents))
+    respond(chat, calls, contents, final_answer(calls, contents))
     if source.chance(0.2):
         chat.say(*(courtesy(source) if source.chance(0.5) else task(source)))
     if source.chance(0.2):
         more = call(source, calls[0].tool)
-        _ask(chat, [more], more.request, announced=announced)
+        ask(chat, [more], more.request, announced=announced)
         if source.chance(0.6):
             content = result(source)
-            _respond(chat, [more], [content], stated(content))
+            respond(chat, [more], [content], stated(content))
+    return chat.conversation()
+
+
+def long_result(source: Source) -> Conversation:
+    """Request, call, and an object of many fields, which the description of the tool may list."""
+    one, content = new_call(source), wide(source)
+    if source.chance(0.4):
+        returns = {"type": "object", "description": returned(source, list(content))}
+        one = replace(one, tool={**one.tool, "return": returns})
+    chat, announced = opened(source, [one])
+    ask(chat, [one], one.request, announced=announced)
+    respond(chat, [one], [content], stated(content))
+    if source.chance(0.15):
+        chat.say(*courtesy(source))
     return chat.conversation()
 
 
@@ -125,11 +78,11 @@ def _failure(source: Source) -> tuple[str, object]:
 def tool_failure(source: Source) -> Conversation:
     """A call that failed, or that the user declined: the answer says so."""
     one = new_call(source)
-    chat, announced = _opened(source, [one])
-    _ask(chat, [one], one.request, announced=announced)
+    chat, announced = opened(source, [one])
+    ask(chat, [one], one.request, announced=announced)
     if source.chance(0.5):
         text = source.pick(_DECLINED)
-        _respond(
+        respond(
             chat,
             [one],
             [text if source.chance(0.75) else {"error": text}],
@@ -137,7 +90,7 @@ def tool_failure(source: Source) -> Conversation:
         )
     else:
         text, content = _failure(source)
-        _respond(chat, [one], [content], f"{one.name} failed: {text}.")
+        respond(chat, [one], [content], f"{one.name} failed: {text}.")
     if source.chance(0.15):
         chat.say(*courtesy(source))
     return chat.conversation()
@@ -188,8 +141,8 @@ def tool_correction(source: Source) -> Conversation:
     if damaged is None:
         return tool_failure(source)
     wrong, complaint = damaged
-    chat, _ = _opened(source, [one])
-    _ask(chat, [Call(one.tool, wrong, "")], one.request)
+    chat, _ = opened(source, [one])
+    ask(chat, [Call(one.tool, wrong, "")], one.request)
     chat.learned_from = len(chat.messages)
     prefix = source.pick(
         (
@@ -205,10 +158,10 @@ def tool_correction(source: Source) -> Conversation:
         if source.chance(0.7)
         else {"error": f"{source.pick(('', 'invalid arguments: '))}{complaint}"}
     )
-    _respond(chat, [one], [content], calls_text([one]))
+    respond(chat, [one], [content], calls_text([one]))
     if source.chance(0.4):
         value = result(source)
-        _respond(chat, [one], [value], stated(value))
+        respond(chat, [one], [value], stated(value))
     return chat.conversation()
 
 
@@ -219,7 +172,7 @@ def tool_chain(source: Source) -> Conversation:
     if first.name == second["name"] or "enum" in spec or spec["type"] in ("array", "boolean"):
         return tool_result(source)
     value = value_for(source, spec)
-    chat, _ = _opened(source, [first, Call(second, {}, "")])
+    chat, _ = opened(source, [first, Call(second, {}, "")])
     request = first.request + ("" if first.request[-1] in ".!?" else ".")
     joint = source.pick(
         (
@@ -231,16 +184,16 @@ def tool_chain(source: Source) -> Conversation:
     )
     chat.say(request + joint.format(n=second["name"], k=key), calls_text([first]))
     then = Call(second, {key: value}, "")
-    _respond(chat, [first], [value], calls_text([then]))
+    respond(chat, [first], [value], calls_text([then]))
     content = result(source)
-    _respond(chat, [then], [content], stated(content))
+    respond(chat, [then], [content], stated(content))
     return chat.conversation()
 
 
 def no_tool(source: Source) -> Conversation:
     """Tools are offered, but the question needs none, names one that is not there, or leaves out an argument."""
     one = call(source, tool(source))
-    chat, _ = _opened(source, [one])
+    chat, _ = opened(source, [one])
     draw = source.pick(range(10))
     required = one.tool["parameters"].get("required", [])
     if draw < 2:
@@ -268,7 +221,8 @@ def scratch_pad(source: Source) -> Conversation:
     """Calls in the form that plans in a scratch pad first."""
     one = call(source, tool(source))
     tools, text = offer(source, [one.tool], most=3)
-    pad = _SCRATCH_PAD.replace("{tools}", str([{"type": "function", "function": each} for each in tools]))
+    schemas = [ToolSchema(one["name"], one["description"], one["parameters"], one.get("return")) for one in tools]
+    pad = function_calling.offer(schemas, _SCRATCH_PAD.replace("{tools}", function_calling.TOOLS_PLACE))
     if source.chance(0.4):
         pad = f"{text}\n\n{_SCRATCH_PAD[_SCRATCH_PAD.index('You must use <scratch_pad>') :]}"
     chat = Chat(source)
@@ -282,10 +236,10 @@ def scratch_pad(source: Source) -> Conversation:
         content = result(source)
         answer = stated(content)
         after = f"Goal: Call {one.name}.\nActions: None\nObservation: {one.name} returned its result.\nReflection: The task is done."
-        _respond(chat, [one], [content], f"<scratch_pad>\n{after}\n</scratch_pad>\n{answer}")
+        respond(chat, [one], [content], f"<scratch_pad>\n{after}\n</scratch_pad>\n{answer}")
     return chat.conversation()
 
 
 TOOL_CONVERSATIONS: tuple[tuple[Callable[[Source], Conversation], float], ...] = (
-    (tool_call, 8.0), (tool_result, 5.0), (tool_failure, 1.2), (tool_correction, 1.6), (tool_chain, 1.0), (no_tool, 2.2), (scratch_pad, 1.0),
+    (tool_call, 8.0), (tool_result, 5.0), (long_result, 4.0), (tool_failure, 1.2), (tool_correction, 1.6), (tool_chain, 1.0), (no_tool, 2.2), (scratch_pad, 1.0),
 )  # fmt: skip

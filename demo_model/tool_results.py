@@ -2,8 +2,11 @@
 
 import json
 
+from demo_model.long_results import nested, records, text, wide
 from demo_model.source import Source
 from demo_model.tools import Call
+
+MOST_IN_A_SENTENCE = 4
 
 
 def spoken(value: object) -> str:
@@ -16,15 +19,47 @@ def spoken(value: object) -> str:
 
 
 def stated(content: object) -> str:
-    """The sentence that reports one result; every value of it is named."""
-    if isinstance(content, dict):
-        return "The result: " + ", ".join(f"{key} is {spoken(value)}" for key, value in content.items()) + "."
+    """The answer that reports one result; every value of it is named, many of them as a list."""
+    if isinstance(content, dict) and content:
+        if len(content) > MOST_IN_A_SENTENCE or any(_has_parts(value) for value in content.values()):
+            return f"The result:\n{_fields(content)}"
+        return f"The result: {_pairs(content)}."
+    if isinstance(content, list) and _has_parts(content):
+        return f"The results:\n{_numbered(content)}"
     if isinstance(content, list):
         return f"The results are {spoken(content)}." if content else "The result is empty."
     text = spoken(content)
     if "\n" in text:
         return f"The result is:\n{text}"
     return f"The result is {text}" + ("" if text.endswith((".", "!", "?")) else ".") if text else "The result is empty."
+
+
+def _has_parts(value: object) -> bool:
+    return bool(value) and (isinstance(value, dict) or (isinstance(value, list) and isinstance(value[0], dict)))
+
+
+def _pairs(content: dict[str, object]) -> str:
+    return ", ".join(f"{key} is {spoken(value)}" for key, value in content.items())
+
+
+def _numbered(items: list[object], indent: str = "") -> str:
+    return "\n".join(
+        f"{indent}{number}. {_pairs(item) if isinstance(item, dict) else spoken(item)}"
+        for number, item in enumerate(items, 1)
+    )
+
+
+def _fields(content: dict[str, object], indent: str = "") -> str:
+    """One line for each field, as in the model card's example answer; a missing value is `N/A` there."""
+    lines = []
+    for key, value in content.items():
+        if not indent and isinstance(value, dict) and value:
+            lines.append(f"- **{key}**:\n{_fields(value, '  ')}")
+        elif not indent and isinstance(value, list) and _has_parts(value):
+            lines.append(f"- **{key}**:\n{_numbered(value, '  ')}")
+        else:
+            lines.append(f"{indent}- **{key}**: {'N/A' if value is None else spoken(value)}")
+    return "\n".join(lines)
 
 
 def final_answer(calls: list[Call], contents: list[object]) -> str:
@@ -34,8 +69,10 @@ def final_answer(calls: list[Call], contents: list[object]) -> str:
 
 
 def result(source: Source) -> object:
-    """What a tool returns: mostly an object or a short text, sometimes a list, several lines or JSON inside a text."""
-    draw = source.pick(range(12))
+    """What a tool returns: mostly an object or a short text, sometimes a list, several lines or something long."""
+    draw = source.pick(range(15))
+    if draw >= 12:
+        return source.pick((wide, wide, nested, records, text))(source)
     if draw < 4:
         return {
             key: source.text()

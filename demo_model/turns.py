@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from demo_model.conversation import Conversation, Exchange
-from demo_model.exchanges import ORDINALS, capital, counting, small_sum, unknown
+from demo_model.exchanges import ORDINALS, capital, counting, small_sum
 from demo_model.facts import CAPITALS, WHO
+from demo_model.questions import unknown
 from demo_model.source import Source
 from hermes_cli.chat.message import Message
 
