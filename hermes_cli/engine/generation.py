@@ -37,6 +37,7 @@ class Job:
     plan: Plan | None = None
     logit_bias: tuple[tuple[int, float], ...] = ()
     top_logprobs: int | None = None
+    device_sampling: bool = False
     scores_end: bool = False  # the token that ends the answer has a log probability too
 
 
@@ -60,15 +61,17 @@ class Generation:
         self._cached = self._written = 0
         self._started = time.perf_counter()
         self._prefilled = self._first = 0.0
-        self.answered = False
+        self.answered = self._attached = False
 
     def run(self) -> None:
         """Process the prompt, generate the answer, report the end; never raises."""
         sampler: Sampler | None = None
         try:
-            sampler = sampling.sampler(self._job.values, self._model.vocab_size, self._job.logit_bias)
+            job = self._job
+            on_device = job.device_sampling and job.plan is None and job.top_logprobs is None
+            sampler = sampling.sampler(job.values, self._model.vocab_size, job.logit_bias, on_device=on_device)
             try:
-                self._process_prompt()
+                self._process_prompt(sampler if on_device else None)
                 reason = self._generate(sampler)
             except DecodeAborted:
                 reason = "cancelled"
@@ -78,24 +81,37 @@ class Generation:
             self._cache.disable_saving()
             self._events.put(error)
         finally:
+            if self._attached:
+                self._cache.context.detach()
             if sampler:
                 sampler.close()
             self._events.put(None)
 
-    def _process_prompt(self) -> None:
+    def _process_prompt(self, attached: Sampler | None) -> None:
         """Reuse what the cache holds of the prompt and decode the rest, at least its last token."""
         tokens = self._job.tokens
         if self._pace:
             self._pace.start()
         self._cached = self._cache.start(tokens, lambda: not self._cancel.cancelled)
         self._events.put(PromptProgress(self._cached, len(tokens)))
-        steps = self._cache.read(tokens[self._cached :])
+        size = self._cache.context.batch_size
+        last = self._cached + (len(tokens) - self._cached - 1) // size * size  # where the last batch begins
+        self._read(tokens[self._cached : last])
+        if attached:
+            # Only now: every decode with a sampler draws a number, and a seed must not depend on the batches before.
+            self._attached = self._cache.context.attach(attached)
+        self._read(tokens[last:])
+        if not self._attached:
+            self._cache.context.check_numbers()
+        self._prefilled = time.perf_counter()
+
+    def _read(self, tokens: list[int]) -> None:
+        """Decode a part of the prompt. Raises DecodeAborted after a cancel."""
+        steps = self._cache.read(tokens)
         while not self._cancel.cancelled and (read := next(steps, None)) is not None:
-            self._events.put(PromptProgress(read, len(tokens)))
+            self._events.put(PromptProgress(read, len(self._job.tokens)))
         if self._cancel.cancelled:
             raise DecodeAborted
-        self._cache.context.check_numbers()
-        self._prefilled = time.perf_counter()
 
     def _generate(self, sampler: Sampler) -> FinishReason:
         """Sample until the turn ends, a stop string appears or the limit is reached; text is sent every few ms."""

@@ -38,8 +38,8 @@ class LoadSettings:
     `flash_attention` None is llama.cpp's choice (a quantised cache cannot do without it); `extra_buffers` repacks the
     weights; `gpus` names the devices, None is all of them. What took less than `least_saved_s` to process is not saved
     to disk, nor is anything if the last answer was stopped within `stop_s` before closing. `memory_bytes` is the
-    plan's estimate. `scored_tokens` prompt tokens can have log probabilities, in batches of that size; up to
-    `parked_states` other conversations stay in memory.
+    plan's estimate. With `device_sampling` the device that computes the logits also chooses the token. Prompts can have
+    log probabilities in batches of `scored_tokens`; up to `parked_states` other conversations stay in memory.
     """
 
     context_length: int = 4096
@@ -56,5 +56,6 @@ class LoadSettings:
     least_saved_s: float = 0.2
     stop_s: float = 1.0
     memory_bytes: int | None = None
+    device_sampling: bool = False
     scored_tokens: int = 1
     parked_states: int = 0

@@ -196,6 +196,7 @@ class LocalBackend:
             plan,
             request.logit_bias,
             request.top_logprobs,
+            device_sampling=self.settings.device_sampling,
             scores_end=request.prompt is not None,
         )
         work = Generation(self.model, self.cache, self.vocabulary, job, cancel, events, self._pace)

@@ -228,6 +228,7 @@ class _Planner:
             extra_buffers=machine.may_repack and (tuned.extra_buffers if tuned else machine.gains_from_repacking),
             gpus=self._devices,
             template=options.template,
+            device_sampling=layers == ALL_LAYERS or layers >= layer_count(self._header),
             kv_store_bytes=options.kv_store_bytes,
         )
         memory = estimate(self._header, settings, max(len(machine.gpus), 1))

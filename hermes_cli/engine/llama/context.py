@@ -198,6 +198,19 @@ class Context:
                 "the model computes NaN instead of numbers: its file is damaged", "download it again: hermes pull"
             )
 
+    def attach(self, sampler: Sampler) -> bool:
+        """Let the device that computes the logits choose tokens, for as many steps of the chain as it can.
+
+        From then on `sample` takes this sampler, every decode draws a random number, and there are no logits. False if
+        the build cannot do it. Detach before closing the sampler.
+        """
+        return bool(self._llama.llama_set_sampler(self._ctx, _SEQUENCE, sampler.handle))
+
+    def detach(self) -> None:
+        """End what `attach` began."""
+        self._has_logits = False
+        self._llama.llama_set_sampler(self._ctx, _SEQUENCE, None)
+
     def sample(self, sampler: Sampler) -> int:
         """Choose the token that follows the last one decoded, and count it in the sampler's own memory."""
         if not self._has_logits:

@@ -46,7 +46,7 @@ FUNCTIONS = {
         "llama_state_seq_get_size "
         "llama_vocab_get_attr llama_vocab_get_text llama_vocab_is_eog "
     ),
-    3: "llama_model_desc llama_sampler_init_logit_bias llama_sampler_sample llama_set_n_threads",
+    3: ("llama_model_desc llama_sampler_init_logit_bias llama_sampler_sample llama_set_n_threads llama_set_sampler"),
     4: "llama_memory_seq_rm llama_model_meta_val_str llama_state_seq_get_data llama_state_seq_set_data",
     5: "llama_sampler_init_penalties",
     6: "llama_token_to_piece",
