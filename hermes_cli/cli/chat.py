@@ -65,9 +65,9 @@ def chat(
     from hermes_cli.terminal.prompt.open import open_prompt
 
     if given.layers.model_layer is None and given.layers.now.endpoint is None and given.resume is None:
-        from hermes_cli.cli.first_run import offer_model
+        from hermes_cli.cli.first_run import ask_to_download
 
-        offer_model()
+        ask_to_download()
     settings, saving = given.settings, given.layers.now.save
     prompt = open_prompt(
         complete=lambda before: slash_commands.suggestions(running, before),

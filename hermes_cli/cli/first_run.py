@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _EVERY_S = 24 * 3600.0
 
 
-def offer_model() -> None:
+def ask_to_download() -> None:
     """Ask to download the recommended model, if there is no Hermes 3 here; at most once a day, and on a terminal only.
 
     For a chat without a named model. The chat can begin whatever the answer is and however the download ends.

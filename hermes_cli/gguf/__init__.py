@@ -1,1 +1,1 @@
-"""What a model file says of itself, read without loading it."""
+"""What a model file says about itself, read without loading it."""

@@ -13,7 +13,7 @@ _MOST_VALUES, _MOST_TENSORS, _MOST_DIMENSIONS, _MOST_ELEMENTS = 1 << 16, 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The facts of one file; of a model in parts each file has its own tensors, the first has the values."""
+    """The facts of one file. Of a model in parts, the first file has the values, and each has its own tensors."""
 
     values: Mapping[str, Any]
     tensor_count: int
@@ -36,7 +36,7 @@ class Header:
         return value if isinstance(value, str) else None
 
     def own(self, key: str) -> int | None:
-        """A number that is filed under the architecture's name."""
+        """A number whose key begins with the name of the architecture."""
         return self.number(f"{self.architecture}.{key}")
 
     def count(self, key: str) -> int:
@@ -51,7 +51,7 @@ class Header:
 
     @property
     def quantisation(self) -> str:
-        """What the file says, else the type of most of its tensors."""
+        """The quant that the file states, else the type of most of its tensors."""
         file_type = self.number("general.file_type")
         named = FILE_TYPES.get(file_type) if file_type is not None else None
         return named or max(self.types, key=lambda name: self.types[name], default="unknown")

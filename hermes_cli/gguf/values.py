@@ -1,4 +1,4 @@
-"""The values in a GGUF header, read one after the other and within bounds: the file may be cut short or hostile."""
+"""The values in a GGUF header, read in order and within limits: the file may be cut short or hostile."""
 
 import struct
 from typing import Any, Protocol
@@ -14,11 +14,11 @@ _BLOCK_BYTES = 1 << 20
 
 
 class BadHeader(Exception):
-    """What is wrong with a header, in words that follow the file's name."""
+    """What is wrong with a header, in words that follow the name of the file."""
 
 
 class Source(Protocol):
-    """Bytes at any place of a file. `size_bytes` is None where nobody tells."""
+    """Random access to the bytes of a file. `size_bytes` is None if it is not known."""
 
     size_bytes: int | None
 
@@ -27,7 +27,7 @@ class Source(Protocol):
 
 
 class Array:
-    """An array of the header: how many elements, of what kind; a short one of numbers is kept."""
+    """An array in the header: the number of elements, and the values of a short array of numbers."""
 
     __slots__ = ("count", "values")
 
@@ -58,7 +58,7 @@ class HeaderReader:
         return self._block[begin : begin + count]
 
     def skip(self, count: int) -> None:
-        """Pass over `count` bytes without reading them."""
+        """Skip `count` bytes without reading them."""
         self._check(count)
         self.position += count
 
@@ -67,7 +67,7 @@ class HeaderReader:
         return struct.unpack(self._little + kind, self.take(struct.calcsize("<" + kind)))[0]
 
     def text(self, longest: int = _LONGEST_TEXT_BYTES) -> str:
-        """A length and so many bytes of UTF-8."""
+        """A text: its length, then that number of bytes of UTF-8."""
         length = self.number("Q")
         if length > longest:
             raise BadHeader(f"has a text of {length:,} bytes in its header")
@@ -106,7 +106,7 @@ class HeaderReader:
         return Array(count)
 
     def _skip_texts(self, count: int) -> None:
-        """A vocabulary has hundreds of thousands of them: they are passed over block by block."""
+        """A vocabulary has hundreds of thousands of them: they are skipped block by block."""
         unpack = struct.Struct(f"{self._little}Q").unpack_from
         while count:
             if len(self._block) - (self.position - self._start) < 8 or self.position < self._start:

@@ -75,7 +75,7 @@ class UrlReference:
 
     @property
     def host(self) -> str:
-        """The server, with its port if that is no usual one."""
+        """The server, with its port if the URL names one."""
         return re.sub(r"[^A-Za-z0-9._-]", "_", urlsplit(self.url).netloc.rpartition("@")[2].lower())
 
     @property

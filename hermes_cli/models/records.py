@@ -1,4 +1,4 @@
-"""What `hermes pull` put into the models folder: where a file goes, and the record beside it that says so."""
+"""The models folder: where `hermes pull` puts a file, and the record beside it of where it came from."""
 
 import re
 from contextlib import suppress
@@ -55,7 +55,7 @@ def remove(file: Path) -> None:
 
 
 def unfinished() -> list[Path]:
-    """The partial files of downloads that were stopped; those that go on are left out."""
+    """The partial files of stopped downloads, without those that are in progress."""
     return [part for part in sorted(paths.models_folder().rglob("*.[gG][gG][uU][fF].part")) if not in_use(part)]
 
 

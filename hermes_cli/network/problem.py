@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Kind = Literal["timeout", "unreachable", "lost", "certificate", "proxy", "address"]
 _CERTIFICATE_HINT = "check the clock and the proxy; SSL_CERT_FILE=FILE names other certificates to trust"
 _NETWORK_HINT = "check the network and the address"
-_LASTING_REFUSALS = re.compile(r"40[0-7]|not allowed|password|from proxy server")
+_FINAL_REFUSALS = re.compile(r"40[0-7]|not allowed|password|from proxy server")
 
 
 class NetworkProblem(Exception):
@@ -83,7 +83,7 @@ class Exchange:
         hint = f"check {self._proxy.variable}, or set NO_PROXY={self._host} to connect directly"
         if needs_password:
             hint = f"put the user name and password into {self._proxy.variable}: http://USER:PASSWORD@HOST:PORT"
-        return NetworkProblem("proxy", message, hint, is_temporary=not _LASTING_REFUSALS.search(words))
+        return NetworkProblem("proxy", message, hint, is_temporary=not _FINAL_REFUSALS.search(words))
 
     def _nearest(self) -> str:
         return str(self._proxy) if self._proxy else self._host

@@ -59,7 +59,7 @@ def test_the_list_on_a_terminal(folder: Path, on_terminal: OnTerminal) -> None:
     (folder / "nous/Tiny-GGUF/Other.Q4_0.gguf.part").write_bytes(bytes(2000))
     child = on_terminal("models", "list", "--all")
     assert exit_code(child) == 0
-    shown = re.sub(r"\r\n {30,}", "", child.before or "")  # a path goes on below where it is too long for its column
+    shown = re.sub(r"\r\n {30,}", "", child.before or "")  # a path too long for its column continues below
     for row in (
         rf"\* {EIGHT} +100 B +own +{folder}/{EIGHT}.gguf\r\n",
         r"  demo +8\.3 MB +bundled",
@@ -116,7 +116,7 @@ def test_what_was_downloaded_is_known_by_its_source_and_its_path_too(folder: Pat
     assert not file.exists()
 
 
-def test_a_download_that_goes_on_is_not_removed_as_a_stopped_one(folder: Path, hermes: Hermes) -> None:
+def test_a_download_in_progress_is_not_removed_as_a_stopped_one(folder: Path, hermes: Hermes) -> None:
     part = folder / "nous/Tiny-GGUF/Other.Q4_0.gguf.part"
     with part_file(part.with_suffix(""), lambda: None):
         result = hermes("models", "rm", "--unfinished", "--yes")
@@ -126,7 +126,7 @@ def test_a_download_that_goes_on_is_not_removed_as_a_stopped_one(folder: Path, h
     assert not part.exists()
 
 
-def test_a_download_that_goes_on_during_the_question_stays(folder: Path, on_terminal: OnTerminal) -> None:
+def test_a_download_that_resumes_during_the_question_stays(folder: Path, on_terminal: OnTerminal) -> None:
     parts = [folder / f"nous/Tiny-GGUF/{name}.gguf.part" for name in ("One", "Two")]
     for part in parts:
         part.write_bytes(b"GGUF")
@@ -148,7 +148,7 @@ def test_removal_asks(folder: Path, on_terminal: OnTerminal) -> None:
     assert (folder / "nous/Tiny-GGUF/Tiny.Q8_0.gguf").exists()
 
 
-def test_a_header_is_told_without_loading(hermes: Hermes, demo_path: Path) -> None:
+def test_a_header_is_shown_without_loading(hermes: Hermes, demo_path: Path) -> None:
     shown = hermes("models", "inspect", demo_path).out.decode()
     assert "size                 8.3 MB\n" in shown and "weights              8.2 MB\n" in shown
     assert "architecture         llama\n" in shown and "quantisation         Q8_0\n" in shown
@@ -158,7 +158,7 @@ def test_a_header_is_told_without_loading(hermes: Hermes, demo_path: Path) -> No
     assert small < large
 
 
-def test_a_header_on_the_hub_is_told_without_downloading(
+def test_a_header_on_the_hub_is_shown_without_downloading(
     hermes: Hermes, demo_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = changed_copy(demo_path, tmp_path / "a.gguf", metadata={"general.name": f"evil{HOSTILE}"}).read_bytes()
@@ -173,13 +173,13 @@ def test_a_header_on_the_hub_is_told_without_downloading(
 
 
 @pytest.mark.parametrize("content", [b"", b"GGUF", b"GGUF\x03\0\0\0" + b"\xff" * 64, b"x" * 100])
-def test_what_is_no_model_is_told(hermes: Hermes, tmp_path: Path, content: bytes) -> None:
+def test_what_is_not_a_model_is_reported(hermes: Hermes, tmp_path: Path, content: bytes) -> None:
     bad = tmp_path / "bad.gguf"
     bad.write_bytes(content)
     assert_failed(hermes("models", "inspect", bad), 3, str(bad))
 
 
-def test_a_file_that_is_cut_short_is_told(hermes: Hermes, demo_path: Path, tmp_path: Path) -> None:
+def test_a_truncated_file_is_reported(hermes: Hermes, demo_path: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.gguf"
     cut.write_bytes(demo_path.read_bytes()[:4_000_000])
     words = f"{cut} is cut short: it needs 8,299,744 bytes and has 4,000,000"
@@ -225,7 +225,7 @@ def test_the_mark_is_on_the_model_that_answers(folder: Path, hermes: Hermes, dem
     assert (wrong.code, wrong.err) == (0, "there is no model gone here (in HERMES_CLI_MODEL)\n")
 
 
-def test_what_is_no_model_is_listed_with_what_it_is(folder: Path, hermes: Hermes) -> None:
+def test_what_is_not_a_model_is_listed_with_what_it_is(folder: Path, hermes: Hermes) -> None:
     (folder / "Pointer.gguf").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
     listed = {entry["name"]: entry for entry in json.loads(hermes("models", "--json").out)}
     assert listed["Pointer"]["problem"] == "a Git LFS pointer, not the file itself"

@@ -88,7 +88,7 @@ def test_a_url_without_a_checksum(hub: Hub, hermes: Hermes, demo_path: Path) -> 
     assert [path.name for path in paths.models_folder().rglob("*short*")] == []
 
 
-def test_killed_in_the_middle_it_goes_on(hub: Hub, hermes: Hermes, start: Start) -> None:
+def test_a_killed_download_resumes(hub: Hub, hermes: Hermes, start: Start) -> None:
     hub.bytes_a_second = 100_000
     for at_least in (50_000, 120_000):
         child = start("pull", WANTED)
@@ -125,8 +125,8 @@ def begin_two(hub: Hub, start: Start) -> tuple["subprocess.Popen[bytes]", "subpr
     wait_for(lambda: part_size() > 5_000)
     second = start("pull", WANTED)
     assert second.stderr
-    told = next(line for line in second.stderr if b"downloading Tiny.Q4_K_M.gguf" in line)
-    assert told == b"another program is downloading Tiny.Q4_K_M.gguf; waiting for it\n"
+    line = next(line for line in second.stderr if b"downloading Tiny.Q4_K_M.gguf" in line)
+    assert line == b"another program is downloading Tiny.Q4_K_M.gguf; waiting for it\n"
     return first, second
 
 
@@ -140,7 +140,7 @@ def test_two_at_once_share_the_work(hub: Hub, start: Start) -> None:
     assert len(hub.bodies()) == 1
 
 
-def test_after_a_killed_one_the_waiting_one_goes_on(hub: Hub, start: Start) -> None:
+def test_after_a_killed_one_the_waiting_one_resumes(hub: Hub, start: Start) -> None:
     first, second = begin_two(hub, start)
     first.kill()
     hub.bytes_a_second = None
@@ -204,7 +204,7 @@ def test_a_missing_certificate_file_is_named(hub: Hub, hermes: Hermes) -> None:
     assert_failed(hermes("pull", WANTED, env=env), 3, "SSL_CERT_FILE names /nowhere/ca.pem, which does not exist")
 
 
-def test_a_certificate_that_nobody_vouches_for(hub: Hub, hermes: Hermes, tmp_path: Path) -> None:
+def test_an_untrusted_certificate(hub: Hub, hermes: Hermes, tmp_path: Path) -> None:
     if shutil.which("openssl") is None:
         pytest.skip("makes a certificate with openssl")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
@@ -227,13 +227,13 @@ def test_a_certificate_that_nobody_vouches_for(hub: Hub, hermes: Hermes, tmp_pat
         assert "checksum verified" in trusted.err
 
 
-def test_what_nobody_knows_is_not_found(hub: Hub, hermes: Hermes) -> None:
+def test_an_unknown_name_is_not_found(hub: Hub, hermes: Hermes) -> None:
     for name in ("nothing", "./nothing.gguf"):
         assert_failed(hermes("pull", name), 3, f"there is no model called {name}")
     assert hub.requests == []
 
 
-def test_what_needs_no_download_is_told_with_its_file(
+def test_what_needs_no_download_is_printed_with_its_file(
     hub: Hub, hermes: Hermes, demo_path: Path, tmp_path: Path
 ) -> None:
     demo = hermes("pull", "Demo")
@@ -246,7 +246,7 @@ def test_what_needs_no_download_is_told_with_its_file(
     assert found.err == f"{own} is here already; use it with -m '{own}'\n"
     own.write_bytes(b"text")
     assert_failed(hermes("pull", own), 3, "is not a GGUF file")
-    (tmp_path / "3b").write_bytes(b"GGUF")  # a name of the catalog, whatever lies in this folder
+    (tmp_path / "3b").write_bytes(b"GGUF")  # a name of the catalog, whatever is in this folder
     assert_failed(hermes("pull", "3b", cwd=tmp_path), 3, "there is no repository")
 
 
@@ -259,11 +259,11 @@ def test_a_download_that_failed_without_a_byte_leaves_nothing(hub: Hub, hermes: 
 
 
 def test_without_a_name_it_recommends_and_asks(hub: Hub, hermes: Hermes, on_terminal: OnTerminal) -> None:
-    nobody = hermes("pull")
-    assert (nobody.code, nobody.out) == (2, b"")
+    without_terminal = hermes("pull")
+    assert (without_terminal.code, without_terminal.out) == (2, b"")
     assert (
-        "for this machine: Hermes 3" in nobody.err
-        and "hint: download it without asking: hermes pull --yes" in nobody.err
+        "for this machine: Hermes 3" in without_terminal.err
+        and "hint: download it without asking: hermes pull --yes" in without_terminal.err
     )
     assert_failed(hermes("pull", "--yes", ""), 3, "there is no model called")
     child = on_terminal("pull")
@@ -274,7 +274,7 @@ def test_without_a_name_it_recommends_and_asks(hub: Hub, hermes: Hermes, on_term
     assert hub.requests == []
 
 
-def test_on_a_terminal_a_bar_shows_how_it_goes_on(hub: Hub, on_terminal: OnTerminal) -> None:
+def test_on_a_terminal_a_bar_shows_the_progress(hub: Hub, on_terminal: OnTerminal) -> None:
     hub.bytes_a_second = 400_000
     child = on_terminal("pull", WANTED)
     child.expect(r"Tiny\.Q4_K_M\.gguf .*\d+% .*\d+\.\d/600\.0 kB.*\d+\.\d [kM]B/s.*0:0\d")
@@ -284,7 +284,7 @@ def test_on_a_terminal_a_bar_shows_how_it_goes_on(hub: Hub, on_terminal: OnTermi
 
 
 def test_the_question_of_the_first_chat(hub: Hub, tmp_path: Path) -> None:
-    code = "from hermes_cli.cli.first_run import offer_model; offer_model(); print('the chat begins')"
+    code = "from hermes_cli.cli.first_run import ask_to_download; ask_to_download(); print('the chat begins')"
     cache = tmp_path / "cache"
 
     def begin(**changes: str | None) -> "pexpect.spawn[str]":

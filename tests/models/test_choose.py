@@ -1,4 +1,4 @@
-"""Which file a model's name means, and what is said where it means none."""
+"""Which file a model's name means, and the error where it means none."""
 
 import os
 import re
@@ -33,7 +33,7 @@ def install() -> Iterator[Install]:
 
 
 def refused(name: str) -> ModelNotFound:
-    """The error where `name` is no model."""
+    """The error for `name`."""
     with pytest.raises(ModelNotFound) as caught:
         find_model(name)
     return caught.value

@@ -69,14 +69,14 @@ def test_files_on_the_hub_and_elsewhere(text: str, expected: object) -> None:
         *("owner/repository", "owner/repository:Q4_K_M"),
     ],
 )
-def test_what_names_nothing_is_told(text: str) -> None:
+def test_an_invalid_reference_is_reported(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         reference(text)
     assert caught.value.hint and "secret" not in caught.value.message
 
 
 @pytest.mark.parametrize("text", ["hermes", "", "hermes-3-9b", "nothing", "\x1b[2J"])
-def test_a_name_that_nobody_knows_is_not_found(text: str) -> None:
+def test_an_unknown_name_is_not_found(text: str) -> None:
     with pytest.raises(ModelNotFound, match="there is no model called") as caught:
         reference(text)
     assert caught.value.hint
@@ -132,7 +132,7 @@ def test_a_quant_that_is_not_offered_has_another_way() -> None:
         ("model.gguf", None),
     ],
 )
-def test_a_files_name_tells_its_quant(name: str, quant: str | None) -> None:
+def test_the_quant_in_a_files_name(name: str, quant: str | None) -> None:
     assert quant_of(name) == quant
 
 
@@ -154,9 +154,9 @@ def test_the_catalog_is_whole() -> None:
             assert file.sha256 is None or re.fullmatch("[0-9a-f]{64}", file.sha256)
             assert file.path is None or file.path.endswith(".gguf")
             assert quant_of(file.path or "") in (None, file.quant)
-            # What is known agrees with what is reckoned where nothing is known.
-            reckoned = catalog.size_estimate(model.parameters, file.quant)
-            assert file.bytes is None or 0.9 < file.bytes / reckoned < 1.1
+            # Known sizes agree with the estimate that is used where no size is known.
+            estimated = catalog.size_estimate(model.parameters, file.quant)
+            assert file.bytes is None or 0.9 < file.bytes / estimated < 1.1
     sizes = [model.size_bytes(quant) for model in models[:1] for quant in catalog.QUANTS]
     assert sizes == sorted(sizes)
     assert 5.5e9 < needed_bytes(models[0], "Q4_K_M") < 7e9

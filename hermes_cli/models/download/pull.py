@@ -53,7 +53,7 @@ def prepare(wanted: Reference, progress: web.Progress, retries: web.Retries | No
     files = files_of(source, listing, progress)
     if known.sha256:
         _check_unchanged(wanted, known.sha256, files[0])
-        files = (replace(files[0], sha256=known.sha256), *files[1:])  # a mirror may tell none
+        files = (replace(files[0], sha256=known.sha256), *files[1:])  # a mirror may have none
     return Pull(wanted, source, files, retries)
 
 

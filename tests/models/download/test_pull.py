@@ -1,4 +1,4 @@
-"""What a pull consists of, as the hub tells it, and what it does where the hub, the disk or the user says no."""
+"""Which files a pull consists of, and what happens when the hub, the disk or the user refuses."""
 
 import shutil
 import time
@@ -120,7 +120,7 @@ def test_files_of_one_name_at_two_addresses_are_not_taken_for_each_other(hub: Hu
 
 
 @pytest.mark.parametrize("place", ["hub.local", "ftp://hub.local", "http://127.0.0.1:abc", "http://[::1", "https://"])
-def test_a_hub_at_no_address_is_told_at_once(hub: Hub, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+def test_an_invalid_hub_address_is_reported_at_once(hub: Hub, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     monkeypatch.setenv("HF_ENDPOINT", place)
     heard = Heard()
     with pytest.raises(DownloadError, match="HF_ENDPOINT is not a web address"):
@@ -152,7 +152,7 @@ def test_a_file_that_is_not_the_one_the_catalog_knows_is_refused(hub: Hub) -> No
     assert hub.bodies() == []
 
 
-def test_what_the_catalog_knows_is_checked_where_the_hub_tells_no_checksums(hub: Hub, demo_path: Path) -> None:
+def test_what_the_catalog_knows_is_checked_where_the_hub_has_no_checksums(hub: Hub, demo_path: Path) -> None:
     hub.publishes_hashes = False
     hub.put("NousResearch/Hermes-3-Llama-3.1-8B-GGUF", "Hermes-3-Llama-3.1-8B.Q4_K_M.gguf", demo_path.read_bytes())
     assert "not d4403ce5a6e9…: it was deleted" in refused("8b").message
@@ -169,7 +169,7 @@ def test_another_file_of_that_name_is_not_overwritten(hub: Hub) -> None:
     assert path.read_bytes() == DATA
 
 
-def test_no_room_is_told_before_the_first_byte(hub: Hub) -> None:
+def test_a_full_disk_is_reported_before_the_first_byte(hub: Hub) -> None:
     hub.claimed_sizes[FILE] = 10**15
     error = refused(WANTED)
     assert "needs 1000000.00 GB more" in error.message and "HERMES_CLI_DATA_DIR" in error.hint
@@ -218,25 +218,25 @@ def test_access_that_is_refused_names_the_way_in(hub: Hub, monkeypatch: pytest.M
         ("hf:nous/Empty", "has no GGUF files"),
     ],
 )
-def test_what_is_not_there_is_told(hub: Hub, wanted: str, words: str) -> None:
+def test_what_is_not_there_is_reported(hub: Hub, wanted: str, words: str) -> None:
     hub.put("nous/Empty", "README.md", b"")
     error = refused(wanted)
     assert words in error.message and error.hint
 
 
 @pytest.mark.parametrize("size", [-5, "1000", 1e3, float("nan"), float("inf"), 10**400, [1]])
-def test_an_impossible_size_is_told(hub: Hub, size: Any) -> None:
+def test_an_impossible_size_is_reported(hub: Hub, size: Any) -> None:
     hub.claimed_sizes[FILE] = size
     assert "impossible size" in refused(WANTED).message
 
 
-def test_an_answer_without_end_of_nesting_is_told(hub: Hub) -> None:
+def test_an_endlessly_nested_response_is_reported(hub: Hub) -> None:
     hub.plain["deep"] = b"[" * 200_000
     hub.api_faults[:] = [Fault("status", status=307, headers={"Location": f"{hub.url}/plain/deep"})]
     assert refused(WANTED).message == f"unexpected response from {hub.url}"
 
 
-def test_a_token_that_cannot_be_one_is_told(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_token_is_reported(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_é")
     with pytest.raises(UsageError, match="holds invalid characters"):
         get(WANTED)

@@ -24,7 +24,7 @@ AT_ONCE = Retries(tries=4, first_wait_s=0)
 
 
 class Heard:
-    """Keeps what a download tells."""
+    """Records what a download reports."""
 
     def __init__(self) -> None:
         self.said: list[str] = []
@@ -46,13 +46,13 @@ def hub() -> Iterator[Hub]:
 
 
 def hashed(hub: Hub, data: bytes = DATA) -> RemoteFile:
-    """The file as the hub tells of it."""
+    """The file with the size and checksum that the hub publishes."""
     url = f"{hub.url}/nous/model/resolve/{COMMIT}/a.gguf"
     return RemoteFile("a.gguf", url, len(data), hashlib.sha256(data).hexdigest())
 
 
 def plain(hub: Hub) -> RemoteFile:
-    """A file of which nobody tells anything."""
+    """A file without a published size or checksum."""
     return RemoteFile("a.gguf", f"{hub.url}/plain/a.gguf", None, None)
 
 
@@ -177,7 +177,7 @@ def test_a_file_that_was_changed_on_the_server_is_not_taken(hub: Hub, tmp_path: 
     ],
     ids=["wrong length", "login page", "500", "429", "nothing comes"],
 )
-def test_what_stays_wrong_is_told_after_some_tries(hub: Hub, tmp_path: Path, fault: Fault, words: str) -> None:
+def test_a_repeated_fault_is_reported_after_some_tries(hub: Hub, tmp_path: Path, fault: Fault, words: str) -> None:
     hub.faults[:] = [fault] * 20
     error = refused(hashed(hub), tmp_path / "a.gguf")
     assert words in error.message and "after 4 tries" in error.message
@@ -252,7 +252,7 @@ def test_a_body_without_a_length_is_taken_to_its_end(hub: Hub, tmp_path: Path) -
     assert (tmp_path / "a.gguf").read_bytes() == DATA
 
 
-def test_where_nobody_tells_a_length_no_room_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_known_length_the_disk_is_not_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As with `Content-Range: bytes 120000-200003/*`: nothing is known of what is to come."""
     little = shutil.disk_usage(tmp_path)._replace(free=1_000_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: little)
@@ -289,7 +289,7 @@ def test_who_waits_for_a_download_that_fails_begins_one(hub: Hub, tmp_path: Path
 
 
 class _Waiting(Heard):
-    """Tells when a download waits for another program."""
+    """Signals when a download waits for another program."""
 
     def __init__(self, waits: threading.Event) -> None:
         super().__init__()
@@ -300,7 +300,7 @@ class _Waiting(Heard):
         self._waits.set()
 
 
-def test_nobody_listening_is_told(tmp_path: Path) -> None:
+def test_a_refused_connection_is_reported(tmp_path: Path) -> None:
     with running(Hub()) as gone:
         remote = hashed(gone)
     assert "cannot reach 127.0.0.1" in refused(remote, tmp_path / "a.gguf").message
@@ -327,7 +327,7 @@ def test_a_redirect_to_no_address_is_not_followed(hub: Hub, tmp_path: Path, plac
 
 
 @pytest.mark.parametrize("host", [f"{'a' * 70}.invalid", "a..invalid", "x\u200b.invalid"])
-def test_a_host_that_cannot_be_is_told_at_once(tmp_path: Path, host: str) -> None:
+def test_an_invalid_host_is_reported_at_once(tmp_path: Path, host: str) -> None:
     heard = Heard()
     with pytest.raises(DownloadError, match="is not a valid"):
         get(RemoteFile("a.gguf", f"http://{host}/a.gguf", None, None), tmp_path / "a.gguf", heard)
