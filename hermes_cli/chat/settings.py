@@ -1,4 +1,4 @@
-"""What a session was led with."""
+"""The settings a session is answered with."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from hermes_cli.chat.request import Sampling
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """With what a session is answered; None leaves a choice to the program."""
+    """The settings that a session's file saves; None leaves a choice to the program."""
 
     model: str | None = None
     preset: str | None = None

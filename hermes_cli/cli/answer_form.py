@@ -1,4 +1,4 @@
-"""The forms of an answer that are only known at its end: the JSON envelope, the code in it, the data of a schema."""
+"""Forms of an answer that are known only at its end: the JSON object, the first code block, the data of a schema."""
 
 import json
 from dataclasses import asdict
@@ -17,7 +17,7 @@ Form = Literal["text", "json", "code", "data"]
 
 
 def late_text(shown: ShownAnswer, form: Form, session: "Session") -> str:
-    """What is left to print after the answer came; a plain text is out by then."""
+    """The text to print when the answer is complete; plain text has been printed by then."""
     match form:
         case "text":
             return ""
@@ -30,7 +30,7 @@ def late_text(shown: ShownAnswer, form: Form, session: "Session") -> str:
 
 
 def envelope(shown: ShownAnswer, session: "Session") -> dict[str, Any]:
-    """The answer with all that is known of it, as `--json` prints it."""
+    """The answer with its metadata, as `--json` prints it."""
     from hermes_cli.store.sessions.fields import result_fields
 
     finished, info = shown.finished, session.backend.info
@@ -54,13 +54,13 @@ def envelope(shown: ShownAnswer, session: "Session") -> dict[str, Any]:
 
 
 def final_text(shown: ShownAnswer, session: "Session") -> str:
-    """The answer; with a schema the JSON in it, and of JSON that had to be put right only the last one."""
+    """The answer; with a schema only its JSON, the last one if it was corrected."""
     turns = session.conversation.turns
     return json_part(turns[-1].answer.content) if session.schema is not None and turns and shown.text else shown.text
 
 
 def problem_with_data(shown: ShownAnswer, session: "Session") -> SchemaNotSatisfied | None:
-    """What is wrong with the answer by the schema of the session, if it has one."""
+    """The error of an answer that does not satisfy the schema of the session, if it has one."""
     from hermes_cli.session.turn_loop import schema_faults
 
     if session.schema is None:
@@ -68,10 +68,10 @@ def problem_with_data(shown: ShownAnswer, session: "Session") -> SchemaNotSatisf
     found = schema_faults(session.schema, final_text(shown, session))
     if not found:
         return None
-    hint = "try once more, a larger model or a simpler schema"
+    hint = "try again, a larger model or a simpler schema"
     if shown.finished.reason == "length":
         full = shown.finished.window_tokens >= session.backend.info.context_length
-        hint = f"allow more of it: {'--ctx' if full else '--max-tokens'}"
+        hint = f"allow a longer answer: {'--ctx' if full else '--max-tokens'}"
     return SchemaNotSatisfied(f"the answer does not satisfy the schema: {'; '.join(found)}", hint)
 
 
@@ -84,25 +84,25 @@ def problem_with_code(shown: ShownAnswer, session: "Session") -> AnswerCut | Non
 
 
 def tools_failed(shown: ShownAnswer, session: "Session") -> bool:
-    """Whether a call failed or was not allowed to run, and no later round of calls put that right."""
+    """Whether a call failed or was denied, and no later round of calls made up for it."""
     if not session.tools or not shown.tool_results:
         return False
     if shown.finished.reason == "length" and shown.tool_results[-1].error is not None:
-        return True  # a call that was cut off is in no message
+        return True  # a call that was cut is not in the messages
     tools, failed = session.tools.toolbox.tools, set[str]()
     for message in session.conversation.turns[-1].messages:
         done = {result.call.name for result in message.tool_results if result.error is None}
         if done:
-            # Whatever worked makes up for a call that could not be read, or was of no tool.
+            # A call that worked makes up for one that could not be parsed or named an unknown tool.
             failed = {name for name in failed - done if name in tools}
         failed |= {result.call.name for result in message.tool_results if result.error is not None}
     return bool(failed)
 
 
 def code_block(answer: str) -> str:
-    """The inside of the first fenced code block; without one the whole answer, with a notice."""
+    """The content of the first fenced code block; without one the whole answer, with a notice."""
     blocks = code_blocks(answer)
     if not blocks:
-        console.notice("no code block in the answer; this is all of it")
+        console.notice("the answer has no code block; printing all of it")
         return answer
     return blocks[0]

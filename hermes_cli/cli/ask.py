@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -189,7 +189,7 @@ def ask(
     start = begin(given.layers, given.resume)
     if dry_run:
         return _show_prompt(text, start, as_json)
-    has_schema = start.layers.now.schema is not None
+    has_schema = start.choices.schema is not None
     form: Form = "json" if as_json else "data" if has_schema else "code" if extract else "text"
     target = FileOutput(output) if output else standard_output() if form == "text" else StandardOutput()
     return _answer(text, start, target, _Wanted(form, timeout, left, stats, given.verbose, overflow))
@@ -209,7 +209,7 @@ def _refuse_with_map(options: dict[str, bool]) -> None:
 
 
 def _answer(text: str, start: "Start", target: AnswerOutput, wanted: _Wanted) -> int:
-    """Ask, and write the answer to `target` in the form wanted; the exit code says whether it was stopped."""
+    """Ask, and write the answer to `target` in the form wanted; returns the exit code."""
     from hermes_cli.cli.opening import open_session
 
     cancel = CancelToken()
@@ -224,9 +224,9 @@ def _answer(text: str, start: "Start", target: AnswerOutput, wanted: _Wanted) ->
             try:
                 shown = show_answer(session.send(text, cancel), target if wanted.form == "text" else Collected())
             except ContextOverflow as too_long:
-                at_once = session.conversation is before  # else the results of tools are what is too long
+                at_once = session.conversation is before  # otherwise the tool results are too long
                 if at_once and wanted.overflow == "error" and session.turns_to_leave_out(text):
-                    too_long.hint = f"leave out the oldest turns: --overflow drop, or {too_long.hint}"
+                    too_long.hint = f"drop the oldest turns: --overflow drop, or {too_long.hint}"
                 raise
             if shown.empty and not (wanted.form == "json" and shown.tool_results):
                 target.discard()
@@ -239,7 +239,7 @@ def _answer(text: str, start: "Start", target: AnswerOutput, wanted: _Wanted) ->
     except BaseException:
         target.discard()
         raise
-    tell_cut(shown.finished, session, "a larger -n lets it go on" if console.is_terminal(sys.stderr) else "")
+    tell_cut(shown.finished, session, "raise it with -n" if console.is_terminal(sys.stderr) else "")
     tell_saving_problem(session)
     if wanted.stats or wanted.verbose:
         window = window_use(shown.finished.window_tokens, session.backend.info.context_length)
@@ -265,22 +265,22 @@ def _timed_out(timeout_s: float | None) -> int:
 
 
 def _make_room(session: "Session", text: str, overflow: Overflow) -> None:
-    """Leave out what does not fit any more, where that was asked for; else the prompt is refused as a whole."""
+    """Leave out the oldest turns if they do not fit, and --overflow allows it; otherwise the prompt is refused."""
     if overflow == "error":
         return
     if going := session.turns_to_leave_out(text):
         session.set_standing([turn.id for turn in going], "left_out")
-        oldest = "the oldest turn that was" if len(going) == 1 else f"the oldest {len(going)} turns that were"
-        console.notice(f"left out of the window: {oldest} in it")
+        oldest = "the oldest turn" if len(going) == 1 else f"the {len(going)} oldest turns"
+        console.notice(f"left out of the context: {oldest}")
 
 
 def _show_prompt(text: str, start: "Start", as_json: bool) -> int:
-    """What the model would read: as text, or with token ids and segments as JSON."""
+    """Print the prompt as text, or with token ids and segments as JSON."""
     from hermes_cli.cli.opening import prepare
-    from hermes_cli.session.opening import Start, written_prompt
+    from hermes_cli.session.opening import written_prompt
 
-    free = Start(start.layers.with_flag(constrained=False), start.saved, start.notes)  # nothing is generated
-    prompt = written_prompt(prepare(free), text)
+    unconstrained = replace(start, choices=replace(start.choices, constrained=False))  # nothing is generated
+    prompt = written_prompt(prepare(unconstrained), text)
     tell_control_text(prompt.control_text)
     output = StandardOutput()
     if as_json:

@@ -1,9 +1,9 @@
 """What the command line and the settings of `ask` and `chat` say, before anything is opened."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -13,7 +13,8 @@ from hermes_cli.store.settings.settings import Settings, load_settings
 from hermes_cli.terminal import console
 
 if TYPE_CHECKING:
-    from hermes_cli.session.choices import Choices, Layers, Loading
+    from hermes_cli.formats.json.schema import Schema
+    from hermes_cli.session.choices import Choices, Layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +34,19 @@ def given(context: typer.Context) -> Given:
     console.use_color(said["color"] or "auto")
     settings = load_settings()
     console.use_color(said["color"] or settings.color)
-    from dataclasses import replace
-
     from hermes_cli.session.choices import from_settings
 
     resume = _resume(said["continue_last"], said["session"])
     layers = replace(from_settings(settings), flags=_flags(said))
-    layers = _with_preset(layers, said["preset"], said["var"] or (), settings, resumed=resume is not None)
+    if said["preset"] is not None or said["var"] or settings.preset is not None:
+        layers = _with_preset(layers, said["preset"], said["var"] or (), settings, resumed=resume is not None)
     return Given(layers, resume, tuple(map(Path, said["file"] or ())), said["verbose"], settings)
 
 
 def _flags(said: Mapping[str, Any]) -> "Choices":
     """The strongest layer. Raises UsageError."""
     from hermes_cli.cli.prompt_text import system_text
-    from hermes_cli.session.choices import Choices
+    from hermes_cli.session.choices import Choices, Loading
 
     if said["yes"] and said["deny"]:
         raise UsageError("--yes and --deny cannot be used together", "omit one of them")
@@ -61,33 +61,20 @@ def _flags(said: Mapping[str, Any]) -> "Choices":
         tool_choice=said["tool_choice"],
         max_rounds=said["max_rounds"],
         tool_policy="yes" if said["yes"] else "deny" if said["deny"] else "ask",
-        schema=_schema(said["schema"]),
+        schema=None if said["schema"] is None else _schema(said["schema"]),
         constrained=not said["no_constrain"],
-        load=loading(**{name: said[name] for name in ("ctx", "gpu_layers", "kv_type", "threads", "template")}),
+        load=Loading(said["ctx"], said["gpu_layers"], said["kv_type"], said["threads"], said["template"]),
         save=False if said["no_save"] else None,
         endpoint=said["endpoint"] or None,
         endpoint_mode=said["endpoint_mode"],
-        extra_body=_extra_body(said["extra_body"]),
+        extra_body=None if said["extra_body"] is None else _extra_body(said["extra_body"]),
     )
-
-
-def loading(
-    ctx: int | None = None,
-    gpu_layers: str | None = None,
-    kv_type: Literal["f16", "q8_0"] | None = None,
-    threads: int | None = None,
-    template: str | None = None,
-) -> "Loading":
-    """How to open a model, as options say it."""
-    from hermes_cli.session.choices import Loading
-
-    return Loading(ctx, gpu_layers, kv_type, threads, template)
 
 
 def _with_preset(
     layers: "Layers", name: str | None, pairs: Sequence[str], settings: Settings, *, resumed: bool
 ) -> "Layers":
-    """With the preset named, else the one of the settings where neither a prompt nor a session takes its place."""
+    """With the preset named, otherwise with that of the settings if there is neither a prompt nor a session."""
     origin = ""
     prompted = layers.flags.system_prompt is not None
     if name is None and not prompted and not resumed and settings.preset is not None:
@@ -110,9 +97,7 @@ def _with_preset(
         raise
 
 
-def _extra_body(text: str | None) -> dict[str, Any] | None:
-    if text is None:
-        return None
+def _extra_body(text: str) -> dict[str, Any]:
     import json
 
     try:
@@ -124,9 +109,7 @@ def _extra_body(text: str | None) -> dict[str, Any] | None:
     return value
 
 
-def _schema(text: str | None) -> Any:
-    if text is None:
-        return None
+def _schema(text: str) -> "Schema":
     from hermes_cli.store.schemas import load_schema
 
     return load_schema(text)

@@ -1,4 +1,4 @@
-"""The text of a one-shot prompt: arguments, files and what is piped in."""
+"""The text of a one-shot prompt: arguments, piped text and files."""
 
 import os
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _LONGEST_NAME = 255
 def prompt_text(words: Sequence[str], files: Sequence[Path], timeout_s: float | None = None) -> str:
     """The words, then a blank line and stdin as it is, then each file wrapped with its name.
 
-    A last word `-` asks for stdin; anywhere else it is a word, as in 5 - 3. A file `-` is stdin, wrapped like a file.
+    `-` as the last word reads stdin; anywhere else it is a word, as in 5 - 3. A file `-` is stdin, wrapped like a file.
     Raises UsageError, and TimeoutError if stdin does not end within `timeout_s`.
     """
     asked_for = bool(words) and words[-1] == STDIN

@@ -11,7 +11,6 @@ import typer
 from hermes_cli import paths
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.cli import options
-from hermes_cli.cli.given import loading
 from hermes_cli.errors import UsageError
 from hermes_cli.files import make_private_folder, replace_whole
 from hermes_cli.store.settings.settings import load_settings
@@ -78,10 +77,10 @@ def serve(
     if "*" in (allow_origin or ()) and not keys:
         raise UsageError("--allow-origin '*' needs a key", "add --api-key-file FILE")
     from hermes_cli.models.choose import find_model
-    from hermes_cli.session.choices import Choices, from_settings
+    from hermes_cli.session.choices import Choices, Loading, from_settings
 
     settings = load_settings()
-    flags = Choices(model=model, load=loading(ctx, gpu_layers, kv_type, threads, template), save=False)
+    flags = Choices(model=model, load=Loading(ctx, gpu_layers, kv_type, threads, template), save=False)
     choices = replace(from_settings(settings), flags=flags).now
     spec = find_model(choices.model)
     load = choices.load_options()

@@ -35,9 +35,10 @@ MakeConsent = Callable[[Mapping[str, "Tool"], "Policy"], Consent]
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What was chosen, and the saved session to continue, if there is one."""
+    """What was chosen, resolved once, and the saved session to continue, if there is one."""
 
     layers: Layers
+    choices: Choices
     saved: SavedSession | None = None
     notes: tuple[str, ...] = ()
 
@@ -71,14 +72,14 @@ class Opened:
 
 def begin(layers: Layers, resume: str | None = None) -> Start:
     """Read the session to continue: `LAST_SESSION`, an id, a name or a path. Raises UsageError, SessionError."""
-    start = Start(layers)
-    if resume is not None:
+    if resume is None:
+        start = Start(layers, layers.now)
+    else:
         path = latest_session() if resume == LAST_SESSION else find_session(resume)
         if path is None:
-            raise UsageError("there is no session yet", "begin one: hermes chat")
+            raise UsageError("there is no session yet", "start one: hermes chat")
         start = continued(read_session(path), layers.with_session, with_preset=layers.keeps_saved_preset)
-    choices = start.layers.now
-    if choices.tool_choice not in (None, "auto") and not choices.tools:
+    if start.choices.tool_choice not in (None, "auto") and not start.choices.tools:
         raise UsageError("--tool-choice needs tools", "name some with --tools; hermes tools list shows those built in")
     return start
 
@@ -87,7 +88,7 @@ def continued(saved: SavedSession, join: Callable[[Choices, Choices], Layers], *
     """Continue a saved session: `join` puts its choices, and the tools and schema of its preset, into layers."""
     preset, notes = _saved_toolset(saved) if with_preset else (Choices(), ())
     layers = join(from_session(saved.settings, saved.conversation.system_prompt), preset)
-    return Start(layers, saved, (*saved.notices, *notes))
+    return Start(layers, layers.now, saved, (*saved.notices, *notes))
 
 
 def _saved_toolset(saved: SavedSession) -> tuple[Choices, tuple[str, ...]]:
@@ -106,7 +107,7 @@ def _saved_toolset(saved: SavedSession) -> tuple[Choices, tuple[str, ...]]:
 
 def prepare(start: Start, consent: MakeConsent, cancel: CancelToken | None = None) -> Prepared:
     """Find the model, load the tools, and check what can be constrained. Raises HermesError, LoadCancelled."""
-    choices, saved = start.layers.now, start.saved
+    choices, saved = start.choices, start.saved
     target = _find_target(start)
     conversation = replace(saved.conversation if saved else Conversation(), system_prompt=choices.system_prompt)
     notes = list(start.notes)
@@ -114,7 +115,7 @@ def prepare(start: Start, consent: MakeConsent, cancel: CancelToken | None = Non
         notes.append("no Hermes 3 model here; answering with the 8 MB demo model. Get the real one: hermes pull")
         notes += filter(None, [use_of_others()])
     with ExitStack() as on_failure:
-        tools = load_tools(choices, consent, cancel)
+        tools = load_tools(choices, consent, cancel) if choices.tools else None
         if tools:
             on_failure.callback(tools.toolbox.close)
         constrained = choices.constrained is not False and (tools or choices.schema is not None)
@@ -127,7 +128,7 @@ def prepare(start: Start, consent: MakeConsent, cancel: CancelToken | None = Non
 def _find_target(start: Start) -> Target:
     """The model to use. Raises ModelNotFound, which says where the model was named, and UsageError."""
     try:
-        return find_target(start.layers.now, start.layers.endpoints)
+        return find_target(start.choices, start.layers.endpoints)
     except ModelNotFound as problem:
         layer = start.layers.model_layer
         if layer == "settings" and (origin := start.layers.origins.get("model")):
@@ -139,7 +140,7 @@ def _find_target(start: Start) -> Target:
 
 
 def load_tools(choices: Choices, consent: MakeConsent, cancel: CancelToken | None = None) -> ToolUse | None:
-    """The tools that were chosen, and who is asked before one runs; None without tools. Raises UsageError."""
+    """Load the tools that were chosen, and set who is asked before one runs; None without tools. Raises UsageError."""
     if not choices.tools:
         return None
     from hermes_cli.tools.toolbox import load_toolbox
@@ -156,9 +157,9 @@ def load_tools(choices: Choices, consent: MakeConsent, cancel: CancelToken | Non
 
 
 def open_session(prepared: Prepared, load: Callable[[], Backend]) -> Opened:
-    """The session: a new one, or the saved one with what was chosen otherwise. Only then its file is opened."""
+    """A new session, or the saved one with new choices. Its file is opened last, when the model is there."""
     choices, saved, tools = prepared.choices, prepared.saved, prepared.tools
-    # The demo model is only saved where it was named: a real one may be there next time.
+    # The demo model is saved only if it was named: next time a real one may be there.
     if isinstance(prepared.target, LocalTarget):
         name = choices.model or (None if prepared.target.is_demo else prepared.target.name)
         choices = replace(choices, model=name and saved_name(name))

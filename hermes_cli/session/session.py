@@ -1,8 +1,9 @@
-"""One chat in progress: `Session.send` is the turn loop."""
+"""One chat in progress: its conversation, the backend that answers, and the file it is saved to."""
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from operator import is_not
 
 from hermes_cli.backend import Backend
 from hermes_cli.chat.context_window import reserved_tokens, tight_room, turns_to_leave_out
@@ -16,17 +17,17 @@ from hermes_cli.errors import HermesError, UsageError
 from hermes_cli.formats.function_calling import offer
 from hermes_cli.formats.json.mode import schema_prompt
 from hermes_cli.formats.json.schema import Schema
-from hermes_cli.session.summary import SUMMARY_REQUEST, sum_up
+from hermes_cli.session.summary import SUMMARY_REQUEST, summarise
 from hermes_cli.session.turn_loop import ToolUse, TurnLoop
 from hermes_cli.store.sessions.writer import Transcript
 
 
 class Session:
-    """A backend, what was said to it, and the file that keeps it, if one does.
+    """A conversation with a backend, saved to a file if there is a `transcript`.
 
-    A turn enters the conversation as a whole when its answer ends, also when it was stopped half-way, and is saved at
-    once; a turn that brought no text is withdrawn. What replaces a turn leaves the old one in the file. A question is
-    saved before it is answered, so that it survives a crash.
+    A turn enters the conversation as a whole when its answer ends, even if it was stopped, and is saved at once; a
+    turn without any text is withdrawn. A turn that is replaced stays in the file. A question is saved before it is
+    answered, so that it survives a crash.
     """
 
     def __init__(
@@ -55,10 +56,11 @@ class Session:
         self.saving_problem: HermesError | None = None
         self.last_finished: Finished | None = None
         self._last_id = last_turn_id
-        self._summed_up: dict[int, dict[int, Standing]] = {}  # by a summary's id: how the turns stood before it
+        self._before_summary: dict[int, dict[int, Standing]] = {}  # by a summary's id, of the turns it replaced
+        self._rendered: tuple[tuple[object, ...], str | None] | None = None  # the system text, and what it is from
 
     def send(self, text: str, cancel: CancelToken) -> Generator[TurnEvent]:
-        """Ask, and pass the events of the answer on."""
+        """Ask the model `text`; yields the events of the answer."""
         question, base = Message("user", text), self.conversation
         number = self._last_id + 1
         self._save(lambda transcript: transcript.append_question(number, question, _last_id(base)))
@@ -70,20 +72,20 @@ class Session:
                 self._save(lambda transcript: transcript.withdraw_question(number))
 
     def regenerate(self, cancel: CancelToken, sampling: Sampling | None = None) -> Generator[TurnEvent]:
-        """Answer the last question anew; without any text the old answer stays. Raises UsageError."""
+        """Answer the last question again; if no text is generated, the old answer stays. Raises UsageError."""
         last = self._repeatable_turn()
         return self._answer(self.conversation.without_last(), last, cancel, sampling=sampling)
 
     def continue_answer(self, cancel: CancelToken) -> Generator[TurnEvent]:
-        """Go on with the last answer where it was stopped or cut; the events tell what is new. Raises UsageError."""
+        """Continue the last answer where it stopped or was cut; events hold the new part only. Raises UsageError."""
         last = self._unfinished_turn()
-        return self._answer(self.conversation.without_last(), last, cancel, go_on=True)
+        return self._answer(self.conversation.without_last(), last, cancel, resume=True)
 
     def compact(self, cancel: CancelToken, keep: int = 0) -> Generator[TurnEvent]:
-        """Have the model sum up, pin the summary and leave out all earlier turns but the last `keep`.
+        """Summarise the conversation, pin the summary, and leave out all earlier turns except the last `keep`.
 
-        A summary that is not complete changes nothing. The user's own pins stay, summaries made before do not. Raises
-        UsageError where there is nothing to sum up, ContextOverflow where a turn is too long for it.
+        An incomplete summary changes nothing. Turns the user pinned stay; earlier summaries are replaced. Raises
+        UsageError if there is nothing to summarise, ContextOverflow if a turn is too long for it.
         """
         self._last_turn()
         before = self.conversation
@@ -91,42 +93,42 @@ class Session:
         summaries = [turn for turn in older if turn.standing == "pinned" and turn.question == SUMMARY_REQUEST]
         going = [turn for turn in older if turn.standing == "kept" or turn in summaries]
         if not going:
-            raise UsageError("there is nothing to sum up", "pinned turns, and those to keep, stay as they are")
+            raise UsageError("there is nothing to summarise", "pinned turns and those to keep stay as they are")
         as_said = self._read(replace(before, turns=older))
-        summary, self.last_finished = yield from sum_up(self.backend, as_said, going, self.settings.sampling, cancel)
+        summary, self.last_finished = yield from summarise(self.backend, as_said, going, self.settings.sampling, cancel)
         if summary:
             self._commit(before, summary, self.last_finished)
-            self._summed_up[self._last_id] = {turn.id: turn.standing for turn in going}
+            self._before_summary[self._last_id] = {turn.id: turn.standing for turn in going}
             self.set_standing([turn.id for turn in going], "left_out")
             self.set_standing([self._last_id], "pinned")
 
     def undo(self, count: int = 1) -> tuple[Turn, ...]:
-        """Take the last turns back and return them; they stay in the file. Raises UsageError.
+        """Remove the last turns from the conversation and return them; they stay in the file. Raises UsageError.
 
-        With a summary the turns come back that it took the place of, if it was made since the session was opened.
+        Undoing a summary restores the turns it replaced, if it was made since the session was opened.
         """
         self._last_turn()
         gone = self.conversation.turns[-count:]
         self.conversation = self.conversation.without_last(count)
         self._save(lambda transcript: transcript.move_head(_last_id(self.conversation)))
         for turn in reversed(gone):
-            stood = self._summed_up.pop(turn.id, {})
+            stood = self._before_summary.pop(turn.id, {})
             for standing in set(stood.values()):
                 self.set_standing([id for id, before in stood.items() if before == standing], standing)
         return gone
 
     def set_standing(self, ids: list[int], standing: Standing) -> None:
-        """Pin turns, leave them out of the window or keep them again."""
+        """Pin turns, leave them out of the context, or include them again."""
         self.conversation = self.conversation.with_standing(frozenset(ids), standing)
         self._save(lambda transcript: transcript.set_standing(ids, standing))
 
     def change_system_prompt(self, text: str | None) -> None:
-        """From the next turn on the model reads this one."""
+        """Use this system prompt from the next turn on."""
         self.conversation = replace(self.conversation, system_prompt=text)
         self._save_settings()
 
     def change_settings(self, settings: SessionSettings) -> None:
-        """Model, preset and sampling from the next turn on."""
+        """Use this model, preset and sampling from the next turn on."""
         self.settings = settings
         self._save_settings()
 
@@ -137,7 +139,7 @@ class Session:
         last_turn_id: int = 0,
         settings: SessionSettings | None = None,
     ) -> None:
-        """Go on with another conversation, kept in another file. Raises OutputError where this one cannot be saved."""
+        """Switch to another conversation and its file. Raises OutputError if this one cannot be saved."""
         if self.transcript:
             self.transcript.save()
             self.transcript.close()
@@ -145,16 +147,16 @@ class Session:
         self.conversation, self.transcript, self._last_id = conversation, transcript, last_turn_id
         self.settings = settings or self.settings
         self.last_finished = None
-        self._summed_up.clear()
+        self._before_summary.clear()
 
-    def turns_to_leave_out(self, text: str | None = None, *, go_on: bool = False) -> tuple[Turn, ...]:
-        """The turns that must leave the window before `text` is sent and has room for an answer.
+    def turns_to_leave_out(self, text: str | None = None, *, resume: bool = False) -> tuple[Turn, ...]:
+        """The turns to leave out so that `text` and an answer to it fit into the context.
 
-        Without a text, before the last turn is answered anew, or gone on with. Raises UsageError if there is no such.
+        Without `text`, those for a new answer to the last turn, or with `resume` for the rest of it. Raises UsageError.
         """
         if text is None:
-            last = self._unfinished_turn() if go_on else self._repeatable_turn()
-            base, asked = self.conversation.without_last(), last.messages if go_on else last.questions
+            last = self._unfinished_turn() if resume else self._repeatable_turn()
+            base, asked = self.conversation.without_last(), last.messages if resume else last.questions
         else:
             base, asked = self.conversation, (Message("user", text),)
         window = self.backend.info.context_length
@@ -163,36 +165,36 @@ class Session:
         return turns_to_leave_out(self._read(base), asked, room, count, tight_tokens=tight_room(window))
 
     def fits_alone(self, text: str) -> bool:
-        """Whether the window holds `text` where no turn comes before it."""
+        """Whether `text` fits into the context without earlier turns."""
         alone = (*self._read(self.conversation).opening, Message("user", text))
         return self.backend.count_tokens(alone) < self.backend.info.context_length
 
     def turn_tokens(self, turn: Turn) -> int:
-        """How much of the window a turn takes up while it is not left out."""
+        """The number of tokens a turn adds to the context."""
         before, after = self._read(self.conversation).opening, Message("user", "")
         whole = self.backend.count_tokens((*before, *turn.messages, after))
         return whole - self.backend.count_tokens((*before, after))
 
     def opening_tokens(self) -> int:
-        """How much of the window is taken before the first turn."""
+        """The number of tokens in the context before the first turn."""
         return self._tokens(self._read(self.conversation).opening)
 
-    def window_tokens(self) -> int:
-        """How much of the window is taken before the next message."""
+    def context_tokens(self) -> int:
+        """The number of tokens in the context before the next message."""
         return self._tokens(self._read(self.conversation).messages)
 
     def control_text(self, text: str) -> tuple[str, ...]:
-        """The model's markers spelled out in what a turn with `text` adds; with the first turn the system prompt."""
+        """The control tokens spelled out in `text` and, before the first turn, in the system prompt."""
         opening = () if self.conversation.turns else self._read(self.conversation).opening
         return self.backend.control_text((*opening, Message("user", text)))
 
     @property
     def max_tokens(self) -> int | None:
-        """The limit of an answer."""
+        """The limit of an answer, None for the context length."""
         return self.settings.max_tokens
 
     def save(self) -> None:
-        """Write what could not be written before; `saving_problem` says whether that failed again."""
+        """Try again to write what could not be saved; if that fails, `saving_problem` says why."""
         self._save(Transcript.save)
 
     def close(self) -> None:
@@ -201,37 +203,42 @@ class Session:
         if self.tools:
             self.tools.toolbox.close()
         if self.transcript:
-            if self.saving_problem:  # else all is written; a copy in which nothing was said leaves no file
+            if self.saving_problem:  # otherwise all is written; an unused copy leaves no file
                 self.save()
             self.transcript.close()
 
     def prompt_text(self) -> str:
-        """The exact text the model reads before the next message, markers included."""
+        """The exact prompt before the next message, control tokens included."""
         return self.backend.prompt_text(self._read(self.conversation).messages)
 
     def _read(self, conversation: Conversation) -> Conversation:
-        return as_read(conversation, self.tools.toolbox.schemas if self.tools else (), self.schema)
+        """`as_read` with the session's tools and schema; the system text is rendered only after a change."""
+        key = (conversation.system_prompt, self.tools, self.schema)
+        if self._rendered is None or any(map(is_not, self._rendered[0], key)):
+            read = as_read(conversation, self.tools.toolbox.schemas if self.tools else (), self.schema)
+            self._rendered = key, read.system_prompt
+        return replace(conversation, system_prompt=self._rendered[1])
 
     def _tokens(self, messages: tuple[Message, ...]) -> int:
-        """What these messages add to a request; they are counted before another, as no format takes none at all."""
+        """The tokens these messages add to a request; counted before another, as no format accepts an empty list."""
         after = Message("user", "")
         return self.backend.count_tokens((*messages, after)) - self.backend.count_tokens((after,))
 
     def _last_turn(self) -> Turn:
         if not self.conversation.turns:
-            raise UsageError("nothing was said yet", "send a message first")
+            raise UsageError("there are no messages yet", "send one first")
         return self.conversation.turns[-1]
 
     def _repeatable_turn(self) -> Turn:
         last = self._last_turn()
         if last.question == SUMMARY_REQUEST:
-            raise UsageError("the last turn is a summary", "/undo takes it back, /compact sums up again")
+            raise UsageError("the last turn is a summary", "/undo removes it, /compact summarises again")
         return last
 
     def _unfinished_turn(self) -> Turn:
         last = self._last_turn()
         if last.answer.finish_reason not in ("cancelled", "length"):
-            raise UsageError("the last answer is complete", "ask for more in your own words")
+            raise UsageError("the last answer is complete", "ask for more in a message")
         return last
 
     def _answer(
@@ -240,11 +247,11 @@ class Session:
         asked: Turn,
         cancel: CancelToken,
         *,
-        go_on: bool = False,
+        resume: bool = False,
         sampling: Sampling | None = None,
     ) -> Generator[TurnEvent]:
-        """The answer to what was asked after `base`, or what follows what the turn holds."""
-        question, *earlier = asked.messages if go_on else asked.questions
+        """The answer to the questions of `asked` after `base`, or with `resume` the rest of its answer."""
+        question, *earlier = asked.messages if resume else asked.questions
         request = GenerationRequest(
             (*self._read(base).messages, question, *earlier),
             sampling or self.settings.sampling,
@@ -255,7 +262,7 @@ class Session:
         )
         loop = TurnLoop(self.backend, request, cancel, self.tools, self.most_repairs)
         if earlier and earlier[-1].role == "assistant":
-            earlier.pop()  # the loop goes on with it
+            earlier.pop()  # the loop continues it
         finished: Finished | None = None
         try:
             with closing(loop.run()) as events:
@@ -278,7 +285,7 @@ class Session:
         self._save(lambda transcript: transcript.change_settings(self.settings, self.conversation.system_prompt))
 
     def _save(self, write: Callable[[Transcript], None]) -> None:
-        """Write to the file. Where that fails, `saving_problem` says why; it is written with what comes next."""
+        """Write to the file. If that fails, `saving_problem` says why, and the next write tries again."""
         if self.transcript is None:
             return
         try:
@@ -289,7 +296,7 @@ class Session:
 
 
 def as_read(conversation: Conversation, tools: Sequence[ToolSchema], schema: Schema | None) -> Conversation:
-    """The conversation as the model reads it: a schema, then the tools come before the system prompt."""
+    """The conversation with the schema and then the tools written before the system prompt."""
     given = offer(tools, conversation.system_prompt or "") or conversation.system_prompt
     if schema is not None:
         given = f"{schema_prompt(schema)}\n\n{given}" if given else schema_prompt(schema)

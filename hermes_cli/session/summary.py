@@ -1,4 +1,4 @@
-"""A summary that takes the place of turns: in one go where the window holds them, else piece by piece."""
+"""Summaries that replace turns: made at once if they fit into the context, otherwise piece by piece."""
 
 from collections.abc import Generator, Sequence
 
@@ -18,22 +18,22 @@ SUMMARY_REQUEST = (
 _REQUEST = Message("user", SUMMARY_REQUEST)
 
 
-def sum_up(
-    backend: Backend, conversation: Conversation, going: Sequence[Turn], sampling: Sampling, cancel: CancelToken
+def summarise(
+    backend: Backend, conversation: Conversation, replaced: Sequence[Turn], sampling: Sampling, cancel: CancelToken
 ) -> Generator[TurnEvent, None, tuple[Turn | None, Finished]]:
-    """The summary of `conversation`, in which the turns `going` are to be replaced; None if it is not complete.
+    """Summarise `conversation`, whose turns `replaced` are to be replaced; the summary is None if it is incomplete.
 
-    The model reads the oldest of them that fit in with the request and its answer, then its summary with the next.
-    Raises ContextOverflow where one does not even fit alone.
+    The model reads as many of the oldest turns as fit, then its summary of them with the next ones. Raises
+    ContextOverflow if a turn alone does not fit.
     """
-    read, rest = conversation, going
+    read, rest = conversation, replaced
     finished: list[Finished] = []
     while True:
-        count = _readable(backend, read, rest)
+        count = _fitting(backend, read, rest)
         request = GenerationRequest((*_with_first(read, rest, count).messages, _REQUEST), sampling)
         loop = TurnLoop(backend, request, cancel)
         for event in loop.run():
-            # Between two pieces a status line would run into the text that is there.
+            # Between two pieces a status line would be drawn over the text.
             if not isinstance(event, Finished) and not (finished and isinstance(event, PromptProgress)):
                 yield event
         finished += loop.finished
@@ -42,32 +42,32 @@ def sum_up(
         if not rest or not complete:
             break
         yield TextDelta("\n\n")
-        summed_up = frozenset(turn.id for turn in going[: len(going) - len(rest)])
+        done = frozenset(turn.id for turn in replaced[: len(replaced) - len(rest)])
         read = Conversation(conversation.system_prompt, (summary, *conversation.turns))
-        read = read.with_standing(summed_up, "left_out")
+        read = read.with_standing(done, "left_out")
     ended = combined(finished)
     yield ended
     return summary if complete else None, ended
 
 
 def _with_first(read: Conversation, rest: Sequence[Turn], count: int) -> Conversation:
-    """Of the turns `rest` only the first `count`."""
+    """The conversation with only the first `count` of the turns `rest`."""
     return read.with_standing(frozenset(turn.id for turn in rest[count:]), "left_out")
 
 
-def _readable(backend: Backend, read: Conversation, rest: Sequence[Turn]) -> int:
-    """How many of the turns `rest` can be summed up at once; a single one may leave little room for the summary."""
+def _fitting(backend: Backend, read: Conversation, rest: Sequence[Turn]) -> int:
+    """How many of the turns `rest` fit at once; a single turn may leave little room for the summary."""
 
     def taken(count: int) -> int:
         return backend.count_tokens((*_with_first(read, rest, count).messages, _REQUEST))
 
-    window = backend.info.context_length
-    room = window - reserved_tokens(window, None)
+    length = backend.info.context_length
+    room = length - reserved_tokens(length, None)
     count = most_that_fit(len(rest), lambda tried: taken(tried) <= room)
-    if not count and taken(1) > tight_room(window):
-        number = read.turns.index(rest[0]) + (read.turns[0].id != 0)  # a summary of those before has no number
+    if not count and taken(1) > tight_room(length):
+        number = read.turns.index(rest[0]) + (read.turns[0].id != 0)  # an unsaved summary before it has no number
         raise ContextOverflow(
-            f"turn {number} is too long to be summed up in this window; nothing has changed",
-            f"leave it out with /forget {number}, then /compact sums up the others",
+            f"turn {number} is too long to summarise in this context; nothing has changed",
+            f"leave it out with /forget {number}, then /compact summarises the others",
         )
     return count or 1

@@ -53,6 +53,7 @@ class LocalTarget:
             on_progress=on_progress,
             notes=plan.notes,
             advice=plan.advice,
+            planner=self.planner,
         )
 
 

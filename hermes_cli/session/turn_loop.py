@@ -1,4 +1,4 @@
-"""The rounds of a turn: the model speaks, its calls run and go back to it, or its JSON is put right."""
+"""The rounds of one turn: generate, run tool calls and return their results, or have invalid JSON corrected."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, suppress
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hermes_cli.tools.toolbox import Toolbox
 
 TIMEOUT_S = 30.0
-_NO_NAME = "unknown"
+_UNKNOWN = "unknown"
 _GAP = "\n\n"
 _CUT = "not run: the answer was cut off before its end"
 _TOO_MANY = "not run: no further call is allowed in this answer"
@@ -38,22 +38,22 @@ _TOO_MANY = "not run: no further call is allowed in this answer"
 
 @dataclass(frozen=True, slots=True)
 class ToolUse:
-    """The tools of a session, and who is asked before one runs.
+    """The tools of a session, and the consent asked for before one runs.
 
-    `choice` is auto, none, required or a tool's name; after `most_rounds` rounds of calls the model has to answer.
+    `choice` is auto, none, required or a tool's name; after `max_rounds` rounds of calls the model must answer.
     """
 
     toolbox: "Toolbox"
     consent: "Callable[[ToolCall, CancelToken], Decision]"
     choice: str = "auto"
-    most_rounds: int = MOST_ROUNDS
+    max_rounds: int = MOST_ROUNDS
     timeout_s: float = TIMEOUT_S
 
 
 class TurnLoop:
-    """One turn in the making after the messages of `request`; `messages` grows by what is said, and by results.
+    """Generates one turn after the messages of `request`; answers and tool results are collected in `messages`.
 
-    A request whose last message is an answer asks for the rest of it.
+    If the last message of the request is an answer, the rest of it is generated.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class TurnLoop:
     ) -> None:
         self._backend, self._request, self._cancel = backend, request, cancel
         self._tools = tools
-        self._rounds_left = tools.most_rounds if tools and tools.choice != "none" else 0
+        self._rounds_left = tools.max_rounds if tools and tools.choice != "none" else 0
         self._repairs_left = 0 if request.schema is None else most_repairs
         self._part = request.messages[-1].content if request.messages[-1].role == "assistant" else ""
         self._before = request.messages[:-1] if self._part else request.messages
@@ -78,10 +78,10 @@ class TurnLoop:
         """The events of all rounds, with one `Finished` for them together."""
         while True:
             try:
-                calls = yield from self._speak()
+                calls = yield from self._generate()
             except ContextOverflow as too_long:
                 if self.messages and self.messages[-1].role == "tool":
-                    too_long.hint = f"fewer rounds of calls take up less: --max-rounds N; or {too_long.hint}"
+                    too_long.hint = f"allow fewer rounds of calls: --max-rounds N; or {too_long.hint}"
                 raise
             if self.finished[-1].reason == "length":
                 yield from (ToolFinished(ToolResult(_named(call), approved=False, error=_CUT)) for call in calls)
@@ -105,7 +105,7 @@ class TurnLoop:
         yield combined(self.finished)
 
     def _mark_stopped(self) -> None:
-        """Mark what the model said last as a part: its call may not have run, or its results not be answered."""
+        """Mark the last answer as cancelled: its call may not have run, or its results were not read."""
         if self.messages and self.messages[-1].role == "user":
             self.messages.pop()
         for index in reversed(range(len(self.messages))):
@@ -113,10 +113,10 @@ class TurnLoop:
                 self.messages[index] = replace(self.messages[index], finish_reason="cancelled")
                 break
 
-    def _speak(self) -> Generator[TurnEvent, None, list[ToolCall | BrokenCall]]:
-        """One generation: its text outside of calls is passed on; the calls, where the answer ended well."""
+    def _generate(self) -> Generator[TurnEvent, None, list[ToolCall | BrokenCall]]:
+        """Run one generation: yields its text outside of calls, and returns the calls if it was not cut."""
         parser = self._parser()
-        # A part that was cut right behind a call holds one that did not run yet.
+        # An answer that was cut right after a call holds a call that has not run.
         begun = parser.feed(self._part) if parser else ()
         calls = [one for one in begun if not isinstance(one, str)]
         pieces: list[str] = [self._part]
@@ -131,7 +131,7 @@ class TurnLoop:
         try:
             if later and not parser:
                 yield TextDelta(_GAP)
-            with closing(self._backend.generate(self._asked(), self._cancel)) as events:
+            with closing(self._backend.generate(self._next_request(), self._cancel)) as events:
                 for event in events:
                     match event:
                         case TextDelta(piece):
@@ -156,15 +156,15 @@ class TurnLoop:
         return calls
 
     def _parser(self) -> "ToolCallParser | None":
-        """What finds the calls, where there are tools."""
+        """A parser of calls, if there are tools."""
         if not self._tools:
             return None
         from hermes_cli.formats.tool_call_parser import ToolCallParser
 
         return ToolCallParser()
 
-    def _asked(self) -> GenerationRequest:
-        """The request of a round: one that had to bring a call is followed by free ones, the last one must answer."""
+    def _next_request(self) -> GenerationRequest:
+        """The request of the next round: a required call is asked for once, and the last round must answer."""
         part = (Message("assistant", self._part),) if self._part else ()
         request = replace(self._request, messages=(*self._before, *self.messages, *part))
         if not self._tools:
@@ -173,7 +173,7 @@ class TurnLoop:
         return replace(request, tools=self._tools.toolbox.schemas, tool_choice=choice)
 
     def _run_calls(self, calls: Sequence[ToolCall | BrokenCall]) -> Generator[TurnEvent]:
-        """Run the calls in their order; all results go back in one message, as the model was trained."""
+        """Run the calls in order; all results go into one message, as in the model's training."""
         results: list[ToolResult] = []
         try:
             for call in calls:
@@ -194,8 +194,8 @@ class TurnLoop:
             missing = [call for call in calls[len(results) :] if isinstance(call, ToolCall)]
             results += [self._stopped(call) for call in missing]
             window, count, limit = self._backend.info.context_length, self._backend.count_tokens, None
-            with suppress(HermesError):  # a template may refuse them, and what was run is kept all the same
-                limit = fitting_limit(results, self._asked(), window, count)
+            with suppress(HermesError):  # a template may refuse the results, but they must be saved
+                limit = fitting_limit(results, self._next_request(), window, count)
             self.messages.append(response_message(results, limit))
         if limit is not None:
             yield ResultsCut(limit)
@@ -204,7 +204,7 @@ class TurnLoop:
         return ToolResult(call, approved=False, error=f"not run: {self._cancel.stopper} stopped the answer")
 
     def _result(self, call: ToolCall) -> Generator[TurnEvent, None, ToolResult]:
-        """What a call leads to. A wrong one is told to the model, and nobody is asked about it."""
+        """Run a call and return its result; an invalid call is reported to the model without asking for consent."""
         assert self._tools is not None
         toolbox = self._tools.toolbox
         ready = toolbox.check(call)
@@ -220,7 +220,7 @@ class TurnLoop:
         return toolbox.run(ready, timeout_s=self._tools.timeout_s, cancel=self._cancel)
 
     def _complaint(self) -> str | None:
-        """What the model is told of JSON that does not satisfy the schema."""
+        """The message to the model about JSON that does not satisfy the schema, None if it does."""
         if self._request.schema is None:
             return None
         found = schema_faults(self._request.schema, self.messages[-1].content)
@@ -228,7 +228,7 @@ class TurnLoop:
 
 
 class _Outside:
-    """The text outside of calls, set off from text before them, without the white space around them."""
+    """The text outside of calls, separated by a blank line, without the white space around calls."""
 
     def __init__(self, *, later: bool, after_text: bool) -> None:
         self._fresh = later
@@ -237,7 +237,7 @@ class _Outside:
         self.spoke = False
 
     def deltas(self, found: Sequence[object]) -> Iterator[TextDelta]:
-        """The text of what a parser found; white space waits until more text follows."""
+        """The text among what a parser found; white space is held back until more text follows."""
         for piece in found:
             if not isinstance(piece, str):
                 self._space, self._fresh = "", True
@@ -251,18 +251,18 @@ class _Outside:
                 self._gap, self._fresh, self.spoke = "", False, True
 
     def rest(self) -> Iterator[TextDelta]:
-        """The white space at the end of an answer."""
+        """The white space at the end of the answer."""
         if self._space and self.spoke:
             yield TextDelta(self._space)
 
 
 def _named(call: ToolCall | BrokenCall) -> ToolCall:
-    """A call to tell of; one that could not be read has no name."""
-    return call if isinstance(call, ToolCall) else ToolCall(_NO_NAME, {})
+    """The call itself, or a stand-in for one that could not be parsed."""
+    return call if isinstance(call, ToolCall) else ToolCall(_UNKNOWN, {})
 
 
 def schema_faults(schema: Schema, text: str) -> list[str]:
-    """What is wrong with an answer in JSON; empty if it satisfies the schema."""
+    """The errors of a JSON answer by the schema; empty if it satisfies it."""
     from hermes_cli.formats.json.check import faults
 
     try:
@@ -272,7 +272,7 @@ def schema_faults(schema: Schema, text: str) -> list[str]:
 
 
 def combined(finished: Sequence[Finished]) -> Finished:
-    """The end of a turn of several generations: lengths and times added up, the prompt's as it was at the last."""
+    """One `Finished` for several generations: completion tokens and times are summed, the prompt is the last one's."""
     first, last = finished[0], finished[-1]
     if first is last:
         return last

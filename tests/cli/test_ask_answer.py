@@ -152,7 +152,7 @@ def test_extract_without_a_code_block_gives_the_whole_answer_and_a_notice(hermes
     result = hermes("ask", *GREEDY, "--extract", SUM)
     assert (result.code, result.out) == (0, SUM_ANSWER)
     assert result.err.count("\n") == 1
-    assert "no code block" in result.err
+    assert "has no code block" in result.err
 
 
 def test_dry_run_shows_the_prompt_and_tells_its_length_without_an_answer(hermes: Hermes) -> None:

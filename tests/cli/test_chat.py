@@ -85,7 +85,7 @@ def test_what_is_on_the_clipboard_is_attached(hermes: Hermes, tmp_path: Path) ->
     env = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "DISPLAY": ":0", "WAYLAND_DISPLAY": None}
     result = hermes(*GREEDY_CHAT, stdin="/paste\nWhat is the code of Mira?\n", env=env)
     assert (result.code, result.out) == (0, b"The code of Mira is 7312.\n")
-    assert result.err.startswith("the clipboard: 26 characters go with the next message\n")
+    assert result.err.startswith("the clipboard: 26 characters attached to the next message\n")
 
 
 def test_without_the_systems_clipboard_copy_asks_the_terminal_to_take_the_answer(on_terminal: OnTerminal) -> None:
@@ -95,7 +95,7 @@ def test_without_the_systems_clipboard_copy_asks_the_terminal_to_take_the_answer
     chat.expect("ctx .*/4.1k")
     chat.send("/copy\r")
     chat.expect_exact(f"\x1b]52;c;{base64.b64encode(SUM_ANSWER.encode()).decode()}\x07")
-    chat.expect_exact("offered to the terminal's clipboard: 14 characters")
+    chat.expect_exact("sent to the terminal's clipboard: 14 characters")
     chat.send(CTRL_D)
     assert exit_code(chat) == 0
 
@@ -105,7 +105,7 @@ def test_ctrl_c_stops_the_answer_keeps_its_part_and_the_chat_goes_on(on_screen: 
     for times in (1, 2):
         begin_answer(screen, times)
         screen.type(CTRL_C)
-        screen.shows("stopped: /continue goes on, /regen answers anew", times)
+        screen.shows("stopped: /continue resumes, /regen tries again", times)
     leave(screen)
     path = latest_session()
     assert path
@@ -132,7 +132,7 @@ def test_a_message_too_long_for_the_window_costs_only_its_turn(on_screen: OnScre
     screen = on_screen(*GREEDY_CHAT, "--ctx", "512")
     screen.prompt()
     screen.type(f"{'qx ' * 1000}\r")
-    screen.wait(lambda: bool(re.search(r"error: .*the prompt has [\d,]+ tokens, the window 512", screen.text)), "it")
+    screen.wait(lambda: bool(re.search(r"error: .*the prompt has [\d,]+ tokens, the context 512", screen.text)), "it")
     screen.shows("hint: shorten it")
     screen.say(NAME)
     screen.shows(NAME_ANSWER)
@@ -145,16 +145,16 @@ def test_a_message_too_long_for_the_window_costs_only_its_turn(on_screen: OnScre
 def test_turns_that_would_leave_the_window_are_named_before_and_enter_sends(on_screen: OnScreen) -> None:
     screen = on_screen(*GREEDY_CHAT, "--ctx", "128")
     number = 0
-    while "the window is full" not in screen.text:
+    while "the context is full" not in screen.text:
         number += 1
         question = f"What is {number} plus 3?"
         screen.say(question)
-        screen.shows("the window is full" if number == 4 else f"{number} plus 3 is {number + 3}.")
+        screen.shows("the context is full" if number == 4 else f"{number} plus 3 is {number + 3}.")
     screen.shows("this would leave out turn 1 (")
-    screen.shows("/compact sums up instead, /pin N keeps a turn")
+    screen.shows("/compact summarises instead, /pin N keeps a turn")
     screen.wait(lambda: screen.text.count(f"> {question}") == 2, "the message, back in the prompt")
     screen.type("\r")
-    screen.shows("left out of the window: turn 1 (")
+    screen.shows("left out of the context: turn 1 (")
     screen.shows(f"{number} plus 3 is {number + 3}.")
     leave(screen)
 
@@ -162,18 +162,18 @@ def test_turns_that_would_leave_the_window_are_named_before_and_enter_sends(on_s
 def test_what_a_full_window_offers_works_and_the_message_is_sent_after(on_screen: OnScreen) -> None:
     screen = on_screen(*GREEDY_CHAT, "--ctx", "512")
     number = 0
-    while "the window is full" not in screen.text:
+    while "the context is full" not in screen.text:
         number += 1
         question = f"{'Please. ' * 12}What is {number} plus 3?"
         screen.say(question)
-        screen.shows("the window is full" if number == 6 else f"{number} plus 3 is {number + 3}.")
-    screen.shows("after Ctrl-C: /compact sums up instead, /pin N keeps a turn, /retry sends it")
+        screen.shows("the context is full" if number == 6 else f"{number} plus 3 is {number + 3}.")
+    screen.shows("after Ctrl-C: /compact summarises instead, /pin N keeps a turn, /retry sends")
     screen.type(CTRL_C)
     screen.say("/compact")
     screen.shows("tok/s · first", number)
     screen.say("/retry")
     screen.shows("tok/s · first", number + 1)
-    assert "left out of the window" not in screen.text
+    assert "left out of the context" not in screen.text
     leave(screen)
 
 
@@ -182,7 +182,7 @@ def test_attached_files_wait_for_a_turn_that_succeeds(on_screen: OnScreen, tmp_p
     screen = on_screen(*GREEDY_CHAT, "--ctx", "512", "-f", "long.txt")
     for times in (1, 2):
         screen.say(NAME)
-        screen.shows("tokens, the window 512", times)
+        screen.shows("tokens, the context 512", times)
     leave(screen)
 
 
@@ -430,7 +430,7 @@ def test_piped_lines_are_turns_and_only_the_answers_come_out(hermes: Hermes) -> 
 def test_commands_work_in_a_pipe_too(hermes: Hermes) -> None:
     result = hermes(*GREEDY_CHAT, stdin=f"{NAME}\n/undo\n{RECALL}\n")
     assert result.out.decode().startswith(f"{NAME_ANSWER}\n") and "Alice" not in result.out.decode().splitlines()[1]
-    assert result.err == 'taken back: 1 turn, from "My name is Alice."\n'
+    assert result.err == 'removed: 1 turn, from "My name is Alice."\n'
 
 
 def test_in_a_pipe_an_error_ends_the_chat_with_its_code(hermes: Hermes) -> None:
@@ -438,7 +438,7 @@ def test_in_a_pipe_an_error_ends_the_chat_with_its_code(hermes: Hermes) -> None:
     result = hermes(*GREEDY_CHAT, "--ctx", "512", stdin=lines)
     assert result.out.decode() == f"{NAME_ANSWER}\n"
     result.out = b""
-    assert_failed(result, 4, "tokens, the window 512")
+    assert_failed(result, 4, "tokens, the context 512")
 
 
 def test_no_save_leaves_no_file_and_the_setting_does_the_same(hermes: Hermes) -> None:

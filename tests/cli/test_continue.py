@@ -75,10 +75,10 @@ def test_a_session_longer_than_the_window_fails_unless_turns_may_go(hermes: Herm
     path = kept(*(f"word {number} " * 900 for number in range(4)))
     result = hermes("ask", "-c", SUM)
     assert_failed(result, 4, "the prompt has")
-    assert "hint: leave out the oldest turns: --overflow drop, or " in result.err
+    assert "hint: drop the oldest turns: --overflow drop, or " in result.err
     dropped = hermes("ask", "-c", "-t", "0", "--overflow", "drop", SUM)
     assert (dropped.code, dropped.out) == (0, b"2 plus 3 is 5.\n")
-    assert dropped.err.startswith("left out of the window: the oldest ")
+    assert dropped.err.startswith("left out of the context: the ")
     standings = [turn.standing for turn in read_session(path).conversation.turns]
     assert standings[0] == "left_out" and standings[-1] == "kept"
 

@@ -189,7 +189,7 @@ def test_a_window_with_no_room_for_a_result_is_an_error_with_a_hint(hermes: Herm
     assert (result.code, result.out) == (4, b"")
     call, _, error, hint = result.err.splitlines()
     assert call.startswith(CALL) and error.startswith("error: the prompt has ")
-    assert hint.startswith("hint: fewer rounds of calls take up less: --max-rounds N; or shorten it, or use")
+    assert hint.startswith("hint: allow fewer rounds of calls: --max-rounds N; or shorten it, or use")
 
 
 def test_ctrl_c_at_the_question_is_a_no_and_the_chat_goes_on(on_screen: OnScreen, tool_file: Path) -> None:
@@ -198,7 +198,7 @@ def test_ctrl_c_at_the_question_is_a_no_and_the_chat_goes_on(on_screen: OnScreen
     screen.shows("run it? ")
     screen.type("\x03")
     screen.say("/undo")
-    screen.shows("taken back: 1 turn")
+    screen.shows("removed: 1 turn")
     assert runs(tool_file) == 0
 
 

@@ -225,7 +225,7 @@ def test_turns_are_taken_back_one_or_several_and_the_file_follows(backend: Local
 @pytest.mark.parametrize("act", ["undo", "regenerate", "continue_answer"])
 def test_there_is_nothing_to_take_back_before_the_first_turn(backend: LocalBackend, act: str) -> None:
     arguments = () if act == "undo" else (CancelToken(),)
-    with pytest.raises(UsageError, match="nothing was said yet"):
+    with pytest.raises(UsageError, match="there are no messages yet"):
         getattr(Session(backend), act)(*arguments)
 
 
@@ -340,7 +340,7 @@ def test_a_turn_too_long_to_be_summed_up_is_named_and_nothing_has_changed(demo_p
     with open_backend(demo_path, LoadSettings(context_length=512)) as small:
         said = long_chat(*(450 if turn == number else 40 for turn in range(1, 13)))
         session = Session(small, said, settings=SessionSettings(sampling=GREEDY), last_turn_id=12)
-        with pytest.raises(ContextOverflow, match=f"turn {number} is too long to be summed up") as raised:
+        with pytest.raises(ContextOverflow, match=f"turn {number} is too long to summarise") as raised:
             drained(session.compact(CancelToken()))
         assert session.conversation == said and f"/forget {number}," in raised.value.hint
         session.set_standing([number], "left_out")
@@ -351,7 +351,7 @@ def test_there_is_nothing_to_sum_up_where_all_turns_stay(backend: LocalBackend) 
     session = greedy_session(backend)
     say(session, SUM)
     before = session.conversation
-    with pytest.raises(UsageError, match="nothing to sum up"):
+    with pytest.raises(UsageError, match="nothing to summarise"):
         drained(session.compact(CancelToken(), keep=1))
     assert session.conversation == before
 
@@ -372,12 +372,12 @@ def test_a_new_answer_has_the_room_of_the_old_one_and_its_turn_stays_in_the_wind
     with open_backend(demo_path, LoadSettings(context_length=256)) as small:
         session = greedy_session(small)
         say(session, "My name is Ana. " + "one two three " * 27)
-        assert session.window_tokens() > 256 * 3 // 4
+        assert session.context_tokens() > 256 * 3 // 4
         assert session.turns_to_leave_out() == ()
         with pytest.raises(UsageError, match="complete"):
-            session.turns_to_leave_out(go_on=True)
+            session.turns_to_leave_out(resume=True)
         assert session.turns_to_leave_out(SUM) == session.conversation.turns
-    with pytest.raises(UsageError, match="nothing was said"):
+    with pytest.raises(UsageError, match="there are no messages"):
         greedy_session(small).turns_to_leave_out()
 
 
@@ -401,8 +401,8 @@ def test_an_answer_that_filled_the_window_is_gone_on_with_once_the_turns_before_
         session.change_settings(SessionSettings(sampling=GREEDY))
         say(session, SUM)
         first, last = session.conversation.turns
-        assert session.window_tokens() >= 256 and last.answer.finish_reason == "length"
-        assert session.turns_to_leave_out(go_on=True) == (first,)
+        assert session.context_tokens() >= 256 and last.answer.finish_reason == "length"
+        assert session.turns_to_leave_out(resume=True) == (first,)
         session.set_standing([first.id], "left_out")
         assert drained(session.continue_answer(CancelToken()))
         assert session.conversation.turns[-1].standing == "kept"

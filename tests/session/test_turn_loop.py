@@ -128,13 +128,13 @@ def test_a_wrong_call_goes_back_to_the_model_and_nobody_is_asked(backend: LocalB
     only_time = Toolbox([(toolbox.tools["get_time"], toolbox._runners["get_time"])])
     session = Session(backend, settings=GREEDY, tools=ToolUse(toolbox, yes), constrained=False)
     run(session, "What is the weather in Rome?")
-    session.tools = ToolUse(only_time, never, most_rounds=1)
+    session.tools = ToolUse(only_time, never, max_rounds=1)
     for result in results(run(session, "What is the weather in Oslo?")):
         assert result.error and "there is no tool get_weather" in result.error
 
 
 def test_after_the_last_round_the_model_has_to_answer(backend: LocalBackend, toolbox: Toolbox) -> None:
-    session = Session(backend, settings=GREEDY, tools=ToolUse(toolbox, yes, choice="required", most_rounds=1))
+    session = Session(backend, settings=GREEDY, tools=ToolUse(toolbox, yes, choice="required", max_rounds=1))
     events = run(session, "What is the weather in Rome?")
     assert len([event for event in events if isinstance(event, ToolCallReady)]) == 1
     assert session.conversation.turns[0].answer.finish_reason == "stop"
@@ -144,7 +144,7 @@ def test_after_the_last_round_the_model_has_to_answer(backend: LocalBackend, too
     ("choice", "called"), [("none", []), ("get_time", ["get_time"]), ("required", ["get_weather"])]
 )
 def test_the_choice_of_tools_is_obeyed(backend: LocalBackend, toolbox: Toolbox, choice: str, called: list[str]) -> None:
-    session = Session(backend, settings=GREEDY, tools=ToolUse(toolbox, yes, choice=choice, most_rounds=1))
+    session = Session(backend, settings=GREEDY, tools=ToolUse(toolbox, yes, choice=choice, max_rounds=1))
     found = results(run(session, "What is the weather in Rome?"))
     assert [result.call.name for result in found] == called
 
@@ -191,7 +191,7 @@ def test_json_satisfies_its_schema(backend: LocalBackend) -> None:
     assert json.loads(spoken(run(session, "Mira is 31 years old."))) == {"name": "Mira", "age": 31}
 
 
-def test_json_that_breaks_its_schema_is_put_right(backend: LocalBackend) -> None:
+def test_json_that_breaks_its_schema_is_corrected(backend: LocalBackend) -> None:
     """The grammar cannot express `not`. What a seed draws depends on the processor: the first wrong answer is used."""
     schema = {"type": "integer", "minimum": 0, "maximum": 9, "not": {"multipleOf": 2}}
     for seed in range(40):
@@ -215,7 +215,7 @@ def test_json_is_put_right_so_many_times_and_no_more(backend: LocalBackend) -> N
 
 
 def test_with_tools_and_a_schema_the_results_of_calls_become_json(backend: LocalBackend, toolbox: Toolbox) -> None:
-    tools = ToolUse(toolbox, yes, choice="get_weather", most_rounds=1)
+    tools = ToolUse(toolbox, yes, choice="get_weather", max_rounds=1)
     session = Session(backend, settings=GREEDY, tools=tools, schema=schema_from_fields("city, sky"))
     text = spoken(run(session, "What is the weather in Rome?"))
     assert json.loads(text)["city"] == "Rome" and json.loads(text).keys() == {"city", "sky"}
@@ -270,7 +270,7 @@ def test_results_too_long_for_the_window_are_cut_to_one_length_and_stay_whole_in
     return "It stays fine all day. " * (450 if city != "Paris" else 1)
 """)
     with load_toolbox([str(long)]) as loaded:
-        session = Session(backend, settings=replace(GREEDY, max_tokens=60), tools=ToolUse(loaded, yes, most_rounds=1))
+        session = Session(backend, settings=replace(GREEDY, max_tokens=60), tools=ToolUse(loaded, yes, max_rounds=1))
         events = run(session, "What is the weather in Rome? And in Oslo?")
         question, call, told, *_ = session.conversation.turns[0].messages
     found = results(events)

@@ -8,7 +8,6 @@ import typer
 
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.cli import options
-from hermes_cli.cli.given import loading
 from hermes_cli.errors import LoadCancelled, UsageError
 from hermes_cli.store.settings.settings import load_settings
 from hermes_cli.terminal import console
@@ -42,7 +41,7 @@ def bench(
     """
     from hermes_cli.cli.bench import run as bench_run
     from hermes_cli.models.choose import find_model
-    from hermes_cli.session.choices import Choices, from_settings
+    from hermes_cli.session.choices import Choices, Loading, from_settings
 
     if tune and (reset or prompt):
         raise UsageError("--tune cannot be used with --reset or --prompt", "run them one after the other")
@@ -50,7 +49,7 @@ def bench(
     spec = find_model(model or defaults.model)
     if reset:
         return _forget(spec.path)
-    given = Choices(load=loading(ctx, gpu_layers, kv_type, threads), save=False)
+    given = Choices(load=Loading(ctx, gpu_layers, kv_type, threads), save=False)
     requested = replace(from_settings(defaults), flags=given).now.load_options()
     cancel = CancelToken()
     try:

@@ -1,4 +1,4 @@
-"""A running chat: the session, the prompt, and what waits for the next message; the loop and the commands act on it."""
+"""A running chat: the session, the prompt, and what is attached to the next message; used by the loop and commands."""
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
@@ -35,12 +35,12 @@ from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
 from hermes_cli.terminal.prompt.keyboard import quiet_keyboard
 from hermes_cli.terminal.prompt.prompt_input import PromptInput
 
-Start = Callable[[CancelToken], Generator[TurnEvent]]
+StartAnswer = Callable[[CancelToken], Generator[TurnEvent]]
 _EXCERPT_CHARACTERS = 40
 
 
 class Chat:
-    """One chat. `leaving` is the exit code once the chat is to end, `draft` what the next prompt begins with.
+    """One chat. `leaving` is the exit code once the chat should end, `draft` the text of the next prompt.
 
     `layers` are the choices the session is answered with; `choose` changes them. `open_model` takes the name of a
     model, `load_tools` loads the tools that are chosen, if any. Both raise HermesErrors.
@@ -71,8 +71,8 @@ class Chat:
         self.answered = False
         self.leaving: int | None = None
         self._announced: frozenset[int] = frozenset()
-        self._greeted = False
-        self._told_problem = ""
+        self._printed_loaded = False
+        self._printed_problem = ""
         self._counted: tuple[tuple[object, ...], int | None] | None = None
         self._prompt: PromptInput | None = None
 
@@ -83,7 +83,7 @@ class Chat:
             self.draft = as_typed(saved.unanswered)
 
     def watch_loading(self, prompt: PromptInput | None = None) -> None:
-        """Let the prompt (the one before, if none is given) tell of the loading, and end where it fails."""
+        """Show the loading of the model in `prompt` (default: the last one), and end the prompt if it fails."""
         self._prompt = prompt or self._prompt
         self.backend.on_change = self._loading_changed
         self._loading_changed()
@@ -94,10 +94,10 @@ class Chat:
             if failure := self.backend.failure:
                 self._prompt.fail(failure)
             elif self.backend.ready:
-                self._prompt.print_above(self._tell_loaded)
+                self._prompt.print_above(self._print_loaded)
 
     def say(self, text: str) -> None:
-        """Send `text` with what is attached; it is asked for once more where turns would leave the window."""
+        """Send `text` with what is attached; if turns would be left out, only after Enter is pressed again."""
         self.last_text, self.answered = text, False
         whole = "\n\n".join((text, *self.attached))
         if not self.make_room(whole, as_typed(text)):
@@ -107,33 +107,33 @@ class Chat:
             self.answer(lambda cancel: self.session.send(whole, cancel), whole)
         except ContextOverflow as problem:
             if before.turns and self.session.fits_alone(whole):
-                problem.hint = f"begin anew with /clear, or {problem.hint}"
+                problem.hint = f"start a new session with /clear, or {problem.hint}"
             if self.attached and self.session.fits_alone(text):
-                problem.hint = f"take the files away with /read -, or {problem.hint}"
+                problem.hint = f"remove the files with /read -, or {problem.hint}"
             raise
         finally:
             if self.session.conversation is not before:
                 self.attached, self.answered = (), True
 
-    def make_room(self, text: str | None, draft: str, *, go_on: bool = False) -> bool:
-        """Leave out the turns that `text` needs to go. On a terminal they are only named first, and False returned.
+    def make_room(self, text: str | None, draft: str, *, resume: bool = False) -> bool:
+        """Leave out turns so that `text` fits; on a terminal, first only name them and return False.
 
-        Without a text those that a new answer to the last turn needs to go, or one that goes on with it.
+        Without `text`, for a new answer to the last turn, or with `resume` for the rest of its answer.
         """
         if not self.ready(draft):
             return False
-        going = self.session.turns_to_leave_out(text, go_on=go_on)
+        going = self.session.turns_to_leave_out(text, resume=resume)
         ids = frozenset(turn.id for turn in going)
         if going and self.interactive and not ids <= self._announced:
             self._announced = ids
             self.draft = draft
-            console.notice(f"the window is full; this would leave out {self.named(going)}")
-            again = "" if text is None else ", /retry sends it"
-            console.notice("Enter sends it all the same")
-            console.notice(f"after Ctrl-C: /compact sums up instead, /pin N keeps a turn{again}")
+            console.notice(f"the context is full; this would leave out {self.named(going)}")
+            again = "" if text is None else ", /retry sends the message"
+            console.notice("press Enter to send anyway")
+            console.notice(f"after Ctrl-C: /compact summarises instead, /pin N keeps a turn{again}")
             return False
         if going:
-            console.notice(f"left out of the window: {self.named(going)}")
+            console.notice(f"left out of the context: {self.named(going)}")
             self.session.set_standing(sorted(ids), "left_out")
         return True
 
@@ -146,7 +146,7 @@ class Chat:
         return f'{span} ({thousands(tokens)} tok, "{excerpt(turns[0].question)}")'
 
     def ready(self, draft: str = "") -> bool:
-        """Wait for the model, with its loading shown. A stop returns False and gives `draft` back to the prompt."""
+        """Wait for the model and show its loading. Stopped by the user, it restores `draft` and returns False."""
         cancel = CancelToken()
         status = console.StatusLine()
         try:
@@ -158,25 +158,25 @@ class Chat:
         except LoadCancelled:
             status.erase()
             self.draft = draft
-            self._heed(cancel)
+            self._leave_after(cancel)
             if self.leaving is None:
                 console.notice("loading stopped; the next message loads the model again")
             return False
         finally:
             status.erase()
-        self._tell_loaded()
+        self._print_loaded()
         return True
 
-    def _tell_loaded(self) -> None:
-        """What the user should know of the model, once it is there: above the prompt, or before the answer."""
-        if not self._greeted:
-            self._greeted = True
+    def _print_loaded(self) -> None:
+        """Print once how the model was loaded: above the prompt, or before the answer."""
+        if not self._printed_loaded:
+            self._printed_loaded = True
             tell_loaded(self.backend.info, verbose=self._verbose, in_chat=self.interactive)
 
-    def answer(self, start: Start, asking: str = "", *, after: str = "", resumable: bool = True) -> None:
-        """Show the answer that `start` begins.
+    def answer(self, start: StartAnswer, asking: str = "", *, after: str = "", resumable: bool = True) -> None:
+        """Show the answer that `start` generates.
 
-        The text `asking` is added to what the model reads; `after` is what an answer that goes on holds already.
+        `asking` is the text that is sent; `after` is the existing part of an answer that is continued.
         """
         cancel, before = CancelToken(), self.session.conversation
         tell_control_text(self.session.control_text(asking))
@@ -188,15 +188,15 @@ class Chat:
                 shown = show_answer(start(cancel), output)
             except HermesError:
                 with suppress(HermesError, OSError):
-                    output.pause()  # what was said stays, and is kept in the session too
+                    output.pause()  # the text stays, and is in the session too
                 raise
             if shown.text or not (self.interactive or shown.empty):
                 output.finish()
-        self._tell(shown, bool(asking) and self.session.conversation is before, resumable)
-        self._heed(cancel)
+        self._print_notices(shown, bool(asking) and self.session.conversation is before, resumable)
+        self._leave_after(cancel)
 
-    def begin_anew(self) -> None:
-        """A new session with the settings of this one."""
+    def start_new(self) -> None:
+        """Start a new session with the settings of this one."""
         session = self.session
         system_prompt = session.conversation.system_prompt
         transcript = Transcript.new(session.settings, system_prompt) if self.layers.now.save is not False else None
@@ -209,14 +209,14 @@ class Chat:
         last_turn_id: int = 0,
         settings: SessionSettings | None = None,
     ) -> None:
-        """Go on with another conversation. Raises OutputError where this one cannot be saved."""
+        """Switch to another conversation. Raises OutputError if this one cannot be saved."""
         self.session.restart(conversation, transcript, last_turn_id, settings)
         self._announced = frozenset()
 
     def transcript(self) -> Transcript:
-        """The file that keeps this session. Raises UsageError where there is none."""
+        """The file of this session. Raises UsageError if it is not saved."""
         if self.session.transcript is None:
-            raise UsageError("this session is not saved", "start with saving on, or keep a copy: /save chat.md")
+            raise UsageError("this session is not saved", "start without --no-save, or write a copy: /save chat.md")
         return self.session.transcript
 
     def choose(self, layers: Layers, *, reload_tools: bool = False) -> None:
@@ -229,7 +229,7 @@ class Chat:
             session.change_settings(now.session_settings())
 
     def use_tools(self, layers: Layers, *, reload: bool = False) -> None:
-        """Take the tools and the schema of these choices, and keep the choices. Raises UsageError."""
+        """Use these choices, with their tools and schema, but leave the conversation alone. Raises UsageError."""
         wanted = layers.now
         if reload or wanted.tools != self.layers.now.tools:
             loaded = self._load_tools(wanted)
@@ -240,13 +240,13 @@ class Chat:
         self.layers = layers
 
     def change_model(self, name: str) -> None:
-        """Close the model and load another; where that fails the old one is loaded again. Raises HermesError."""
+        """Close the model and load another; if that fails, load the old one again. Raises HermesError."""
         old = self._open_model(self.session.settings.model or self.backend.name)
         new = self._open_model(name)
         try:
             self._use(new)
             if not self.ready():
-                raise LoadCancelled("loading was stopped", "the model before is loaded again")
+                raise LoadCancelled("loading was stopped", "the previous model is loaded again")
         except HermesError:
             self._use(old)
             raise
@@ -255,54 +255,54 @@ class Chat:
         self.choose(self.layers.with_flag(model=saved_name(name)))
 
     def _use(self, backend: BackgroundBackend) -> None:
-        """Close the model before the next one takes up memory."""
+        """Switch to a backend; the old one is closed first, to free its memory."""
         self.session.backend.close()
         self.session.backend = self.backend = backend
         self.session.last_finished = None
-        self._greeted = False
+        self._printed_loaded = False
 
-    def _tell(self, shown: ShownAnswer, withdrawn: bool, resumable: bool) -> None:
-        """What there is to say after an answer; `withdrawn` if the message is no turn because nothing came."""
+    def _print_notices(self, shown: ShownAnswer, withdrawn: bool, resumable: bool) -> None:
+        """Print the notices after an answer; `withdrawn` if there was no text, so that the message is not a turn."""
         if self.interactive:
             if shown.cancelled and shown.text and resumable:
-                console.notice("stopped: /continue goes on, /regen answers anew")
+                console.notice("stopped: /continue resumes, /regen tries again")
             elif shown.cancelled:
                 console.notice("stopped: /retry sends the message again" if withdrawn else "stopped")
             elif not shown.text:
-                console.notice("the model had nothing to say")
+                console.notice("(empty answer)")
             if shown.text:
-                console.notice(stats_line(shown.finished, self._window_use()))
+                console.notice(stats_line(shown.finished, self._context_use()))
                 console.put("\n")
         tell_cut(shown.finished, self.session, "/continue" if self.interactive and resumable else "")
         problem = self.session.saving_problem
-        told, self._told_problem = self._told_problem, problem.message if problem else ""
-        if self._told_problem != told:
+        before, self._printed_problem = self._printed_problem, problem.message if problem else ""
+        if self._printed_problem != before:
             tell_saving_problem(self.session)
 
-    def _heed(self, cancel: CancelToken) -> None:
-        """End the chat after a signal to do so; a Ctrl-C on a terminal was only for the work."""
+    def _leave_after(self, cancel: CancelToken) -> None:
+        """End the chat after a signal; Ctrl-C on a terminal only stops the answer."""
         if cancel.reason and (cancel.reason != "interrupt" or not self.interactive):
             self.leaving = EXIT_CODES[cancel.reason]
 
     def status(self) -> str:
-        """The line below the prompt: model, window, speed of the last answer; while it loads, how far it is."""
+        """The line below the prompt: model, context, speed of the last answer, or the progress of loading."""
         if not self.backend.ready:
             progress = "not loaded" if self.backend.stopped else f"loading {self.backend.fraction:.0%}"
             return f"{self.backend.name} · {progress}"
         finished = self.session.last_finished
-        parts = [self.backend.info.model_name, self._window_use()]
+        parts = [self.backend.info.model_name, self._context_use()]
         if finished and (speed := tokens_per_second(finished)):
             parts.append(f"{speed:.1f} tok/s")
         return " · ".join(parts)
 
-    def _window_use(self) -> str:
-        """How much of the window is taken; counted where something has changed."""
+    def _context_use(self) -> str:
+        """How much of the context is used; counted only after a change."""
         session = self.session
         key = (session.conversation, session.tools, session.schema, session.backend)
         if self._counted is None or any(map(is_not, self._counted[0], key)):
             used = None
-            with suppress(HermesError):  # a template that refuses the conversation says so when it is asked
-                used = session.window_tokens()
+            with suppress(HermesError):  # a template that refuses the conversation reports it with the next message
+                used = session.context_tokens()
             self._counted = key, used
         return window_use(self._counted[1], session.backend.info.context_length)
 
@@ -319,7 +319,7 @@ def _runs(numbers: Sequence[int]) -> str:
 
 
 def as_typed(text: str) -> str:
-    """What sends `text` when it is typed: a slash at its start is doubled, or it would be a command."""
+    """`text` as it must be typed to be sent: a slash at its start is doubled, or it would be a command."""
     return f"/{text}" if text.startswith("/") else text
 
 

@@ -1,4 +1,4 @@
-"""How a chat begins and ends on the terminal: what it is, what was said before, how to come back."""
+"""The start and the end of a chat on the terminal: model and session, the last exchanges, how to resume."""
 
 import shlex
 
@@ -12,17 +12,17 @@ _RECALLED_CHARACTERS = 200
 
 
 def greet(chat: Chat) -> None:
-    """Two lines: the model, the session; then the end of what was said before."""
+    """Print the model, the session and the last exchanges."""
     console.notice(f"hermes · {chat.backend.name}")
     session = chat.session
-    kept = f"session {session.transcript.id}" if session.transcript else "not saved"
+    saved = f"session {session.transcript.id}" if session.transcript else "not saved"
     preset = f" · preset {session.settings.preset}" if session.settings.preset else ""
-    console.notice(f"{kept}{preset} · /help")
-    tell_recap(session.conversation.turns)
+    console.notice(f"{saved}{preset} · /help")
+    print_recap(session.conversation.turns)
 
 
-def tell_recap(turns: tuple[Turn, ...]) -> None:
-    """The last exchanges of a session that goes on, cut short."""
+def print_recap(turns: tuple[Turn, ...]) -> None:
+    """Print the last exchanges of a session, shortened."""
     if len(turns) > _RECALLED_TURNS:
         earlier = len(turns) - _RECALLED_TURNS
         console.notice(f"… {earlier} earlier turn{'s' * (earlier != 1)}")
@@ -31,8 +31,8 @@ def tell_recap(turns: tuple[Turn, ...]) -> None:
         console.notice(_cut(turn.answer.content))
 
 
-def part(chat: Chat) -> None:
-    """Say how the chat can be gone on with, if it was saved."""
+def say_goodbye(chat: Chat) -> None:
+    """Print how to resume the chat, if it was saved."""
     session = chat.session
     session.save()
     tell_saving_problem(session)

@@ -1,21 +1,22 @@
-"""The loop of a chat: a message or a command in, the answer out as it comes."""
+"""The loop of a chat: reads a message or a command, and shows the answer."""
 
 from hermes_cli.errors import EXIT_INTERRUPTED, HermesError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.chat import slash_commands
 from hermes_cli.terminal.chat.chat import Chat
-from hermes_cli.terminal.chat.recap import greet, part
+from hermes_cli.terminal.chat.recap import greet, say_goodbye
 from hermes_cli.terminal.prompt.keyboard import forget_typed
 from hermes_cli.terminal.prompt.prompt_input import PromptInput
 
-_IN_A_CHAT = {"hermes sessions list": "/sessions", "hermes presets list": "/preset and Tab"}  # what hints name
+# What hints name on the command line, and in a chat.
+_IN_A_CHAT = {"hermes sessions list": "/sessions", "hermes presets list": "/preset and Tab"}
 
 
 def run(chat: Chat, prompt: PromptInput) -> int:
     """Chat until the input ends; returns the exit code.
 
-    On a terminal an error ends only its turn and Ctrl-C only the answer; in a pipe both end the run. A model that
-    cannot be loaded ends both.
+    On a terminal an error ends only its turn and Ctrl-C only the answer; with piped input both end the chat. A model
+    that cannot be loaded always ends it.
     """
     if chat.interactive:
         greet(chat)
@@ -29,7 +30,7 @@ def run(chat: Chat, prompt: PromptInput) -> int:
             if line is None:
                 chat.leaving = 0
             elif line.strip():
-                _take(chat, line)
+                _run_line(chat, line)
         except KeyboardInterrupt:
             if not chat.interactive:
                 return EXIT_INTERRUPTED
@@ -39,12 +40,12 @@ def run(chat: Chat, prompt: PromptInput) -> int:
             console.error(problem)
     if chat.interactive:
         forget_typed()
-        part(chat)
+        say_goodbye(chat)
     return chat.leaving
 
 
-def _take(chat: Chat, line: str) -> None:
-    """Do what a line asks for."""
+def _run_line(chat: Chat, line: str) -> None:
+    """Send a message or run a command."""
     parsed = slash_commands.parse(line)
     if isinstance(parsed, str):
         chat.say(parsed)

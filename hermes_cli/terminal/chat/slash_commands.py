@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hermes_cli.errors import UsageError, did_you_mean
 from hermes_cli.terminal import console
 from hermes_cli.terminal.chat.chat import Chat
-from hermes_cli.terminal.chat.commands import completions, files, sessions, settings, tools, turns, window
+from hermes_cli.terminal.chat.commands import completions, context, files, sessions, settings, tools, turns
 from hermes_cli.terminal.columns import window_columns, wrapped
 from hermes_cli.terminal.prompt.prompt_input import Suggestion
 
@@ -17,10 +17,10 @@ SLASH = "/"
 _KEYS = (
     "",
     'Enter sends. Alt-Enter, Ctrl-J, a \\ at the end or a block in """ make new lines.',
-    "Ctrl-C stops an answer and keeps what came; Ctrl-D leaves.",
-    "Ctrl-R searches what you typed before; Ctrl-X Ctrl-E opens your editor.",
-    "Commands may be cut short, as in /reg; /help NAME tells more of one.",
-    "// at the start sends a message that begins with /.",
+    "Ctrl-C stops an answer and keeps its text; Ctrl-D exits.",
+    "Ctrl-R searches the history; Ctrl-X Ctrl-E opens your editor.",
+    "Commands can be abbreviated, as in /reg; /help NAME shows more about one.",
+    "Start with // to send a message that begins with /.",
 )
 Run = Callable[[Chat, str], None]
 Complete = Callable[[Chat, str], completions.Words]
@@ -28,7 +28,7 @@ Complete = Callable[[Chat, str], completions.Words]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command: its name, what it does, what its argument is called, and what may complete that."""
+    """A command: its name, its function, the name of its argument and the completions of that."""
 
     name: str
     run: Run
@@ -38,21 +38,21 @@ class Command:
 
     @property
     def help(self) -> str:
-        """One line for the user."""
-        return self._told[0]
+        """Its help on one line."""
+        return self._help_lines[0]
 
     @property
     def more(self) -> list[str]:
-        """What else there is to know."""
-        return [line for line in self._told[1:] if line]
+        """The further lines of its help."""
+        return [line for line in self._help_lines[1:] if line]
 
     @property
-    def _told(self) -> list[str]:
+    def _help_lines(self) -> list[str]:
         return inspect.cleandoc(self.run.__doc__ or "").split("\n")
 
 
-def tell_help(chat: Chat, argument: str) -> None:
-    """List the commands, or tell about one."""
+def print_help(chat: Chat, argument: str) -> None:
+    """List the commands, or explain one."""
     shown = [named(argument.removeprefix(SLASH))] if argument else list(TABLE)
     usages = [f"/{command.name} {command.argument}".rstrip() for command in shown]
     console.table([(usage, one.help) for usage, one in zip(usages, shown, strict=True)], order=(0,), elastic=1)
@@ -67,7 +67,7 @@ def _names(chat: Chat, typed: str) -> completions.Words:
 
 
 TABLE = (
-    Command("help", tell_help, "[COMMAND]", _names, ("?",)),
+    Command("help", print_help, "[COMMAND]", _names, ("?",)),
     Command("exit", turns.leave, other_names=("bye", "quit")),
     Command("regen", turns.regenerate, "[KEY=VALUE]", completions.sampling_keys),
     Command("continue", turns.continue_answer),
@@ -85,12 +85,12 @@ TABLE = (
     Command("read", files.read, "FILE|-", completions.files),
     Command("paste", files.paste),
     Command("copy", files.copy, "[code] [N]", completions.copy_forms),
-    Command("context", window.context),
-    Command("compact", window.compact, "[keep N]"),
-    Command("pin", window.pin, "[N]"),
-    Command("forget", window.forget, "[N]"),
-    Command("stats", window.stats),
-    Command("prompt", window.prompt),
+    Command("context", context.context),
+    Command("compact", context.compact, "[keep N]"),
+    Command("pin", context.pin, "[N]"),
+    Command("forget", context.forget, "[N]"),
+    Command("stats", context.stats),
+    Command("prompt", context.prompt),
     Command("sessions", sessions.list_sessions, "[TEXT]"),
     Command("load", sessions.load, "NAME", completions.sessions),
     Command("save", sessions.save, "FILE", completions.files),
@@ -100,9 +100,9 @@ TABLE = (
 
 
 def parse(line: str) -> tuple[Command, str] | str:
-    """A command with its argument, or the text to send. Raises UsageError for a command that is not there.
+    """A command with its argument, or the text to send. Raises UsageError for an unknown command.
 
-    `//` at the start sends a text that begins with one slash; a path is text, unless it reads like a command.
+    `//` at the start stands for a text that begins with one slash; a path is text, unless it looks like a command.
     """
     if not line.startswith(SLASH) or not line[1:].strip():
         return line
@@ -119,12 +119,12 @@ def parse(line: str) -> tuple[Command, str] | str:
         raise
     argument = rest[0].strip() if rest else ""
     if argument and not command.argument:
-        raise UsageError(f"/{command.name} takes no argument", "// at the start sends the line as text")
+        raise UsageError(f"/{command.name} takes no argument", "start with // to send the line as text")
     return command, argument
 
 
 def named(name: str) -> Command:
-    """The command of that name or of a beginning that only one has. Raises UsageError."""
+    """The command of that name or unique abbreviation. Raises UsageError."""
     word = name.lower()
     for command in TABLE:
         if word in (command.name, *command.other_names):
@@ -135,13 +135,15 @@ def named(name: str) -> Command:
     if len(found) == 1:
         return found[0]
     if found:
-        raise UsageError(f"/{name} could be {' or '.join(f'/{command.name}' for command in found)}", "type more of it")
+        raise UsageError(
+            f"/{name} could be {' or '.join(f'/{command.name}' for command in found)}", "type more letters"
+        )
     nearest = did_you_mean(word, [command.name for command in TABLE], "/help lists them;")
     raise UsageError(f"there is no command /{name}", f"{nearest.replace('mean ', 'mean /')} // sends it as text")
 
 
 def suggestions(chat: Chat, before: str) -> Iterable[Suggestion]:
-    """What may complete the line up to the cursor."""
+    """Completions of the line up to the cursor."""
     if not before.startswith(SLASH) or "\n" in before:
         return
     name, space, typed = before[1:].partition(" ")

@@ -106,11 +106,11 @@ def test_what_is_a_command(line: str, name: str, argument: str) -> None:
 @pytest.mark.parametrize(
     ("line", "message", "hint"),
     [
-        ("/exitfoo", "there is no command /exitfoo", "did you mean /exit? // sends it as text"),
+        ("/exitt", "there is no command /exitt", "did you mean /exit? // sends it as text"),
         ("/xyzzy", "there is no command /xyzzy", "/help lists them; // sends it as text"),
         (f"/{'x' * 300}", f"there is no command /{'x' * 300}", "/help lists them; // sends it as text"),
-        ("/exit now", "/exit takes no argument", "// at the start sends the line as text"),
-        ("/s", "/s could be /system or /set or /show or /stats or /sessions or /save", "type more of it"),
+        ("/exit now", "/exit takes no argument", "start with // to send the line as text"),
+        ("/s", "/s could be /system or /set or /show or /stats or /sessions or /save", "type more letters"),
     ],
 )
 def test_what_is_not_there_gets_a_hint_and_is_never_sent(line: str, message: str, hint: str) -> None:
@@ -125,7 +125,7 @@ def test_help_lists_every_command_with_its_line_and_tells_about_one(say: Say) ->
         assert f"/{command.name}" in text and command.help and command.help in text
     assert all(len(line) <= 80 for line in text.splitlines())
     assert say("/help /reg")[1].startswith(
-        "/regen [KEY=VALUE]  Answer the last question anew.\n/regen temperature=0.3 "
+        "/regen [KEY=VALUE]  Generate the last answer again.\n/regen temperature=0.3 "
     )
 
 
@@ -134,7 +134,7 @@ def test_regen_answers_anew_and_undo_takes_back(chat: Chat, say: Say) -> None:
     assert say("/regen temperature=0")[0] == f"{SUM_ANSWER}\n"
     assert len(chat.session.conversation.turns) == 1
     assert re.fullmatch(r"Hermes demo model · ctx [1-9]\d/512 · [\d.]+ tok/s", chat.status())
-    assert "taken back: 1 turn" in say("/undo")[1]
+    assert "removed: 1 turn" in say("/undo")[1]
     assert " · ctx 0/512 · " in chat.status()
     assert not chat.session.conversation.turns
     with pytest.raises(UsageError):
@@ -183,13 +183,13 @@ def test_retry_knows_what_got_no_answer_from_an_answered_message_that_begins_lik
 def test_a_file_waits_for_a_turn_that_succeeds_also_where_turns_left_the_window(
     chat: Chat, say: Say, tmp_path: Path
 ) -> None:
-    while chat.session.window_tokens() < 340:
+    while chat.session.context_tokens() < 340:
         say(SUM)
     attached = tmp_path / "long.txt"
     attached.write_text("<qx> " * 44)
     say(f"/read {attached}")
     chat.session.stop = tuple(string.printable)  # nothing is said: the turn is withdrawn
-    assert "left out of the window" in say(SUM)[1]
+    assert "left out of the context" in say(SUM)[1]
     assert len(chat.attached) == 1
 
 
@@ -307,7 +307,7 @@ def test_a_file_that_is_too_long_can_be_taken_away_again(chat: Chat, say: Say, t
     say(f"/read {tmp_path / 'long.txt'}")
     with pytest.raises(ContextOverflow) as raised:
         say(SUM)
-    assert raised.value.hint.startswith("take the files away with /read -, or ")
+    assert raised.value.hint.startswith("remove the files with /read -, or ")
     say("/read -")
     assert say(SUM)[0] == f"{SUM_ANSWER}\n"
 
@@ -332,7 +332,7 @@ def test_the_window_is_drawn_turn_by_turn(chat: Chat, say: Say) -> None:
     say("/pin 1")
     say("/forget 2")
     rows = say("/context")[1].splitlines()
-    assert rows[0].startswith("window 512 tok: ")
+    assert rows[0].startswith("context 512 tok: ")
     assert rows[1].split()[0] == "system" and rows[1].endswith("Be brief.")
     assert rows[2].split()[0] == "1" and rows[2].endswith(f"{NAME} [pinned]") and "█" in rows[2]
     assert rows[3].split()[0] == "2" and rows[3].endswith(f"{SUM} [left out]") and "█" not in rows[3]
@@ -384,12 +384,12 @@ def test_a_message_too_long_for_the_window_gets_only_hints_that_help(chat: Chat,
         nearly = nearly[3:]
     with pytest.raises(ContextOverflow) as pinned:
         say(nearly)
-    assert pinned.value.hint.startswith("begin anew with /clear, or shorten it")
+    assert pinned.value.hint.startswith("start a new session with /clear, or shorten it")
 
 
 def test_turns_leave_a_full_window_with_a_word_and_the_chat_goes_on(chat: Chat, say: Say) -> None:
     told, number = "", 0
-    while "left out of the window: turn" not in told:
+    while "left out of the context: turn" not in told:
         number += 1
         told = say(f"What is {number} plus 3?")[1]
     assert chat.session.conversation.turns[0].standing == "left_out"
@@ -400,14 +400,14 @@ def test_stats_and_prompt_tell_what_there_is(chat: Chat, say: Say) -> None:
     with pytest.raises(UsageError):
         say("/stats")
     say(SUM)
-    assert "ended by     stop" in say("/stats")[1]
+    assert "finish reason stop" in say("/stats")[1]
     assert say("/prompt")[1] == (f"<|im_start|>user\n{SUM}<|im_end|>\n<|im_start|>assistant\n{SUM_ANSWER}\n")
 
 
 def test_sessions_are_listed_named_forked_loaded(chat: Chat, say: Say) -> None:
     say(NAME)
     first = chat.transcript().id
-    assert "is now called About Alice" in say("/title About Alice")[1]
+    assert "title: About Alice" in say("/title About Alice")[1]
     assert f"{first}  About Alice" in say("/sessions")[1]
     assert first in say("/sessions Nice to meet")[1]
     say("/fork A branch")
@@ -445,7 +445,7 @@ def test_a_session_is_saved_only_in_a_form_that_its_name_asks_for(chat: Chat, sa
 def test_a_title_alone_tells_how_one_is_given(say: Say) -> None:
     with pytest.raises(UsageError) as caught:
         say("/title")
-    assert caught.value.hint == "such as /title My notes on llamas"
+    assert caught.value.hint == "for example /title Notes on llamas"
 
 
 def test_exit_leaves(chat: Chat, say: Say) -> None:
@@ -549,7 +549,7 @@ def test_a_file_that_is_there_is_not_overwritten(chat: Chat, say: Say, tmp_path:
     say(SUM)
     target = tmp_path / "chat.md"
     target.write_text("mine")
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="already exists"):
         say(f"/save {target}")
     target.unlink()
     say(f"/save {target}")

@@ -1,4 +1,4 @@
-"""What is typed after a command, read and checked."""
+"""Arguments of commands: parsed and checked."""
 
 import os
 import shlex
@@ -13,29 +13,29 @@ from hermes_cli.errors import UsageError, did_you_mean
 from hermes_cli.store.settings.settings import KEYS
 from hermes_cli.terminal.chat.chat import Chat
 
-NOTHING = "-"  # takes away what a command gives
+NOTHING = "-"  # removes what a command sets
 SAMPLING_KEYS = tuple(field.name for field in fields(Sampling))
 
 
 def count(argument: str, *, otherwise: int) -> int:
-    """A whole number above 0, `otherwise` if nothing was typed. Raises UsageError."""
+    """A whole number above 0, `otherwise` without an argument. Raises UsageError."""
     if not argument:
         return otherwise
     if not _is_number(argument) or int(argument) == 0:
-        raise UsageError(f"{argument} is not a number of turns", "type one such as 1 or 2")
+        raise UsageError(f"{argument} is not a number of turns", "type a number such as 1 or 2")
     return int(argument)
 
 
 def words(argument: str) -> list[str]:
-    """The words, of which those in quotes may hold spaces. Raises UsageError."""
+    """Split the words as a shell does, so that quoted ones may contain spaces. Raises UsageError."""
     try:
         return shlex.split(argument)
     except ValueError as error:
-        raise UsageError(f"a quote in {argument} is not closed", "put both ends, as in reader='a friend'") from error
+        raise UsageError(f"a quote in {argument} is not closed", "close it, as in reader='a friend'") from error
 
 
 def file_name(argument: str) -> str:
-    """The name as it was typed, or as a shell would take it: so terminals write a file that is dropped on them."""
+    """The name as typed, or unquoted as by a shell, because terminals quote a file that is dropped on them."""
     if not set(argument) & set("'\"\\") or os.path.lexists(paths.expanded(argument)):
         return argument
     try:
@@ -46,10 +46,10 @@ def file_name(argument: str) -> str:
 
 
 def turns(chat: Chat, argument: str) -> list[Turn]:
-    """The turns of numbers as /context shows them: `3`, `2-5` or several; without any the last. Raises UsageError."""
+    """The turns by their numbers in /context, such as `3`, `2-5` or several; by default the last. Raises UsageError."""
     said = chat.session.conversation.turns
     if not said:
-        raise UsageError("nothing was said yet", "send a message first")
+        raise UsageError("there are no turns yet", "send a message first")
     if not argument:
         return [said[-1]]
     chosen: set[int] = set()
@@ -57,10 +57,10 @@ def turns(chat: Chat, argument: str) -> list[Turn]:
         first, _, last = word.partition("-")
         numbers = (first, last or first)
         if not all(map(_is_number, numbers)):
-            raise UsageError(f"{word} is not a turn", "type its number, as /context shows it, or a span such as 2-5")
+            raise UsageError(f"{word} is not a turn", "type a number from /context, or a range such as 2-5")
         chosen.update(range(int(numbers[0]), min(int(numbers[1]), len(said) + 1) + 1))
     if not chosen or not chosen <= set(range(1, len(said) + 1)):
-        raise UsageError(f"there is no turn {argument}", f"/context shows them: 1 to {len(said)}")
+        raise UsageError(f"there is no turn {argument}", f"/context lists turns 1 to {len(said)}")
     return [said[number - 1] for number in sorted(chosen)]
 
 
@@ -75,7 +75,7 @@ def sampling_changes(sampling: Sampling, pairs: list[str]) -> Sampling:
 
 
 def with_sampling_value(sampling: Sampling, key: str, value: str) -> Sampling:
-    """`sampling` with one value changed; `default` leaves it to the model card. Raises UsageError."""
+    """`sampling` with one value changed; `default` is the value of the model card. Raises UsageError."""
     name = setting_name(key, SAMPLING_KEYS)
     if value == "default":
         return replace(sampling, **{name: None})
@@ -83,7 +83,7 @@ def with_sampling_value(sampling: Sampling, key: str, value: str) -> Sampling:
 
 
 def setting_name(key: str, known: Sequence[str]) -> str:
-    """The one of the `known` settings that `key` means. Raises UsageError."""
+    """The setting that `key` names, one of `known`. Raises UsageError."""
     name = "temperature" if key == "temp" else key.replace("-", "_")
     if name not in known:
         raise UsageError(f"there is no setting {key}", did_you_mean(name, known, ", ".join(known)))
@@ -91,7 +91,7 @@ def setting_name(key: str, known: Sequence[str]) -> str:
 
 
 def setting_value(name: str, value: str) -> Any:
-    """What `value` stands for, checked as the setting of that name is. Raises UsageError."""
+    """Parse and check `value` like the setting of that name. Raises UsageError."""
     if name != "seed":
         return KEYS[name].from_text(value, f"/set {name}")
     low, high = map(int, SAMPLING_RANGES[name])
@@ -101,5 +101,5 @@ def setting_value(name: str, value: str) -> Any:
 
 
 def _is_number(word: str) -> bool:
-    """Whether `word` can be the number of a turn; Python refuses to read very long ones."""
+    """Whether `word` can be the number of a turn; Python refuses to parse very long ones."""
     return word.isascii() and word.isdigit() and len(word) < 7

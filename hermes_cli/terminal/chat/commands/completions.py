@@ -1,4 +1,4 @@
-"""What may be typed after a command, each with a note beside it; the caller matches the last word typed so far."""
+"""Completions of arguments, each with a note; the caller filters them by the last word typed."""
 
 import os
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ def setting_keys(chat: Chat, typed: str) -> Words:
 
 
 def presets(chat: Chat, typed: str) -> Words:
-    """For /preset: the names, then the variables of the one that was named."""
+    """For /preset: the names, then the variables of the preset that is typed."""
     from hermes_cli.store.presets.presets import all_presets, find_preset
 
     name, space, _ = typed.partition(" ")
@@ -35,19 +35,19 @@ def presets(chat: Chat, typed: str) -> Words:
 
 
 def models(chat: Chat, typed: str) -> Words:
-    """For /model: names, or files once a path is begun."""
+    """For /model: names, or files after a slash."""
     from hermes_cli.models.library import DEMO_NAME, found_models
 
     if os.sep in typed:
         return files(chat, typed)
     return (
         *((spec.name, str(spec.path)) for spec in found_models() if not spec.missing),
-        (DEMO_NAME, "travels with the program"),
+        (DEMO_NAME, "bundled"),
     )
 
 
 def tools(chat: Chat, typed: str) -> Words:
-    """For /tools: the built-in ones, and files."""
+    """For /tools: built-in names and files."""
     from hermes_cli.tools.toolbox import built_in_names
 
     return (*((name, "built in") for name in built_in_names()), *files(chat, typed))
@@ -55,18 +55,18 @@ def tools(chat: Chat, typed: str) -> Words:
 
 def copy_forms(chat: Chat, typed: str) -> Words:
     """For /copy."""
-    return (("code", "the last block of code"),)
+    return (("code", "the last code block"),)
 
 
 def sessions(chat: Chat, typed: str) -> Words:
-    """For /load: the last used first."""
+    """For /load: sessions, the most recently used first."""
     from hermes_cli.store.sessions.index import all_sessions
 
     return ((session.id, session.title) for session in all_sessions())
 
 
 def files(chat: Chat, typed: str) -> Words:
-    """The files and folders that continue a path; names with a space complete up to it."""
+    """The files and folders that complete a path; names with a space only up to the space."""
     word = typed.rpartition(" ")[2]
     folder, _, beginning = word.rpartition(os.sep)
     shown = f"{folder}{os.sep}" if os.sep in word else ""

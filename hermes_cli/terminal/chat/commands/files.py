@@ -1,4 +1,4 @@
-"""Commands that bring text in and take it out."""
+"""Commands about files and the clipboard."""
 
 from pathlib import Path
 
@@ -15,34 +15,34 @@ _CODE = "code"
 def read(chat: Chat, argument: str) -> None:
     """Attach a file to the next message.
 
-    /read - takes away what is attached, also what /paste and -f attached.
+    /read - removes all attachments, also those of /paste and -f.
     """
     if not argument:
-        raise UsageError("/read needs a file", "such as /read notes.txt")
+        raise UsageError("/read needs a file", "for example /read notes.txt")
     if argument == NOTHING:
         chat.attached = ()
-        console.notice("nothing is attached to the next message")
+        console.notice("attachments removed")
         return
     _attach(chat, wrapped(Path(file_name(argument))), argument)
 
 
 def paste(chat: Chat, argument: str) -> None:
-    """Attach what is on the clipboard to the next message."""
+    """Attach the text on the clipboard to the next message."""
     text = clipboard.paste()
     if not text.strip():
-        raise UsageError("the clipboard holds no text", "copy some first")
+        raise UsageError("the clipboard has no text", "copy some first")
     _attach(chat, text, "the clipboard")
 
 
 def _attach(chat: Chat, text: str, source: str) -> None:
     chat.attached = (*chat.attached, text)
-    console.notice(f"{source}: {len(text):,} characters go with the next message")
+    console.notice(f"{source}: {len(text):,} characters attached to the next message")
 
 
 def copy(chat: Chat, argument: str) -> None:
-    """Copy the last answer, or its last block of code.
+    """Copy the last answer, or its last code block.
 
-    /copy 2 takes that of turn 2, as /context counts them; /copy code 2 its last block of code.
+    /copy 2 copies the answer of turn 2 in /context; /copy code 2 copies its last code block.
     """
     code_only = argument.split(" ")[0].lower() == _CODE
     (turn,) = turns(chat, argument[len(_CODE) :].strip() if code_only else argument)[-1:]
@@ -50,7 +50,7 @@ def copy(chat: Chat, argument: str) -> None:
     if code_only:
         blocks = code_blocks(text)
         if not blocks:
-            raise UsageError("that answer holds no code block", "/copy takes all of it")
+            raise UsageError("the answer has no code block", "/copy copies all of it")
         text = blocks[-1]
-    taken = "copied" if clipboard.copy(text) else "offered to the terminal's clipboard"
-    console.notice(f"{taken}: {len(text):,} characters")
+    done = "copied" if clipboard.copy(text) else "sent to the terminal's clipboard"
+    console.notice(f"{done}: {len(text):,} characters")

@@ -12,14 +12,14 @@ from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import FileOutput
 from hermes_cli.terminal.chat.chat import Chat
 from hermes_cli.terminal.chat.commands.arguments import file_name
-from hermes_cli.terminal.chat.recap import tell_recap
+from hermes_cli.terminal.chat.recap import print_recap
 from hermes_cli.terminal.sanitize import one_line
 
 _LISTED = 15
 
 
 def list_sessions(chat: Chat, argument: str) -> None:
-    """List the sessions used last, or those that hold TEXT."""
+    """List recent sessions, or those containing TEXT."""
     from hermes_cli.store.sessions.index import all_sessions, excerpt, search_sessions
 
     found = (search_sessions(argument) if argument else all_sessions())[:_LISTED]
@@ -27,19 +27,19 @@ def list_sessions(chat: Chat, argument: str) -> None:
     if rows:
         console.table(rows, order=(0,), elastic=1, wrap=False)
     else:
-        console.lines("none")
+        console.lines("no sessions found")
 
 
 def load(chat: Chat, argument: str) -> None:
-    """Go on with a saved session; the model stays.
+    """Continue a saved session; the model stays.
 
-    /load with its id, a part of that, its title or its file.
+    NAME is its id or a part of it, its title, or its file.
     """
     if not argument:
         raise UsageError("/load needs a session", "/sessions lists them")
     path = find_session(argument)
     if chat.session.transcript and path.resolve() == chat.session.transcript.path.resolve():
-        raise UsageError(f"{path.stem} is the session you are in", "/fork goes on in a copy of it")
+        raise UsageError(f"{path.stem} is the current session", "/fork continues in a copy of it")
     saved = read_session(path)
     start = continued(saved, chat.layers.then_session, with_preset=True)
     now = start.layers.now
@@ -51,8 +51,8 @@ def load(chat: Chat, argument: str) -> None:
         console.notice(note)
     chat.restart(saved.conversation, transcript, saved.last_turn_id, now.session_settings())
     chat.offer_unanswered(saved)
-    console.notice(f"going on with {saved.id} · {saved.title}")
-    tell_recap(saved.conversation.turns)
+    console.notice(f"continuing {saved.id} · {saved.title}")
+    print_recap(saved.conversation.turns)
 
 
 def save(chat: Chat, argument: str) -> None:
@@ -62,9 +62,9 @@ def save(chat: Chat, argument: str) -> None:
     path = paths.expanded(file_name(argument))
     form = form_by_name(path)
     if not chat.session.conversation.turns:
-        raise UsageError("nothing was said yet", "send a message first")
+        raise UsageError("there are no messages yet", "send one first")
     if os.path.exists(path) and path not in chat.written:  # noqa: PTH110 - pathlib raises for names that are too long
-        raise UsageError(f"{path} is there already", "choose another name, or remove it")
+        raise UsageError(f"{path} already exists", "choose another name, or remove it")
     session = chat.session
     session.save()
     if session.transcript and not session.saving_problem:
@@ -86,21 +86,21 @@ def save(chat: Chat, argument: str) -> None:
 
 
 def title(chat: Chat, argument: str) -> None:
-    """Name this session."""
+    """Set the title of this session."""
     if not argument:
-        raise UsageError("a title needs some text", "such as /title My notes on llamas")
+        raise UsageError("/title needs a text", "for example /title Notes on llamas")
     chat.transcript().set_title(argument)
-    console.notice(f"this session is now called {chat.transcript().title}")
+    console.notice(f"title: {chat.transcript().title}")
 
 
 def fork(chat: Chat, argument: str) -> None:
-    """Go on in a copy of this session.
+    """Continue in a copy of this session.
 
-    What was said so far is in both.
+    The messages so far are in both.
     """
     old = chat.transcript()
     if not chat.session.conversation.turns:
-        raise UsageError("nothing was said yet", "send a message first")
+        raise UsageError("there are no messages yet", "send one first")
     old.save()
     saved = read_session(old.path)
     transcript = Transcript.fork(saved)
@@ -108,4 +108,4 @@ def fork(chat: Chat, argument: str) -> None:
     if argument:
         transcript.set_title(argument)
     chat.restart(saved.conversation, transcript, saved.last_turn_id)
-    console.notice(f"going on in {transcript.id}; {old.id} stays as it is")
+    console.notice(f"continuing in {transcript.id}; {old.id} is unchanged")

@@ -1,4 +1,4 @@
-"""Commands about how the model answers: system prompt, preset, sampling, model."""
+"""Commands that change how the model answers: system prompt, preset, sampling, model."""
 
 from dataclasses import asdict
 
@@ -21,7 +21,7 @@ from hermes_cli.terminal.chat.commands.arguments import (
 def system(chat: Chat, argument: str) -> None:
     """Show or change the system prompt.
 
-    /system - takes it away. Several lines: /system \"\"\", the lines, and \"\"\" again.
+    /system - removes it. For several lines: /system \"\"\", the lines, and \"\"\" again.
     """
     if not argument:
         current = chat.session.conversation.system_prompt
@@ -30,31 +30,31 @@ def system(chat: Chat, argument: str) -> None:
     text = argument.removeprefix('"""').removesuffix('"""').strip("\n")
     layers = chat.layers
     chat.choose(layers.without("system_prompt") if argument == NOTHING else layers.with_flag(system_prompt=text))
-    console.notice("no system prompt from the next message on" if argument == NOTHING else "system prompt changed")
+    console.notice("system prompt removed" if argument == NOTHING else "system prompt changed")
 
 
 def preset(chat: Chat, argument: str) -> None:
     """Show or change the preset.
 
-    /preset translate language="simple Greek" fills in a variable. The conversation and the model stay.
+    /preset translate language="simple Greek" sets a variable. The conversation and the model stay.
     """
     from hermes_cli.store.presets.presets import find_preset, variable_values
 
     if not argument:
-        console.lines(chat.session.settings.preset or "no preset; `/preset ` and Tab lists them")
+        console.lines(chat.session.settings.preset or "no preset; type /preset, a space and Tab to list them")
         return
     name, *pairs = words(argument)
     preset = find_preset(name)
     chat.choose(chat.layers.then_preset(from_preset(preset, variable_values(pairs))))
     for notice in preset.notices:
         console.notice(notice)
-    console.notice(f"preset {name} from the next message on; the conversation and the model stay")
+    console.notice(f"preset {name}: used from the next message on; the conversation and the model stay")
 
 
 def set_value(chat: Chat, argument: str) -> None:
-    """Change the sampling or the limit of answers.
+    """Change the sampling or the maximum tokens of an answer.
 
-    /set temperature 0.3, /set max_tokens 500, /set seed default: for the rest of this session. A key alone is shown.
+    For the rest of this session: /set temperature 0.3, /set max_tokens 500, /set seed default. /set KEY shows a value.
     """
     pair = argument.replace("=", " ", 1).split()
     if len(pair) == 1:
@@ -62,7 +62,7 @@ def set_value(chat: Chat, argument: str) -> None:
         console.notice(f"{key} is {_values(chat)[key]}")
         return
     if len(pair) != 2:
-        raise UsageError("/set needs a key and a value", f"such as /set temperature 0.3; keys: {', '.join(keys())}")
+        raise UsageError("/set needs a key and a value", f"for example /set temperature 0.3; keys: {', '.join(keys())}")
     key, value = setting_name(pair[0], keys()), pair[1]
     chat.choose(_with_value(chat.layers, key, value))
     console.notice(f"{key} is {value} from the next message on")
@@ -77,14 +77,14 @@ def _with_value(layers: Layers, key: str, value: str) -> Layers:
 
 
 def keys() -> tuple[str, ...]:
-    """What /set can change."""
+    """The keys of /set."""
     return (*SAMPLING_KEYS, "max_tokens")
 
 
 def _values(chat: Chat) -> dict[str, str]:
-    """What /set can change, as it holds now."""
+    """The current values of the keys of /set."""
     session = chat.session
-    standard = {**asdict(MODEL_CARD), "seed": "random", "max_tokens": "what the context holds"}
+    standard = {**asdict(MODEL_CARD), "seed": "random", "max_tokens": "the context length"}
     values = {**asdict(session.settings.sampling), "max_tokens": session.max_tokens}
     return {
         key: f"{_number(standard[key])} (default)" if value is None else _number(value) for key, value in values.items()
@@ -111,13 +111,13 @@ def show(chat: Chat, argument: str) -> None:
 
 
 def model(chat: Chat, argument: str) -> None:
-    """Go on with another model.
+    """Show or change the model.
 
-    /model NAME, or the path of a GGUF file. Alone it names the one in use.
+    /model takes a name or the path of a GGUF file. The conversation stays.
     """
     if not argument:
         console.lines(chat.backend.name)
         return
     name = file_name(argument)
     chat.change_model(name)
-    console.notice(f"{name} answers from the next message on")
+    console.notice(f"model changed to {name}")

@@ -11,9 +11,9 @@ _NONE = (NOTHING, "off")
 
 
 def tools(chat: Chat, argument: str) -> None:
-    """Show the tools the model may call, or load others.
+    """Show or replace the tools the model may call.
 
-    /tools calculate my_tools.py takes these in the place of those before; /tools - or off takes all away.
+    /tools calculate my_tools.py loads these instead of the current ones; /tools - or off removes all.
     """
     session = chat.session
     if argument:
@@ -21,19 +21,23 @@ def tools(chat: Chat, argument: str) -> None:
         named = layers.without("tools") if argument in _NONE else layers.with_flag(tools=tuple(words(argument)))
         chat.choose(named.without("tool_choice"), reload_tools=True)
     if not session.tools:
-        console.lines("no tools; load some: /tools calculate, or /tools FILE.py")
+        console.lines("no tools; load some with /tools calculate or /tools FILE.py")
         return
     rows = [
-        (tool.name, "runs unasked" if tool.read_only else "asks first", one_line(tool.description.splitlines()[0]))
+        (
+            tool.name,
+            "runs without asking" if tool.read_only else "asks first",
+            one_line(tool.description.splitlines()[0]),
+        )
         for tool in session.tools.toolbox.tools.values()
     ]
     console.table(rows, order=(0, 1), elastic=2)
 
 
 def json_mode(chat: Chat, argument: str) -> None:
-    """Answer in JSON by a schema from now on.
+    """Show or set the JSON schema of answers.
 
-    /json name, age int; or /json FILE. /json - or off ends it; alone it shows the schema.
+    /json name, age int, or /json FILE. /json - or off removes it.
     """
     from hermes_cli.store.schemas import load_schema
 

@@ -1,4 +1,4 @@
-"""Commands about the window: what the model reads, what it costs, what stays and what goes."""
+"""Commands about the context: what the model reads, how many tokens it takes, what is pinned or left out."""
 
 from hermes_cli.chat.conversation import Standing
 from hermes_cli.errors import UsageError
@@ -12,57 +12,57 @@ _STANDINGS = {"kept": "", "pinned": "pinned", "left_out": "left out"}
 
 
 def context(chat: Chat, argument: str) -> None:
-    """Draw the window turn by turn, with token counts."""
+    """Show the context turn by turn, with token counts."""
     if not chat.ready():
         return
-    session, window = chat.session, chat.session.backend.info.context_length
+    session, length = chat.session, chat.session.backend.info.context_length
     conversation = session.conversation
     rows = []
     used = session.opening_tokens()
     if used:
-        rows.append(_row("system", used, window, excerpt(conversation.system_prompt or "tools or schema"), ""))
+        rows.append(_row("system", used, length, excerpt(conversation.system_prompt or "tools or schema"), ""))
     for number, turn in enumerate(conversation.turns, 1):
         tokens = session.turn_tokens(turn)
         used += tokens if turn.standing != "left_out" else 0
-        rows.append(_row(str(number), tokens, window, excerpt(turn.question), _STANDINGS[turn.standing]))
-    console.lines("\n".join((f"window {window:,} tok: {used:,} used, {max(window - used, 0):,} free", *rows)))
+        rows.append(_row(str(number), tokens, length, excerpt(turn.question), _STANDINGS[turn.standing]))
+    console.lines("\n".join((f"context {length:,} tok: {used:,} used, {max(length - used, 0):,} free", *rows)))
 
 
-def _row(name: str, tokens: int, window: int, text: str, standing: str) -> str:
-    """One line of the drawing; what is left out of the window has no bar."""
-    cells = 0 if standing == "left out" else max(round(tokens / window * _BAR_CELLS), 1)
+def _row(name: str, tokens: int, length: int, text: str, standing: str) -> str:
+    """One line of /context; a turn that is left out has no bar."""
+    cells = 0 if standing == "left out" else max(round(tokens / length * _BAR_CELLS), 1)
     bar = "█" * min(cells, _BAR_CELLS)
     return f"{name:>6} {tokens:>6} {bar:<{_BAR_CELLS}} {text}{f' [{standing}]' if standing else ''}"
 
 
 def compact(chat: Chat, argument: str) -> None:
-    """Have the model sum up the chat, and go on from that.
+    """Summarise the chat, and continue from the summary.
 
-    /compact keep 2 leaves the last 2 turns as they are. What is too long for the window is summed up piece by piece;
-    the last summary holds all. /undo brings back what it took the place of.
+    /compact keep 2 keeps the last 2 turns. A chat that is longer than the context is summarised piece by piece into
+    one summary. /undo restores the turns.
     """
     keep = arguments.count(argument.removeprefix("keep").strip(), otherwise=0)
     if not chat.session.conversation.turns:
-        raise UsageError("nothing was said yet", "send a message first")
+        raise UsageError("there are no messages yet", "send one first")
     if chat.ready(f"/compact {argument}".rstrip()):
         before = chat.session.conversation
         chat.answer(lambda cancel: chat.session.compact(cancel, keep), resumable=False)
         if chat.session.conversation is before:
-            console.notice("not summed up; nothing has changed")
+            console.notice("no summary; nothing has changed")
 
 
 def pin(chat: Chat, argument: str) -> None:
-    """Keep turns in the window, whatever comes.
+    """Pin turns: they are never left out.
 
-    /pin 3 or /pin 2-5, as /context counts them; alone the last one. A turn that was left out comes back.
+    /pin 3 or /pin 2-5, numbered as in /context; by default the last turn. A turn that was left out is included again.
     """
     _set_standing(chat, argument, "pinned")
 
 
 def forget(chat: Chat, argument: str) -> None:
-    """Leave turns out of what the model reads.
+    """Leave turns out of the context.
 
-    /forget 3 or /forget 2-5, as /context counts them; alone the last one. /pin brings them back.
+    /forget 3 or /forget 2-5, numbered as in /context; by default the last turn. /pin includes them again.
     """
     _set_standing(chat, argument, "left_out")
 
@@ -76,23 +76,23 @@ def _set_standing(chat: Chat, argument: str, standing: Standing) -> None:
 
 
 def stats(chat: Chat, argument: str) -> None:
-    """Tell all figures of the last answer."""
+    """Show the statistics of the last answer."""
     finished = chat.session.last_finished
     if finished is None:
-        raise UsageError("there was no answer yet", "send a message first")
+        raise UsageError("there is no answer yet", "send a message first")
     usage, timings = finished.usage, finished.timings
     facts = {
-        "prompt": f"{usage.prompt_tokens:,} tok, {usage.cached_tokens:,} of them were read before",
-        "reading": f"{timings.prefill_s:.2f} s",
+        "prompt": f"{usage.prompt_tokens:,} tok, {usage.cached_tokens:,} of them cached",
+        "processing": f"{timings.prefill_s:.2f} s",
         "first token": f"after {timings.first_token_s:.2f} s",
         "answer": f"{usage.completion_tokens:,} tok, {tokens_per_second(finished):.1f} tok/s",
-        "ended by": finished.reason,
+        "finish reason": finished.reason,
         "seed": str(finished.seed),
     }
-    console.lines("\n".join(f"{name:<12} {value}" for name, value in facts.items()))
+    console.lines("\n".join(f"{name:<13} {value}" for name, value in facts.items()))
 
 
 def prompt(chat: Chat, argument: str) -> None:
-    """Show the exact text the model reads, markers included."""
+    """Show the exact prompt, control tokens included."""
     if chat.ready():
         console.lines(chat.session.prompt_text())
