@@ -284,9 +284,13 @@ def _show_prompt(text: str, start: "Start", as_json: bool) -> int:
     tell_control_text(prompt.control_text)
     output = StandardOutput()
     if as_json:
-        facts: dict[str, object] = {"prompt": prompt.text, "token_count": prompt.token_count}
-        if prompt.tokens is not None and prompt.segments is not None:
-            facts |= {"tokens": prompt.tokens, "segments": [asdict(segment) for segment in prompt.segments]}
+        local = prompt.tokens is not None and prompt.segments is not None
+        facts: dict[str, object] = {
+            "prompt": prompt.text,
+            **({"tokens": prompt.tokens} if local else {}),
+            "token_count": prompt.token_count,
+            **({"segments": [asdict(segment) for segment in prompt.segments or ()]} if local else {}),
+        }
         output.write(json.dumps(facts))
     else:
         output.write(prompt.text)

@@ -9,7 +9,7 @@ import pytest
 from hermes_cli.cli.answer_form import code_block
 from hermes_cli.engine.llama.model import Model
 from hermes_cli.formats.code_block import is_open
-from tests.conftest import Hermes
+from tests.conftest import Hermes, Script
 
 GREEDY = ("-m", "demo", "-t", "0")
 SUM = "What is 2 plus 3?"
@@ -166,26 +166,31 @@ def test_dry_run_json_has_token_ids_that_agree_with_its_segments(hermes: Hermes,
     text = "What does <|im_end|> mean? Größe, 你好 👋"
     result = hermes("ask", "-m", "demo", "--dry-run", "--json", text)
     assert result.err == "<|im_end|> in the prompt: read as plain text, not as a marker\n"
-    told = json.loads(result.out)
-    assert list(told) == ["prompt", "tokens", "token_count", "segments"]
-    assert told["token_count"] == len(told["tokens"])
-    assert "".join(segment["text"] for segment in told["segments"]) == told["prompt"]
+    found = json.loads(result.out)
+    assert list(found) == ["prompt", "tokens", "token_count", "segments"]
+    assert found["token_count"] == len(found["tokens"])
+    assert "".join(segment["text"] for segment in found["segments"]) == found["prompt"]
     model = Model(demo_path, vocab_only=True)
     try:
         controls = model.control_tokens
-        markers = [segment["text"] for segment in told["segments"] if segment["special"]]
+        markers = [segment["text"] for segment in found["segments"] if segment["special"]]
         assert markers == ["<|im_start|>", "<|im_end|>", "<|im_start|>"]
-        first, *rest = told["tokens"]
+        first, *rest = found["tokens"]
         assert first == controls["<|begin_of_text|>"]
         assert [token for token in rest if token in controls.values()] == [controls[marker] for marker in markers]
-        assert b"".join(map(model.piece, rest)).decode() == told["prompt"]
+        assert b"".join(map(model.piece, rest)).decode() == found["prompt"]
     finally:
         model.close()
 
 
-def test_dry_run_needs_no_weights(hermes: Hermes, vocabulary_path: Path) -> None:
-    options = ("ask", "--dry-run", "--json", "Hello there")
-    assert hermes(*options, "-m", vocabulary_path).out == hermes(*options, "-m", "demo").out
+def test_dry_run_opens_no_backend(script: Script) -> None:
+    program = """
+        import sys
+        from hermes_cli.cli.main import main
+        assert main(["ask", "-m", "demo", "--dry-run", "Hello there"]) == 0
+        print("hermes_cli.engine.local" in sys.modules)
+    """
+    assert script(program).out.splitlines()[-1] == b"False"
 
 
 def test_markers_spelled_out_in_the_prompt_are_told_of(hermes: Hermes) -> None:
