@@ -36,6 +36,13 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ThinkingDelta:
+    """The next piece of what the model thinks before its answer; never empty, and not a part of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCallReady:
     """The model has written a call; the user may be asked about it now."""
 
@@ -96,5 +103,5 @@ class Finished:
     window_tokens: int = 0
 
 
-GenerationEvent = PromptProgress | TextDelta | Finished
+GenerationEvent = PromptProgress | ThinkingDelta | TextDelta | Finished
 TurnEvent = GenerationEvent | ToolCallReady | ToolStarted | ToolFinished | ResultsCut

@@ -36,6 +36,7 @@ def envelope(shown: ShownAnswer, session: "Session") -> dict[str, Any]:
     finished, info = shown.finished, session.backend.info
     facts: dict[str, Any] = {
         "answer": final_text(shown, session),
+        **({"thinking": shown.thinking} if shown.thinking else {}),
         "finish_reason": finished.reason,
         "model": info.model_name,
         "session": session.transcript.name if session.transcript else None,

@@ -11,6 +11,7 @@ from hermes_cli.chat.request import Sampling
 from hermes_cli.errors import UsageError
 from hermes_cli.store.settings.settings import Settings, load_settings
 from hermes_cli.terminal import console
+from hermes_cli.terminal.answer.thinking_view import use_thinking
 
 if TYPE_CHECKING:
     from hermes_cli.formats.json.schema import Schema
@@ -34,6 +35,7 @@ def given(context: typer.Context) -> Given:
     console.use_color(said["color"] or "auto")
     settings = load_settings()
     console.use_color(said["color"] or settings.color)
+    use_thinking(settings.thinking)
     from hermes_cli.session.choices import from_settings
 
     resume = _resume(said["continue_last"], said["session"])

@@ -26,10 +26,11 @@ from hermes_cli.engine.load_options import LoadSettings
 from hermes_cli.engine.loading import load, placement
 from hermes_cli.engine.logprobs import score
 from hermes_cli.engine.pace import ThreadPace
-from hermes_cli.engine.prompt import PromptWriter
+from hermes_cli.engine.prompt import Prompt, PromptWriter
 from hermes_cli.engine.thread import EngineThread, wait
 from hermes_cli.errors import ContextOverflow, EngineError, HermesError, LoadCancelled, UsageError
 from hermes_cli.formats.segment import joined
+from hermes_cli.formats.thinking import thinking_apart
 
 __all__ = ["LoadSettings", "LocalBackend", "open_backend"]
 
@@ -176,7 +177,8 @@ class LocalBackend:
             raise self._overflow(f"the prompt has {characters:,} characters")
         self.cache.context.abort()  # ends an earlier answer that was abandoned
         # On the engine thread: a slow template or a long text must not delay signals.
-        tokens = self._thread.run(lambda: self._tokens_of(request))
+        prompt = self._thread.run(lambda: self._prompt(request))
+        tokens = prompt.tokens
         if len(tokens) >= context_length:
             raise self._overflow(f"the prompt has {len(tokens):,} tokens")
         if not tokens:
@@ -205,10 +207,15 @@ class LocalBackend:
         self.cache.context.allow()
         with cancel.calling(self.cache.context.abort):
             self._thread.submit(lambda: self._run(work))
-            yield from _forwarded(events, self.cache.context.abort)
+            answer = _forwarded(events, self.cache.context.abort)
+            yield from answer if request.prompt else thinking_apart(answer, inside=prompt.inside_thinking)
 
-    def _tokens_of(self, request: GenerationRequest) -> list[int]:
-        return list(self._prompts.write(request.messages).tokens if request.prompt is None else request.prompt)
+    def _prompt(self, request: GenerationRequest) -> Prompt:
+        """The prompt of a request; where the answer is held to a form from its beginning, the model does not think."""
+        if request.prompt is not None:
+            return Prompt((), list(request.prompt))
+        is_held = request.schema is not None or request.tool_choice not in ("auto", "none")
+        return self._prompts.write(request.messages, thinking=not (is_held and request.constrained))
 
     def prompt_tokens(self, messages: tuple[Message, ...]) -> list[int]:
         """The token ids of the prompt for these messages."""

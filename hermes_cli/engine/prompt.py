@@ -15,7 +15,7 @@ from hermes_cli.errors import EngineError, HermesError, UsageError
 from hermes_cli.formats import chatml, probes
 from hermes_cli.formats.segment import Segment, joined, merged
 from hermes_cli.formats.tagged import tagged
-from hermes_cli.formats.tags import ALL_TAGS, THINK_END
+from hermes_cli.formats.tags import ALL_TAGS, THINK_END, THINK_START
 from hermes_cli.formats.thinking import opens_thinking
 
 if TYPE_CHECKING:
@@ -24,10 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What the model reads: its text in segments and its token ids, BOS included."""
+    """What the model reads: its text in segments and its token ids, BOS included.
+
+    `inside_thinking` if the answer begins inside of what the model thinks.
+    """
 
     segments: tuple[Segment, ...]
     tokens: list[int]
+    inside_thinking: bool = False
 
 
 class PromptWriter:
@@ -66,32 +70,36 @@ class PromptWriter:
 
         Without `thinking` the model is to answer at once, where its template has it think first.
         """
-        *before, last = (*messages, None)
-        if before and before[-1].role == "assistant":
-            *before, last = before
-        if self._template is None:
-            segments = chatml.write(before, tags=self._tags)
-        else:
-            segments = self._template.write(before, thinking=thinking)
-        if not thinking and opens_thinking(joined(segments)):
-            segments = (*segments, *self._text(f"{THINK_END}\n\n"))
-        return merged((*segments, *tagged(last, self._tags))) if last else merged(segments)
-
-    def _text(self, text: str) -> tuple[Segment, ...]:
-        """A text that begins with a tag, which may be a token of its own."""
-        tag = next((one for one in self._tags if text.startswith(one)), "")
-        return (Segment(tag, special=True), Segment(text.removeprefix(tag))) if tag else (Segment(text),)
+        return self._written(messages, thinking)[0]
 
     def write(self, messages: Iterable[Message], *, thinking: bool = True) -> Prompt:
         """The same with its token ids; messages that were tokenised before are not tokenised again."""
-        segments = self.segments(messages, thinking=thinking)
+        segments, inside = self._written(messages, thinking)
         tokens = [self._model.bos] if self._model.adds_bos and self._model.bos is not None else []
         for segment in segments:
             if segment.special:
                 tokens.append(self._controls[segment.text])
             else:
                 tokens += self._texts.tokens(segment.text)
-        return Prompt(segments, tokens)
+        return Prompt(segments, tokens, inside)
+
+    def _written(self, messages: Iterable[Message], thinking: bool) -> tuple[tuple[Segment, ...], bool]:
+        """The prompt, and whether it ends inside of thinking."""
+        *before, last = (*messages, Message("assistant", ""))
+        if before and before[-1].role == "assistant":
+            *before, last = before
+        if self._template is None:
+            segments = chatml.write(before, tags=self._tags)
+        else:
+            segments = self._template.write(before, thinking=thinking)
+        opened = opens_thinking(joined(segments[-3:]))
+        begun = "" if opened or not last.thinking else f"{THINK_START}\n"
+        inside = thinking and not last.content and (opened or bool(last.thinking))
+        closed = f"{THINK_END}\n\n" if (opened or last.thinking) and not inside else ""
+        if closed and last.thinking:
+            closed = f"\n{closed}"
+        said = Message("assistant", f"{begun}{last.thinking}{closed}{last.content}")
+        return merged((*segments, *tagged(said, self._tags))), inside
 
     def control_text(self, messages: Iterable[Message]) -> tuple[str, ...]:
         """The control tokens that are spelled out in the messages, where they count as ordinary text."""

@@ -1,7 +1,10 @@
 """What a model thinks before it answers: `<think>` to `</think>` at the beginning, apart from the answer."""
 
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
+from hermes_cli.chat.events import Finished, GenerationEvent, TextDelta, ThinkingDelta, TokenLogprob
 from hermes_cli.formats.tags import THINK_END, THINK_START, tag_prefix_length
 
 
@@ -77,6 +80,30 @@ class ThinkingParser:
         if text:
             found.append(text)
             self._fresh = False
+
+
+def thinking_apart(events: Generator[GenerationEvent], *, inside: bool = False) -> Generator[GenerationEvent]:
+    """The events of an answer with what the model thinks as events of its own; `inside` as in ThinkingParser."""
+    parser = ThinkingParser(inside=inside)
+    with closing(events):
+        for event in events:
+            match event:
+                case TextDelta(text, tokens):
+                    found = parser.feed(text)
+                    if found == [text]:
+                        yield event
+                    else:
+                        yield from _deltas(found, tokens)
+                case Finished():
+                    yield from _deltas(parser.finish(), ())
+                    yield event
+                case _:
+                    yield event
+
+
+def _deltas(found: Sequence[str | Thought], tokens: tuple[TokenLogprob, ...]) -> Iterator[GenerationEvent]:
+    for one in found:
+        yield ThinkingDelta(one.text) if isinstance(one, Thought) else TextDelta(one, tokens)
 
 
 def opens_thinking(prompt: str) -> bool:

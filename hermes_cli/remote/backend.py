@@ -6,13 +6,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from hermes_cli.backend import BackendInfo
-from hermes_cli.chat.events import Finished, GenerationEvent, PromptProgress, TextDelta, Timings, Usage
+from hermes_cli.chat.events import Finished, GenerationEvent, PromptProgress, TextDelta, ThinkingDelta, Timings, Usage
 from hermes_cli.chat.message import FinishReason, Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
 from hermes_cli.engine.sampling import decide
 from hermes_cli.errors import ContextOverflow, EndpointError, EngineError, UsageError
 from hermes_cli.formats import chatml
 from hermes_cli.formats.segment import joined
+from hermes_cli.formats.thinking import thinking_apart
 from hermes_cli.remote.address import Address
 from hermes_cli.remote.bodies import chat_body, defused, forced_call, raw_body
 from hermes_cli.remote.chunks import CallCollector, Chunk, read_chunk
@@ -96,6 +97,10 @@ class RemoteBackend:
 
     def generate(self, request: GenerationRequest, cancel: CancelToken) -> Generator[GenerationEvent]:
         """Answer `request`; see `Backend.generate`. Leaving the iterator early closes the connection."""
+        events = self._answer(request, cancel)
+        return events if request.prompt else thinking_apart(events)
+
+    def _answer(self, request: GenerationRequest, cancel: CancelToken) -> Generator[GenerationEvent]:
         if self._closed:
             raise EngineError("this connection was closed", "open it again")
         started = time.perf_counter()
@@ -203,6 +208,8 @@ class _Answer:
             if self._first is None:
                 self._first = time.perf_counter()
             self._pieces += 1
+        if chunk.thinking:
+            yield ThinkingDelta(chunk.thinking)
         if chunk.text:
             self._in_text = True
             yield TextDelta(chunk.text)

@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hermes_cli.chat.events import Finished, GenerationEvent, PromptProgress, TextDelta, TokenLogprob, Usage
+from hermes_cli.chat.events import (
+    Finished,
+    GenerationEvent,
+    PromptProgress,
+    TextDelta,
+    ThinkingDelta,
+    TokenLogprob,
+    Usage,
+)
 from hermes_cli.chat.tool_call import BrokenCall, ToolCall
 from hermes_cli.formats.tool_call_parser import ToolCallParser
 
@@ -52,6 +60,7 @@ class ChatChoice:
     parallel_calls: bool = True
     logprobs: bool = False
     text: str = ""
+    thinking: str = ""
     calls: list[dict[str, Any]] = field(default_factory=list)
     tokens: list[TokenLogprob] = field(default_factory=list)
     finished: Finished | None = None
@@ -66,6 +75,9 @@ class ChatChoice:
 
     def deltas(self, event: GenerationEvent) -> list[dict[str, Any]]:
         """The choices of the chunks that an event makes; the last one carries the finish reason."""
+        if isinstance(event, ThinkingDelta):
+            self.thinking += event.text
+            return [{"index": self.index, "delta": {"reasoning_content": event.text}, "finish_reason": None}]
         if isinstance(event, TextDelta):
             found = self._parser.feed(event.text) if self._parser else [event.text]
             self.tokens += event.tokens
@@ -91,6 +103,8 @@ class ChatChoice:
             "content": text or (None if self.calls else ""),
             "refusal": None,
         }
+        if self.thinking:
+            message["reasoning_content"] = self.thinking
         if self.calls:
             message["tool_calls"] = [{name: call[name] for name in ("id", "type", "function")} for call in self.calls]
         logprobs = {"content": list(map(_chat_logprob, self.tokens))} if self.logprobs else None

@@ -271,7 +271,8 @@ class Session:
                         finished = self.last_finished = event
                     yield event
         finally:
-            if any(message.content for message in loop.messages):
+            stopped = finished is None or finished.reason == "cancelled"
+            if any(message.content or (message.thinking and not stopped) for message in loop.messages):
                 self._commit(base, replace(asked, messages=(question, *earlier, *loop.messages)), finished)
 
     def _commit(self, base: Conversation, turn: Turn, finished: Finished | None) -> None:

@@ -10,6 +10,7 @@ from hermes_cli.chat.events import (
     Finished,
     ResultsCut,
     TextDelta,
+    ThinkingDelta,
     Timings,
     ToolCallReady,
     ToolFinished,
@@ -68,8 +69,9 @@ class TurnLoop:
         self._tools = tools
         self._rounds_left = tools.max_rounds if tools and tools.choice != "none" else 0
         self._repairs_left = 0 if request.schema is None else most_repairs
-        self._part = request.messages[-1].content if request.messages[-1].role == "assistant" else ""
-        self._before = request.messages[:-1] if self._part else request.messages
+        begun = request.messages[-1] if request.messages[-1].role == "assistant" else Message("assistant", "")
+        self._part, self._thought = begun.content, begun.thinking
+        self._before = request.messages[:-1] if self._part or self._thought else request.messages
         self._spoke = False
         self.messages: list[Message] = []
         self.finished: list[Finished] = []
@@ -119,7 +121,7 @@ class TurnLoop:
         # An answer that was cut right after a call holds a call that has not run.
         begun = parser.feed(self._part) if parser else ()
         calls = [one for one in begun if not isinstance(one, str)]
-        pieces: list[str] = [self._part]
+        pieces, thoughts = [self._part], [self._thought]
         finished: Finished | None = None
         later = bool(self.finished)
         outside = _Outside(later=later, after_text=self._spoke)
@@ -137,6 +139,9 @@ class TurnLoop:
                         case TextDelta(piece):
                             pieces.append(piece)
                             yield from passed_on(parser.feed(piece)) if parser else (event,)
+                        case ThinkingDelta(piece):
+                            thoughts.append(piece)
+                            yield event
                         case Finished():
                             finished = event
                         case _:
@@ -149,8 +154,9 @@ class TurnLoop:
             self._spoke = self._spoke or outside.spoke
             said = "".join(pieces)
             if said != self._part or (finished and finished.reason != "cancelled"):
-                self.messages.append(Message("assistant", said, finished.reason if finished else "cancelled"))
-            self._part = ""
+                reason = finished.reason if finished else "cancelled"
+                self.messages.append(Message("assistant", said, reason, thinking="".join(thoughts)))
+            self._part = self._thought = ""
         assert finished is not None, "a backend ends every generation with Finished"
         self.finished.append(finished)
         return calls
@@ -165,7 +171,7 @@ class TurnLoop:
 
     def _next_request(self) -> GenerationRequest:
         """The request of the next round: a required call is asked for once, and the last round must answer."""
-        part = (Message("assistant", self._part),) if self._part else ()
+        part = (Message("assistant", self._part, thinking=self._thought),) if self._part or self._thought else ()
         request = replace(self._request, messages=(*self._before, *self.messages, *part))
         if not self._tools:
             return request

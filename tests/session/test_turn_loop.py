@@ -309,7 +309,8 @@ def test_results_with_no_room_for_a_full_answer_leave_room_for_a_short_one() -> 
 def test_what_ran_is_kept_where_the_template_refuses_results(demo_path: Path, toolbox: Toolbox, tmp_path: Path) -> None:
     template = tmp_path / "refusing.jinja"
     template.write_text(
-        "{% for m in messages %}{% if m.role == 'tool' %}{{ raise_exception('no results here') }}{% endif %}"
+        "{% for m in messages %}"
+        "{% if '<tool_response>' in m.content %}{{ raise_exception('no results here') }}{% endif %}"
         "<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
     )
     with open_backend(demo_path, LoadSettings(template=str(template))) as backend:

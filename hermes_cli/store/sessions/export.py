@@ -17,7 +17,9 @@ SHAREGPT_NAMES = {"system": "system", "user": "human", "assistant": "gpt", "tool
 def as_markdown(session: SavedSession) -> str:
     """Markdown with a heading for each message; texts are unchanged."""
     parts = [f"# {_title(session)}", _about(session)]
-    parts += [f"## {_heading(message)}\n\n{message.content}" for message in _messages(session)]
+    for message in _messages(session):
+        thought = f"### Thinking\n\n{message.thinking}\n\n### Answer\n\n" if message.thinking else ""
+        parts.append(f"## {_heading(message)}\n\n{thought}{message.content}")
     return "\n\n".join(parts)
 
 
@@ -45,7 +47,11 @@ def as_sharegpt(session: SavedSession) -> str:
 
 def as_openai(session: SavedSession) -> str:
     """One line for fine-tuning, as OpenAI chat messages."""
-    said = [{"role": message.role, "content": message.content} for message in _messages(session)]
+    said = [
+        {"role": message.role, "content": message.content}
+        | ({"reasoning_content": message.thinking} if message.thinking else {})
+        for message in _messages(session)
+    ]
     return json.dumps({"messages": said}, ensure_ascii=False)
 
 
@@ -53,7 +59,11 @@ def as_html(session: SavedSession) -> str:
     """One self-contained HTML page."""
     from hermes_cli.store.sessions.page import page
 
-    messages = [(message.role, _heading(message), message.content) for message in _messages(session)]
+    messages: list[tuple[str, str, str]] = []
+    for message in _messages(session):
+        if message.thinking:
+            messages.append(("thinking", "Thinking", message.thinking))
+        messages.append((message.role, _heading(message), message.content))
     return page(_title(session), _about(session), messages)
 
 

@@ -19,6 +19,8 @@ class Malformed(ValueError):
 def message_fields(message: Message) -> dict[str, Any]:
     """A message as JSON holds it."""
     fields: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.thinking:
+        fields["thinking"] = message.thinking
     if message.finish_reason:
         fields["finish_reason"] = message.finish_reason
     if message.tool_results:
@@ -42,6 +44,7 @@ def message_from(fields: Any) -> Message:
         text_in(fields.get("content")),
         reason if reason in get_args(FinishReason) else None,
         _results(fields.get("tool_results", [])),
+        text_in(fields.get("thinking", "")),
     )
 
 

@@ -161,6 +161,9 @@ class Settings:
     threads: int | None = _count("Number of CPU threads.", "physical cores; 1 for a tiny model", 4, low=1, high=512)
     template: str = _text("Chat template: auto, chatml, embedded or a file.", "auto")
     color: Literal["auto", "always", "never"] = _text("Colours in the terminal.", "auto", "auto", "always", "never")
+    thinking: Literal["show", "hide"] = _text(
+        "What a model thinks before it answers, dimmed in the terminal.", "show", "show", "hide"
+    )
     save: bool = _switch("Save every session to a file.", True)
     kv_store_mb: int = _key(
         Key(

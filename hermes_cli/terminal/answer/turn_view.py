@@ -11,6 +11,7 @@ from hermes_cli.chat.events import (
     PromptProgress,
     ResultsCut,
     TextDelta,
+    ThinkingDelta,
     ToolCallReady,
     ToolFinished,
     ToolStarted,
@@ -18,6 +19,7 @@ from hermes_cli.chat.events import (
 )
 from hermes_cli.chat.tool_call import ToolResult
 from hermes_cli.terminal.answer.output import AnswerOutput
+from hermes_cli.terminal.answer.thinking_view import ThinkingView
 from hermes_cli.terminal.console import StatusLine, notice
 
 if TYPE_CHECKING:
@@ -29,11 +31,12 @@ _SHOWN_CHARACTERS = 200
 
 @dataclass(frozen=True, slots=True)
 class ShownAnswer:
-    """An answer that was shown: its text, how it ended, and the calls on the way."""
+    """An answer that was shown: its text, how it ended, the tool calls in it and what the model thought before it."""
 
     text: str
     finished: Finished
     tool_results: tuple[ToolResult, ...] = ()
+    thinking: str = ""
 
     @property
     def cancelled(self) -> bool:
@@ -48,14 +51,23 @@ class ShownAnswer:
 
 def show_answer(events: Generator[TurnEvent], output: AnswerOutput) -> ShownAnswer:
     """Pass the text of `events` to `output` as it comes, which is the caller's to end. What it raises stops them."""
-    status = StatusLine()
+    status, thinking_view = StatusLine(), ThinkingView()
     pieces: list[str] = []
+    thoughts: list[str] = []
     results: list[ToolResult] = []
     finished: Finished | None = None
     try:
         with closing(events):
             for event in events:
+                if not isinstance(event, ThinkingDelta):
+                    thinking_view.end()
                 match event:
+                    case ThinkingDelta(piece):
+                        if not thoughts:
+                            status.erase()
+                        thoughts.append(piece)
+                        if not thinking_view.write(piece):
+                            status.show("thinking")
                     case PromptProgress(read_tokens, total_tokens):
                         status.show(f"reading prompt {thousands(total_tokens)} tok {read_tokens / total_tokens:.0%}")
                     case TextDelta(piece):
@@ -78,9 +90,10 @@ def show_answer(events: Generator[TurnEvent], output: AnswerOutput) -> ShownAnsw
                     case Finished():
                         finished = event
     finally:
+        thinking_view.end()
         status.erase()
     assert finished is not None, "a backend ends every generation with Finished"
-    return ShownAnswer("".join(pieces), finished, tuple(results))
+    return ShownAnswer("".join(pieces), finished, tuple(results), "".join(thoughts))
 
 
 def tool_line(result: ToolResult) -> str:

@@ -1,0 +1,39 @@
+"""What a model thinks before it answers: dimmed on stderr, where that is a terminal; it is not a part of the answer."""
+
+import sys
+from typing import Literal
+
+from hermes_cli.terminal import console
+from hermes_cli.terminal.sanitize import for_terminal
+
+Thinking = Literal["show", "hide"]
+_thinking: Thinking = "show"
+
+
+def use_thinking(thinking: Thinking) -> None:
+    """The user's choice for the rest of the run."""
+    global _thinking
+    _thinking = thinking
+
+
+class ThinkingView:
+    """Prints the thinking of one answer as it comes."""
+
+    def __init__(self) -> None:
+        self._visible = _thinking == "show" and console.is_terminal(sys.stderr)
+        self._style, self._reset = ("\x1b[2m", "\x1b[0m") if console.colored() else ("", "")
+        self._open = False
+
+    def write(self, text: str) -> bool:
+        """Print `text`; False where it is hidden."""
+        if self._visible:
+            label = "" if self._open else "thinking:\n"
+            self._open = True
+            console.put(f"{self._style}{label}{for_terminal(text)}{self._reset}")
+        return self._visible
+
+    def end(self) -> None:
+        """End what was printed with an empty line, before something else is."""
+        if self._open:
+            console.put("\n\n")
+            self._open = False
