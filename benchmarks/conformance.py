@@ -16,15 +16,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from llguidance import LLMatcher, LLParserLimits
+from llguidance import LLMatcher
 
 from hermes_cli.chat.request import GenerationRequest
-from hermes_cli.engine.constraint.compiler import bytes_tokenizer
+from hermes_cli.engine.constraint.compiler import bytes_tokenizer, limits
 from hermes_cli.engine.constraint.planner import Planner
 from hermes_cli.errors import UsageError
 from hermes_cli.formats.json.check import checked, faults
 
-MOST_STEPS = {True: 5_000, False: 300}  # of a search for a way to write a valid and an invalid instance
+MOST_STEPS = {True: 20_000, False: 300}  # of a search for a way to write a valid and an invalid instance
 
 
 def main() -> None:
@@ -88,8 +88,7 @@ class Writer:
     """Whether a grammar can write a value, with the keys of its objects in any order."""
 
     def __init__(self, grammar: str, schema: Any) -> None:
-        limits = LLParserLimits(verbose_errors=False)
-        self._matcher = LLMatcher(bytes_tokenizer(), grammar, log_level=0, limits=limits)
+        self._matcher = LLMatcher(bytes_tokenizer(), grammar, log_level=0, limits=limits())
         self._orders = list(_declared(schema))
         self._steps_left = 0
 
@@ -125,10 +124,17 @@ class Writer:
     def _entries(self, value: dict[str, Any], left: list[str], separator: str) -> Iterator[None]:
         if not left:
             yield from self._text("}")
-        for key in left:
-            for _ in self._text(f"{separator}{json.dumps(key, ensure_ascii=False)}: "):
+        possible = [key for key in left if self._accepts(separator + _key(key))]
+        for key in possible:
+            rest = [one for one in left if one != key]
+            for _ in self._text(separator + _key(key)):
                 for _ in self._ways(value[key]):
-                    yield from self._entries(value, [one for one in left if one != key], ", ")
+                    # Keys have an order: one that was possible before and is not now would never be written.
+                    if all(self._accepts(", " + _key(one)) for one in possible if one != key):
+                        yield from self._entries(value, rest, ", ")
+
+    def _accepts(self, text: str) -> bool:
+        return sum(1 for _ in self._text(text)) > 0
 
     def _items(self, left: list[Any], separator: str) -> Iterator[None]:
         if not left:
@@ -145,6 +151,10 @@ class Writer:
             yield
         if read:
             self._matcher.rollback(read)
+
+
+def _key(name: str) -> str:
+    return f"{json.dumps(name, ensure_ascii=False)}: "
 
 
 def _declared(schema: Any) -> Iterator[list[str]]:

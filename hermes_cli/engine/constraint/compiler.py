@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from hermes_cli.errors import EngineError
 
 if TYPE_CHECKING:
-    from llguidance import LLMatcher, LLTokenizer
+    from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
 _END = 256
+_LEXER_FUEL, _STEP_FUEL = 10_000_000, 200_000
+_LETTERS = b"the 7 Quick foxes, 1.5"  # what a text may be made of
 _PLACE = re.compile(r"^(at \d+\(\d+\): )?(failed to (compile JSON schema|parse \"%json\"): )?")
 _UNKNOWN = re.compile(r"Unimplemented keys: \[(.*)\]")
 _REASON = re.compile(r"^error: (.*)$", re.MULTILINE)
@@ -40,11 +42,20 @@ def bytes_tokenizer() -> "LLTokenizer":
     return LLTokenizer(ByteAlphabet(), eos_token=_END)  # type: ignore[arg-type]
 
 
+def limits(step_fuel: int = _STEP_FUEL) -> "LLParserLimits":
+    """The limits of llguidance for every grammar. Its own are too low for several counted patterns in one schema."""
+    from llguidance import LLParserLimits
+
+    return LLParserLimits(verbose_errors=False, initial_lexer_fuel=_LEXER_FUEL, step_lexer_fuel=step_fuel)
+
+
 def fault(grammar: str, steps: int = 0) -> str | None:
     """Why nothing can be written by `grammar`; None if something can. Takes `steps` bytes of an answer to find out."""
-    from llguidance import LLMatcher, LLParserLimits
+    from llguidance import LLMatcher
 
-    matcher = LLMatcher(bytes_tokenizer(), grammar, log_level=0, limits=LLParserLimits(verbose_errors=False))
+    # A real vocabulary has many more tokens to look at in a step than this alphabet: a tenth is what leaves it room.
+    step_fuel = _STEP_FUEL // 10 if steps else _STEP_FUEL
+    matcher = LLMatcher(bytes_tokenizer(), grammar, log_level=0, limits=limits(step_fuel))
     if not matcher.is_error():
         # The first step finds what can never be finished, such as an object that must hold itself.
         allowed = matcher.compute_bitmask()
@@ -55,14 +66,15 @@ def fault(grammar: str, steps: int = 0) -> str | None:
 
 def _walk(matcher: "LLMatcher", steps: int) -> str | None:
     """Write one string as long as the grammar lets it go on, and say what stops it."""
-    for _ in range(steps):
+    for step in range(steps):
         mask = int.from_bytes(matcher.compute_bitmask(), "little") & ~(1 << _END)
         if matcher.is_error():
             return in_words(matcher.get_error())
         if not mask:
             return None
-        letters = mask & ~(1 << ord('"') | 1 << ord("\\"))
-        matcher.consume_token((letters & -letters or mask & -mask).bit_length() - 1)
+        letters = mask & ~(1 << ord('"') | 1 << ord("\\")) or mask
+        wanted = _LETTERS[step % len(_LETTERS)]
+        matcher.consume_token(wanted if letters >> wanted & 1 else (letters & -letters).bit_length() - 1)
     return in_words(matcher.get_error()) if matcher.is_error() else None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hermes_cli.engine.constraint.compiler import in_words
+from hermes_cli.engine.constraint.compiler import in_words, limits
 from hermes_cli.engine.llama.model import Model
 from hermes_cli.errors import UsageError
 from hermes_cli.formats.tags import CALL_TAGS
@@ -122,12 +122,11 @@ class Vocabulary:
 
     def matcher(self, tables: Tables, grammar: str) -> "LLMatcher":
         """A matcher of `grammar` at its start; there is one for each grammar, which caches what it computes."""
-        from llguidance import LLMatcher, LLParserLimits
+        from llguidance import LLMatcher
 
         matcher = self._matchers.pop(grammar, None)
         if matcher is None or not matcher.reset():
-            limits = LLParserLimits(verbose_errors=False)
-            matcher = LLMatcher(tables.tokenizer, grammar, log_level=0, limits=limits)
+            matcher = LLMatcher(tables.tokenizer, grammar, log_level=0, limits=limits())
         if matcher.is_error():
             reason = in_words(matcher.get_error())
             raise UsageError(f"the schema cannot be used: {reason}", "make it simpler, or use --no-constrain")

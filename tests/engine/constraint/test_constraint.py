@@ -241,7 +241,7 @@ def test_json_that_was_begun_is_finished(backend: LocalBackend) -> None:
 def test_what_is_too_complex_is_found_before_the_model_is_asked(backend: LocalBackend) -> None:
     with pytest.raises(UsageError, match="it must contain itself"):
         ask(backend, user("x"), schema=collection()["must hold itself"])
-    assert ask(backend, user("x"), schema=collection()["backtracking too"], max_tokens=20).text.startswith('"')
+    assert ask(backend, user("x"), schema=collection()["repeated repetition"], max_tokens=20).text.startswith('"')
 
 
 def test_a_refused_schema_raises_before_the_first_event(backend: LocalBackend) -> None:
