@@ -224,12 +224,13 @@ def test_a_model_that_cannot_be_loaded_ends_the_chat_with_its_error(on_screen: O
 
 
 def test_a_template_that_refuses_the_conversation_costs_only_the_turn(on_screen: OnScreen, tmp_path: Path) -> None:
-    template = "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    template = "{% for m in messages %}{% if 'Hello' in m.content %}{{ raise_exception('no Hello') }}{% endif %}"
     (tmp_path / "refusing.jinja").write_text(template + "{{ m.content }}{% endfor %}")
     screen = on_screen(*GREEDY_CHAT, "--template", "refusing.jinja", "-s", "Be brief.")
     screen.say("Hello")
-    screen.shows("error: the model's chat template refuses this conversation: no system")
-    screen.shows("Hermes demo model · ctx 4.1k")
+    screen.shows("error: the model's chat template refuses this conversation: no Hello")
+    screen.say("Good morning")
+    screen.shows("tok/s · first")
     leave(screen)
 
 
