@@ -13,6 +13,7 @@ import random
 import sys
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -125,13 +126,15 @@ class Writer:
         if not left:
             yield from self._text("}")
         possible = [key for key in left if self._accepts(separator + _key(key))]
-        for key in possible:
-            rest = [one for one in left if one != key]
-            for _ in self._text(separator + _key(key)):
-                for _ in self._ways(value[key]):
-                    # Keys have an order: one that was possible before and is not now would never be written.
-                    if all(self._accepts(", " + _key(one)) for one in possible if one != key):
-                        yield from self._entries(value, rest, ", ")
+        # Keys have an order: first those after which everything that was possible still is.
+        for keeps_all in (True, False):
+            for key in possible:
+                rest = [one for one in left if one != key]
+                for _ in self._text(separator + _key(key)):
+                    for _ in islice(self._ways(value[key]), 1):  # another order inside seldom leads elsewhere
+                        others = (one for one in possible if one != key)
+                        if all(self._accepts(", " + _key(one)) for one in others) is keeps_all:
+                            yield from self._entries(value, rest, ", ")
 
     def _accepts(self, text: str) -> bool:
         return sum(1 for _ in self._text(text)) > 0
@@ -147,10 +150,12 @@ class Writer:
     def _text(self, text: str) -> Iterator[None]:
         tokens = list(text.encode("utf-8", "surrogatepass"))
         read = self._matcher.try_consume_tokens(tokens) if tokens else 0
-        if read == len(tokens):
-            yield
-        if read:
-            self._matcher.rollback(read)
+        try:
+            if read == len(tokens):
+                yield
+        finally:
+            if read:
+                self._matcher.rollback(read)
 
 
 def _key(name: str) -> str:
