@@ -23,6 +23,8 @@ from hermes_cli.engine.pace import ThreadPace
 from hermes_cli.engine.text_stream import TextStream
 
 _EMIT_S = 0.015
+# Tokens before the device takes over sampling: the switch costs the time of some five tokens, short answers do without.
+_ATTACH_AFTER = 32
 QueuedEvent = GenerationEvent | BaseException | None
 
 
@@ -71,8 +73,8 @@ class Generation:
             on_device = job.device_sampling and job.plan is None and job.top_logprobs is None
             sampler = sampling.sampler(job.values, self._model.vocab_size, job.logit_bias, on_device=on_device)
             try:
-                self._process_prompt(sampler if on_device else None)
-                reason = self._generate(sampler)
+                self._process_prompt()
+                reason = self._generate(sampler, on_device=on_device)
             except DecodeAborted:
                 reason = "cancelled"
             self.answered = reason != "cancelled"
@@ -87,33 +89,22 @@ class Generation:
                 sampler.close()
             self._events.put(None)
 
-    def _process_prompt(self, attached: Sampler | None) -> None:
+    def _process_prompt(self) -> None:
         """Reuse what the cache holds of the prompt and decode the rest, at least its last token."""
         tokens = self._job.tokens
         if self._pace:
             self._pace.start()
         self._cached = self._cache.start(tokens, lambda: not self._cancel.cancelled)
         self._events.put(PromptProgress(self._cached, len(tokens)))
-        size = self._cache.context.batch_size
-        last = self._cached + (len(tokens) - self._cached - 1) // size * size  # where the last batch begins
-        self._read(tokens[self._cached : last])
-        if attached:
-            # Only now: every decode with a sampler draws a number, and a seed must not depend on the batches before.
-            self._attached = self._cache.context.attach(attached)
-        self._read(tokens[last:])
-        if not self._attached:
-            self._cache.context.check_numbers()
-        self._prefilled = time.perf_counter()
-
-    def _read(self, tokens: list[int]) -> None:
-        """Decode a part of the prompt. Raises DecodeAborted after a cancel."""
-        steps = self._cache.read(tokens)
+        steps = self._cache.read(tokens[self._cached :])
         while not self._cancel.cancelled and (read := next(steps, None)) is not None:
-            self._events.put(PromptProgress(read, len(self._job.tokens)))
+            self._events.put(PromptProgress(read, len(tokens)))
         if self._cancel.cancelled:
             raise DecodeAborted
+        self._cache.context.check_numbers()
+        self._prefilled = time.perf_counter()
 
-    def _generate(self, sampler: Sampler) -> FinishReason:
+    def _generate(self, sampler: Sampler, *, on_device: bool) -> FinishReason:
         """Sample until the turn ends, a stop string appears or the limit is reached; text is sent every few ms."""
         model, feed = self._model, self._stream.feed
         constraint = self._constraint()
@@ -139,6 +130,8 @@ class Generation:
                 if pending and now >= due:
                     self._events.put(TextDelta(pending, tuple(tokens)))
                     pending, tokens, due = "", [], now + _EMIT_S
+                if on_device and self._written == _ATTACH_AFTER:
+                    self._attached = self._cache.context.attach(sampler)
                 if self._written < self._job.limit:
                     self._cache.write(token)
             return "length"

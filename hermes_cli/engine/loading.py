@@ -62,6 +62,7 @@ def _opened(path: Path, settings: LoadSettings, progress: Callable[[float], bool
         context = make_context(model, settings)
         if settings.gpu_layers:
             _check_room(context, settings.gpus)
+            context.warm_up()
     except BaseException:
         model.close()
         raise

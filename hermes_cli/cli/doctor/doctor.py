@@ -141,6 +141,7 @@ def _engine(facts: Facts) -> Iterator[Finding]:
         yield "fix it", facts["hint"]
         return
     yield "llama.cpp", f"{facts['version']}: {', '.join(facts['features'])}"
+    yield "sampling", "on the GPU for models that fit it whole" if facts["sampling"] == "GPU" else "on the CPU"
     if facts["unused_instructions"]:
         unused = ", ".join(facts["unused_instructions"])
         yield "", f"this build does not use {unused}; one compiled on this machine does: {build_advice.rebuild()}"

@@ -103,6 +103,7 @@ def _engine() -> Facts:
             "offload": library.supports_gpu(),
             "devices": [asdict(gpu) for gpu in gpus()],
             "gpu_works": verdict.gpu,
+            "sampling": "GPU" if verdict.gpu and gpus() else "CPU",
             "gpu_fault": verdict.failures.get("gpu"),
             "unused_gpu": dict(zip(("why", "command"), build_advice.unused_gpu() or (), strict=False)),
             "tuned": [asdict(tuned) for tuned in tuning.all_remembered()],

@@ -114,6 +114,11 @@ class Context:
         """Use this many threads for the next tokens; prompts keep the number that the context was made with."""
         self._llama.llama_set_n_threads(self._ctx, generation, self._threads)
 
+    def warm_up(self) -> None:
+        """Decode one token and forget it: a GPU prepares its kernels at the first decode. Raises EngineError."""
+        self.decode((0,))
+        self.keep(0)
+
     def abort(self) -> None:
         """Stop the running or the next decode; safe from any thread and from signal handlers."""
         self._flag[0] = b"\x01"
