@@ -71,7 +71,7 @@ def read_record(path: Path, kind: type[_Record]) -> _Record | None:
 
 
 def read_records(path: Path, kind: type[_Record]) -> dict[str, _Record]:
-    """The entries of a JSON object that are a `kind`, by key; others are skipped, as is a file that is no object."""
+    """The entries of a JSON object that are a `kind`, by key; others are skipped, as is any other file."""
     try:
         entries = read_json(path)
     except (OSError, ValueError):

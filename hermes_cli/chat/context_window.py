@@ -28,7 +28,7 @@ def turns_to_leave_out(
 ) -> tuple[Turn, ...]:
     """The oldest turns that must go so that `asked` still fits in; none if it fits, or could not fit at all.
 
-    Where it could not, all may take up `tight_tokens` instead of `room_tokens`. Pinned turns stay. `count` tells how
+    Where it could not, all may take up `tight_tokens` instead of `room_tokens`. Pinned turns stay. `count` says how
     many tokens a request takes up; it is never asked about much more than fits in.
     """
     droppable = [turn for turn in conversation.turns if turn.standing == "kept"]

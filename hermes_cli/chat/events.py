@@ -1,4 +1,4 @@
-"""What an answer tells while it is made: a closed union, used with `match`. Exactly one `Finished` comes, last."""
+"""Events of an answer while it is generated: a closed union for `match`. Exactly one `Finished`, last."""
 
 from dataclasses import dataclass
 
@@ -58,7 +58,7 @@ class ToolStarted:
 
 @dataclass(frozen=True, slots=True)
 class ToolFinished:
-    """What came of a call. `control_text` are markers of the model that the result spells out: only text there."""
+    """The result of a call. `control_text` lists the model's markers that the result spells out as text."""
 
     result: ToolResult
     control_text: tuple[str, ...] = ()

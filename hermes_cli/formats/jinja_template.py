@@ -129,7 +129,7 @@ def _environment() -> "Environment":
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     class Generation(Extension):
-        """`{% generation %}` tells trainers which text is the assistant's; here it only stands for what is in it."""
+        """`{% generation %}` marks the assistant's text for training; here only its contents count."""
 
         tags = {"generation"}  # noqa: RUF012
 

@@ -16,9 +16,9 @@ class Thought:
 
 
 class ThinkingParser:
-    """Takes an answer in pieces and tells thinking from text. The tags and the white space around them are dropped.
+    """Takes an answer in pieces and separates thinking from text. The tags and the white space around them are dropped.
 
-    Thinking is only what comes first: later in an answer the tags are text.
+    Thinking is only at the start: later in an answer the tags are text.
     """
 
     def __init__(self, *, inside: bool = False) -> None:

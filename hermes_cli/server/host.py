@@ -13,7 +13,7 @@ from hermes_cli.chat.request import CancelToken, GenerationRequest
 from hermes_cli.engine.local import LocalBackend
 from hermes_cli.server.turns import Turns
 
-_MOST_QUEUED_EVENTS = 20_000  # a client that reads so much slower than the model writes is dropped
+_MOST_QUEUED_EVENTS = 20_000  # a client that reads more slowly than this allows is dropped
 _Result = TypeVar("_Result")
 
 

@@ -161,7 +161,7 @@ def without_status() -> Iterator[None]:
 
 
 def write_error(error: OSError) -> OutputError:
-    """What is told when stdout takes no more."""
+    """The error of a stdout that cannot be written to."""
     return OutputError(f"cannot write the answer: {error.strerror}", "free some space, or write elsewhere")
 
 
@@ -201,5 +201,5 @@ def takes_text() -> bool:
 
 
 def reflows() -> bool:
-    """Whether rows are wrapped anew when the window gets narrower: everywhere but in xterm and GNU Screen."""
+    """Whether rows are wrapped again when the terminal gets narrower: everywhere but in xterm and GNU Screen."""
     return "TMUX" in os.environ or not os.environ.keys() & {"XTERM_VERSION", "STY"}

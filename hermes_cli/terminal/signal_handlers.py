@@ -29,7 +29,7 @@ def on_signals(actions: dict[int, Handler]) -> Iterator[None]:
 
 
 def take(number: int, handler: Handler | int | None) -> None:
-    """As `signal.signal`; but to be continued after a stop is no interruption.
+    """As `signal.signal`; but continuing after a stop does not count as an interruption.
 
     A job that a shell stopped where it sets its terminal would otherwise take that for lost once it is in front.
     """

@@ -41,7 +41,7 @@ class Screen:
         return self._child
 
     def read(self, at_least: int = 1) -> str:
-        """What was sent to the terminal since, `at_least` so many bytes."""
+        """What was sent to the terminal since, at least `at_least` bytes."""
         data = b""
         while len(data) < at_least:
             data += os.read(self.master, 65536)
@@ -170,7 +170,7 @@ def test_windows_that_change_to_one_column_and_stops_break_nothing(screen: Scree
     assert shown.endswith("\x1b[0m\x1b[?7h\x1b[?25h\x1b[?2026l")
 
 
-def test_a_terminal_that_is_gone_is_told_in_one_line(screen: Screen, endless_path: Path) -> None:
+def test_a_terminal_that_is_gone_is_reported_in_one_line(screen: Screen, endless_path: Path) -> None:
     child = screen.start("ask", "-m", endless_path, "--no-save", "Tell me something.")
     screen.read(200)
     os.close(screen.master)

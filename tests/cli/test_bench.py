@@ -19,7 +19,7 @@ def cache(tmp_path: Path) -> dict[str, str]:
     return {"HERMES_CLI_CACHE_DIR": str(tmp_path / "cache")}
 
 
-def test_a_table_tells_how_it_reads_and_writes_and_llama_cpp_alone(hermes: Hermes) -> None:
+def test_a_table_reports_how_it_reads_and_writes_and_llama_cpp_alone(hermes: Hermes) -> None:
     lines = hermes(*DEMO, "--prompt", "128", "--prompt", "400").out.decode().splitlines()
     assert lines[0].startswith("Hermes demo model · ") and " · ctx 4.1k · " in lines[0]
     assert lines[1].startswith("loaded in ") and "first token after" in lines[1]
@@ -36,14 +36,14 @@ def test_json_has_the_settings_too(hermes: Hermes) -> None:
     assert set(facts["prompts"][0]) == {"prompt_tokens", "read", "write", "bare_read", "bare_write"}
 
 
-def test_what_tuning_finds_is_told_used_and_forgotten(hermes: Hermes, cache: dict[str, str]) -> None:
+def test_what_tuning_finds_is_reported_used_and_forgotten(hermes: Hermes, cache: dict[str, str]) -> None:
     tuned = json.loads(hermes(*DEMO, "--tune", "--json", env=cache).out)
     assert len(tuned["trials"]) > 3 and tuned["tuned"]["model"] == "hermes-demo"
     settings = json.loads(hermes(*DEMO, "--prompt", "128", "--json", env=cache).out)["settings"]
     for name in ("threads", "kv_type", "batch_tokens", "extra_buffers"):
         assert settings[name] == tuned["tuned"][name]
-    told = hermes("doctor", env=cache).out.decode()
-    assert f"hermes-demo: {tuned['tuned']['threads']} thread" in told and tuned["tuned"]["measured"] in told
+    report = hermes("doctor", env=cache).out.decode()
+    assert f"hermes-demo: {tuned['tuned']['threads']} thread" in report and tuned["tuned"]["measured"] in report
     assert hermes(*DEMO, "--reset", env=cache).err == "hermes-demo: removed the tuned settings\n"
     assert hermes(*DEMO, "--reset", env=cache).err == "hermes-demo: there are no tuned settings\n"
     assert "hermes-demo" not in hermes("doctor", env=cache).out.decode()
@@ -56,12 +56,12 @@ def test_a_prompt_that_does_not_fit_is_an_error(hermes: Hermes) -> None:
     assert_failed(hermes(*DEMO, "--tune", "--reset"), 2, "--tune cannot be used with")
 
 
-def test_a_gpu_that_was_asked_for_and_is_not_there_is_told(hermes: Hermes, cache: dict[str, str]) -> None:
+def test_a_gpu_that_was_asked_for_and_is_not_there_is_reported(hermes: Hermes, cache: dict[str, str]) -> None:
     if library.supports_gpu():
         pytest.skip("there is a GPU")
     for options in (("--prompt", "64"), ("--tune", "--json")):
-        told = hermes(*DEMO, "--gpu-layers", "all", *options, env=cache).err
-        assert told.startswith("the GPU is not used: this build of llama.cpp finds none\n")
+        report = hermes(*DEMO, "--gpu-layers", "all", *options, env=cache).err
+        assert report.startswith("the GPU is not used: this build of llama.cpp finds none\n")
 
 
 def test_prompts_that_come_out_alike_are_one_row(hermes: Hermes) -> None:

@@ -75,7 +75,7 @@ def rows(result: Result) -> dict[str, tuple[str, str]]:
     return {name: (value, origin) for name, value, origin in cells}
 
 
-def test_show_tells_each_value_and_where_it_comes_from(
+def test_show_reports_each_value_and_where_it_comes_from(
     hermes: Hermes, file: Path, write: Callable[[str], None]
 ) -> None:
     assert rows(hermes("config")) == {
@@ -95,17 +95,17 @@ def test_show_as_json_has_types_origins_and_what_is_allowed(
     hermes: Hermes, file: Path, write: Callable[[str], None]
 ) -> None:
     write(TEXT)
-    told = json.loads(hermes("config", "show", "--json", env={"HERMES_CLI_SAVE": "off"}).out)
-    assert list(told) == list(KEYS)
-    assert told["temperature"] == {
+    report = json.loads(hermes("config", "show", "--json", env={"HERMES_CLI_SAVE": "off"}).out)
+    assert list(report) == list(KEYS)
+    assert report["temperature"] == {
         "value": 0.3,
         "origin": str(file),
         "default": "0.8",
         "allowed": "a number from 0 to 100",
         "help": "Randomness; 0: always the most likely token.",
     }
-    assert (told["save"]["value"], told["save"]["origin"]) == (False, "HERMES_CLI_SAVE")
-    assert (told["max_tokens"]["value"], told["max_tokens"]["origin"]) == (None, "default")
+    assert (report["save"]["value"], report["save"]["origin"]) == (False, "HERMES_CLI_SAVE")
+    assert (report["max_tokens"]["value"], report["max_tokens"]["origin"]) == (None, "default")
 
 
 def test_show_is_a_table_on_a_terminal_and_harmless(on_terminal: OnTerminal, write: Callable[[str], None]) -> None:
@@ -190,7 +190,9 @@ def test_set_checks_first(commands: Commands, file: Path) -> None:
     assert not file.exists()
 
 
-def test_set_tells_what_keeps_it_from_counting(commands: Commands, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_set_reports_what_keeps_it_from_counting(
+    commands: Commands, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HERMES_CLI_CTX", "256")
     codes, _, err = commands("set ctx 512", "set template no.jinja", "set template chatml")
     assert codes == [0] * 3
@@ -243,7 +245,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize(("make", "message"), BROKEN.values(), ids=BROKEN.keys())
-def test_a_broken_file_stops_answers_but_locks_nobody_out(
+def test_a_broken_file_stops_answers_but_locks_no_one_out(
     hermes: Hermes, file: Path, make: Callable[[Path], object], message: str
 ) -> None:
     file.parent.mkdir()

@@ -20,18 +20,18 @@ from tests.installed_script import install_script
 
 def test_a_healthy_machine_gives_0_and_names_versions_probe_and_folders(hermes: Hermes) -> None:
     result = hermes("doctor")
-    told = result.out.decode()
+    shown = result.out.decode()
     parts = [__version__, importlib.metadata.version("llama-cpp-python"), "the demo model answers correctly"]
     parts += [sys.executable, os.environ["HERMES_CLI_CACHE_DIR"], os.environ["HERMES_CLI_DATA_DIR"]]
     parts += [os.environ["HERMES_CLI_CONFIG_DIR"]]
     assert result.code == 0
-    assert [part for part in parts if part not in told] == []
+    assert [part for part in parts if part not in shown] == []
 
 
 def test_it_says_which_program_wins_on_path(tmp_path: Path) -> None:
     ours = install_script(tmp_path / "ours")
     other = install_script(tmp_path / "other", program="print('another')")
-    for first, second, told in (
+    for first, second, shown in (
         (ours, other, f"{ours}"),
         (other, ours, f"another program comes first on PATH: {other}"),
     ):
@@ -41,17 +41,17 @@ def test_it_says_which_program_wins_on_path(tmp_path: Path) -> None:
         )
         line = next(line for line in child.stdout.splitlines() if line.startswith("`hermes` "))
         assert (child.returncode, child.stderr) == (0, "")
-        assert line.split(maxsplit=1)[1].startswith(told)
+        assert line.split(maxsplit=1)[1].startswith(shown)
         assert f"start this one as {ours}" in line or first == ours
 
 
 def test_a_library_that_is_not_there_is_a_finding_and_gives_1(hermes: Hermes, tmp_path: Path) -> None:
     nowhere = {"LLAMA_CPP_LIB_PATH": str(tmp_path)}
     result = hermes("doctor", env=nowhere)
-    told = result.out.decode()
+    shown = result.out.decode()
     assert result.code == 1
-    assert "does not run" in told and "unset LLAMA_CPP_LIB_PATH" in told
-    assert __version__ in told and "Traceback" not in told
+    assert "does not run" in shown and "unset LLAMA_CPP_LIB_PATH" in shown
+    assert __version__ in shown and "Traceback" not in shown
     asked = hermes("ask", "-m", "demo", "Hi", env=nowhere)
     assert (asked.code, asked.err.splitlines()[-1].split(":")[0]) == (1, "hint")
 
@@ -77,9 +77,9 @@ def test_a_build_whose_fast_setting_crashes_gets_a_command_to_copy(
     ],
 )
 def test_amx_is_blamed_only_for_a_crash_on_a_processor_that_has_it(failure: str, flags: str, blamed: bool) -> None:
-    told = list(repacking_advice(failure, flags))
-    assert any("AMX" in line for line in told) == blamed
-    commands = [line for line in told if line.startswith(("CC=clang", "CMAKE_ARGS="))]
+    shown = list(repacking_advice(failure, flags))
+    assert any("AMX" in line for line in shown) == blamed
+    commands = [line for line in shown if line.startswith(("CC=clang", "CMAKE_ARGS="))]
     assert len(commands) == (2 if blamed else 0)
     assert all(f"{sys.executable} -m pip install" in command for command in commands)
 
@@ -123,7 +123,9 @@ def test_why_a_gpu_is_unused(
     assert set(backends()) >= {"CPU"}
 
 
-def test_the_model_that_answers_is_told_or_that_it_is_not_here(hermes: Hermes, demo_path: Path, tmp_path: Path) -> None:
+def test_the_model_that_answers_is_reported_or_that_it_is_not_here(
+    hermes: Hermes, demo_path: Path, tmp_path: Path
+) -> None:
     assert "demo, bundled with the program; get a real one: hermes pull" in hermes("doctor").out.decode()
     own = tmp_path / "own.gguf"
     own.symlink_to(demo_path)
@@ -172,6 +174,6 @@ def test_a_folder_that_may_not_be_searched_is_passed_over(unprivileged: Path) ->
         closed.chmod(0o700)
 
 
-def test_the_other_builds_are_told_on_request(hermes: Hermes) -> None:
+def test_the_other_builds_are_reported_on_request(hermes: Hermes) -> None:
     assert b"GGML_CUDA" not in hermes("doctor").out
     assert b"GGML_CUDA" in hermes("doctor", "--builds").out

@@ -47,28 +47,28 @@ def test_thinking_is_not_the_answer(hermes: Hermes, server: OddServer, deltas: l
     result = hermes(*ask, "-x")
     assert result.out == b"final\n" and "draft" not in result.err
     result = hermes(*ask, "--json")
-    told = json.loads(result.out)
-    assert (told["answer"], told["thinking"]) == (ANSWER, THOUGHT) and result.err
+    report = json.loads(result.out)
+    assert (report["answer"], report["thinking"]) == (ANSWER, THOUGHT) and result.err
     assert hermes("ask", "--endpoint", server.url, "-c", "Again.").err
     assert [message["content"] for message in server.bodies[-1]["messages"]] == ["Write it.", ANSWER, "Again."]
-    exported = json.loads(hermes("sessions", "export", told["session"], "--format", "json").out)
+    exported = json.loads(hermes("sessions", "export", report["session"], "--format", "json").out)
     assert exported["turns"][0]["messages"][1] == {
         "role": "assistant",
         "content": ANSWER,
         "thinking": THOUGHT,
         "finish_reason": "stop",
     }
-    page = hermes("sessions", "export", told["session"], "--format", "html").out.decode()
+    page = hermes("sessions", "export", report["session"], "--format", "html").out.decode()
     assert "<details><summary>Thinking</summary>" in page
-    text = hermes("sessions", "export", told["session"], "--format", "md").out.decode()
+    text = hermes("sessions", "export", report["session"], "--format", "md").out.decode()
     assert f"### Thinking\n\n{THOUGHT}\n\n### Answer\n\n{ANSWER}" in text
 
 
 def test_json_without_thinking_has_no_such_key(hermes: Hermes, server: OddServer) -> None:
     server.replies = [reply([{"content": "A <think> tag."}])]
     result = hermes("ask", "--endpoint", server.url, "--json", "Hi")
-    told = json.loads(result.out)
-    assert told["answer"] == "A <think> tag." and "thinking" not in told and result.err
+    report = json.loads(result.out)
+    assert report["answer"] == "A <think> tag." and "thinking" not in report and result.err
 
 
 @pytest.mark.parametrize("thinking", ["show", "hide"])

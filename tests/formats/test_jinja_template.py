@@ -390,7 +390,7 @@ def test_only_a_bos_of_the_template_at_the_very_start_is_left_out() -> None:
     assert write("{{ bos_token }}{{ bos_token }}", "") == (Segment("<s>", special=True),)
 
 
-def test_a_bos_or_eos_that_is_no_control_token_is_ordinary_text() -> None:
+def test_a_bos_or_eos_that_is_not_a_control_token_is_ordinary_text() -> None:
     template = JinjaTemplate("{{ bos_token }}a{{ eos_token }}", bos="<s>", eos="</s>", control_texts=[])
     assert template.write([]) == (Segment("a</s>"),)
 
@@ -400,7 +400,7 @@ def test_a_model_without_bos_eos_or_control_tokens_gets_plain_text() -> None:
     assert template.write([]) == (Segment("a<|im_end|>"),)
 
 
-def test_wrong_alternation_is_told_in_the_templates_words() -> None:
+def test_wrong_alternation_is_reported_in_the_templates_words() -> None:
     with pytest.raises(UsageError) as refused:
         SHAPES["mistral"].template().write([Message("user", "a"), Message("user", "b")])
     assert refused.value.message == (

@@ -14,7 +14,7 @@ _ATTRIBUTES = re.compile(
     "|rowspacing|columnspacing|columnlines|rowlines|frame|open|close"
 )
 _VALUE = re.compile(r"[\w #%.+()\[\]{}|-]{0,60}")
-_LONGEST = 5_000  # characters; more is no formula
+_LONGEST = 5_000  # characters; longer text is not a formula
 
 
 def mathml(source: str, *, block: bool) -> str:

@@ -74,7 +74,7 @@ class CodeHighlighter:
         return text if text.plain == line else Text(line)
 
     def fork(self) -> "CodeHighlighter":
-        """One that goes on from here by itself, to try a line that is not complete."""
+        """A separate copy at this state, to try a line that is not complete."""
         twin = copy(self)
         twin._lines = self._lines and self._lines.fork()
         return twin
@@ -89,7 +89,7 @@ class _Lines(Protocol):
 
 
 class _ResumedLines:
-    """A lexer of rules and a stack of states, which goes on with the stack that the last line left.
+    """A lexer of rules and a stack of states, which keeps the stack from line to line.
 
     A comment over several lines is mostly a single rule, which needs its end to match: it is followed here.
     """

@@ -77,7 +77,7 @@ class MarkdownOutput:
         return MarkdownWriter(self._styling)
 
     def follow(self, text: str) -> None:
-        """The block of `text` that is not finished is shown again, to go on; code goes on in its colours."""
+        """Show the unfinished block of `text` again and continue it; code keeps its colours."""
         with self._lock:
             self._writer.lines(self._stream.feed(for_terminal(text)), self._size()[0])
             self._writer.begin()
@@ -122,11 +122,11 @@ class MarkdownOutput:
             self._lock.release()
 
     def resumed(self) -> None:
-        """Paint anew below: someone else had the terminal, as the shell has while the process is stopped."""
+        """Paint again below: another program used the terminal, as the shell does while the process is stopped."""
         self._left = True
 
     def _show_if_due(self) -> None:
-        _ = self._writer  # its imports are no part of what the frame costs
+        _ = self._writer  # its imports do not count as the cost of a frame
         now = self._clock()
         if self._pending and now >= self._next_frame:
             self._frame()
@@ -178,7 +178,7 @@ class MarkdownOutput:
                 try:
                     self._show_if_due()
                 except (OSError, OutputError):
-                    return  # the next write meets it too, and may tell
+                    return  # the next write fails as well, and may report it
 
     def _end(self) -> None:
         self._caught_up.set()
@@ -191,7 +191,7 @@ class MarkdownOutput:
             self._painter.forget()
 
     def _watch(self) -> None:
-        """Notice from now on that the process was stopped and goes on."""
+        """From now on, notice that the process was stopped and continued."""
         if self._handler_before is None and threading.current_thread() is threading.main_thread():
             self._handler_before = signal.signal(signal.SIGCONT, self._went_on)
 

@@ -24,7 +24,7 @@ class Row:
 class Painter:
     """Knows the rows it painted last; the cursor waits at the end of the last one.
 
-    `reflows` says that the terminal wraps long rows anew when it gets narrower, as nearly all do.
+    `reflows` says that the terminal wraps long rows again when it gets narrower, as nearly all do.
     """
 
     def __init__(self, send: Callable[[bytes], None], *, reflows: bool = True) -> None:
@@ -64,7 +64,7 @@ class Painter:
         self._rows = []
 
     def _added(self, kept: int, rows: list[Row]) -> str | None:
-        """What goes on where the cursor is, if that is all that is new."""
+        """The text that continues at the cursor, if nothing else is new."""
         if not self._rows or self._torn or len(rows) < len(self._rows):
             return None
         if kept == len(self._rows):
@@ -88,7 +88,7 @@ class Painter:
         return max(-(-min(row.cells, self._columns) // columns), 1)
 
     def _frame(self, codes: str, rows: list[Row], columns: int) -> None:
-        """One write; if it is cut short nobody knows what is on the screen."""
+        """One write; if it is cut short, the state of the screen is unknown."""
         self._torn = True
         self._send(f"{_BEGIN}{codes}".encode("utf-8", "replace"))
         self._torn = False

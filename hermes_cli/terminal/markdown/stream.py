@@ -224,7 +224,7 @@ def blocks(tokens: Iterable[Token], level: int = 0) -> Iterator[list[Token]]:
 
 
 def _pieces(tokens: Iterable[Token], next_item: int | None) -> Iterator[Piece]:
-    """The pieces of parsed blocks; the first block goes on with an open list if `next_item` has a number."""
+    """The pieces of parsed blocks; the first block continues an open list if `next_item` has a number."""
     for group in blocks(tokens):
         opening = group[0]
         if opening.type in LISTS:

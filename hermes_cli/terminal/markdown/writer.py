@@ -43,7 +43,7 @@ class MarkdownWriter:
         self._code: CodeHighlighter | None = None
 
     def begin(self) -> None:
-        """What comes next stands at the top, without blank lines before it."""
+        """Start the next block at the top, without blank lines before it."""
         self._begun, self._gap = False, 0
 
     def lines(self, pieces: Iterable[Piece], width: int) -> str:
@@ -75,7 +75,7 @@ class MarkdownWriter:
                     self._code, self._gap = CodeHighlighter(language if self._styling == "colors" else ""), 1
                 assert self._code
                 drawn = [self._code.line(line) for line in lines]
-                if self._styling != "colors":  # without colours only its fences tell code from prose
+                if self._styling != "colors":  # without colours, only fences separate code from prose
                     drawn = [*_fence(first, f"```{language}"), *drawn, *_fence(last, "```")]
         return self._spaced(drawn)
 

@@ -27,7 +27,7 @@ class FoldedTexts:
         return self._fold(clean, lines > _PASTED_LINES or len(clean) > _PASTED_CHARACTERS)
 
     def shown(self, text: str) -> str:
-        """`text` to be edited in full: folded only where it is too long to be drawn anew with every key."""
+        """`text` to be edited in full: folded only where it is too long to be redrawn with every key."""
         clean = harmless(text)
         return self._fold(clean, len(clean) > _SHOWN_CHARACTERS)
 

@@ -22,7 +22,7 @@ from hermes_cli.terminal.prompt import keyboard
 from hermes_cli.terminal.prompt.folded_text import has_fold
 from hermes_cli.terminal.sanitize import for_terminal
 
-# Shift-Enter in the two spellings of terminals that tell it from Enter.
+# Shift-Enter in the two encodings of terminals that distinguish it from Enter.
 ANSI_SEQUENCES["\x1b[13;2u"] = ANSI_SEQUENCES["\x1b[27;2;13~"] = Keys.ControlJ
 
 _RUN_CHARACTERS = 64
@@ -67,7 +67,7 @@ class _Bytes(PosixStdinReader):
         return _BURST_GAP_S if len(data) >= _RUN_CHARACTERS or (len(data) > 1 and data.endswith(b"\r")) else 0.0
 
     def _as_typed(self, piece: bytes) -> bytes:
-        """Enter as the key it was, also where it was pressed before the terminal was told to leave it alone."""
+        """Enter as the key it was, also if it was pressed before the terminal's mode was set."""
         cooked, self.cooked_bytes = piece[: self.cooked_bytes], max(0, self.cooked_bytes - len(piece))
         return cooked.replace(b"\n", b"\r") + piece[len(cooked) :]
 
@@ -158,7 +158,7 @@ class KeyReader(Vt100Input):
         return ""
 
     def _feed_paste(self, data: str) -> str:
-        """Take up to the end of the paste, and return what is after it. Of what came before only the seam is read."""
+        """Take up to the end of the paste, and return what is after it. Of the earlier text only the seam is read."""
         assert self._paste is not None
         if data == _CTRL_C:
             # A paste whose end never comes must not keep the keyboard.

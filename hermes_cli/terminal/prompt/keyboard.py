@@ -83,7 +83,7 @@ class _Quiet:
         with contextlib.suppress(termios.error, OSError):
             attributes = termios.tcgetattr(self._terminal)
             if attributes[_LFLAG] & (termios.ECHO | termios.ICANON):
-                self._before = attributes  # after a stop the shell may have set it anew
+                self._before = attributes  # after a stop the shell may have changed it
                 with self._reading:
                     _take_lines(self._terminal)
             _set_mode(self._terminal, _quieted(self._before))
@@ -124,7 +124,7 @@ _typed = bytearray()
 def quiet_keyboard(resumed: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Within the block keys are neither shown nor turned into lines, but Ctrl-C and Ctrl-Z are signals as ever.
 
-    `resumed` is called in the main thread once the program goes on after a stop. Without a terminal nothing happens.
+    `resumed` is called in the main thread once the program continues after a stop. Without a terminal nothing happens.
     """
     global _quiet
     if _quiet is not None or not console.is_terminal(sys.stdin):
@@ -152,7 +152,7 @@ def quiet_keyboard(resumed: Callable[[], None] = lambda: None) -> Iterator[None]
 def typing(terminal: int, asked_again: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Within the block, also inside a quiet one, a line can be typed and seen; what waits in `terminal` is dropped.
 
-    Inside a quiet block `asked_again` is called once the program goes on after a stop.
+    Inside a quiet block `asked_again` is called once the program continues after a stop.
     """
     quiet = _quiet
     if quiet is not None:
@@ -182,7 +182,7 @@ def stopped_with(act: Callable[[], None], resumed: Callable[[], None]) -> Iterat
 
 
 def typed_ahead() -> bytes:
-    """What was typed while nobody asked, once; Enter is a carriage return in it. Also the terminal may hold some."""
+    """Text typed ahead, once; Enter is a carriage return in it. The terminal may hold more."""
     data = bytes(_typed)
     _typed.clear()
     return data
@@ -204,7 +204,7 @@ def restore() -> None:
 
 
 def stop(*, group: bool = True) -> None:
-    """Stop as by Ctrl-Z, the whole job or only this process, until the shell lets it go on. In the main thread."""
+    """Stop as by Ctrl-Z, the whole job or only this process, until the shell continues it. In the main thread."""
     before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTSTP, signal.SIGCONT)}
     try:
         if group:

@@ -92,8 +92,8 @@ class ShowLabels(Processor):
 
 def bottom_line(status: Callable[[], Status], columns: int) -> list[tuple[str, str]]:
     """The status on one line of at most `columns`, harmless."""
-    told = status()
-    parts = [("", told)] if isinstance(told, str) else told
+    shown = status()
+    parts = [("", shown)] if isinstance(shown, str) else shown
     clean = [(style, for_terminal(text).translate({10: " ", 9: " "})) for style, text in parts]
     if get_cwidth("".join(text for _, text in clean)) <= columns:
         return clean

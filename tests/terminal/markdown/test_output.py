@@ -203,7 +203,7 @@ def test_without_a_live_tail_only_finished_lines_are_sent() -> None:
     assert without_fences == re.sub(r"\x1b\[[0-9;]*m", "", render_markdown(ANSWER, 60, color=True))
 
 
-def test_an_answer_that_goes_on_begins_with_the_block_that_was_not_finished() -> None:
+def test_an_answer_that_continues_begins_with_the_block_that_was_not_finished() -> None:
     whole = render_markdown(ANSWER, 60, color=True)
     for end in range(0, len(ANSWER), 3):
         window = Window(60, 30, live=False)
@@ -252,26 +252,26 @@ def test_a_pause_ends_what_is_shown_so_that_others_can_print_below() -> None:
     assert window.shown() == ["Let me look it up", "", " • now", "look_up()", "It is 5.", "again()"]
 
 
-def test_after_a_stop_the_tail_is_painted_anew_and_the_lines_of_the_shell_stay() -> None:
+def test_after_a_stop_the_tail_is_painted_again_and_the_lines_of_the_shell_stay() -> None:
     window = Window(60, 30)
     window.write(["A verse\nthat"], FRAME_S)
     window.receive(b"\n[1]+  Stopped\n$ fg\n")
     os.kill(os.getpid(), signal.SIGCONT)
-    window.write([" goes on", " and on"], FRAME_S)
+    window.write([" resumes", " and on"], FRAME_S)
     window.output.finish()
     shell = ["[1]+  Stopped", "$ fg"]
-    assert window.shown() == ["A verse", "that", *shell, "A verse", "that goes on and on"]
+    assert window.shown() == ["A verse", "that", *shell, "A verse", "that resumes and on"]
 
 
-def test_handlers_for_the_going_on_are_kept_and_put_back() -> None:
-    told = []
-    before = signal.signal(signal.SIGCONT, lambda *_: told.append("went on"))
+def test_handlers_for_the_continuing_are_kept_and_put_back() -> None:
+    report = []
+    before = signal.signal(signal.SIGCONT, lambda *_: report.append("continued"))
     try:
         mine = signal.getsignal(signal.SIGCONT)
         window = Window()
         window.write(["text"])
         os.kill(os.getpid(), signal.SIGCONT)
-        assert told == ["went on"]
+        assert report == ["continued"]
         window.output.finish()
         assert signal.getsignal(signal.SIGCONT) is mine
     finally:

@@ -18,19 +18,19 @@ def streamed(chunks: Iterable[str]) -> list[Piece]:
 
 def facts(pieces: Iterable[Piece]) -> list[Any]:
     """What a piece says, without where in the source it stood; the lines of code as one block."""
-    told: list[Any] = []
+    report: list[Any] = []
     for piece in pieces:
         if isinstance(piece, Code) and not piece.first:
-            told[-1][1].extend(piece.lines)
+            report[-1][1].extend(piece.lines)
         elif isinstance(piece, Code):
-            told.append((piece.language, list(piece.lines)))
+            report.append((piece.language, list(piece.lines)))
         else:
             label = (piece.label, piece.first) if isinstance(piece, Item) else None
-            told.append((label, [(token.type, token.tag, token.content, token.attrs) for token in piece.tokens]))
-    for fact in told:
+            report.append((label, [(token.type, token.tag, token.content, token.attrs) for token in piece.tokens]))
+    for fact in report:
         while isinstance(fact[1], list) and fact[1] and isinstance(fact[1][-1], str) and not fact[1][-1].strip():
             fact[1].pop()  # blank lines at the end of code are not shown
-    return told
+    return report
 
 
 @on_many_documents
