@@ -41,6 +41,8 @@ def chat(
     max_tokens: options.MaxTokens = None,
     stop: options.Stop = None,
     tools: options.Tools = None,
+    mcp: options.Mcp = None,
+    tools_only: options.ToolsOnly = None,
     tool_env: options.ToolVariables = None,
     tool_choice: options.ToolChoice = "auto",
     max_rounds: options.MaxRounds = MOST_ROUNDS,

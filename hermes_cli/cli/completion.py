@@ -64,6 +64,14 @@ def tools() -> Words:
 
 
 @_readable
+def mcp_servers() -> Words:
+    """Configured MCP servers."""
+    from hermes_cli.store.settings.settings import load_settings
+
+    return ((server.name, server.address) for server in load_settings().mcp_servers.values())
+
+
+@_readable
 def settings() -> Words:
     """Keys of settings."""
     from hermes_cli.store.settings.settings import KEYS

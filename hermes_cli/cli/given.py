@@ -59,6 +59,8 @@ def _flags(said: Mapping[str, Any]) -> "Choices":
         max_tokens=said["max_tokens"],
         stop=tuple(said["stop"] or ()),
         tools=tuple(said["tools"] or ()) or None,
+        mcp=tuple(said["mcp"] or ()) or None,
+        tools_only=tuple(filter(None, map(str.strip, (said["tools_only"] or "").split(",")))) or None,
         tool_variables=tuple(said["tool_env"] or ()),
         tool_choice=said["tool_choice"],
         max_rounds=said["max_rounds"],

@@ -9,7 +9,7 @@ from hermes_cli.session import opening
 from hermes_cli.session.opening import Prepared, Start
 from hermes_cli.session.session import Session
 from hermes_cli.session.target import find_target, in_background
-from hermes_cli.terminal.answer.turn_view import tell_loaded
+from hermes_cli.terminal.answer.turn_view import print_tool_cost, tell_loaded
 from hermes_cli.terminal.chat.chat import Chat
 from hermes_cli.terminal.consent import Consent
 from hermes_cli.terminal.console import StatusLine, notice
@@ -51,6 +51,7 @@ def open_session(start: Start, cancel: CancelToken, *, verbose: bool = False) ->
 
     opened = opening.open_session(prepared, load)
     print_notes(opened.notes)
+    print_tool_cost(opened.session)
     return opened.session
 
 
@@ -68,7 +69,7 @@ def open_chat(given: "Given", *, interactive: bool) -> Chat:
         open_model=lambda name: in_background(
             find_target(replace(prepared.choices, model=name), prepared.layers.endpoints)
         ),
-        load_tools=lambda choices: opening.load_tools(choices, Consent),
+        load_tools=lambda choices: opening.load_tools(choices, Consent, servers=prepared.layers.mcp_servers),
         interactive=interactive,
         attached=attached,
         verbose=given.verbose,

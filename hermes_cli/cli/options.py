@@ -156,6 +156,25 @@ Tools = Annotated[
         rich_help_panel=TOOLS,
     ),
 ]
+Mcp = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--mcp",
+        metavar="NAME|COMMAND|URL",
+        autocompletion=completion.mcp_servers,
+        help="Let the model call the tools of this MCP server (repeatable).",
+        rich_help_panel=TOOLS,
+    ),
+]
+ToolsOnly = Annotated[
+    str | None,
+    typer.Option(
+        "--tools-only",
+        metavar="NAMES",
+        help="Keep only these tools, separated by commas; * stands for any characters.",
+        rich_help_panel=TOOLS,
+    ),
+]
 ToolVariables = Annotated[
     list[str] | None,
     typer.Option(

@@ -15,6 +15,7 @@ from hermes_cli.store.settings.settings import Settings
 if TYPE_CHECKING:
     from hermes_cli.store.presets.presets import Preset
     from hermes_cli.tools.approval import Policy
+    from hermes_cli.tools.mcp_server import McpServer
 
 LAST_SESSION = ""
 _SAMPLING = tuple(each.name for each in fields(Sampling))
@@ -57,6 +58,8 @@ class Choices:
     max_tokens: int | None = None
     stop: tuple[str, ...] | None = None
     tools: tuple[str, ...] | None = None  # files, and names of built-in tools
+    mcp: tuple[str, ...] | None = None  # MCP servers: configured names, commands and URLs
+    tools_only: tuple[str, ...] | None = None  # names and patterns of the tools to keep
     tool_variables: tuple[str, ...] | None = None  # of the environment, which tools may see
     tool_choice: str | None = None  # auto, none, required or a tool's name
     max_rounds: int | None = None  # of tool calls in one turn
@@ -103,8 +106,8 @@ def _first_said(layers: tuple[_Part, ...]) -> _Part:
 class Layers:
     """What was said at each place, the strongest first; a command replaces a layer and asks `now` again.
 
-    `origins` says where a value of `settings` comes from: the name of a file or of a variable. `endpoints` are the
-    configured servers by name.
+    `origins` says where a value of `settings` comes from: the name of a file or of a variable. `endpoints` and
+    `mcp_servers` are the configured servers by name.
     """
 
     flags: Choices = field(default_factory=Choices)
@@ -113,6 +116,7 @@ class Layers:
     settings: Choices = field(default_factory=Choices)
     origins: Mapping[str, str] = field(default_factory=dict)
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    mcp_servers: "Mapping[str, McpServer]" = field(default_factory=dict)
 
     @property
     def now(self) -> Choices:
@@ -184,6 +188,7 @@ class Layers:
             settings=replace(ground, system_prompt=None, preset=None, tool_choice=None),
             origins=self.origins,
             endpoints=self.endpoints,
+            mcp_servers=self.mcp_servers,
         )
 
 
@@ -217,6 +222,7 @@ def from_settings(settings: Settings) -> Layers:
         ),
         origins=settings.origins,
         endpoints=settings.endpoints,
+        mcp_servers=settings.mcp_servers,
     )
 
 

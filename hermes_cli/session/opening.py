@@ -27,6 +27,7 @@ from hermes_cli.store.sessions.writer import Transcript
 
 if TYPE_CHECKING:
     from hermes_cli.tools.approval import Decision, Policy
+    from hermes_cli.tools.mcp_server import McpServer
     from hermes_cli.tools.tool import Tool
 
 Consent = Callable[[ToolCall, CancelToken], "Decision"]
@@ -79,7 +80,7 @@ def begin(layers: Layers, resume: str | None = None) -> Start:
         if path is None:
             raise UsageError("there is no session yet", "start one: hermes chat")
         start = continued(read_session(path), layers.with_session, with_preset=layers.keeps_saved_preset)
-    if start.choices.tool_choice not in (None, "auto") and not start.choices.tools:
+    if start.choices.tool_choice not in (None, "auto") and not (start.choices.tools or start.choices.mcp):
         raise UsageError("--tool-choice needs tools", "name some with --tools; hermes tools list shows those built in")
     return start
 
@@ -115,8 +116,9 @@ def prepare(start: Start, consent: MakeConsent, cancel: CancelToken | None = Non
         notes.append("no Hermes 3 model here; answering with the 8 MB demo model. Get the real one: hermes pull")
         notes += filter(None, [use_of_others()])
     with ExitStack() as on_failure:
-        tools = load_tools(choices, consent, cancel) if choices.tools else None
+        tools = load_tools(choices, consent, cancel, start.layers.mcp_servers)
         if tools:
+            notes += tools.notes
             on_failure.callback(tools.toolbox.close)
         constrained = choices.constrained is not False and (tools or choices.schema is not None)
         if isinstance(target, LocalTarget) and constrained:
@@ -139,21 +141,42 @@ def _find_target(start: Start) -> Target:
         raise
 
 
-def load_tools(choices: Choices, consent: MakeConsent, cancel: CancelToken | None = None) -> ToolUse | None:
-    """Load the tools that were chosen, and set who is asked before one runs; None without tools. Raises UsageError."""
-    if not choices.tools:
+def load_tools(
+    choices: Choices,
+    consent: MakeConsent,
+    cancel: CancelToken | None = None,
+    servers: "Mapping[str, McpServer] | None" = None,
+) -> ToolUse | None:
+    """Load the tools that were chosen, and set who is asked before one runs; None without tools. Raises UsageError.
+
+    `servers` are the configured MCP servers; those chosen are started, and a note says which did not start.
+    """
+    if not choices.tools and not choices.mcp:
         return None
     from hermes_cli.tools.toolbox import load_toolbox
 
     choice = choices.tool_choice or "auto"
-    toolbox = load_toolbox(choices.tools, choices.tool_variables or (), cancel)
-    known = ("auto", "none", "required", *toolbox.tools)
-    if choice not in known:
-        toolbox.close()
-        hint = did_you_mean(choice, known, f"one of {', '.join(known)}")
-        raise UsageError(f"--tool-choice {choice} is not the name of a tool", hint)
-    asked = consent(toolbox.tools, choices.tool_policy or "ask")
-    return ToolUse(toolbox, asked, choice, choices.max_rounds or MOST_ROUNDS)
+    notes: tuple[str, ...] = ()
+    toolbox = load_toolbox(choices.tools or (), choices.tool_variables or (), cancel)
+    with ExitStack() as on_failure:
+        on_failure.callback(lambda: toolbox.close())
+        if choices.mcp:
+            from hermes_cli.tools.mcp import open_servers
+            from hermes_cli.tools.mcp_server import find_servers
+
+            found = find_servers(choices.mcp, servers or {}, choices.tool_variables or ())
+            opened = open_servers(found, toolbox.tools, cancel)
+            toolbox, notes = toolbox.joined(opened.tools, opened.host), opened.notes
+        if choices.tools_only:
+            # The name may be that of a tool whose server did not start.
+            toolbox = toolbox.only(choices.tools_only, strict=not notes)
+        known = ("auto", "none", "required", *toolbox.tools)
+        if choice not in known:
+            hint = did_you_mean(choice, known, f"one of {', '.join(known)}")
+            raise UsageError(f"--tool-choice {choice} is not the name of a tool", hint)
+        asked = consent(toolbox.tools, choices.tool_policy or "ask")
+        on_failure.pop_all()
+    return ToolUse(toolbox, asked, choice, choices.max_rounds or MOST_ROUNDS, notes=notes)
 
 
 def open_session(prepared: Prepared, load: Callable[[], Backend]) -> Opened:

@@ -49,6 +49,7 @@ class ToolUse:
     choice: str = "auto"
     max_rounds: int = MOST_ROUNDS
     timeout_s: float = TIMEOUT_S
+    notes: tuple[str, ...] = ()  # what the user should know of how they were loaded
 
 
 class TurnLoop:

@@ -1,10 +1,11 @@
 """The tools of one chat: loaded from Python files, JSON files and by the names of built-in ones, checked and called."""
 
+import fnmatch
 import hashlib
 import importlib.util
 import json
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,9 +38,27 @@ class ReadyCall:
 class Toolbox:
     """Tools by name, and the children that run them; close it to end those."""
 
-    def __init__(self, tools: Sequence[tuple[Tool, Runner]] = ()) -> None:
+    def __init__(self, tools: Sequence[tuple[Tool, Runner]] = (), others: Collection[Runner] = ()) -> None:
+        """`others` run none of the tools; they are only closed."""
         self.tools: Mapping[str, Tool] = {tool.name: tool for tool, _ in tools}
         self._runners = {tool.name: runner for tool, runner in tools}
+        self._opened = {*self._runners.values(), *others}
+
+    def joined(self, tools: Iterable[tuple[Tool, Runner]], runner: Runner) -> "Toolbox":
+        """These tools and others of `runner`."""
+        return Toolbox([*self._pairs(), *tools], {*self._opened, runner})
+
+    def only(self, patterns: Sequence[str], *, strict: bool = True) -> "Toolbox":
+        """The tools that one of the names or patterns fits. Raises UsageError, if `strict`, for one that fits none."""
+        for pattern in patterns if strict else ():
+            if not fnmatch.filter(self.tools, pattern):
+                known = f"there are: {', '.join(self.tools)}" if self.tools else "no tools are loaded"
+                raise UsageError(f"--tools-only {pattern} fits no tool", did_you_mean(pattern, self.tools, known))
+        pairs = [pair for pair in self._pairs() if any(fnmatch.fnmatchcase(pair[0].name, one) for one in patterns)]
+        return Toolbox(pairs, self._opened)
+
+    def _pairs(self) -> list[tuple[Tool, Runner]]:
+        return [(tool, self._runners[name]) for name, tool in self.tools.items()]
 
     @property
     def schemas(self) -> tuple[ToolSchema, ...]:
@@ -78,7 +97,7 @@ class Toolbox:
 
     def close(self) -> None:
         """End every child; a later call would start a new one."""
-        for runner in set(self._runners.values()):
+        for runner in self._opened:
             runner.close()
 
     def __enter__(self) -> Self:

@@ -8,13 +8,16 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 from hermes_cli import paths
 from hermes_cli.chat.request import MODEL_CARD, SAMPLING_RANGES
 from hermes_cli.errors import UsageError, did_you_mean
 from hermes_cli.store.settings import config_file
 from hermes_cli.store.settings.endpoints import Endpoint, endpoints_in
+
+if TYPE_CHECKING:
+    from hermes_cli.tools.mcp_server import McpServer
 
 Value = str | int | float | bool
 DEFAULT = "default"
@@ -178,6 +181,7 @@ class Settings:
     history: bool = _switch("Save the messages typed in chat for later chats.", True)
     origins: Mapping[str, str] = field(default_factory=dict)
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    mcp_servers: "Mapping[str, McpServer]" = field(default_factory=dict)
 
     def origin(self, name: str) -> str:
         """The origin of a value: the path of the file, the name of the variable, or `default`."""
@@ -242,6 +246,14 @@ def _from_file() -> _Found:
         endpoints = endpoints_in(given.pop("endpoints", {}), origin)
     except UsageError as problem:
         problems.append(problem)
+    servers: Mapping[str, McpServer] = {}
+    if "mcp" in given:
+        from hermes_cli.store.settings.mcp_servers import servers_in
+
+        try:
+            servers = servers_in(given.pop("mcp"), origin)
+        except UsageError as problem:
+            problems.append(problem)
     for name, value in given.items():
         try:
             values[name] = known_key(name, origin).checked(value, origin)
@@ -249,7 +261,8 @@ def _from_file() -> _Found:
             problem.hint += f"{'' if problem.hint.endswith('?') else ','} then fix it: hermes config edit"
             problems.append(problem)
     origins = dict.fromkeys(values, origin)
-    return values | ({"endpoints": endpoints} if endpoints else {}), origins, problems
+    tables: dict[str, Any] = {"endpoints": endpoints, "mcp_servers": servers}
+    return values | {name: table for name, table in tables.items() if table}, origins, problems
 
 
 def _from_environment() -> _Found:

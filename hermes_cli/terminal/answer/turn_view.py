@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Generator, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from hermes_cli.chat.events import (
     TurnEvent,
 )
 from hermes_cli.chat.tool_call import ToolResult
+from hermes_cli.errors import HermesError
 from hermes_cli.terminal.answer.output import AnswerOutput
 from hermes_cli.terminal.answer.thinking_view import ThinkingView
 from hermes_cli.terminal.console import StatusLine, notice
@@ -118,6 +119,16 @@ def tell_loaded(info: "BackendInfo", *, verbose: bool, in_chat: bool = False) ->
         notice(plan_line(info))
     if info.advice and (verbose or in_chat):
         notice(info.advice)
+
+
+def print_tool_cost(session: "Session") -> None:
+    """Print how much of the context the tools take, where some are of MCP servers."""
+    if session.tools and session.tools.toolbox.tools:
+        from hermes_cli.session.tool_cost import tool_cost_note
+
+        with suppress(HermesError):  # a template that refuses tools says so when it is asked
+            if note := tool_cost_note(session):
+                notice(note)
 
 
 def plan_line(info: "BackendInfo") -> str:

@@ -21,6 +21,7 @@ from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import standard_output
 from hermes_cli.terminal.answer.turn_view import (
     ShownAnswer,
+    print_tool_cost,
     show_answer,
     stats_line,
     tell_control_text,
@@ -172,6 +173,7 @@ class Chat:
         if not self._printed_loaded:
             self._printed_loaded = True
             tell_loaded(self.backend.info, verbose=self._verbose, in_chat=self.interactive)
+            print_tool_cost(self.session)
 
     def answer(self, start: StartAnswer, asking: str = "", *, after: str = "", resumable: bool = True) -> None:
         """Show the answer that `start` generates.

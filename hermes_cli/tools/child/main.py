@@ -23,7 +23,7 @@ def main(channel: int) -> None:
     """Serve until the other end of `channel` closes; the first request names the file and brings its source."""
     os.set_inheritable(channel, False)
     os.environ.pop("PYTHONPATH", None)  # it led here; the tool's own children need not come after
-    _keep_the_machine_safe()
+    keep_the_machine_safe()
     owner = os.getpid()
     requests: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_read, args=(channel, requests), daemon=True).start()
@@ -48,7 +48,7 @@ def _read(channel: int, requests: "SimpleQueue[bytes]") -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def _keep_the_machine_safe() -> None:
+def keep_the_machine_safe() -> None:
     """Be the first to go when memory runs out, leave no core file, and stay the parent of all that a tool starts."""
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 - pathlib is not needed here
         file.write("1000")

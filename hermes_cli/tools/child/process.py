@@ -32,6 +32,15 @@ class Limits:
         self._timeout_s, self._cancel = timeout_s, cancel
         self._end = time.monotonic() + timeout_s
 
+    def with_timeout(self, timeout_s: float) -> "Limits":
+        """Another time, from now on, and the same token."""
+        return Limits(timeout_s, self._cancel)
+
+    @property
+    def timeout_s(self) -> float:
+        """The whole time."""
+        return self._timeout_s
+
     def check(self) -> None:
         """Raise CallFailed if the call must end now."""
         if self._cancel and self._cancel.cancelled:

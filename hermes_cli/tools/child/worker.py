@@ -1,26 +1,17 @@
 """A tool file at work: one child process that imports it, answers calls, and is replaced when it dies."""
 
-import json
-import os
-import selectors
-import socket
-import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.errors import UsageError
-from hermes_cli.tools.child.process import POLL_S, CallFailed, Limits, environment, how_it_ended, start
+from hermes_cli.tools.child.channel import Channel
+from hermes_cli.tools.child.process import CallFailed, Limits, environment
 from hermes_cli.tools.results import LIMIT_CHARACTERS
 
-_MOST_BYTES = 16_000_000
-_KEPT_BYTES = 2000
 _IMPORT_S = 60.0
-# -P: a file in the working folder must not be able to take the place of a module.
-_START = (sys.executable, "-P", "-c", "from hermes_cli.tools.child.main import main; main(%d)")
 
 
 class Worker:
@@ -33,12 +24,12 @@ class Worker:
         self.path = path
         self._first = {"path": str(path), "source": source}
         self._variables = dict(variables)
-        self._child: _Channel | None = None
+        self._child: Channel | None = None
 
     def start(self) -> None:
         """Start the child now, so that it can be asked sooner."""
         if self._child is None:
-            self._child = _Channel(self._variables)
+            self._child = Channel("main", self._variables)
 
     def describe(self, cancel: CancelToken | None = None) -> list[dict[str, Any]]:
         """Name, description, parameters, `read_only` and line of every tool. Raises UsageError, also after a cancel."""
@@ -86,7 +77,7 @@ def model_schema(name: str, path: Path | None) -> Any:
     """The JSON Schema of the model `name` in the file `path`, or of `module:Model`. Raises UsageError."""
     shown = path.name if path else name.partition(":")[0]
     hint = "give FILE.py:Model or module:Model; in the short form a space goes before a type: age int"
-    child = _Channel(environment())
+    child = Channel("main", environment())
     try:
         answer = child.ask({"model": name, "file": str(path) if path else None}, Limits(_IMPORT_S))
     except CallFailed as problem:
@@ -99,106 +90,6 @@ def model_schema(name: str, path: Path | None) -> Any:
         case {"fault": str()}:
             raise _told_fault(shown, answer, hint)
     raise UsageError(f"{shown} disturbed the process it was imported in", hint)
-
-
-class _Channel:
-    """The running process, a channel to it, and the last of what it printed."""
-
-    def __init__(self, variables: dict[str, str]) -> None:
-        ours, theirs = socket.socketpair()
-        descriptor = theirs.fileno()
-        command = (*_START[:-1], _START[-1] % descriptor)
-        packages = os.pathsep.join(path for path in sys.path if path)
-        self._child = start(command, {**variables, "PYTHONPATH": packages}, channel=descriptor)
-        self._process = self._child.process
-        theirs.close()
-        ours.setblocking(False)
-        self._channel = ours
-        self._printed = b""
-        self.was_asked = False
-        assert self._process.stdout
-        os.set_blocking(self._process.stdout.fileno(), False)
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._process.stdout, selectors.EVENT_READ)
-        self._selector.register(ours, selectors.EVENT_READ | selectors.EVENT_WRITE)
-
-    def ask(self, request: Mapping[str, Any], limits: Limits) -> Any:
-        """What the child answers. Raises CallFailed if it dies, takes too long or is not understood."""
-        self.was_asked = True
-        out, answer = json.dumps(request).encode() + b"\n", b""
-        self._selector.modify(self._channel, selectors.EVENT_READ | selectors.EVENT_WRITE)
-        while b"\n" not in answer:
-            limits.check()
-            dead, before = self._process.poll() is not None, len(answer)
-            for key, events in self._selector.select(0 if dead else POLL_S):
-                if key.fileobj is not self._channel:
-                    self._take_print()
-                    continue
-                if events & selectors.EVENT_WRITE:
-                    out = self._send(out)
-                if events & selectors.EVENT_READ:
-                    answer += self._receive()
-            # A copy of the child may hold the channel open: its end alone does not tell.
-            if dead and len(answer) == before:
-                raise CallFailed(self._last_words())
-            if len(answer) > _MOST_BYTES:
-                raise CallFailed("the tool sent more than its process may send")
-        return _parsed(answer.partition(b"\n")[0])
-
-    def close(self) -> None:
-        """End the process and all it started."""
-        # While it lives it is the parent of all it started, and it lives at least until its channel is closed.
-        self._child.end(thorough=self._process.poll() is not None)
-        self._selector.close()
-        self._channel.close()
-
-    def _send(self, out: bytes) -> bytes:
-        """What could not be sent yet."""
-        with suppress(BlockingIOError, OSError):
-            out = out[self._channel.send(out) :]
-        if not out:
-            self._selector.modify(self._channel, selectors.EVENT_READ)
-        return out
-
-    def _receive(self) -> bytes:
-        try:
-            part = self._channel.recv(1 << 16)
-        except BlockingIOError:
-            return b""
-        except OSError:
-            part = b""
-        if not part:
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(1)
-            raise CallFailed(self._last_words())
-        return part
-
-    def _take_print(self) -> None:
-        """Keep the end of what the tool printed, so that it never waits for a reader."""
-        assert self._process.stdout
-        try:
-            part = os.read(self._process.stdout.fileno(), 1 << 16)
-        except BlockingIOError:
-            return
-        except OSError:
-            part = b""
-        if not part and self._process.stdout in self._selector.get_map():
-            self._selector.unregister(self._process.stdout)
-        self._printed = (self._printed + part)[-_KEPT_BYTES:]
-
-    def _last_words(self) -> str:
-        self._take_print()
-        code = self._process.poll()
-        how = "closed its own connection" if code is None else how_it_ended(code)
-        said = self._printed.decode("utf-8", "replace").strip().splitlines()
-        return f"the tool's process {how}" + (f": {said[-1][:500]}" if said else "")
-
-
-def _parsed(line: bytes) -> Any:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _told_fault(shown: str, answer: Mapping[str, Any], hint: str) -> UsageError:

@@ -1,0 +1,141 @@
+"""The child process that holds the clients of a session's MCP servers; the main process never imports the SDK.
+
+Each request gets one answer, as lines of JSON; `cancel` has none of its own and ends the request before it. When the
+program ends, however it ends, so do this process and all servers.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import warnings
+from contextlib import suppress
+from typing import Any
+
+import anyio
+
+from hermes_cli.tools.child.main import keep_the_machine_safe
+from hermes_cli.tools.child.mcp_connection import Connection, in_words
+from hermes_cli.tools.child.mcp_results import answer_of, resource_text
+from hermes_cli.tools.child.mcp_stdio import descendants, kill
+
+_LONGEST_REQUEST = 16_000_000  # bytes
+
+
+def main(channel: int) -> None:
+    """Serve until the other end of `channel` closes."""
+    os.set_inheritable(channel, False)
+    os.environ.pop("PYTHONPATH", None)
+    warnings.simplefilter("ignore")
+    keep_the_machine_safe()
+    try:
+        asyncio.run(_serve(socket.socket(fileno=channel)))
+    finally:
+        kill(descendants(os.getpid()))
+        os.killpg(0, signal.SIGKILL)
+
+
+async def _serve(channel: socket.socket) -> None:
+    reader, writer = await asyncio.open_connection(sock=channel, limit=_LONGEST_REQUEST)
+    host = _Host()
+    running: set[asyncio.Task[None]] = set()
+
+    async def answer(request: dict[str, Any]) -> None:
+        line = json.dumps(await host.answer(request), ensure_ascii=False).encode("utf-8", "replace")
+        writer.write(line + b"\n")
+        await writer.drain()
+
+    with suppress(OSError, ValueError):
+        while line := await reader.readline():
+            request = json.loads(line)
+            if "cancel" in request:
+                host.cancel()
+                continue
+            task = asyncio.create_task(answer(request))
+            running.add(task)
+            task.add_done_callback(running.discard)
+    # The program has ended.
+    kill(descendants(os.getpid()))
+    os.killpg(0, signal.SIGKILL)
+
+
+class _Host:
+    def __init__(self) -> None:
+        self._connections: dict[str, Connection] = {}
+        self._restarted: set[str] = set()
+        self._scope: anyio.CancelScope | None = None
+
+    def cancel(self) -> None:
+        """End the request that is being answered; its server is notified."""
+        if self._scope:
+            self._scope.cancel()
+
+    async def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The `value` of one request, or an `error` in words."""
+        timeout_s: float = request["timeout_s"]
+        with anyio.CancelScope(deadline=anyio.current_time() + timeout_s) as scope:
+            self._scope = scope
+            try:
+                return await self._answer(request)
+            except Exception as error:
+                return {"error": in_words(error)[:2000]}
+            finally:
+                self._scope = None
+        return {"error": f"the call took longer than {timeout_s:g} s and was ended"}
+
+    async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        match request:
+            case {"start": servers, "budget_s": budget_s}:
+                return {"value": await self._start(servers, budget_s)}
+            case {"call": tool, "server": name, "arguments": arguments}:
+                return await self._call(name, tool, arguments)
+            case {"resources": name}:
+                listed = await self._connections[name].client.list_resources()
+                return {"value": [{"uri": str(one.uri), "name": one.name} for one in listed.resources]}
+            case {"read": uri, "server": name}:
+                read = await self._connections[name].client.read_resource(uri)
+                return {"value": resource_text(read.contents)}
+            case {"close": True}:
+                await asyncio.gather(*(one.close() for one in self._connections.values()))
+                return {"value": None}
+        return {"error": "an unknown request"}
+
+    async def _start(self, servers: list[dict[str, Any]], budget_s: float) -> dict[str, Any]:
+        """Open all at once; what each brought, by name."""
+
+        async def opened(server: dict[str, Any]) -> dict[str, Any]:
+            connection = Connection(server)
+            self._connections[server["name"]] = connection
+            try:
+                return await connection.open(budget_s)
+            except Exception as error:
+                return {"error": in_words(error)[:500]}
+
+        found = await asyncio.gather(*map(opened, servers))
+        return {server["name"]: one for server, one in zip(servers, found, strict=True)}
+
+    async def _call(self, name: str, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        connection = self._connections[name]
+        if connection.ended:
+            if name in self._restarted:
+                return {"error": f"the MCP server {name} {connection.ended}; it was restarted once already"}
+            self._restarted.add(name)
+            connection = await self._restart(connection, tool)
+        try:
+            return answer_of(await connection.client.call_tool(tool, arguments))
+        except Exception as error:
+            await asyncio.sleep(0.3)  # the process may be ending just now
+            if connection.ended:
+                return {"error": f"the MCP server {name} {connection.ended}"}
+            return {"error": in_words(error)[:2000]}
+
+    async def _restart(self, old: Connection, tool: str) -> Connection:
+        """A new connection to the same server. Raises RuntimeError where the tool is no longer what it was."""
+        await old.close()
+        connection = self._connections[old.name] = Connection(old.server)
+        await connection.open()
+        if connection.tools.get(tool) != old.tools.get(tool):
+            connection.ended = f"changed the definition of {tool} when it was restarted; start a new session to use it"
+            raise RuntimeError(f"the MCP server {old.name} {connection.ended}")
+        return connection

@@ -1,0 +1,83 @@
+"""What MCP servers send, as JSON for the model: text and structured content; pictures and binary data by name."""
+
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from mcp_types import (
+    AudioContent,
+    BlobResourceContents,
+    CallToolResult,
+    EmbeddedResource,
+    ImageContent,
+    ResourceLink,
+    TextContent,
+    TextResourceContents,
+    Tool,
+)
+
+from hermes_cli.tools.results import LIMIT_CHARACTERS, limited
+
+
+def answer_of(result: CallToolResult) -> dict[str, Any]:
+    """The `value` of a call, or its `error`."""
+    text = "\n".join(map(_written, result.content))
+    if result.is_error:
+        return {"error": text[:LIMIT_CHARACTERS] or "the tool failed without a message"}
+    if result.structured_content is None:
+        return {"value": limited(_parsed(text))}
+    # Most servers send structured content as text too, for clients that know no other.
+    others = [block for block in result.content if not isinstance(block, TextContent)]
+    value: Any = result.structured_content
+    return {"value": limited({"result": value, "content": _all(others)} if others else value)}
+
+
+def resource_text(contents: Iterable[TextResourceContents | BlobResourceContents]) -> str:
+    """The text of a resource."""
+    return "\n".join(map(_resource, contents))
+
+
+def described(tool: Tool) -> dict[str, Any]:
+    """A tool's definition as its server sent it."""
+    annotations: Mapping[str, Any] = tool.annotations.model_dump(exclude_none=True) if tool.annotations else {}
+    return {
+        "name": tool.name,
+        "description": tool.description or tool.title or "",
+        "parameters": tool.input_schema,
+        "annotations": annotations,
+    }
+
+
+def _all(blocks: Iterable[Any]) -> list[str]:
+    return [_written(block) for block in blocks]
+
+
+def _written(block: Any) -> str:
+    match block:
+        case TextContent(text=text):
+            return text
+        case ImageContent() | AudioContent():
+            kind = "picture" if isinstance(block, ImageContent) else "sound"
+            return f"[{kind} {block.mime_type}, {len(block.data) * 3 // 4:,} bytes: cannot be shown to the model]"
+        case EmbeddedResource(resource=resource):
+            return _resource(resource)
+        case ResourceLink(name=name, uri=uri):
+            return f"[resource {name}: {uri}]"
+    return "[content of an unknown kind]"
+
+
+def _resource(resource: Any) -> str:
+    if isinstance(resource, TextResourceContents):
+        return resource.text
+    kind = resource.mime_type or "binary data"
+    return f"[{resource.uri}, {kind}, {len(resource.blob) * 3 // 4:,} bytes: cannot be shown to the model]"
+
+
+def _parsed(text: str) -> Any:
+    """JSON objects and lists as such, everything else as text."""
+    with suppress(ValueError, RecursionError):
+        value = json.loads(text)
+        if isinstance(value, dict | list):
+            return value
+    return text

@@ -1,0 +1,142 @@
+"""An MCP server as the user defines it: by a name in the settings, a command or a URL."""
+
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from urllib.parse import urlsplit
+
+from hermes_cli.errors import UsageError, did_you_mean
+from hermes_cli.network.proxies import is_loopback
+
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_SECRET = re.compile(r"authorization|cookie|token|secret|key|password", re.IGNORECASE)
+_CONFIGURE = "configure it as [mcp.servers.NAME]: hermes config edit; or give a command or a URL"
+
+
+@dataclass(frozen=True, slots=True)
+class McpServer:
+    """A server: a command with arguments, or a URL with headers.
+
+    `env` names the variables it may see. A header takes `${NAME}` from the environment. `allow`, `deny` and
+    `read_only` hold names of tools, or patterns such as `get_*`; those in `read_only` run without a question.
+    """
+
+    name: str
+    command: str | None = None
+    args: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    url: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    timeout: float | None = None  # seconds of a call
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    read_only: tuple[str, ...] = ()
+
+    @property
+    def address(self) -> str:
+        """The command line or the URL."""
+        return self.url or shlex.join((self.command or "", *self.args))
+
+    def offers(self, tool: str) -> bool:
+        """Whether the model may be given this tool."""
+        return (not self.allow or matches(tool, self.allow)) and not matches(tool, self.deny)
+
+    def check(self) -> None:
+        """Raise UsageError for a definition that cannot be used."""
+        if bool(self.command) == bool(self.url):
+            raise UsageError(f"the MCP server {self.name} needs either command or url", "fix it: hermes config edit")
+        if self.url:
+            _check_url(self.url)
+        for header, value in self.headers.items():
+            if _SECRET.search(header) and not _REFERENCE.search(value):
+                raise UsageError(
+                    f"the MCP server {self.name} has a secret in the header {header}",
+                    f'take it from the environment: {header} = "${{NAME}}"',
+                )
+
+    def variables(self) -> dict[str, str]:
+        """The variables it may see beside the usual ones. Raises UsageError for one that is not set."""
+        return {name: self._value(name) for name in self.env}
+
+    def sent_headers(self) -> dict[str, str]:
+        """The headers with values from the environment. Raises UsageError for a variable that is not set."""
+        return {name: _REFERENCE.sub(lambda found: self._value(found[1]), text) for name, text in self.headers.items()}
+
+    def _value(self, variable: str) -> str:
+        if variable not in os.environ:
+            raise UsageError(f"{self.name} needs the variable {variable}", f"set it first: export {variable}=...")
+        return os.environ[variable]
+
+
+def matches(name: str, patterns: Collection[str]) -> bool:
+    """Whether one of the names or patterns fits."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def find_servers(
+    named: Sequence[str], servers: Mapping[str, McpServer], variables: Sequence[str] = ()
+) -> list[McpServer]:
+    """The servers that `--mcp` names; those given as a command may see `variables`. Raises UsageError."""
+    found: dict[str, McpServer] = {}
+    for text in dict.fromkeys(named):
+        server = servers.get(text) or _unnamed(text, servers, variables)
+        server.check()
+        number = 2
+        while (name := server.name if server.name not in found else f"{server.name}{number}") in found:
+            number += 1
+        found[name] = server if name == server.name else _renamed(server, name)
+    return list(found.values())
+
+
+def _unnamed(text: str, servers: Mapping[str, McpServer], variables: Sequence[str]) -> McpServer:
+    if text.startswith(("http://", "https://")):
+        _check_url(text)
+        return McpServer(_short_name(urlsplit(text).hostname or "server"), url=text)
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"--mcp {text} is not a command: {error}", 'quote it like "uvx mcp-server-time"') from error
+    if not words or (len(words) == 1 and shutil.which(os.path.expanduser(words[0])) is None):  # noqa: PTH111
+        raise UsageError(f"there is no MCP server {text}", did_you_mean(text, servers, _CONFIGURE))
+    return McpServer(_name_of(words), os.path.expanduser(words[0]), tuple(words[1:]), tuple(variables))  # noqa: PTH111
+
+
+def _renamed(server: McpServer, name: str) -> McpServer:
+    from dataclasses import replace
+
+    return replace(server, name=name)
+
+
+def _name_of(words: Sequence[str]) -> str:
+    """A name for a command: of the module or package it runs, else of the program."""
+    runners = ("python", "node", "npx", "uvx", "uv", "docker", "deno", "bunx")
+    program = words[0].rpartition("/")[2]
+    if program.startswith(runners):
+        for word in words[1:]:
+            if not word.startswith("-") and word not in ("run", "tool"):
+                return _short_name(word.rstrip("/").rpartition("/")[2])
+    return _short_name(program)
+
+
+def _short_name(text: str) -> str:
+    stem = re.sub(r"\.(py|js|ts|mjs)$|@[0-9a-z.]+$", "", text)
+    stem = re.sub(r"^(mcp[-_])?server[-_]|[-_](mcp[-_])?server$", "", stem)
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "server"
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in ("http", "https"):
+        raise UsageError(f"{url} is not the URL of an MCP server", "write it like https://example.org/mcp")
+    if parts.username or parts.password:
+        raise UsageError("the URL of an MCP server cannot contain a password", "set a header: docs/mcp.md")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise UsageError(f"{url} is not encrypted", "use https; http is only for servers on this machine")
