@@ -24,7 +24,7 @@ from hermes_cli.engine.text_stream import TextStream
 
 _EMIT_S = 0.015
 # Tokens before the device takes over sampling: the switch costs the time of some five tokens, short answers do without.
-_ATTACH_AFTER = 32
+_ATTACH_AFTER = 8
 QueuedEvent = GenerationEvent | BaseException | None
 
 
