@@ -56,22 +56,70 @@ class CallCollector:
     """Puts the calls of an answer together from their pieces."""
 
     def __init__(self) -> None:
-        self._calls: dict[int, list[CallPart]] = {}
+        self._calls: list[list[CallPart]] = []
+        self._latest: dict[int, list[CallPart]] = {}  # the call that the next piece with an index belongs to
 
     def add(self, parts: tuple[CallPart, ...]) -> None:
-        """Take the call pieces of the next chunk. A new id or name under a used index begins another call."""
+        """Take the call pieces of the next chunk, whether or not each call has an index or an id of its own."""
         for part in parts:
-            index = part.index
-            known = self._calls.get(index)
-            if known and ((part.id and part.id != known[0].id) or (part.name and part.name != known[0].name)):
-                index = max(self._calls) + 1
-            elif known is None and self._calls and index not in self._calls and not part.name:
-                index = max(self._calls)
-            self._calls.setdefault(index, []).append(part)
+            known = self._latest.get(part.index)
+            if known is None and not part.name and self._calls:
+                known = self._calls[-1]
+            if known is None or _begins_another(part, known):
+                known = []
+                self._calls.append(known)
+            self._latest[part.index] = known
+            known.append(part)
 
     def blocks(self) -> list[str]:
-        """Every call as Hermes writes it, `<tool_call>` tags included; arguments that are no JSON stay as they are."""
-        return [_block(parts) for _, parts in sorted(self._calls.items())]
+        """Every call as Hermes writes it, `<tool_call>` tags included; arguments that are not JSON stay as they are."""
+        return [_block(parts) for parts in self._calls]
+
+
+class SurrogateJoiner:
+    """Whole characters from pieces of text: some servers cut a character in two `\\ud83d` escapes, one per event."""
+
+    def __init__(self) -> None:
+        self._rest = ""
+
+    def feed(self, piece: str) -> str:
+        """The text that is complete; half a character at its end waits for the next piece."""
+        text, self._rest = self._rest + piece, ""
+        if text and "\ud800" <= text[-1] <= "\udbff":
+            text, self._rest = text[:-1], text[-1]
+        return _whole(text)
+
+    def flush(self) -> str:
+        """What still waits, as a replacement character."""
+        rest, self._rest = self._rest, ""
+        return _whole(rest)
+
+
+def _whole(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def _begins_another(part: CallPart, known: list[CallPart]) -> bool:
+    """Whether a piece begins another call: it has a name, with another id, or after arguments that are complete."""
+    first = known[0]
+    if not part.name:
+        return False
+    if part.id and first.id:
+        return part.id != first.id
+    complete = bool(part.arguments) and _is_json("".join(one.arguments for one in known))
+    return part.name != first.name or complete
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _block(parts: list[CallPart]) -> str:
@@ -119,7 +167,8 @@ def _usage(value: Any) -> Usage | None:
         return None
     details = value.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else None
-    return Usage(_count(value.get("prompt_tokens")), _count(cached), _count(value.get("completion_tokens")))
+    usage = Usage(_count(value.get("prompt_tokens")), _count(cached), _count(value.get("completion_tokens")))
+    return usage if usage.prompt_tokens else None
 
 
 def _progress(value: Any) -> tuple[int, int] | None:

@@ -4,13 +4,14 @@ import contextlib
 import json
 import random
 import socket
+import threading
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hermes_cli.chat.request import CancelToken
-from hermes_cli.errors import EndpointError
+from hermes_cli.errors import EndpointError, HermesError
 from hermes_cli.network.problem import NetworkProblem
 from hermes_cli.remote.address import Address
 from hermes_cli.remote.faults import refusal
@@ -21,9 +22,12 @@ if TYPE_CHECKING:
 
 CONNECT_S = 5.0
 _TRIES = 3
-_BUSY = (429, 502, 503, 504)
+_BUSY = (429, 503)
+_BUSY_IF_SAID = (502, 504)  # only with Retry-After: a gateway that gave up waiting for a long prompt must not get it again
 _LONGEST_WAIT_S = 20.0
 _LONGEST_ERROR_BYTES = 64 << 10
+_SHORTEST_SECRET = 4
+_WAKE_S = 0.05
 _CONNECTED = (
     "connection.connect_tcp.complete",
     "connection.connect_unix_socket.complete",
@@ -42,6 +46,8 @@ class Client:
         from hermes_cli.network.client import open_client
 
         self.address = address
+        self._key = key
+        self._cancel = CancelToken()
         self._socket: socket.socket | None = None
         self._http = open_client(
             connect_s=CONNECT_S,
@@ -50,12 +56,26 @@ class Client:
             headers={"Authorization": f"Bearer {key}"} if key else {},
         )
 
+    @property
+    def exposes_key(self) -> bool:
+        """Whether a key travels unencrypted over a network."""
+        return self._key is not None and not self.address.is_local and self.address.base.startswith("http:")
+
+    @contextmanager
+    def stopped_by(self, cancel: CancelToken) -> Iterator[None]:
+        """Within the block, `cancel` ends `get` and `post`, which raise Cancelled then."""
+        before, self._cancel = self._cancel, cancel
+        try:
+            yield
+        finally:
+            self._cancel = before
+
     def get(self, path: str, timeout_s: float = CONNECT_S) -> Any:
-        """The JSON at `path`. Raises EndpointError."""
+        """The JSON at `path`. Raises EndpointError, Cancelled."""
         return self._json("GET", path, None, timeout_s)
 
     def post(self, path: str, body: Mapping[str, Any], timeout_s: float = 60.0) -> Any:
-        """The JSON answer to `body`. Raises EndpointError."""
+        """The JSON answer to `body`. Raises EndpointError, Cancelled."""
         return self._json("POST", path, body, timeout_s)
 
     def close(self) -> None:
@@ -66,47 +86,46 @@ class Client:
     def stream(self, path: str, body: Mapping[str, Any], cancel: CancelToken) -> Iterator[Iterator[Any]]:
         """The events of a streamed answer to `body`, as JSON values, without the closing `[DONE]`.
 
-        A busy or unreachable server is tried again before the first byte. Raises EndpointError, Cancelled.
+        A busy or unreachable server is tried again before the first byte. Errors that are raised in the block lose the
+        key, should the server have repeated it. Raises EndpointError, Cancelled.
         """
-        with cancel.calling(self._disconnect), self._response(path, body, cancel) as response:
-            yield self._values(response, cancel)
+        with cancel.calling(self._disconnect), self._without_key():
+            response = self._first_answer(path, body, cancel)
+            with contextlib.closing(response):
+                yield self._values(response, cancel)
 
-    @contextmanager
-    def _response(self, path: str, body: Mapping[str, Any], cancel: CancelToken) -> "Iterator[httpx2.Response]":
+    def _first_answer(self, path: str, body: Mapping[str, Any], cancel: CancelToken) -> "httpx2.Response":
+        """The response with status 200, its body unread."""
+        request = self._http.build_request("POST", self.address.base + path, json=body)
         for attempt in range(1, _TRIES + 1):
-            self._check(cancel)
-            with contextlib.ExitStack() as stack:
-                try:
-                    url, extensions = self.address.base + path, {"trace": self._remember_socket}
-                    response = stack.enter_context(self._http.stream("POST", url, json=body, extensions=extensions))
-                except NetworkProblem as problem:
-                    self._check(cancel)
-                    if problem.kind != "unreachable" or attempt == _TRIES:
-                        raise self._unreachable(problem) from problem
-                    _pause(0.2 * 2**attempt, cancel)
-                    continue
-                if response.status_code in _BUSY and attempt < _TRIES:
-                    wait_s = _retry_after_s(response.headers, 0.5 * 2**attempt)
-                    stack.close()
-                    _pause(wait_s, cancel)
-                    continue
-                if response.status_code != 200:
-                    raise refusal(self.address, response.status_code, self._start_of(response, cancel))
-                yield response
-                return
+            try:
+                response = self._send(request, cancel)
+            except NetworkProblem as problem:
+                if problem.kind != "unreachable" or attempt == _TRIES:
+                    raise self._unreachable(problem) from problem
+                _pause(0.2 * 2**attempt, cancel)
+                continue
+            if response.status_code == 200:
+                return response
+            with contextlib.closing(response):
+                if attempt == _TRIES or not _is_busy(response):
+                    raise self._refusal(response, self._start_of(response, cancel))
+            _pause(_retry_after_s(response.headers, 0.5 * 2**attempt), cancel)
+        raise AssertionError("the last try returns or raises")
 
     def _values(self, response: "httpx2.Response", cancel: CancelToken) -> Generator[Any]:
-        streamed = "json" not in response.headers.get("content-type", "")
         try:
-            if not streamed:
+            if "json" in response.headers.get("content-type", ""):
                 response.read()
-                yield _parsed(response.text)
-                return
+                if not response.content.lstrip().startswith(b"data:"):
+                    yield _parsed(response.text)
+                    return
             for data in event_data(response.iter_bytes()):
+                self._check(cancel)
                 if data.strip() == "[DONE]":
                     return
-                self._check(cancel)
-                yield _parsed(data)
+                if data.strip():
+                    yield _parsed(data)
         except NetworkProblem as problem:
             self._check(cancel)
             raise EndpointError(str(problem), "the server's log may say why") from problem
@@ -115,16 +134,51 @@ class Client:
     def _json(self, method: str, path: str, body: Mapping[str, Any] | None, timeout_s: float) -> Any:
         import httpx2
 
-        url, limits = self.address.base + path, httpx2.Timeout(timeout_s, connect=CONNECT_S)
-        try:
-            response = self._http.request(
-                method, url, json=body, timeout=limits, extensions={"trace": self._remember_socket}
-            )
-        except NetworkProblem as problem:
-            raise self._unreachable(problem) from problem
-        if response.status_code != 200:
-            raise refusal(self.address, response.status_code, response.content[:_LONGEST_ERROR_BYTES])
-        return _parsed(response.text)
+        cancel, limits = self._cancel, httpx2.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s))
+        request = self._http.build_request(method, self.address.base + path, json=body, timeout=limits)
+        with cancel.calling(self._disconnect), self._without_key():
+            try:
+                with contextlib.closing(self._send(request, cancel)) as response:
+                    if response.status_code != 200:
+                        raise self._refusal(response, self._start_of(response, cancel))
+                    response.read()
+            except NetworkProblem as problem:
+                self._check(cancel)
+                raise self._unreachable(problem) from problem
+            return _parsed(response.text)
+
+    def _send(self, request: "httpx2.Request", cancel: CancelToken) -> "httpx2.Response":
+        """The response, its body unread. Raises NetworkProblem, and Cancelled at once.
+
+        Nothing can interrupt looking up a name or connecting, so that happens on a thread which a cancel leaves behind.
+        """
+        self._check(cancel)
+        outcome: list[httpx2.Response | BaseException] = []
+        done = threading.Event()
+
+        def remember_socket(event: str, info: Mapping[str, Any]) -> None:
+            if event in _CONNECTED:
+                self._socket = info["return_value"].get_extra_info("socket")
+                if cancel.cancelled:
+                    self._disconnect()
+                    raise Cancelled
+
+        def send() -> None:
+            try:
+                outcome.append(self._http.send(request, stream=True))
+            except BaseException as error:
+                outcome.append(error)
+            done.set()
+
+        request.extensions["trace"] = remember_socket
+        threading.Thread(target=send, name="request", daemon=True).start()
+        while not done.wait(_WAKE_S):
+            self._check(cancel)
+        (got,) = outcome
+        if isinstance(got, BaseException):
+            self._check(cancel)
+            raise got
+        return got
 
     def _start_of(self, response: "httpx2.Response", cancel: CancelToken) -> bytes:
         text = b""
@@ -137,22 +191,36 @@ class Client:
             self._check(cancel)
         return text
 
+    def _refusal(self, response: "httpx2.Response", body: bytes) -> HermesError:
+        return refusal(self.address, response.status_code, body, response.headers.get("location"))
+
     def _unreachable(self, problem: NetworkProblem) -> EndpointError:
         return EndpointError(str(problem), f"check it: hermes doctor --endpoint {self.address}")
 
-    def _remember_socket(self, event: str, info: Mapping[str, Any]) -> None:
-        if event in _CONNECTED:
-            self._socket = info["return_value"].get_extra_info("socket")
+    @contextmanager
+    def _without_key(self) -> Iterator[None]:
+        try:
+            yield
+        except HermesError as error:
+            if self._key and len(self._key) >= _SHORTEST_SECRET:
+                error.message = error.message.replace(self._key, "[key]")
+            raise
 
     def _disconnect(self) -> None:
         """End a blocked read or write: the server sees the connection close."""
         if self._socket is not None:
             with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
+                # Not the method of an SSLSocket, which takes away what a read in progress works with.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def _check(self, cancel: CancelToken) -> None:
         if cancel.cancelled:
             raise Cancelled
+
+
+def _is_busy(response: "httpx2.Response") -> bool:
+    asked = "retry-after" in response.headers or "retry-after-ms" in response.headers
+    return response.status_code in _BUSY or (asked and response.status_code in _BUSY_IF_SAID)
 
 
 def _parsed(text: str) -> Any:

@@ -28,22 +28,27 @@ def error_text(value: Any) -> str | None:
     if not isinstance(value, dict):
         return None
     error = value.get("error")
-    if isinstance(error, dict):
+    if isinstance(error, dict) and error:
         return str(error.get("message") or error)
     if isinstance(error, str) and error:
         return error
     if value.get("object") == "error":
         return str(value.get("message") or value)
-    if "detail" in value and "choices" not in value:
-        detail = value["detail"]
+    detail = value.get("detail")
+    if detail and "choices" not in value:
         if isinstance(detail, list):
             return "; ".join(_detail(one) for one in detail)
         return str(detail)
     return None
 
 
-def refusal(address: Address, status: int, body: bytes) -> HermesError:
-    """The error for an answer that is not 200."""
+def refusal(address: Address, status: int, body: bytes, location: str | None = None) -> HermesError:
+    """The error for an answer that is not 200; `location` is where a redirect leads, which is never followed."""
+    if 300 <= status < 400 and location:
+        return EndpointError(
+            f"{address} redirects to {_short(location)}; redirects are not followed",
+            "if you trust that address, use it as the endpoint",
+        )
     text = body.decode("utf-8", "replace").strip()
     try:
         value = json.loads(text)
