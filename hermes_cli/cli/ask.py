@@ -26,6 +26,7 @@ from hermes_cli.terminal.answer.output import (
     standard_output,
 )
 from hermes_cli.terminal.answer.turn_view import (
+    print_new_notes,
     show_answer,
     stats_line,
     tell_control_text,
@@ -222,7 +223,7 @@ def _answer(text: str, start: "Start", target: AnswerOutput, wanted: _Wanted) ->
         ):
             _make_room(session, text, wanted.overflow)
             tell_control_text(session.control_text(text))
-            before = session.conversation
+            before, known = session.conversation, session.backend.info
             try:
                 shown = show_answer(session.send(text, cancel), target if wanted.form == "text" else Collected())
             except ContextOverflow as too_long:
@@ -230,6 +231,7 @@ def _answer(text: str, start: "Start", target: AnswerOutput, wanted: _Wanted) ->
                 if at_once and wanted.overflow == "error" and session.turns_to_leave_out(text):
                     too_long.hint = f"drop the oldest turns: --overflow drop, or {too_long.hint}"
                 raise
+            print_new_notes(session.backend.info, known)
             if shown.empty and not (wanted.form == "json" and shown.tool_results):
                 target.discard()
             else:

@@ -1,14 +1,13 @@
 """Opening a session for a command: progress is shown, notes are printed, and the user is asked about tools."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.session import opening
 from hermes_cli.session.opening import Prepared, Start
 from hermes_cli.session.session import Session
-from hermes_cli.session.target import find_target, in_background
+from hermes_cli.session.target import in_background
 from hermes_cli.terminal.answer.turn_view import print_tool_cost, tell_loaded
 from hermes_cli.terminal.chat.chat import Chat
 from hermes_cli.terminal.consent import Consent
@@ -66,9 +65,7 @@ def open_chat(given: "Given", *, interactive: bool) -> Chat:
         opened.session,
         backend,
         opened.layers,
-        open_model=lambda name: in_background(
-            find_target(replace(prepared.choices, model=name), prepared.layers.endpoints)
-        ),
+        open_model=lambda name: in_background(opening.other_target(prepared, name)),
         load_tools=lambda choices: opening.load_tools(choices, Consent, servers=prepared.layers.mcp_servers),
         interactive=interactive,
         attached=attached,

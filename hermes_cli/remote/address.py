@@ -56,31 +56,42 @@ def parse_address(text: str) -> Address:
         port = parts.port
     except ValueError:
         raise UsageError(f"{text} is not an endpoint", _HINT) from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", given):
-        raise UsageError(f"{text} is not an endpoint", _HINT)
     if parts.username or parts.password:
         raise UsageError("an endpoint cannot contain a password", "set HERMES_CLI_API_KEY instead")
+    if parts.query or parts.fragment:
+        raise UsageError("an endpoint cannot contain ? or #", _HINT)
+    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", given):
+        raise UsageError(f"{text} is not an endpoint", _HINT)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     prefix = re.sub(r"/v1/?$", "", parts.path).rstrip("/")
     return Address(f"{parts.scheme}://{host}{f':{port}' if port else ''}{prefix}")
 
 
-def api_key(address: Address, variable: str | None = None, file: str | None = None) -> str | None:
+def api_key(
+    address: Address, variable: str | None = None, file: str | None = None, *, chosen_by_user: bool = True
+) -> str | None:
     """The key for a server: from `variable` or `file` if named, else HERMES_CLI_API_KEY.
 
-    OPENAI_API_KEY is used only for the server it belongs to: OPENAI_BASE_URL or OpenAI itself. Raises UsageError.
+    HERMES_CLI_API_KEY is only for servers that the user chose, not for those that a preset or a saved session names.
+    OPENAI_API_KEY is only for the server it belongs to: OPENAI_BASE_URL or OpenAI itself. Raises UsageError.
     """
     if variable:
         if not os.environ.get(variable):
             raise UsageError(f"the endpoint's key is missing: {variable} is not set", f"export {variable}=...")
-        return os.environ[variable].strip()
+        return _checked(os.environ[variable].strip(), variable)
     if file:
-        return read_keys(paths.expanded(file))[0]
-    if key := os.environ.get("HERMES_CLI_API_KEY", "").strip():
-        return key
+        return _checked(read_keys(paths.expanded(file))[0], file)
+    if chosen_by_user and (key := os.environ.get("HERMES_CLI_API_KEY", "").strip()):
+        return _checked(key, "HERMES_CLI_API_KEY")
     key = os.environ.get("OPENAI_API_KEY", "").strip()
     belongs_to = os.environ.get("OPENAI_BASE_URL", "").strip() or _OPENAI
-    return key if key and parse_address(belongs_to) == address else None
+    return _checked(key, "OPENAI_API_KEY") if key and parse_address(belongs_to) == address else None
+
+
+def _checked(key: str, origin: str) -> str:
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise UsageError(f"the key in {origin} contains characters that a key cannot have", "copy the key again")
+    return key
 
 
 def read_keys(path: Path) -> tuple[str, ...]:

@@ -1,36 +1,40 @@
 """A model on an OpenAI-compatible server as a `Backend`."""
 
 import time
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from hermes_cli.backend import BackendInfo
-from hermes_cli.chat.events import Finished, GenerationEvent, PromptProgress, TextDelta, ThinkingDelta, Timings, Usage
-from hermes_cli.chat.message import FinishReason, Message
+from hermes_cli.chat.events import GenerationEvent, PromptProgress, TextDelta, Usage
+from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
 from hermes_cli.engine.sampling import decide
-from hermes_cli.errors import ContextOverflow, EndpointError, EngineError, UsageError
+from hermes_cli.errors import ContextOverflow, EngineError, LoadCancelled, UsageError
 from hermes_cli.formats import chatml
 from hermes_cli.formats.segment import joined
 from hermes_cli.formats.thinking import thinking_apart
 from hermes_cli.remote.address import Address
+from hermes_cli.remote.answer import Answer
 from hermes_cli.remote.bodies import chat_body, defused, forced_call, raw_body
-from hermes_cli.remote.chunks import CallCollector, Chunk, read_chunk
 from hermes_cli.remote.client import Cancelled, Client
 from hermes_cli.remote.families import Mode
-from hermes_cli.remote.faults import FieldRefused, failure
+from hermes_cli.remote.faults import FieldRefused
 from hermes_cli.remote.probe import ServedModel, Server, probe
 from hermes_cli.remote.raw_prompt import CONTROL_TEXT, RawPrompt
 
 _ASSUMED_CONTEXT = 8192
 _BYTES_PER_TOKEN = 3.5
+_BROKEN_UP = "control text in messages is sent with a zero-width space in it, so that it is only text (chat mode)"
 _MESSAGE_TOKENS = 5  # the markers and the role of a message, where the server does not count
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointOptions:
-    """How to reach a model on a server. `mode` None lets the probe choose; `extra_body` is sent with every request."""
+    """How to reach a model on a server. `mode` None lets the probe choose; `extra_body` is sent with every request.
+
+    `context_origin` names the setting that `context_length` comes from, if it is not an option.
+    """
 
     address: Address
     model: str | None = None
@@ -38,15 +42,23 @@ class EndpointOptions:
     mode: Mode | None = None
     context_length: int | None = None
     extra_body: Mapping[str, Any] | None = None
+    context_origin: str | None = None
 
 
-def open_remote(options: EndpointOptions) -> "RemoteBackend":
-    """Connect, probe the server and choose the model and the mode. Raises EndpointError, ModelNotFound, UsageError."""
+def open_remote(options: EndpointOptions, cancel: CancelToken | None = None) -> "RemoteBackend":
+    """Connect, probe the server and choose the model and the mode.
+
+    Raises EndpointError, ModelNotFound, UsageError, and LoadCancelled at once after a cancel.
+    """
     started = time.perf_counter()
     client = Client(options.address, options.key)
     try:
-        server = probe(client)
+        with client.stopped_by(cancel or CancelToken()):
+            server = probe(client, options.model)
         return RemoteBackend(client, options, server, time.perf_counter() - started)
+    except Cancelled:
+        client.close()
+        raise LoadCancelled("connecting was stopped", "run the command again") from None
     except BaseException:
         client.close()
         raise
@@ -59,7 +71,6 @@ class RemoteBackend:
         self._client, self._server, self._extra = client, server, dict(options.extra_body or {})
         self._model = server.model(options.model)
         self._dropped: set[str] = set()
-        self._cancel = CancelToken()
         self._closed = False
         self._bytes_per_token = _BYTES_PER_TOKEN
         self.mode: Mode = options.mode or ("raw" if server.markers else "chat")
@@ -69,16 +80,19 @@ class RemoteBackend:
                 "use --endpoint-mode chat",
             )
         self._prompt = RawPrompt(client, server, self._model.id) if self.mode == "raw" else None
+        self._limits_answers = options.context_length is not None or server.family.context_length is not None
         self.info = _info(options, server, self._model, self.mode, load_s)
+        if client.exposes_key:
+            self._note(f"the key is sent unencrypted to {options.address}: use https, or a tunnel")
 
     def close(self) -> None:
         """Close the connection, which ends an answer in progress; closing twice is harmless."""
         self._closed = True
-        self._cancel.cancel("closed")
         self._client.close()
 
     def count_tokens(self, messages: tuple[Message, ...]) -> int:
         """How many tokens a request with these messages takes up; estimated in chat mode."""
+        self._check_open()
         if self._prompt:
             return len(self._prompt.ids(self._prompt.segments(messages)))
         size = sum(len(message.content.encode("utf-8", "replace")) for message in messages)
@@ -86,6 +100,7 @@ class RemoteBackend:
 
     def prompt_text(self, messages: tuple[Message, ...]) -> str:
         """What the model is sent, markers included; in chat mode the server's template writes the markers."""
+        self._check_open()
         if self._prompt:
             return joined(self._prompt.segments(messages))
         return joined(chatml.write(replace(message, content=defused(message.content)) for message in messages))
@@ -101,8 +116,7 @@ class RemoteBackend:
         return events if request.prompt else thinking_apart(events)
 
     def _answer(self, request: GenerationRequest, cancel: CancelToken) -> Generator[GenerationEvent]:
-        if self._closed:
-            raise EngineError("this connection was closed", "open it again")
+        self._check_open()
         started = time.perf_counter()
         sampling = self._sampling(request.sampling)
         forced = forced_call(request) if self.mode == "raw" else None
@@ -110,11 +124,12 @@ class RemoteBackend:
         if forced:
             begun = (*request.messages, Message("assistant", forced.opening))
             asked = replace(request, messages=begun, schema=forced.schema)
-        self._cancel = cancel
-        path, body, prompt_tokens = self._body(asked, sampling)
-        answer = _Answer(prompt_tokens, sampling.seed or 0, started)
-        yield PromptProgress(0, prompt_tokens)
+        answer = Answer(sampling.seed or 0, started)
         try:
+            with self._client.stopped_by(cancel):
+                path, body, prompt_tokens = self._body(asked, sampling)
+            answer.usage = Usage(prompt_tokens)
+            yield PromptProgress(0, prompt_tokens)
             if forced:
                 yield TextDelta(forced.opening)
             yield from self._streamed(path, body, answer, cancel)
@@ -133,7 +148,7 @@ class RemoteBackend:
         return replace(given, seed=decided.seed)
 
     def _streamed(
-        self, path: str, body: dict[str, Any], answer: "_Answer", cancel: CancelToken
+        self, path: str, body: dict[str, Any], answer: Answer, cancel: CancelToken
     ) -> Generator[GenerationEvent]:
         """The events of the answer; a field that the server refuses by name is dropped once."""
         while True:
@@ -146,8 +161,7 @@ class RemoteBackend:
                 if refused.field not in sent or refused.field in ("model", "messages", "prompt", "stream"):
                     raise
                 self._dropped.add(refused.field)
-                note = f"{self._server.family.name} does not take {refused.field}; it is no longer sent"
-                self.info = replace(self.info, notes=(*self.info.notes, note))
+                self._note(f"{self._server.family.name} does not take {refused.field}; it is no longer sent")
 
     def _body(self, request: GenerationRequest, sampling: Sampling) -> tuple[str, dict[str, Any], int]:
         """Path and body of the request, and the tokens of its prompt. Raises ContextOverflow."""
@@ -157,19 +171,32 @@ class RemoteBackend:
             count = len(ids)
         else:
             count = self.count_tokens(request.messages)
+            if self.control_text(request.messages):
+                self._note(_BROKEN_UP)
         if count >= context:
             raise ContextOverflow(
                 f"the prompt has {count:,} tokens, the context {context:,}", "shorten it, or start a new session"
             )
         room = context - count
+        limit = request.max_tokens
+        if self._prompt or self._limits_answers:
+            limit = room if limit is None else min(limit, room)
         if self._prompt:
-            limit = room if request.max_tokens is None else min(request.max_tokens, room)
-            body = raw_body(self._server, self._model.id, ids, request, sampling, limit)
+            body = raw_body(self._server, self._model.id, ids, request, sampling, room if limit is None else limit)
             return "/v1/completions", body | self._extra, count
-        body = chat_body(self._server.family, self._model.id, request, sampling, request.max_tokens)
+        body = chat_body(self._server.family, self._model.id, request, sampling, limit)
         return "/v1/chat/completions", body | self._extra, count
 
-    def _learn(self, request: GenerationRequest, answer: "_Answer") -> None:
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineError("this connection was closed", "open it again")
+
+    def _note(self, note: str) -> None:
+        """Add a note for the user, once."""
+        if note not in self.info.notes:
+            self.info = replace(self.info, notes=(*self.info.notes, note))
+
+    def _learn(self, request: GenerationRequest, answer: Answer) -> None:
         """Adjust the estimate of tokens by what the server counted."""
         size = sum(len(message.content.encode("utf-8", "replace")) for message in request.messages)
         tokens = answer.usage.prompt_tokens - _MESSAGE_TOKENS * (len(request.messages) + 1)
@@ -177,70 +204,15 @@ class RemoteBackend:
             self._bytes_per_token = min(max(size / tokens, 1.0), 8.0)
 
 
-class _Answer:
-    """An answer in progress: what its chunks add up to."""
-
-    def __init__(self, prompt_tokens: int, seed: int, started: float) -> None:
-        self.usage = Usage(prompt_tokens)
-        self.counted = False
-        self.reason: FinishReason | None = None
-        self._seed, self._started = seed, started
-        self._first: float | None = None
-        self._pieces = 0
-        self._calls = CallCollector()
-        self._in_text = False
-
-    def events(self, address: Address, values: Iterable[Any]) -> Generator[GenerationEvent]:
-        """The events of a stream's values. Raises EndpointError, also where the stream breaks off."""
-        for value in values:
-            if error := failure(address, value):
-                raise error
-            yield from self._chunk(read_chunk(value))
-        if blocks := self._calls.blocks():
-            yield TextDelta(("\n" if self._in_text else "") + "\n".join(blocks))
-        if self.reason is None:
-            raise EndpointError("the server ended the answer early", "the server's log may say why")
-
-    def _chunk(self, chunk: Chunk) -> Generator[GenerationEvent]:
-        if chunk.prompt_tokens:
-            yield PromptProgress(*chunk.prompt_tokens)
-        if chunk.text or chunk.calls or chunk.thinking:
-            if self._first is None:
-                self._first = time.perf_counter()
-            self._pieces += 1
-        if chunk.thinking:
-            yield ThinkingDelta(chunk.thinking)
-        if chunk.text:
-            self._in_text = True
-            yield TextDelta(chunk.text)
-        self._calls.add(chunk.calls)
-        if chunk.finish_reason:
-            self.reason = "length" if chunk.finish_reason in ("length", "max_tokens") else "stop"
-        if chunk.usage:
-            self.usage, self.counted = chunk.usage, True
-
-    def finished(self) -> Finished:
-        """The closing event; without counts of the server every chunk counts as a token."""
-        now = time.perf_counter()
-        first = self._first or now
-        usage = self.usage if self.counted else replace(self.usage, completion_tokens=self._pieces)
-        return Finished(
-            self.reason or "cancelled",
-            usage,
-            Timings(prefill_s=first - self._started, first_token_s=first - self._started, decode_s=now - first),
-            self._seed,
-            usage.prompt_tokens + usage.completion_tokens,
-        )
-
-
 def _info(options: EndpointOptions, server: Server, model: ServedModel, mode: Mode, load_s: float) -> BackendInfo:
-    known = server.context_length or model.context_length
     notes = []
-    if mode == "chat":
-        notes.append("control text in messages is broken up with a zero-width space (chat mode)")
-    length = options.context_length
+    length, known = options.context_length, server.context_length or model.context_length
     if length and known and length > known:
-        raise UsageError(f"--ctx {length} is more than the server's context of {known:,} tokens", f"use --ctx {known}")
+        if options.context_origin is None:
+            message = f"--ctx {length} is more than the server's context of {known:,} tokens"
+            raise UsageError(message, f"use --ctx {known}")
+        notes.append(f"ctx is {length:,} in {options.context_origin}; the server's context has {known:,} tokens")
+        length = known
     length = length or known
     if length is None:
         length = server.family.context_length or _ASSUMED_CONTEXT

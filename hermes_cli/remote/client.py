@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 CONNECT_S = 5.0
 _TRIES = 3
 _BUSY = (429, 503)
-_BUSY_IF_SAID = (502, 504)  # only with Retry-After: a gateway that gave up waiting for a long prompt must not get it again
+_BUSY_IF_SAID = (
+    502,
+    504,
+)  # only with Retry-After: a gateway that gave up waiting for a long prompt must not get it again
 _LONGEST_WAIT_S = 20.0
 _LONGEST_ERROR_BYTES = 64 << 10
 _SHORTEST_SECRET = 4
@@ -48,6 +51,7 @@ class Client:
         self.address = address
         self._key = key
         self._cancel = CancelToken()
+        self._closed = False
         self._socket: socket.socket | None = None
         self._http = open_client(
             connect_s=CONNECT_S,
@@ -79,7 +83,9 @@ class Client:
         return self._json("POST", path, body, timeout_s)
 
     def close(self) -> None:
-        """Close the connection; closing twice is harmless."""
+        """Close the connection, which cancels a request in progress; closing twice is harmless."""
+        self._closed = True
+        self._disconnect()
         self._http.close()
 
     @contextmanager
@@ -214,7 +220,7 @@ class Client:
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def _check(self, cancel: CancelToken) -> None:
-        if cancel.cancelled:
+        if cancel.cancelled or self._closed:
             raise Cancelled
 
 

@@ -63,5 +63,6 @@ SGLANG = Family(
 )
 OLLAMA = Family("Ollama", sampling=_OPENAI, context_length=4096)
 LM_STUDIO = Family("LM Studio", sampling=_OPENAI | {"top_k": "top_k", "repeat_penalty": "repeat_penalty"})
+TRANSFORMERS = Family("transformers serve", sampling=_OPENAI, chat_schema=False)
 UNKNOWN = Family("OpenAI-compatible server", sampling=_OPENAI)
-FAMILIES = (LLAMA_SERVER, HERMES, VLLM, SGLANG, OLLAMA, LM_STUDIO, UNKNOWN)
+FAMILIES = (LLAMA_SERVER, HERMES, VLLM, SGLANG, OLLAMA, LM_STUDIO, TRANSFORMERS, UNKNOWN)

@@ -1,16 +1,20 @@
 """What a server is: its family and version, the models it serves, its context length, and how to talk to it."""
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hermes_cli.chat.message import Message
 from hermes_cli.errors import EndpointError, ModelNotFound, did_you_mean
 from hermes_cli.formats import chatml
+from hermes_cli.formats.segment import joined
+from hermes_cli.network.problem import NetworkProblem
 from hermes_cli.remote import families
 from hermes_cli.remote.client import Client
 from hermes_cli.remote.families import Family
 
 _PROBE_S = 2.0
+_SAMPLE = (Message("system", "Be brief."), Message("user", "1"), Message("assistant", "2"), Message("user", "3"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,28 +58,39 @@ class Server:
         )
 
 
-def probe(client: Client) -> Server:
-    """Find out what answers. Raises EndpointError if the server cannot be reached or refuses the key."""
-    models = listed_models(client)
+def probe(client: Client, wanted: str | None = None) -> Server:
+    """Find out what answers; `wanted` is the model to be used, if one is named.
+
+    A server that cannot list its models is used if one is named. Raises EndpointError if the server cannot be reached,
+    and Cancelled.
+    """
+    try:
+        models = listed_models(client)
+    except EndpointError as error:
+        if wanted is None or isinstance(error.__cause__, NetworkProblem):
+            raise
+        models = ()
     props = _try_get(client, "/props")
-    version = _try_get(client, "/version")
     owners = {model.owner for model in models}
+    version: Any = None
     if isinstance(props, dict) and "total_slots" in props:
         family = families.HERMES if "hermes" in owners else families.LLAMA_SERVER
         context = _number(props.get("default_generation_settings", {}).get("n_ctx"))
-        build = str(props.get("build_info", ""))
+        version = {"version": props.get("build_info", "")}
     elif "vllm" in owners:
-        family, context, build = families.VLLM, None, _version_of(version)
-    elif (info := _try_get(client, "/get_model_info")) is not None:
-        family, context, build = families.SGLANG, _number(info.get("context_length")), ""
-    elif (answer := _try_get(client, "/api/version")) is not None:
-        family, context, build = families.OLLAMA, _ollama_context(client, models), _version_of(answer)
-    elif isinstance(answer := _try_get(client, "/api/v1/models"), dict):
-        family, context, build = families.LM_STUDIO, None, ""
+        family, context, version = families.VLLM, None, _try_get(client, "/version")
+    elif isinstance(info := _try_get(client, "/get_model_info"), dict):
+        family, context = families.SGLANG, _number(info.get("context_length"))
+    elif isinstance(version := _try_get(client, "/api/version"), dict):
+        family, context = families.OLLAMA, _ollama_context(client, wanted)
+    elif isinstance(_try_get(client, "/api/v1/models"), dict):
+        family, context = families.LM_STUDIO, None
+    elif "/load_model" in str(_try_get(client, "/openapi.json")):
+        family, context = families.TRANSFORMERS, None
     else:
-        family, context, build = families.UNKNOWN, None, ""
-    markers, bos = _markers(client, family, models) if family.takes_ids else ({}, ())
-    return Server(family, build, models, context, markers, bos)
+        family, context = families.UNKNOWN, None
+    server = Server(family, _version_of(version), models, context)
+    return _with_chatml(client, server, wanted) if family.takes_ids else server
 
 
 def listed_models(client: Client) -> tuple[ServedModel, ...]:
@@ -99,17 +114,54 @@ def token_ids(client: Client, family: Family, model: str, text: str, *, special:
     return ids
 
 
-def _markers(client: Client, family: Family, models: tuple[ServedModel, ...]) -> tuple[dict[str, int], tuple[int, ...]]:
-    found: dict[str, int] = {}
-    model = models[0].id if models else ""
-    with suppress(EndpointError):
-        for marker in chatml.MARKERS:
-            ids = token_ids(client, family, model, marker, special=True)
-            if len(ids) == 1:
-                found[marker] = ids[0]
-        if len(found) == len(chatml.MARKERS):
-            return found, tuple(token_ids(client, family, model, "", special=False, bos=True))
-    return {}, ()
+def _with_chatml(client: Client, server: Server, wanted: str | None) -> Server:
+    """The server with the markers of ChatML, if they are tokens of the model and its template writes ChatML."""
+    with suppress(EndpointError, ModelNotFound):
+        family, model = server.family, server.model(wanted).id
+        markers = token_ids(client, family, model, "".join(chatml.MARKERS), special=True)
+        if len(markers) != len(chatml.MARKERS):
+            return server
+        text = joined(chatml.write(_SAMPLE))
+        ids = token_ids(client, family, model, text, special=True, bos=True)
+        bos = _ids_before(ids, ids[ids.index(markers[0]) :]) if markers[0] in ids else None
+        if family is families.VLLM:
+            bos = _template_bos(client, model, ids[len(bos or ()) :], bos)
+        elif not _template_agrees(client, text):
+            bos = None
+        if bos is not None:
+            return replace(server, markers=dict(zip(chatml.MARKERS, markers, strict=True)), bos=bos)
+    return server
+
+
+def _template_bos(
+    client: Client, model: str, ids: list[int], otherwise: tuple[int, ...] | None
+) -> tuple[int, ...] | None:
+    """What the chat template of vLLM puts before our ChatML, BOS or nothing; None if it writes another format."""
+    try:
+        body = {"model": model, "messages": _sample_messages(), "add_generation_prompt": True}
+        written = client.post("/tokenize", body)["tokens"]
+        return _ids_before(written, ids)
+    except (EndpointError, KeyError, TypeError):
+        return otherwise  # no template, as with base models
+
+
+def _ids_before(ids: list[int], end: list[int]) -> tuple[int, ...] | None:
+    """The ids before those that have to come last; None if others do, or if a marker comes before."""
+    before = ids[: -len(end)]
+    return tuple(before) if ids[-len(end) :] == end and end[0] not in before else None
+
+
+def _template_agrees(client: Client, text: str) -> bool:
+    """Whether llama-server's chat template writes `_SAMPLE` as we do; True also if the server does not show that."""
+    try:
+        prompt = client.post("/apply-template", {"messages": _sample_messages()})["prompt"]
+        return bool(prompt.endswith(text) and chatml.TURN_START not in prompt.removesuffix(text))
+    except (EndpointError, KeyError, TypeError):
+        return True
+
+
+def _sample_messages() -> list[dict[str, str]]:
+    return [{"role": message.role, "content": message.content} for message in _SAMPLE]
 
 
 def _try_get(client: Client, path: str) -> Any:
@@ -130,10 +182,15 @@ def _models(listing: Any) -> tuple[ServedModel, ...]:
     return tuple(models)
 
 
-def _ollama_context(client: Client, models: tuple[ServedModel, ...]) -> int | None:
+def _ollama_context(client: Client, wanted: str | None) -> int | None:
+    """The context length of the wanted model if it is loaded; without a name the shortest one that is loaded."""
     running = _try_get(client, "/api/ps")
     loaded = running.get("models") if isinstance(running, dict) else None
-    lengths = [_number(one.get("context_length")) for one in loaded or () if isinstance(one, dict)]
+    lengths = [
+        _number(one.get("context_length"))
+        for one in loaded or ()
+        if isinstance(one, dict) and wanted in (None, one.get("name"), str(one.get("name")).removesuffix(":latest"))
+    ]
     return min((length for length in lengths if length), default=None)
 
 

@@ -10,8 +10,9 @@ _LONGEST_LINE_BYTES = 16 << 20
 def event_data(chunks: Iterable[bytes]) -> Iterator[str]:
     """The data of every event, however the stream is cut into chunks.
 
-    A byte order mark at the start is dropped. Lines end with LF, CRLF or CR. Comments and other fields are skipped; several data lines of one event are joined by
-    a newline. Data at the end of a stream counts without its blank line. Raises EndpointError for an endless line.
+    Lines end with LF, CRLF or CR. A byte order mark at the start, comments and other fields are skipped; several data
+    lines of one event are joined by a newline. Data at the end of a stream counts without its blank line. Raises
+    EndpointError for an endless line.
     """
     data: list[str] = []
     for number, line in enumerate(_lines(chunks)):

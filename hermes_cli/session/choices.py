@@ -175,10 +175,12 @@ class Layers:
     def then_preset(self, preset: Choices) -> "Layers":
         """A preset chosen in a running chat goes before all that was said so far; the model stays."""
         session = _without_preset(self.session, preset.preset)
-        return self._above(resolved(self.flags, session, self.settings)).with_preset(replace(preset, model=None))
+        preset = replace(preset, model=None, endpoint=None)
+        return self._above(resolved(self.flags, session, self.settings)).with_preset(preset)
 
     def then_session(self, session: Choices, preset: Choices) -> "Layers":
         """A session loaded in a running chat goes before all that was said so far; the model stays."""
+        session = replace(session, endpoint=None)
         return self._above(resolved(self.flags, self.settings)).with_session(session, preset)
 
     def _above(self, ground: Choices) -> "Layers":

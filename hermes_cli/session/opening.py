@@ -130,7 +130,7 @@ def prepare(start: Start, consent: MakeConsent, cancel: CancelToken | None = Non
 def _find_target(start: Start) -> Target:
     """The model to use. Raises ModelNotFound, which says where the model was named, and UsageError."""
     try:
-        return find_target(start.choices, start.layers.endpoints)
+        return _target(start.choices, start.layers)
     except ModelNotFound as problem:
         layer = start.layers.model_layer
         if layer == "settings" and (origin := start.layers.origins.get("model")):
@@ -139,6 +139,18 @@ def _find_target(start: Start) -> Target:
             problem.message += f" (in the session {start.saved.id})"
             problem.hint = "continue with another: -m NAME; see what is here: hermes models"
         raise
+
+
+def other_target(prepared: Prepared, name: str) -> Target:
+    """The target for another model, or for the one that was prepared. Raises ModelNotFound, UsageError."""
+    if name == prepared.target.name:
+        return prepared.target
+    return _target(replace(prepared.choices, model=name), prepared.layers)
+
+
+def _target(choices: Choices, layers: Layers) -> Target:
+    chosen = choices.endpoint in (layers.flags.endpoint, layers.settings.endpoint)
+    return find_target(choices, layers.endpoints, chosen_by_user=chosen)
 
 
 def load_tools(

@@ -1,5 +1,6 @@
 """What answers: a model file on this machine, or a model on a server. Decided once, from the choices."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,6 +68,7 @@ class RemoteTarget:
     mode: Mode | None
     context_length: int | None
     extra_body: Mapping[str, Any] | None
+    context_origin: str | None
 
     is_demo = False
 
@@ -76,39 +78,46 @@ class RemoteTarget:
         return self.model or str(self.address)
 
     def open(self, cancel: CancelToken, on_progress: Callable[[float], None]) -> Backend:
-        """The server, connected and probed. Raises EndpointError, ModelNotFound, UsageError."""
+        """The server, connected and probed. Raises LoadCancelled, EndpointError, ModelNotFound, UsageError."""
         from hermes_cli.remote.backend import EndpointOptions, open_remote
 
-        return open_remote(
-            EndpointOptions(self.address, self.model, self.key, self.mode, self.context_length, self.extra_body)
+        options = EndpointOptions(
+            self.address,
+            self.model,
+            self.key,
+            self.mode,
+            self.context_length,
+            self.extra_body,
+            self.context_origin,
         )
+        return open_remote(options, cancel)
 
 
 Target = LocalTarget | RemoteTarget
 
 
-def find_target(choices: Choices, endpoints: Mapping[str, Endpoint]) -> Target:
-    """What the choices name; `-m work/MODEL` and `-m work` name a configured endpoint.
+def find_target(choices: Choices, endpoints: Mapping[str, Endpoint], *, chosen_by_user: bool = True) -> Target:
+    """What the choices name; `-m work/MODEL` and `-m work` name a configured endpoint, `-m local/MODEL` a model here.
 
-    Raises UsageError, ModelNotFound.
+    `chosen_by_user`: whether the endpoint was given by an option or a setting. Raises UsageError, ModelNotFound.
     """
     name, model = choices.endpoint, choices.model
-    if model and (first := model.partition("/")[0]) in endpoints:
+    if model and (first := model.partition("/")[0]) in {*endpoints, LOCAL} and not os.path.isfile(model):  # noqa: PTH113 - a name is not a path
         name, model = first, model.partition("/")[2] or None
     if name == AUTO:
         running = running_server()
         if running is None or (model is not None and model != running.model):
-            return _local(choices)
+            return _local(choices, model)
         key = api_key(parse_address(running.url), file=running.key_file) if running.key_file else None
         return _remote(choices, parse_address(running.url), running.model, key, None)
     if name is None or name == LOCAL:
-        return _local(choices)
+        return _local(choices, model)
     if known := endpoints.get(name):
         address = parse_address(known.url)
         key = api_key(address, known.api_key_env, known.api_key_file)
         return _remote(choices, address, model or known.model, key, known.mode)
     address = parse_address(name)
-    return _remote(choices, address, model, api_key(address), None)
+    return _remote(choices, address, model, api_key(address, chosen_by_user=chosen_by_user), None)
 
 
 def in_background(target: Target) -> BackgroundBackend:
@@ -116,12 +125,13 @@ def in_background(target: Target) -> BackgroundBackend:
     return BackgroundBackend(target.name, target.open)
 
 
-def _local(choices: Choices) -> LocalTarget:
-    return LocalTarget(find_model(choices.model), choices.load_options())
+def _local(choices: Choices, model: str | None) -> LocalTarget:
+    return LocalTarget(find_model(model), choices.load_options())
 
 
 def _remote(choices: Choices, address: Address, model: str | None, key: str | None, mode: str | None) -> RemoteTarget:
     wanted = choices.endpoint_mode if choices.endpoint_mode not in (None, "auto") else mode
     if wanted not in (None, "raw", "chat"):
         raise UsageError(f"--endpoint-mode {wanted} is not a mode", "give auto, raw or chat")
-    return RemoteTarget(address, model, key, wanted, choices.load.context_length, choices.extra_body)  # type: ignore[arg-type]
+    load = choices.load
+    return RemoteTarget(address, model, key, wanted, load.context_length, choices.extra_body, load.context_origin)  # type: ignore[arg-type]

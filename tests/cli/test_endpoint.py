@@ -1,6 +1,7 @@
 """`--endpoint`: the same commands against a server; here `hermes serve` on the demo model."""
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from tests.cli.conftest import assert_failed
 from tests.conftest import Hermes
+from tests.remote.odd_server import Reply, events, odd_server
 from tests.server.running_server import Server, serving
 
 QUESTION, ANSWER = "What is 2 plus 3?", b"2 plus 3 is 5.\n"
@@ -24,8 +26,9 @@ def test_ask(hermes: Hermes, server: Server) -> None:
 
 
 def test_chat_mode_says_what_it_does_to_control_text(hermes: Hermes, server: Server) -> None:
-    result = hermes("ask", "--endpoint", server.url, "--endpoint-mode", "chat", "-t0", QUESTION)
-    assert result.out == ANSWER and "zero-width" in result.err
+    chat = ("ask", "--endpoint", server.url, "--endpoint-mode", "chat", "-t0")
+    assert hermes(*chat, QUESTION).out == ANSWER
+    assert "zero-width" in hermes(*chat, "-n1", "What is <|im_end|>?").err
 
 
 def test_the_variable_and_the_setting(hermes: Hermes, server: Server, tmp_path: Path) -> None:
@@ -98,7 +101,11 @@ def test_models_of_a_server(hermes: Hermes, server: Server) -> None:
 
 def test_doctor_checks_a_server(hermes: Hermes, server: Server) -> None:
     facts = json.loads(hermes("doctor", "--endpoint", server.url, "--json").out)
-    assert facts["healthy"] and facts["schema"] == "held" and facts["token_counts"] == "exact"
+    assert (
+        facts["healthy"]
+        and (facts["schema"], facts["tools"]) == ("held", "called")
+        and facts["token_counts"] == "exact"
+    )
     failed = hermes("doctor", "--endpoint", "127.0.0.1:9")
     assert failed.code == 3 and b"cannot reach" in failed.out
 
@@ -120,3 +127,64 @@ def test_llama_cpp_is_not_imported(hermes: Hermes, server: Server) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "2 plus 3 is 5.\n", "")
+
+
+def test_model_changes_to_an_endpoint_and_back_in_a_chat(hermes: Hermes, server: Server, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(f'[endpoints.work]\nurl = "{server.url}"\n')
+    env = {"HERMES_CLI_CONFIG_DIR": str(tmp_path), "HERMES_CLI_DATA_DIR": str(tmp_path)}
+    typed = f"/model work/demo\n{QUESTION}\n/show\n/model local/demo\n{QUESTION}\n/model work\n{QUESTION}\n"
+    result = hermes("chat", "-t0", "-m", "demo", stdin=typed, env=env)
+    assert result.out.count(ANSWER.strip()) == 3
+    assert server.url in result.err + result.out.decode()
+    saved = hermes("ask", "-c", "-t0", "-v", QUESTION, env=env)
+    assert server.url in saved.err
+
+
+def test_a_model_that_a_server_does_not_have_in_a_chat(hermes: Hermes, server: Server) -> None:
+    assert_failed(hermes("chat", "--endpoint", server.url, stdin="/model other\n"), 3, "no model other")
+
+
+def test_a_key_goes_only_to_a_server_that_the_user_chose(hermes: Hermes, tmp_path: Path) -> None:
+    with odd_server() as server:
+        finished = events({"choices": [{"delta": {"content": "ok"}, "finish_reason": "stop"}]})
+        server.replies = [Reply(finished) for _ in range(3)]
+        (tmp_path / "prompts").mkdir()
+        (tmp_path / "prompts" / "far.md").write_text(f"---\ndescription: d\nendpoint: {server.url}\n---\nBe brief.\n")
+        env = {"HERMES_CLI_API_KEY": "sk-secret", "HERMES_CLI_CONFIG_DIR": str(tmp_path)}
+        env["HERMES_CLI_DATA_DIR"] = str(tmp_path)
+        for arguments in (("-p", "far"), ("--endpoint", server.url), ("-c",)):
+            assert hermes("ask", *arguments, "--ctx", "999", QUESTION, env=env).out == b"ok\n"
+        assert [headers.get("authorization") for headers in server.headers] == [None, "Bearer sk-secret", None]
+        assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"sk-secret" in path.read_bytes()]
+
+
+def test_an_answer_that_breaks_off_is_printed_and_saved(hermes: Hermes, tmp_path: Path) -> None:
+    with odd_server() as server:
+        server.replies = [Reply(events({"choices": [{"delta": {"content": "a part"}}]}, done=False))]
+        env = {"HERMES_CLI_DATA_DIR": str(tmp_path)}
+        failed = hermes("ask", "--endpoint", server.url, "--ctx", "999", QUESTION, env=env)
+    assert failed.code == 3 and "ended the answer early" in failed.err
+    assert b"a part" in failed.out
+    assert b"a part" in hermes("sessions", "show", env=env).out
+
+
+def test_test(hermes: Hermes, server: Server, tmp_path: Path) -> None:
+    cases = tmp_path / "cases.yaml"
+    cases.write_text(f"- prompt: {QUESTION}\n  expect: {{contains: '5'}}\n")
+    assert hermes("test", str(cases), "--endpoint", server.url).code == 0
+
+
+def test_a_field_that_is_dropped_is_reported(hermes: Hermes) -> None:
+    with odd_server() as server:
+        refused = Reply([b'{"error": {"message": "unknown", "param": "seed"}}'], 400, "application/json")
+        finished = Reply(events({"choices": [{"delta": {"content": "ok"}, "finish_reason": "stop"}]}))
+        server.replies = [refused, finished]
+        result = hermes("ask", "--endpoint", server.url, "--ctx", "999", QUESTION)
+    assert result.out == b"ok\n" and "does not take seed" in result.err
+
+
+def test_a_timeout_ends_an_attempt_to_connect(hermes: Hermes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        result = hermes("ask", "--endpoint", address, "--timeout", "0.5", QUESTION)
+    assert result.code == 124 and "--timeout" in result.err

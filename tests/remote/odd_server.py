@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,7 +29,9 @@ class OddServer:
     replies: list[Reply] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)  # of GET requests
     left: threading.Event = field(default_factory=threading.Event)  # the client closed its connection
+    left_at: float = 0.0  # by the monotonic clock
     hold: bool = False  # keep the connection open after the last chunk
 
 
@@ -56,6 +59,7 @@ def odd_server() -> Iterator[OddServer]:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+            state.paths.append(self.path)
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -72,6 +76,7 @@ def odd_server() -> Iterator[OddServer]:
                 self.wfile.write(chunk)
                 self.wfile.flush()
             if state.hold and self.connection.recv(1) == b"":
+                state.left_at = time.monotonic()
                 state.left.set()
             self.close_connection = True
 

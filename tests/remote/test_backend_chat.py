@@ -1,5 +1,6 @@
 """Chat mode against a server that sends every shape of answer that was seen in the wild."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -7,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from hermes_cli.chat.events import Finished, TextDelta
+from hermes_cli.chat.events import Finished, TextDelta, ThinkingDelta
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
-from hermes_cli.errors import ContextOverflow, EndpointError, HermesError
+from hermes_cli.errors import ContextOverflow, EndpointError, EngineError, HermesError, UsageError
 from hermes_cli.remote.address import parse_address
 from hermes_cli.remote.backend import EndpointOptions, RemoteBackend, open_remote
 from tests.remote.odd_server import OddServer, Reply, events, odd_server
@@ -58,6 +59,11 @@ USAGE = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
         [b": ping\r\n\r\n", *[part.replace(b"\n", b"\r\n") for part in events(text_delta("ab"), finish(usage=USAGE))]],
         events({"choices": [{"delta": {"content": "ab"}, "finish_reason": "stop"}], "usage": USAGE}),
         events({"choices": [{"delta": {"content": [{"type": "text", "text": "ab"}]}}]}, finish(usage=USAGE)),
+        [b"\xef\xbb\xbf", *events(text_delta("ab"), finish(usage=USAGE))],
+        [b"data:\n\n", *events(text_delta("ab"), finish(usage=USAGE))],
+        events({"error": None, **text_delta("ab")}, {"error": {}, "detail": None, **finish(usage=USAGE)}),
+        events({**text_delta("a"), "usage": {"prompt_tokens": 0}}, {**text_delta("b"), "usage": USAGE}, finish()),
+        events({"choices": [{"delta": {"content": "ab"}, "finish_reason": ""}]}, finish(usage=USAGE)),
     ],
 )
 def test_odd_streams_give_the_same_answer(server: OddServer, backend: RemoteBackend, stream: list[bytes]) -> None:
@@ -71,6 +77,32 @@ def test_an_answer_that_is_not_streamed(server: OddServer, backend: RemoteBacken
     server.replies = [Reply([body], content_type="application/json")]
     text, end = asked(backend)
     assert (text, end.reason) == ("whole", "length")
+
+
+def test_an_answer_that_is_streamed_as_json(server: OddServer, backend: RemoteBackend) -> None:
+    server.replies = [Reply(events(text_delta("a"), text_delta("b"), finish()), content_type="application/json")]
+    assert asked(backend)[0] == "ab"
+
+
+def test_a_character_cut_in_two_escapes_is_whole(server: OddServer, backend: RemoteBackend) -> None:
+    halves = [text_delta("x\ud83d"), text_delta("\ude00y"), text_delta("\ud83d"), finish()]
+    server.replies = [Reply(events(*halves))]
+    assert asked(backend)[0] == "x😀y\ufffd"
+
+
+def test_thinking_is_apart_under_either_name(server: OddServer, backend: RemoteBackend) -> None:
+    for name in ("reasoning", "reasoning_content"):
+        server.replies = [Reply(events({"choices": [{"delta": {name: "hmm"}}]}, text_delta("so"), finish()))]
+        said = list(backend.generate(GenerationRequest((Message("user", "Hi"),)), CancelToken()))
+        assert [event.text for event in said if isinstance(event, ThinkingDelta)] == ["hmm"]
+        assert [event.text for event in said if isinstance(event, TextDelta)] == ["so"]
+
+
+def test_thinking_is_not_sent_back(server: OddServer, backend: RemoteBackend) -> None:
+    server.replies = [Reply(events(finish()))]
+    history = (Message("user", "a"), Message("assistant", "b", thinking="secret"), Message("user", "c"))
+    list(backend.generate(GenerationRequest(history), CancelToken()))
+    assert "secret" not in str(server.bodies[0])
 
 
 def test_split_utf8(server: OddServer, backend: RemoteBackend) -> None:
@@ -101,6 +133,35 @@ def test_native_tool_calls_become_hermes_calls(server: OddServer, backend: Remot
     assert asked(backend)[0] == '<tool_call>\n{"name": "add", "arguments": {"a": 1}}\n</tool_call>'
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [
+            call(index=0, id="c1", function={"name": "add", "arguments": '{"n":'}),
+            call(index=0, function={"arguments": "1}"}),
+            call(index=0, id="c2", function={"name": "add", "arguments": '{"n":'}),
+            call(index=0, function={"arguments": "2}"}),
+        ],
+        [call(function={"name": "add", "arguments": f'{{"n":{number}}}'}) for number in (1, 2)],
+        [
+            call(index=1, id="c1", function={"name": "add", "arguments": {"n": 1}}),
+            call(index=5, id="c2", function={"name": "add", "arguments": {"n": 2}}),
+        ],
+    ],
+    ids=["one index for all", "neither index nor id", "gaps between indexes"],
+)
+def test_two_calls_stay_apart(server: OddServer, backend: RemoteBackend, parts: list[dict[str, Any]]) -> None:
+    server.replies = [Reply(events(*parts, finish("tool_calls")))]
+    written = asked(backend)[0]
+    assert [json.loads(line)["arguments"]["n"] for line in written.splitlines() if line.startswith("{")] == [1, 2]
+
+
+def test_a_name_in_every_piece_is_one_call(server: OddServer, backend: RemoteBackend) -> None:
+    pieces = [call(index=0, function={"name": "add", "arguments": part}) for part in ('{"n":', "1", "}")]
+    server.replies = [Reply(events(*pieces, finish("tool_calls")))]
+    assert asked(backend)[0] == '<tool_call>\n{"name": "add", "arguments": {"n":1}}\n</tool_call>'
+
+
 def test_calls_without_an_index_stay_apart(server: OddServer, backend: RemoteBackend) -> None:
     calls = [call(id=id, function={"name": "add", "arguments": {"n": 1}}) for id in ("c1", "c2")]
     server.replies = [Reply(events(*calls, finish("tool_calls")))]
@@ -123,6 +184,7 @@ def test_calls_without_an_index_stay_apart(server: OddServer, backend: RemoteBac
         (Reply(events({"error": {"message": "out of memory"}}, done=False)), EndpointError, "out of memory"),
         (Reply([b'{"error": "no"}'], 200, "application/json"), EndpointError, "no"),
         (Reply([b"data: {broken\n\n"]), EndpointError, "no valid JSON"),
+        (Reply(events(text_delta("part"), finish("abort"))), EndpointError, "ended the answer early"),
     ],
 )
 def test_errors_in_every_shape(
@@ -184,6 +246,77 @@ def test_a_cancel_closes_the_connection_at_once(server: OddServer, backend: Remo
     end = events_seen[-1]
     assert isinstance(end, Finished) and end.reason == "cancelled"
     assert server.left.wait(5)
+
+
+def context_of(server: OddServer, **options: Any) -> tuple[int, tuple[str, ...]]:
+    opened = open_remote(EndpointOptions(parse_address(server.url), **options))
+    opened.close()
+    return opened.info.context_length, opened.info.notes
+
+
+def test_a_context_length_longer_than_the_servers(server: OddServer) -> None:
+    server.pages["/v1/models"] = {"data": [{"id": "m", "max_model_len": 2048}]}
+    with pytest.raises(UsageError, match=r"--ctx 4096 is more than the server's context of 2,048"):
+        context_of(server, context_length=4096)
+    length, notes = context_of(server, context_length=4096, context_origin="config.toml")
+    assert length == 2048 and "config.toml" in notes[0]
+
+
+def test_answers_stay_within_a_context_that_is_shorter_than_the_servers(server: OddServer) -> None:
+    server.pages["/v1/models"] = {"data": [{"id": "m", "max_model_len": 2048}]}
+    opened = open_remote(EndpointOptions(parse_address(server.url), context_length=100))
+    with pytest.raises(ContextOverflow):
+        asked(opened, "fox " * 200)
+    server.replies = [Reply(events(finish()))]
+    asked(opened, "Hi")
+    assert 0 < server.bodies[0]["max_tokens"] < 100
+    opened.close()
+
+
+def test_ollama_gets_no_more_than_it_reports(server: OddServer) -> None:
+    server.pages |= {"/api/version": {"version": "0.9"}, "/v1/models": {"data": [{"id": "m:latest"}, {"id": "big"}]}}
+    assert context_of(server, model="m")[0] == 4096
+    server.pages["/api/ps"] = {
+        "models": [{"name": "m:latest", "context_length": 3000}, {"name": "big", "context_length": 99}]
+    }
+    assert context_of(server, model="m") == (3000, ())
+    opened = open_remote(EndpointOptions(parse_address(server.url), model="m"))
+    with pytest.raises(ContextOverflow):
+        asked(opened, "fox " * 4000)
+    opened.close()
+
+
+def test_a_server_that_cannot_list_its_models_is_used_if_one_is_named(server: OddServer) -> None:
+    del server.pages["/v1/models"]
+    with pytest.raises(EndpointError, match="does not have this"):
+        context_of(server)
+    assert context_of(server, model="m", context_length=64)[0] == 64
+
+
+@pytest.mark.parametrize("agrees", [True, False])
+def test_raw_mode_only_where_the_template_writes_chatml(server: OddServer, agrees: bool) -> None:
+    server.pages["/props"] = {"total_slots": 1, "default_generation_settings": {"n_ctx": 512}}
+    start, end = "<|im_start|>", "<|im_end|>"
+    said = [("system", "Be brief."), ("user", "1"), ("assistant", "2"), ("user", "3")]
+    between = "\n" if agrees else "<|im_sep|>"
+    prompt = "<s>" + "".join(f"{start}{role}{between}{text}{end}\n" for role, text in said) + f"{start}assistant\n"
+    ids = [
+        Reply([json.dumps({"tokens": tokens}).encode()], content_type="application/json") for tokens in ([7, 8], [1, 7])
+    ]
+    server.replies = [*ids, Reply([json.dumps({"prompt": prompt}).encode()], content_type="application/json")]
+    opened = open_remote(EndpointOptions(parse_address(server.url)))
+    assert opened.mode == ("raw" if agrees else "chat")
+    opened.close()
+
+
+def test_closing_ends_an_answer_and_leaves_the_cancel_token_alone(server: OddServer, backend: RemoteBackend) -> None:
+    server.replies, server.hold = [Reply(events(text_delta("some"), done=False))], True
+    cancel = CancelToken()
+    threading.Timer(0.3, backend.close).start()
+    end = list(backend.generate(GenerationRequest((Message("user", "Hi"),)), cancel))[-1]
+    assert isinstance(end, Finished) and end.reason == "cancelled" and not cancel.cancelled
+    with pytest.raises(EngineError):
+        backend.count_tokens((Message("user", "Hi"),))
 
 
 def test_keys_are_sent_but_never_shown(server: OddServer) -> None:

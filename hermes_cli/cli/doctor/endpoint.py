@@ -3,12 +3,16 @@
 import time
 from typing import Any
 
+from hermes_cli.chat.conversation import Conversation
 from hermes_cli.chat.events import Finished, TextDelta
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.chat.tool_call import ToolCall, ToolSchema
 from hermes_cli.errors import HermesError
+from hermes_cli.formats.tool_call_parser import ToolCallParser
 from hermes_cli.remote.backend import RemoteBackend
 from hermes_cli.session.choices import Choices
+from hermes_cli.session.session import as_read
 from hermes_cli.session.target import RemoteTarget, find_target
 from hermes_cli.store.settings.settings import Settings
 
@@ -20,6 +24,17 @@ _SCHEMA = {
     "required": ["sum"],
     "additionalProperties": False,
 }
+_NUMBER = {"type": "integer", "minimum": 0, "maximum": 99}
+_TOOL = ToolSchema(
+    "add",
+    "Add two numbers.",
+    {
+        "type": "object",
+        "properties": {"a": _NUMBER, "b": _NUMBER},
+        "required": ["a", "b"],
+        "additionalProperties": False,
+    },
+)
 
 
 def endpoint_report(endpoint: str, model: str | None, settings: Settings) -> Facts:
@@ -30,8 +45,6 @@ def endpoint_report(endpoint: str, model: str | None, settings: Settings) -> Fac
         if not isinstance(target, RemoteTarget):
             raise HermesError(f"{endpoint} is not a server", "give a URL such as http://localhost:8000")
         facts["address"], facts["key"] = str(target.address), "sent" if target.key else "none"
-        if target.key and target.address.base.startswith("http://") and not target.address.is_local:
-            facts["warning"] = "the key is sent unencrypted: use https"
         backend = target.open(CancelToken(), lambda _: None)
     except HermesError as problem:
         return facts | {"problem": problem.message, "hint": problem.hint}
@@ -54,15 +67,17 @@ def _answers(backend: RemoteBackend) -> Facts:
     }
     try:
         first_s, text = _ask(backend)
-        facts |= {"first_token_s": round(first_s, 3), "answer": text, "schema": _schema(backend)}
+        facts |= {"first_token_s": round(first_s, 3), "answer": text}
+        facts |= {"schema": _schema(backend), "tools": _tools(backend)}
     except HermesError as problem:
         return facts | {"healthy": False, "problem": problem.message, "hint": problem.hint}
     return facts | {"healthy": True}
 
 
-def _ask(backend: RemoteBackend, schema: Any = None) -> tuple[float, str]:
+def _ask(backend: RemoteBackend, **options: Any) -> tuple[float, str]:
     """Seconds to the first text, and the text."""
-    request = GenerationRequest((Message("user", _QUESTION),), Sampling(temperature=0), 32, schema=schema)
+    messages = (*as_read(Conversation(), options.get("tools", ()), None).messages, Message("user", _QUESTION))
+    request = GenerationRequest(messages, Sampling(temperature=0), 64, **options)
     started, first_s, text = time.perf_counter(), 0.0, ""
     for event in backend.generate(request, CancelToken()):
         if isinstance(event, TextDelta | Finished) and not first_s:
@@ -76,5 +91,13 @@ def _schema(backend: RemoteBackend) -> str:
     """Whether the server holds an answer to a schema."""
     from hermes_cli.session.turn_loop import schema_faults
 
-    _, text = _ask(backend, _SCHEMA)
+    _, text = _ask(backend, schema=_SCHEMA)
     return "held" if not schema_faults(_SCHEMA, text) else "not held: answers are only checked"
+
+
+def _tools(backend: RemoteBackend) -> str:
+    """Whether the model calls a tool that it is told to call."""
+    _, text = _ask(backend, tools=(_TOOL,), tool_choice="required")
+    parser = ToolCallParser()
+    calls = [event for event in (*parser.feed(text), *parser.finish()) if isinstance(event, ToolCall)]
+    return "called" if [call.name for call in calls] == [_TOOL.name] else "not called"

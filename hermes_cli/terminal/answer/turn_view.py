@@ -131,6 +131,12 @@ def print_tool_cost(session: "Session") -> None:
                 notice(note)
 
 
+def print_new_notes(info: "BackendInfo", known: "BackendInfo") -> None:
+    """Print the notes that were added to `known` while the model answered."""
+    for note in info.notes[len(known.notes) :]:
+        notice(note)
+
+
 def plan_line(info: "BackendInfo") -> str:
     """How a model was loaded: `GPU 33/33 · ctx 16.4k · 7.5 GB`."""
     size = (info.memory_bytes or 0) / 1e9

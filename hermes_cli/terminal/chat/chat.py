@@ -21,6 +21,7 @@ from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import standard_output
 from hermes_cli.terminal.answer.turn_view import (
     ShownAnswer,
+    print_new_notes,
     print_tool_cost,
     show_answer,
     stats_line,
@@ -180,7 +181,7 @@ class Chat:
 
         `asking` is the text that is sent; `after` is the existing part of an answer that is continued.
         """
-        cancel, before = CancelToken(), self.session.conversation
+        cancel, before, known = CancelToken(), self.session.conversation, self.backend.info
         tell_control_text(self.session.control_text(asking))
         output = standard_output()
         if after:
@@ -194,6 +195,7 @@ class Chat:
                 raise
             if shown.text or not (self.interactive or shown.empty):
                 output.finish()
+        print_new_notes(self.backend.info, known)
         self._print_notices(shown, bool(asking) and self.session.conversation is before, resumable)
         self._leave_after(cancel)
 
