@@ -65,6 +65,10 @@ class Conversation:
         """This conversation without its last turns."""
         return replace(self, turns=self.turns[: max(len(self.turns) - count, 0)])
 
+    def first(self, count: int | None) -> "Conversation":
+        """This conversation with its first turns only; None: with all."""
+        return replace(self, turns=self.turns[:count])
+
     def with_standing(self, ids: frozenset[int], standing: Standing) -> "Conversation":
         """This conversation with the turns of these ids pinned, left out or kept."""
         turns = tuple(replace(turn, standing=standing) if turn.id in ids else turn for turn in self.turns)

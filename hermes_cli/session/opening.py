@@ -13,6 +13,7 @@ from hermes_cli.chat.conversation import Conversation
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import MOST_REPAIRS, MOST_ROUNDS, CancelToken
 from hermes_cli.chat.tool_call import ToolCall
+from hermes_cli.chat.turn_tree import TurnTree
 from hermes_cli.errors import ModelNotFound, SessionBusy, UsageError, did_you_mean
 from hermes_cli.formats.segment import Segment, joined
 from hermes_cli.models.choose import saved_name, use_of_others
@@ -216,6 +217,7 @@ def open_session(prepared: Prepared, load: Callable[[], Backend]) -> Opened:
             stop=choices.stop or (),
             transcript=transcript,
             last_turn_id=saved.last_turn_id if saved else 0,
+            tree=branches(saved, transcript) if saved else None,
         )
         on_failure.pop_all()
     unseeded = replace(settings, sampling=replace(settings.sampling, seed=None))
@@ -240,6 +242,11 @@ def reopen(saved: SavedSession) -> tuple[Transcript, tuple[str, ...]]:
     except SessionBusy as busy:
         copy = Transcript.fork(saved)
         return copy, (f"{busy.message}; continuing in a copy, {copy.id}",)
+
+
+def branches(saved: SavedSession, transcript: Transcript | None) -> TurnTree | None:
+    """All branches of a saved session; None if it is continued in a copy, which has the current branch only."""
+    return saved.tree if transcript is None or transcript.id == saved.id else None
 
 
 def _unanswered(saved: SavedSession) -> tuple[str, ...]:

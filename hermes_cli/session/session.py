@@ -1,28 +1,30 @@
 """One chat in progress: its conversation, the backend that answers, and the file it is saved to."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from operator import is_not
 
 from hermes_cli.backend import Backend
 from hermes_cli.chat.context_window import reserved_tokens, tight_room, turns_to_leave_out
-from hermes_cli.chat.conversation import Conversation, Standing, Turn
-from hermes_cli.chat.events import Finished, TurnEvent
+from hermes_cli.chat.conversation import Conversation, Turn
+from hermes_cli.chat.events import Finished, TextDelta, ToolCallReady, TurnEvent
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.chat.tool_call import ToolSchema
-from hermes_cli.errors import HermesError, UsageError
+from hermes_cli.chat.turn_tree import TurnTree
+from hermes_cli.errors import UsageError
 from hermes_cli.formats.function_calling import offer
 from hermes_cli.formats.json.mode import schema_prompt
 from hermes_cli.formats.json.schema import Schema
+from hermes_cli.session.record import SessionRecord, last_id
 from hermes_cli.session.summary import SUMMARY_REQUEST, summarise
 from hermes_cli.session.turn_loop import ToolUse, TurnLoop
 from hermes_cli.store.sessions.writer import Transcript
 
 
-class Session:
+class Session(SessionRecord):
     """A conversation with a backend, saved to a file if there is a `transcript`.
 
     A turn enters the conversation as a whole when its answer ends, even if it was stopped, and is saved at once; a
@@ -39,42 +41,44 @@ class Session:
         stop: tuple[str, ...] = (),
         transcript: Transcript | None = None,
         last_turn_id: int = 0,
+        tree: TurnTree | None = None,
         tools: ToolUse | None = None,
         schema: Schema | None = None,
         most_repairs: int = 0,
         constrained: bool = True,
     ) -> None:
+        super().__init__(conversation, settings=settings, transcript=transcript, last_turn_id=last_turn_id, tree=tree)
+        self.backend = backend
+        self.stop = stop
         self.tools = tools
         self.schema = schema
         self.most_repairs = most_repairs
         self.constrained = constrained
-        self.backend = backend
-        self.conversation = conversation or Conversation()
-        self.settings = settings or SessionSettings()
-        self.stop = stop
-        self.transcript = transcript
-        self.saving_problem: HermesError | None = None
-        self.last_finished: Finished | None = None
-        self._last_id = last_turn_id
-        self._before_summary: dict[int, dict[int, Standing]] = {}  # by a summary's id, of the turns it replaced
         self._rendered: tuple[tuple[object, ...], str | None] | None = None  # the system text, and what it is from
 
-    def send(self, text: str, cancel: CancelToken) -> Generator[TurnEvent]:
-        """Ask the model `text`; yields the events of the answer."""
-        question, base = Message("user", text), self.conversation
+    def send(
+        self, text: str, cancel: CancelToken, *, after: int | None = None, prefill: str = ""
+    ) -> Generator[TurnEvent]:
+        """Ask the model `text`; yields the events of the answer, which begins with `prefill`.
+
+        With `after`, the message follows that many of the turns and begins another branch.
+        """
+        question, base = Message("user", text), self.conversation.first(after)
         number = self._last_id + 1
-        self._save(lambda transcript: transcript.append_question(number, question, _last_id(base)))
+        self._save(lambda transcript: transcript.append_question(number, question, last_id(base)))
         try:
-            yield from self._answer(base, Turn(0, (question,)), cancel)
+            yield from self._answer(base, Turn(0, (question,)), cancel, prefill=prefill)
         finally:
             # A question without an answer stays saved if the program is being ended: it is asked again on resume.
             if self._last_id < number and cancel.reason not in ("terminate", "hangup"):
                 self._save(lambda transcript: transcript.withdraw_question(number))
 
-    def regenerate(self, cancel: CancelToken, sampling: Sampling | None = None) -> Generator[TurnEvent]:
-        """Answer the last question again; if no text is generated, the old answer stays. Raises UsageError."""
+    def regenerate(
+        self, cancel: CancelToken, sampling: Sampling | None = None, prefill: str = ""
+    ) -> Generator[TurnEvent]:
+        """Answer the last question again; the old answer stays as another version of the turn. Raises UsageError."""
         last = self._repeatable_turn()
-        return self._answer(self.conversation.without_last(), last, cancel, sampling=sampling)
+        return self._answer(self.conversation.without_last(), last, cancel, sampling=sampling, prefill=prefill)
 
     def continue_answer(self, cancel: CancelToken) -> Generator[TurnEvent]:
         """Continue the last answer where it stopped or was cut; events hold the new part only. Raises UsageError."""
@@ -97,60 +101,15 @@ class Session:
         as_said = self._read(replace(before, turns=older))
         summary, self.last_finished = yield from summarise(self.backend, as_said, going, self.settings.sampling, cancel)
         if summary:
-            self._commit(before, summary, self.last_finished)
+            self._commit(before, summary, self.last_finished, self.backend.info.model_name)
             self._before_summary[self._last_id] = {turn.id: turn.standing for turn in going}
             self.set_standing([turn.id for turn in going], "left_out")
             self.set_standing([self._last_id], "pinned")
 
-    def undo(self, count: int = 1) -> tuple[Turn, ...]:
-        """Remove the last turns from the conversation and return them; they stay in the file. Raises UsageError.
-
-        Undoing a summary restores the turns it replaced, if it was made since the session was opened.
-        """
-        self._last_turn()
-        gone = self.conversation.turns[-count:]
-        self.conversation = self.conversation.without_last(count)
-        self._save(lambda transcript: transcript.move_head(_last_id(self.conversation)))
-        for turn in reversed(gone):
-            stood = self._before_summary.pop(turn.id, {})
-            for standing in set(stood.values()):
-                self.set_standing([id for id, before in stood.items() if before == standing], standing)
-        return gone
-
-    def set_standing(self, ids: list[int], standing: Standing) -> None:
-        """Pin turns, leave them out of the context, or include them again."""
-        self.conversation = self.conversation.with_standing(frozenset(ids), standing)
-        self._save(lambda transcript: transcript.set_standing(ids, standing))
-
-    def change_system_prompt(self, text: str | None) -> None:
-        """Use this system prompt from the next turn on."""
-        self.conversation = replace(self.conversation, system_prompt=text)
-        self._save_settings()
-
-    def change_settings(self, settings: SessionSettings) -> None:
-        """Use this model, preset and sampling from the next turn on."""
-        self.settings = settings
-        self._save_settings()
-
-    def restart(
-        self,
-        conversation: Conversation,
-        transcript: Transcript | None,
-        last_turn_id: int = 0,
-        settings: SessionSettings | None = None,
-    ) -> None:
-        """Switch to another conversation and its file. Raises OutputError if this one cannot be saved."""
-        if self.transcript:
-            self.transcript.save()
-            self.transcript.close()
-        self.saving_problem = None
-        self.conversation, self.transcript, self._last_id = conversation, transcript, last_turn_id
-        self.settings = settings or self.settings
-        self.last_finished = None
-        self._before_summary.clear()
-
-    def turns_to_leave_out(self, text: str | None = None, *, resume: bool = False) -> tuple[Turn, ...]:
-        """The turns to leave out so that `text` and an answer to it fit into the context.
+    def turns_to_leave_out(
+        self, text: str | None = None, *, after: int | None = None, resume: bool = False
+    ) -> tuple[Turn, ...]:
+        """The turns to leave out so that `text` and an answer to it fit into the context; `after` as for `send`.
 
         Without `text`, those for a new answer to the last turn, or with `resume` for the rest of it. Raises UsageError.
         """
@@ -158,7 +117,7 @@ class Session:
             last = self._unfinished_turn() if resume else self._repeatable_turn()
             base, asked = self.conversation.without_last(), last.messages if resume else last.questions
         else:
-            base, asked = self.conversation, (Message("user", text),)
+            base, asked = self.conversation.first(after), (Message("user", text),)
         window = self.backend.info.context_length
         room = window - reserved_tokens(window, self.max_tokens)
         count = self.backend.count_tokens
@@ -193,10 +152,6 @@ class Session:
         """The limit of an answer, None for the context length."""
         return self.settings.max_tokens
 
-    def save(self) -> None:
-        """Try again to write what could not be saved; if that fails, `saving_problem` says why."""
-        self._save(Transcript.save)
-
     def close(self) -> None:
         """Close the backend and the file."""
         self.backend.close()
@@ -224,11 +179,6 @@ class Session:
         after = Message("user", "")
         return self.backend.count_tokens((*messages, after)) - self.backend.count_tokens((after,))
 
-    def _last_turn(self) -> Turn:
-        if not self.conversation.turns:
-            raise UsageError("there are no messages yet", "send one first")
-        return self.conversation.turns[-1]
-
     def _repeatable_turn(self) -> Turn:
         last = self._last_turn()
         if last.question == SUMMARY_REQUEST:
@@ -237,7 +187,7 @@ class Session:
 
     def _unfinished_turn(self) -> Turn:
         last = self._last_turn()
-        if last.answer.finish_reason not in ("cancelled", "length"):
+        if last.answer.finish_reason == "stop":
             raise UsageError("the last answer is complete", "ask for more in a message")
         return last
 
@@ -249,11 +199,13 @@ class Session:
         *,
         resume: bool = False,
         sampling: Sampling | None = None,
+        prefill: str = "",
     ) -> Generator[TurnEvent]:
         """The answer to the questions of `asked` after `base`, or with `resume` the rest of its answer."""
         question, *earlier = asked.messages if resume else asked.questions
+        begun = (Message("assistant", prefill),) if prefill else ()
         request = GenerationRequest(
-            (*self._read(base).messages, question, *earlier),
+            (*self._read(base).messages, question, *earlier, *begun),
             sampling or self.settings.sampling,
             self.max_tokens,
             self.stop,
@@ -266,34 +218,15 @@ class Session:
         finished: Finished | None = None
         try:
             with closing(loop.run()) as events:
-                for event in events:
+                for event in _with_prefill(events, shown_part(prefill, self.tools)):
                     if isinstance(event, Finished):
                         finished = self.last_finished = event
                     yield event
         finally:
             stopped = finished is None or finished.reason == "cancelled"
             if any(message.content or (message.thinking and not stopped) for message in loop.messages):
-                self._commit(base, replace(asked, messages=(question, *earlier, *loop.messages)), finished)
-
-    def _commit(self, base: Conversation, turn: Turn, finished: Finished | None) -> None:
-        self._last_id += 1
-        turn = replace(turn, id=self._last_id)
-        self.conversation = base.plus(turn)
-        model = self.backend.info.model_name
-        self._save(lambda transcript: transcript.append_turn(turn, _last_id(base), model=model, finished=finished))
-
-    def _save_settings(self) -> None:
-        self._save(lambda transcript: transcript.change_settings(self.settings, self.conversation.system_prompt))
-
-    def _save(self, write: Callable[[Transcript], None]) -> None:
-        """Write to the file. If that fails, `saving_problem` says why, and the next write tries again."""
-        if self.transcript is None:
-            return
-        try:
-            write(self.transcript)
-            self.saving_problem = None
-        except HermesError as problem:
-            self.saving_problem = problem
+                answered = replace(asked, messages=(question, *earlier, *loop.messages))
+                self._commit(base, answered, finished, self.backend.info.model_name)
 
 
 def as_read(conversation: Conversation, tools: Sequence[ToolSchema], schema: Schema | None) -> Conversation:
@@ -304,5 +237,20 @@ def as_read(conversation: Conversation, tools: Sequence[ToolSchema], schema: Sch
     return replace(conversation, system_prompt=given, tools=tuple(tools))
 
 
-def _last_id(conversation: Conversation) -> int | None:
-    return conversation.turns[-1].id if conversation.turns else None
+def shown_part(text: str, tools: ToolUse | None) -> str:
+    """What of an answer's text is shown: with tools, only the text outside of calls."""
+    if not tools or not text:
+        return text
+    from hermes_cli.formats.tool_call_parser import ToolCallParser
+
+    return "".join(found for found in ToolCallParser().feed(text) if isinstance(found, str))
+
+
+def _with_prefill(events: Iterator[TurnEvent], prefill: str) -> Iterator[TurnEvent]:
+    """`events` with the text that begins the answer before the first of its own; none if it is stopped before."""
+    for event in events:
+        stopped = isinstance(event, Finished) and event.reason == "cancelled"
+        if prefill and not stopped and isinstance(event, TextDelta | ToolCallReady | Finished):
+            yield TextDelta(prefill)
+            prefill = ""
+        yield event

@@ -68,6 +68,6 @@ def _fitting(backend: Backend, read: Conversation, rest: Sequence[Turn]) -> int:
         number = read.turns.index(rest[0]) + (read.turns[0].id != 0)  # an unsaved summary before it has no number
         raise ContextOverflow(
             f"turn {number} is too long to summarise in this context; nothing has changed",
-            f"leave it out with /forget {number}, then /compact summarises the others",
+            f"leave it out with /hide {number}, then /compact summarises the others",
         )
     return count or 1

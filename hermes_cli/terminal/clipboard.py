@@ -24,7 +24,7 @@ def copy(text: str) -> bool:
         if not console.is_terminal(sys.stderr) or os.environ.get("TERM", "dumb") == "dumb":
             raise HermesError(
                 "there is no clipboard here",
-                "install wl-clipboard or xclip, or write the chat to a file: /save chat.md",
+                "install wl-clipboard or xclip, or write the chat to a file: /export chat.md",
             ) from error
     console.put(f"\x1b]52;c;{base64.b64encode(data).decode()}\x07")
     return False

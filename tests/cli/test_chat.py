@@ -105,7 +105,7 @@ def test_ctrl_c_stops_the_answer_keeps_its_part_and_the_chat_goes_on(on_screen: 
     for times in (1, 2):
         begin_answer(screen, times)
         screen.type(CTRL_C)
-        screen.shows("stopped: /continue resumes, /regen tries again", times)
+        screen.shows("stopped: /continue resumes, /retry tries again", times)
     leave(screen)
     path = latest_session()
     assert path
@@ -303,7 +303,7 @@ def test_a_session_goes_on_with_its_last_exchanges_recalled(on_screen: OnScreen,
     [
         ("/load nope", "list the sessions: /sessions"),
         ("/load no/pe.jsonl", "list the sessions: /sessions"),
-        ("/preset no", "list the presets: /preset and Tab"),
+        ("/preset no", "list the presets: /preset"),
     ],
 )
 def test_hints_name_commands_of_the_chat(hermes: Hermes, line: str, hint: str) -> None:

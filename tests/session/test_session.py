@@ -342,7 +342,7 @@ def test_a_turn_too_long_to_be_summed_up_is_named_and_nothing_has_changed(demo_p
         session = Session(small, said, settings=SessionSettings(sampling=GREEDY), last_turn_id=12)
         with pytest.raises(ContextOverflow, match=f"turn {number} is too long to summarise") as raised:
             drained(session.compact(CancelToken()))
-        assert session.conversation == said and f"/forget {number}," in raised.value.hint
+        assert session.conversation == said and f"/hide {number}," in raised.value.hint
         session.set_standing([number], "left_out")
         assert drained(session.compact(CancelToken()))
 

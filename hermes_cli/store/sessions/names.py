@@ -12,10 +12,11 @@ from hermes_cli.store.sessions.files import ENDING, ID, is_file, is_in_folder, s
 _SHOWN = 5
 
 
-def find_session(name: str) -> Path:
+def find_session(name: str, *, part_of_title: bool = False) -> Path:
     """The file of a session by its id, the beginning or last part of it, its title or its path.
 
-    Raises UsageError if nothing or more than one session matches.
+    With `part_of_title`, also by the beginning of its title, or else by a part of it. Raises UsageError if nothing or
+    more than one session matches.
     """
     names_a_file = os.sep in name or name.endswith(ENDING)
     if names_a_file and is_file(path := paths.expanded(name)):
@@ -32,6 +33,10 @@ def find_session(name: str) -> Path:
     titles = {session.id: session.title for session in all_sessions()}
     wanted = " ".join(name.split()).casefold()
     titled = [id for id in files if wanted and titles.get(id, "").casefold() == wanted]
+    if part_of_title and wanted and not (titled or meant):
+        folded = {id: titles.get(id, "").casefold() for id in files}
+        titled = [id for id, title in folded.items() if title.startswith(wanted)]
+        titled = titled or [id for id, title in folded.items() if wanted in title]
     if len(titled) == 1:
         return files[titled[0]]
     if meant or titled:

@@ -2,12 +2,13 @@
 
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from hermes_cli.chat.conversation import Conversation, Standing, Turn
 from hermes_cli.chat.settings import SessionSettings
+from hermes_cli.chat.turn_tree import TurnTree
 from hermes_cli.errors import SessionError, UsageError
 from hermes_cli.files import check_hint
 from hermes_cli.store.sessions import format as form
@@ -24,7 +25,7 @@ class SavedSession:
 
     `given_title` is the user's. `last_turn_id` is the largest in use, 0 if there is none. `notices` say what could not
     be read. `continuable` is False where new turns would be ambiguous. `unanswered` is a message that was sent last and
-    has no answer: the program was killed, or is generating it now.
+    has no answer: the program was killed, or is generating it now. `tree` holds the turns of all branches.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class SavedSession:
     continuable: bool
     size_bytes: int
     unanswered: str | None = None
+    tree: TurnTree = field(default_factory=TurnTree)
 
     @property
     def id(self) -> str:
@@ -61,6 +63,12 @@ class SavedSession:
     def branch(self) -> tuple[TurnAdded, ...]:
         """The records of the turns in `conversation`."""
         return tuple(self.turns[turn.id] for turn in self.conversation.turns)
+
+    def at_turn(self, turn_id: int) -> "SavedSession":
+        """This session with the branch that ends at a turn made current. Raises UsageError."""
+        if turn_id not in self.turns:
+            raise UsageError(f"there is no turn {turn_id}", f"see the turns: hermes sessions show --tree {self.id}")
+        return replace(self, conversation=replace(self.conversation, turns=self.tree.path(turn_id)))
 
 
 def read_session(path: Path) -> SavedSession:
@@ -144,6 +152,7 @@ class _Reader:
         self._title: str | None = None
         self._head: int | None = None
         self._previous: int | None = None
+        self._latest: dict[int | None, int] = {}
         self._new_ids: dict[int, int] = {}
         self._unread: list[int] = []
         self._lost: list[int] = []
@@ -189,7 +198,8 @@ class _Reader:
     def _add(self, record: TurnAdded, number: int) -> None:
         given, parent = record.turn.id, record.parent
         if given in self.turns and self.turns[given].fields == record.fields:
-            self._head = self._previous = given
+            self._previous = given
+            self._go_to(given)
             return
         if parent is not None:
             parent = self._new_ids.get(parent, parent)
@@ -204,14 +214,26 @@ class _Reader:
             self._new_ids[given] = turn.id
         self.turns[turn.id] = TurnAdded(turn, parent, record.fields)
         self._largest_id = max(self._largest_id, turn.id)
-        self._head = self._previous = turn.id
+        self._previous = turn.id
+        self._go_to(turn.id)
 
     def _move(self, turn_id: int | None, number: int) -> None:
         target = None if turn_id is None else self._new_ids.get(turn_id, turn_id)
         if target is None or target in self.turns:
-            self._head = target
+            self._go_to(target)
         else:
             self._lost.append(number)
+
+    def _go_to(self, target: int | None) -> None:
+        """Make the branch that ends with a turn current."""
+        before, self._head = self._head, target
+        if target is not None and self.turns[target].parent == before:
+            self._latest[before] = target  # the rest is current already
+            return
+        while target is not None:
+            parent = self.turns[target].parent
+            self._latest[parent] = target
+            target = parent
 
     def _stand(self, turn_id: int, standing: Standing, number: int) -> None:
         target = self._new_ids.get(turn_id, turn_id)
@@ -242,7 +264,12 @@ class _Reader:
             continuable=not self._twice,
             size_bytes=len(data),
             unanswered=self._unanswered,
+            tree=self._tree(),
         )
+
+    def _tree(self) -> TurnTree:
+        turns = {id: record.turn for id, record in self.turns.items()}
+        return TurnTree(turns, {id: record.parent for id, record in self.turns.items()}, self._latest)
 
     def _notices(self, path: Path, data: bytes) -> Iterator[str]:
         unread = list(self._unread)

@@ -1,14 +1,15 @@
 """A running chat: the session, the prompt, and what is attached to the next message; used by the loop and commands."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from operator import is_not
 from pathlib import Path
 
-from hermes_cli.chat.conversation import Conversation, Turn
+from hermes_cli.chat.conversation import Conversation
 from hermes_cli.chat.events import TurnEvent
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.chat.settings import SessionSettings
+from hermes_cli.chat.turn_tree import TurnTree
 from hermes_cli.engine.background import BackgroundBackend
 from hermes_cli.errors import ContextOverflow, HermesError, LoadCancelled, UsageError
 from hermes_cli.models.choose import saved_name
@@ -29,16 +30,16 @@ from hermes_cli.terminal.answer.turn_view import (
     tell_cut,
     tell_loaded,
     tell_saving_problem,
-    thousands,
     tokens_per_second,
     window_use,
 )
+from hermes_cli.terminal.chat.named_turns import named
+from hermes_cli.terminal.chat.texts import as_typed
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
 from hermes_cli.terminal.prompt.keyboard import quiet_keyboard
 from hermes_cli.terminal.prompt.prompt_input import PromptInput
 
 StartAnswer = Callable[[CancelToken], Generator[TurnEvent]]
-_EXCERPT_CHARACTERS = 40
 
 
 class Chat:
@@ -69,8 +70,9 @@ class Chat:
         self.written: set[Path] = set()
         self._open_model, self._load_tools = open_model, load_tools
         self.draft = ""
-        self.last_text = ""
-        self.answered = False
+        self.unsent: tuple[str, int | None] | None = None  # a message without an answer, and what it follows
+        self.prefill = ""
+        self.keeps_prefill = False
         self.leaving: int | None = None
         self._announced: frozenset[int] = frozenset()
         self._printed_loaded = False
@@ -98,54 +100,59 @@ class Chat:
             elif self.backend.ready:
                 self._prompt.print_above(self._print_loaded)
 
-    def say(self, text: str) -> None:
-        """Send `text` with what is attached; if turns would be left out, only after Enter is pressed again."""
-        self.last_text, self.answered = text, False
+    def say(self, text: str, after: int | None = None) -> None:
+        """Send `text` with what is attached; if turns would be left out, only after Enter is pressed again.
+
+        With `after`, the message follows that many of the turns and begins another branch.
+        """
+        self.unsent = text, after
         whole = "\n\n".join((text, *self.attached))
-        if not self.make_room(whole, as_typed(text)):
+        if not self.make_room(as_typed(text), whole, after=after):
             return
         before = self.session.conversation
         try:
-            self.answer(lambda cancel: self.session.send(whole, cancel), whole)
+            self.answer(lambda cancel: self.session.send(whole, cancel, after=after, prefill=self.prefill), whole)
         except ContextOverflow as problem:
             if before.turns and self.session.fits_alone(whole):
-                problem.hint = f"start a new session with /clear, or {problem.hint}"
+                problem.hint = f"start a new session with /new, or {problem.hint}"
             if self.attached and self.session.fits_alone(text):
-                problem.hint = f"remove the files with /read -, or {problem.hint}"
+                problem.hint = f"remove the files with /attach -, or {problem.hint}"
             raise
         finally:
             if self.session.conversation is not before:
-                self.attached, self.answered = (), True
+                self.attached, self.unsent = (), None
+                self.use_up_prefill()
 
-    def make_room(self, text: str | None, draft: str, *, resume: bool = False) -> bool:
+    def use_up_prefill(self) -> None:
+        """Forget the prefill after an answer that it began, unless it stays for the session."""
+        if not self.keeps_prefill:
+            self.prefill = ""
+
+    def ask(self, label: str, draft: str = "") -> str | None:
+        """A text from the user that is not a message; None if the question is cancelled."""
+        return self._prompt.ask(label, draft) if self._prompt else None
+
+    def make_room(self, draft: str, text: str | None = None, *, after: int | None = None, resume: bool = False) -> bool:
         """Leave out turns so that `text` fits; on a terminal, first only name them and return False.
 
         Without `text`, for a new answer to the last turn, or with `resume` for the rest of its answer.
         """
         if not self.ready(draft):
             return False
-        going = self.session.turns_to_leave_out(text, resume=resume)
+        going = self.session.turns_to_leave_out(text, after=after, resume=resume)
         ids = frozenset(turn.id for turn in going)
-        if going and self.interactive and not ids <= self._announced:
+        if going and self.interactive and after is None and not ids <= self._announced:
             self._announced = ids
             self.draft = draft
-            console.notice(f"the context is full; this would leave out {self.named(going)}")
+            console.notice(f"the context is full; this would leave out {named(self.session, going)}")
             again = "" if text is None else ", /retry sends the message"
             console.notice("press Enter to send anyway")
             console.notice(f"after Ctrl-C: /compact summarises instead, /pin N keeps a turn{again}")
             return False
         if going:
-            console.notice(f"left out of the context: {self.named(going)}")
+            console.notice(f"left out of the context: {named(self.session, going)}")
             self.session.set_standing(sorted(ids), "left_out")
         return True
-
-    def named(self, turns: tuple[Turn, ...]) -> str:
-        """Which turns: `turns 2-5 (1.9k tok, "csv parser...")`."""
-        ids = {turn.id for turn in turns}
-        numbers = [number for number, turn in enumerate(self.session.conversation.turns, 1) if turn.id in ids]
-        span = f"turn {numbers[0]}" if len(numbers) == 1 else f"turns {_runs(numbers)}"
-        tokens = sum(self.session.turn_tokens(turn) for turn in turns)
-        return f'{span} ({thousands(tokens)} tok, "{excerpt(turns[0].question)}")'
 
     def ready(self, draft: str = "") -> bool:
         """Wait for the model and show its loading. Stopped by the user, it restores `draft` and returns False."""
@@ -212,15 +219,17 @@ class Chat:
         transcript: Transcript | None,
         last_turn_id: int = 0,
         settings: SessionSettings | None = None,
+        tree: TurnTree | None = None,
     ) -> None:
         """Switch to another conversation. Raises OutputError if this one cannot be saved."""
-        self.session.restart(conversation, transcript, last_turn_id, settings)
+        self.session.restart(conversation, transcript, last_turn_id, settings, tree)
         self._announced = frozenset()
+        self.unsent = None
 
     def transcript(self) -> Transcript:
         """The file of this session. Raises UsageError if it is not saved."""
         if self.session.transcript is None:
-            raise UsageError("this session is not saved", "start without --no-save, or write a copy: /save chat.md")
+            raise UsageError("this session is not saved", "start without --no-save, or write a copy: /export chat.md")
         return self.session.transcript
 
     def choose(self, layers: Layers, *, reload_tools: bool = False) -> None:
@@ -269,7 +278,7 @@ class Chat:
         """Print the notices after an answer; `withdrawn` if there was no text, so that the message is not a turn."""
         if self.interactive:
             if shown.cancelled and shown.text and resumable:
-                console.notice("stopped: /continue resumes, /regen tries again")
+                console.notice("stopped: /continue resumes, /retry tries again")
             elif shown.cancelled:
                 console.notice("stopped: /retry sends the message again" if withdrawn else "stopped")
             elif not shown.text:
@@ -309,25 +318,3 @@ class Chat:
                 used = session.context_tokens()
             self._counted = key, used
         return window_use(self._counted[1], session.backend.info.context_length)
-
-
-def _runs(numbers: Sequence[int]) -> str:
-    """1, 2, 3, 5 as `1-3, 5`."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1][1:] = [number]
-        else:
-            runs.append([number])
-    return ", ".join("-".join(map(str, run)) for run in runs)
-
-
-def as_typed(text: str) -> str:
-    """`text` as it must be typed to be sent: a slash at its start is doubled, or it would be a command."""
-    return f"/{text}" if text.startswith("/") else text
-
-
-def excerpt(text: str) -> str:
-    """The beginning of `text` on one line."""
-    line = " ".join(text.split())
-    return line if len(line) <= _EXCERPT_CHARACTERS else f"{line[: _EXCERPT_CHARACTERS - 1]}…"

@@ -1,13 +1,13 @@
 """The start and the end of a chat on the terminal: model and session, the last exchanges, how to resume."""
 
 import shlex
+import sys
 
-from hermes_cli.chat.conversation import Turn
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.turn_view import tell_saving_problem
 from hermes_cli.terminal.chat.chat import Chat
+from hermes_cli.terminal.chat.replay import print_answer
 
-_RECALLED_TURNS = 2
 _RECALLED_CHARACTERS = 200
 
 
@@ -18,17 +18,20 @@ def greet(chat: Chat) -> None:
     saved = f"session {session.transcript.id}" if session.transcript else "not saved"
     preset = f" · preset {session.settings.preset}" if session.settings.preset else ""
     console.notice(f"{saved}{preset} · /help")
-    print_recap(session.conversation.turns)
+    print_recap(chat)
 
 
-def print_recap(turns: tuple[Turn, ...]) -> None:
-    """Print the last exchanges of a session, shortened."""
-    if len(turns) > _RECALLED_TURNS:
-        earlier = len(turns) - _RECALLED_TURNS
-        console.notice(f"… {earlier} earlier turn{'s' * (earlier != 1)}")
-    for turn in turns[-_RECALLED_TURNS:]:
-        console.notice(f"> {_cut(turn.question)}")
-        console.notice(_cut(turn.answer.content))
+def print_recap(chat: Chat) -> None:
+    """Print the last message of a session and, on a terminal, its whole answer."""
+    turns = chat.session.conversation.turns
+    if not turns:
+        return
+    if earlier := len(turns) - 1:
+        console.notice(f"… {earlier} earlier turn{'s' * (earlier != 1)}: /history")
+    console.notice(f"> {_cut(turns[-1].question)}")
+    if chat.interactive and console.is_terminal(sys.stdout):
+        print_answer(chat, turns[-1])
+        console.put("\n")
 
 
 def say_goodbye(chat: Chat) -> None:

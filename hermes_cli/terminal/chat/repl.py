@@ -1,6 +1,6 @@
 """The loop of a chat: reads a message or a command, and shows the answer."""
 
-from hermes_cli.errors import EXIT_INTERRUPTED, HermesError
+from hermes_cli.errors import EXIT_INTERRUPTED, HermesError, UsageError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.chat import slash_commands
 from hermes_cli.terminal.chat.chat import Chat
@@ -9,7 +9,8 @@ from hermes_cli.terminal.prompt.keyboard import forget_typed
 from hermes_cli.terminal.prompt.prompt_input import PromptInput
 
 # What hints name on the command line, and in a chat.
-_IN_A_CHAT = {"hermes sessions list": "/sessions", "hermes presets list": "/preset and Tab"}
+_IN_A_CHAT = {"hermes sessions list": "/sessions", "hermes presets list": "/preset"}
+_WORDS = {"exit": "/exit", "quit": "/exit", "bye": "/exit", ":q": "/exit", "help": "/help", "?": "/help"}
 
 
 def run(chat: Chat, prompt: PromptInput) -> int:
@@ -46,10 +47,10 @@ def run(chat: Chat, prompt: PromptInput) -> int:
 
 def _run_line(chat: Chat, line: str) -> None:
     """Send a message or run a command."""
-    parsed = slash_commands.parse(line)
+    parsed = _meant(chat, line) if chat.interactive else slash_commands.parse(line)
     if isinstance(parsed, str):
         chat.say(parsed)
-    else:
+    elif parsed is not None:
         command, argument = parsed
         try:
             command.run(chat, argument)
@@ -57,3 +58,23 @@ def _run_line(chat: Chat, line: str) -> None:
             for elsewhere, here in _IN_A_CHAT.items():
                 problem.hint = problem.hint.replace(elsewhere, here)
             raise
+
+
+def _meant(chat: Chat, line: str) -> tuple[slash_commands.Command, str] | str | None:
+    """What a typed line means: what looks like a command without its slash is asked about, None if not answered."""
+    text = line.strip()
+    if text == slash_commands.SLASH:
+        return slash_commands.named("help"), ""
+    likely = _WORDS.get(text.lower()) or (
+        text if line.startswith(" ") and text.startswith(slash_commands.SLASH) else ""
+    )
+    try:
+        command = slash_commands.parse(likely)
+    except UsageError:
+        return line
+    if isinstance(command, str):
+        return slash_commands.parse(line)
+    answer = chat.ask(f"run /{command[0].name}? Y: yes, n: send it as a message")
+    if answer is None:
+        return None
+    return line if answer.strip().lower().startswith("n") else command

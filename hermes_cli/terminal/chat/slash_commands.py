@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hermes_cli.errors import UsageError, did_you_mean
 from hermes_cli.terminal import console
 from hermes_cli.terminal.chat.chat import Chat
-from hermes_cli.terminal.chat.commands import completions, context, files, sessions, settings, tools, turns
+from hermes_cli.terminal.chat.commands import branches, completions, context, files, sessions, settings, tools, turns
 from hermes_cli.terminal.columns import window_columns, wrapped
 from hermes_cli.terminal.prompt.prompt_input import Suggestion
 
@@ -19,7 +19,8 @@ _KEYS = (
     'Enter sends. Alt-Enter, Ctrl-J, a \\ at the end or a block in """ make new lines.',
     "Ctrl-C stops an answer and keeps its text; Ctrl-D exits.",
     "Ctrl-R searches the history; Ctrl-X Ctrl-E opens your editor.",
-    "Commands can be abbreviated, as in /reg; /help NAME shows more about one.",
+    "Alt-Left and Alt-Right switch between answers, at an empty prompt.",
+    "Commands can be abbreviated, as in /ret; /help NAME shows more about one.",
     "Start with // to send a message that begins with /.",
 )
 Run = Callable[[Chat, str], None]
@@ -28,7 +29,7 @@ Complete = Callable[[Chat, str], completions.Words]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command: its name, its function, the name of its argument and the completions of that."""
+    """A command: its name, its function, the name of its argument, its completions and its hidden names."""
 
     name: str
     run: Run
@@ -69,33 +70,39 @@ def _names(chat: Chat, typed: str) -> completions.Words:
 TABLE = (
     Command("help", print_help, "[COMMAND]", _names, ("?",)),
     Command("exit", turns.leave, other_names=("bye", "quit")),
-    Command("regen", turns.regenerate, "[KEY=VALUE]", completions.sampling_keys),
+    Command("retry", turns.retry, "[KEY=VALUE]", completions.sampling_keys, ("regen", "regenerate")),
     Command("continue", turns.continue_answer),
+    Command("prefill", turns.prefill, "[TEXT|-]"),
+    Command("edit", branches.edit, "[answer] [N]", completions.edit_forms),
     Command("undo", turns.undo, "[N]"),
-    Command("edit", turns.edit),
-    Command("retry", turns.retry),
-    Command("clear", turns.clear),
+    Command("redo", turns.redo, "[N]"),
+    Command("prev", branches.previous, "[N]"),
+    Command("next", branches.next_version, "[N]"),
+    Command("tree", branches.tree, "[N]"),
+    Command("fork", sessions.fork, "[N] [TITLE]"),
+    Command("new", turns.new, other_names=("clear",)),
+    Command("last", branches.last, "[N]"),
+    Command("history", branches.history, "[N]"),
     Command("system", settings.system, "[TEXT|-]"),
-    Command("preset", settings.preset, "[NAME [K=V]]", completions.presets),
-    Command("set", settings.set_value, "KEY VALUE", completions.setting_keys),
+    Command("preset", settings.preset, "[NAME [K=V]|-]", completions.presets),
+    Command("set", settings.set_value, "[KEY VALUE]", completions.setting_keys),
     Command("show", settings.show),
     Command("model", settings.model, "[NAME|PATH]", completions.models),
     Command("tools", tools.tools, "[FILE|NAME|-]", completions.tools),
-    Command("json", tools.json_mode, "[SCHEMA|-]"),
-    Command("read", files.read, "FILE|-", completions.files),
+    Command("schema", tools.schema, "[SCHEMA|-]", other_names=("json",)),
+    Command("attach", files.attach, "FILE|-", completions.files, ("read",)),
     Command("paste", files.paste),
     Command("copy", files.copy, "[code] [N]", completions.copy_forms),
     Command("context", context.context),
     Command("compact", context.compact, "[keep N]"),
     Command("pin", context.pin, "[N]"),
-    Command("forget", context.forget, "[N]"),
+    Command("hide", context.hide, "[N]", other_names=("forget",)),
     Command("stats", context.stats),
     Command("prompt", context.prompt),
     Command("sessions", sessions.list_sessions, "[TEXT]"),
-    Command("load", sessions.load, "NAME", completions.sessions),
-    Command("save", sessions.save, "FILE", completions.files),
-    Command("title", sessions.title, "TEXT"),
-    Command("fork", sessions.fork, "[TITLE]"),
+    Command("load", sessions.load, "[NAME]", completions.sessions),
+    Command("export", sessions.export, "FILE", completions.files, ("save",)),
+    Command("title", sessions.title, "[TEXT]"),
 )
 
 
@@ -129,9 +136,8 @@ def named(name: str) -> Command:
     for command in TABLE:
         if word in (command.name, *command.other_names):
             return command
-    found = [
-        command for command in TABLE if any(known.startswith(word) for known in (command.name, *command.other_names))
-    ]
+    found = [command for command in TABLE if command.name.startswith(word)]
+    found = found or [command for command in TABLE if any(name.startswith(word) for name in command.other_names)]
     if len(found) == 1:
         return found[0]
     if found:

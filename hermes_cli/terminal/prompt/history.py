@@ -1,8 +1,9 @@
 """Messages typed in earlier chats: prompt-toolkit's history file, private and bounded."""
 
+import contextlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -30,6 +31,16 @@ class MessageHistory(FileHistory):
         self._file = file
         self._problem: str | None = None
         self._reported = False
+        self._paused = False
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Within the block nothing is added."""
+        self._paused = True
+        try:
+            yield
+        finally:
+            self._paused = False
 
     def load_history_strings(self) -> Iterable[str]:
         """The entries of the file, newest first."""
@@ -46,7 +57,7 @@ class MessageHistory(FileHistory):
 
     def append_string(self, string: str) -> None:
         """Add a message; `string` is the line as it was edited."""
-        if string.strip() and not string.startswith(" ") and self._loaded_strings[:1] != [string]:
+        if not self._paused and string.strip() and not string.startswith(" ") and self._loaded_strings[:1] != [string]:
             super().append_string(string)
 
     def store_string(self, string: str) -> None:

@@ -24,6 +24,7 @@ class Editing(Protocol):
 
     folded: FoldedTexts
     in_editor: bool
+    asking: bool
 
     def edited(self, text: str) -> str | None:
         """`text` after the user's own editor; None if nothing came of it."""
@@ -36,7 +37,11 @@ def prompt_keys(prompt: Editing) -> KeyBindings:
     """The bindings."""
     keys = KeyBindings()
     here = has_focus(DEFAULT_BUFFER)
+    asking = Condition(lambda: prompt.asking)
     keys.add("enter", filter=here)(_enter)
+    keys.add("enter", filter=here & asking & _EMPTY)(lambda event: event.current_buffer.validate_and_handle())
+    for key, line in (("left", "/prev"), ("right", "/next")):
+        keys.add("escape", key, filter=here & ~asking & _EMPTY & emacs_mode)(_entering(line))
     keys.add("c-j", filter=here)(_new_line)
     # In vi mode Escape has its own meaning, and would come late if something could follow it.
     keys.add("escape", "enter", filter=here & emacs_mode)(_new_line)
@@ -56,7 +61,9 @@ def prompt_keys(prompt: Editing) -> KeyBindings:
             return
         buffer = event.app.layout.get_buffer_by_name(DEFAULT_BUFFER)
         event.app.layout.focus(DEFAULT_BUFFER)
-        if buffer and buffer.text:
+        if prompt.asking:
+            event.app.exit(exception=EOFError())
+        elif buffer and buffer.text:
             buffer.reset(buffer.document)  # a message that was recalled stays in the history
             buffer.save_to_undo_stack()
             buffer.document = Document()
@@ -84,6 +91,16 @@ def _enter(event: KeyPressEvent) -> None:
         _set(buffer, multi_line.with_line_break(buffer.text))
     elif buffer.text.strip():
         buffer.validate_and_handle()
+
+
+def _entering(line: str) -> Callable[[KeyPressEvent], None]:
+    """A key that enters `line` without showing it."""
+
+    def enter(event: KeyPressEvent) -> None:
+        event.app.erase_when_done = True
+        event.app.exit(result=line)
+
+    return enter
 
 
 def _new_line(event: KeyPressEvent) -> None:

@@ -18,6 +18,8 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.input import Input
+from prompt_toolkit.layout.dimension import Dimension
+from prompt_toolkit.layout.menus import CompletionsMenuControl
 from prompt_toolkit.output import ColorDepth, Output
 from prompt_toolkit.shortcuts.prompt import PromptSession
 
@@ -37,6 +39,7 @@ from hermes_cli.terminal.sanitize import one_line
 _PLACEHOLDER = "Send a message (/help)"
 _ESCAPE_WAIT_S = 0.05
 _MENU_ROWS = 5
+_ROWS_BESIDE_MENU = 3
 
 
 class LineEditor:
@@ -60,22 +63,22 @@ class LineEditor:
     ) -> None:
         self._keys = keys or KeyReader(sys.stdin)
         self.folded = FoldedTexts()
-        self.in_editor = False
+        self.in_editor = self.asking = False
+        self._label = PROMPT
         self._history = MessageHistory(history_file)
         self._status = status
         self._shown = shown
         self._hint = ""
         self._failure: BaseException | None = None
         self._stream = sys.stdout if console.is_terminal(sys.stdout) else sys.stderr
-        self._session: PromptSession[str] = PromptSession(
-            [("class:prompt", PROMPT)],
+        self._session = _Session(
+            lambda: [("class:prompt", self._label)],
             multiline=True,
-            prompt_continuation=" " * len(PROMPT),
+            prompt_continuation=lambda width, *_: " " * width,
             vi_mode=vi_mode,
-            completer=_Commands(complete),
+            completer=_Commands(lambda before: () if self.asking else complete(before)),
             complete_while_typing=Condition(_on_a_command),
             complete_in_thread=True,
-            reserve_space_for_menu=_MENU_ROWS,
             auto_suggest=_Ghosts(),
             history=self._history,
             key_bindings=prompt_keys(self),
@@ -113,6 +116,15 @@ class LineEditor:
         if problem := self._history.problem():
             console.notice(problem)
         return None if line is None else harmless(self.folded.unfolded(unquoted(line)))
+
+    def ask(self, label: str, draft: str = "") -> str | None:
+        """A text that is not a message; Ctrl-C, and Ctrl-D without any text, give None."""
+        self.asking, self._label = True, f"{label}: "
+        try:
+            with self._history.paused():
+                return self.read(draft)
+        finally:
+            self.asking, self._label = False, PROMPT
 
     def fail(self, error: BaseException) -> None:
         """End a read in progress, or the next one, with `error`; from any thread."""
@@ -187,7 +199,7 @@ class LineEditor:
         app = self._session.app
         return (
             [("class:placeholder", _PLACEHOLDER)]
-            if self._first and not (app.is_done or app.layout.is_searching)
+            if self._first and not (self.asking or app.is_done or app.layout.is_searching)
             else []
         )
 
@@ -210,6 +222,30 @@ class LineEditor:
         finally:
             self.in_editor = False
         return None
+
+
+class _Session(PromptSession[str]):
+    """A prompt session with a menu as tall as its completions, if they fit on the screen."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        for window in self.layout.find_all_windows():
+            if isinstance(window.content, CompletionsMenuControl):
+                window.height = lambda: Dimension(min=1, max=self._most_rows)
+
+    @property
+    def _most_rows(self) -> int:
+        return max(self.app.output.get_size().rows - _ROWS_BESIDE_MENU, 1)
+
+    @property
+    def reserve_space_for_menu(self) -> int:
+        """The rows below the line that are kept free while a command is typed."""
+        state = self.default_buffer.complete_state
+        return min(max(len(state.completions) if state else 0, _MENU_ROWS), max(self._most_rows, _MENU_ROWS))
+
+    @reserve_space_for_menu.setter
+    def reserve_space_for_menu(self, rows: int) -> None:
+        """It follows from the completions."""
 
 
 class _Commands(Completer):

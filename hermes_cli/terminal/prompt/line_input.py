@@ -51,6 +51,17 @@ class LineInput:
                     console.notice("Ctrl-D leaves")
             return self._line()
 
+    def ask(self, label: str, draft: str = "") -> str | None:
+        """A line from the same input; on a terminal, Enter alone keeps the draft and Ctrl-C gives None."""
+        with ended_by_signals(lambda code: self.fail(SystemExit(code))):
+            if not self._terminal:
+                return self._line()
+            try:
+                return self._typed(draft, f"{label}: ", keys="Enter keeps")
+            except KeyboardInterrupt:
+                console.put("\n")
+                return None
+
     def fail(self, error: BaseException) -> None:
         """End a read in progress, or the next one, with `error`; from any thread."""
         self._failure = error
@@ -62,10 +73,10 @@ class LineInput:
     def print_above(self, act: Callable[[], None]) -> None:
         """It would come into the middle of what is typed."""
 
-    def _typed(self, draft: str) -> str | None:
+    def _typed(self, draft: str, prompt: str = PROMPT, keys: str = "Enter sends") -> str | None:
         if draft:
-            console.notice(f"Enter sends: {draft}")
-        text, prompt = "", PROMPT
+            console.notice(f"{keys}: {draft}")
+        text = ""
         while True:
             console.put(prompt)
             self._shown()

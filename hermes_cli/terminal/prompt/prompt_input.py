@@ -25,6 +25,12 @@ class PromptInput(Protocol):
         SIGTERM and SIGHUP raise SystemExit with their exit code, once the terminal is as it was.
         """
 
+    def ask(self, label: str, draft: str = "") -> str | None:
+        """A text that is not a message, such as a number or an edited text; empty if only Enter is pressed.
+
+        None after Ctrl-C, and at the end of the input.
+        """
+
     def fail(self, error: BaseException) -> None:
         """From any thread: a read in progress, or the next one, raises `error` at once with the terminal restored."""
 

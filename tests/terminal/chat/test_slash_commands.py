@@ -75,10 +75,10 @@ class Say:
     ("line", "text"),
     [
         ("hello", "hello"),
-        ("//regen is a command", "/regen is a command"),
+        ("//retry is a command", "/retry is a command"),
         ("/", "/"),
         ("/ x", "/ x"),
-        (" /regen", " /regen"),
+        (" /retry", " /retry"),
     ]
     + [(path, path) for path in ("/etc/hosts is what?", "/no/such/file", "/tmp")],
 )
@@ -89,9 +89,11 @@ def test_what_is_text(line: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("line", "name", "argument"),
     [
-        ("/regen", "regen", ""),
-        ("/REGEN  temperature=0 ", "regen", "temperature=0"),
-        ("/reg", "regen", ""),
+        ("/retry", "retry", ""),
+        ("/regen", "retry", ""),
+        ("/RETRY  temperature=0 ", "retry", "temperature=0"),
+        ("/ret", "retry", ""),
+        ("/reg", "retry", ""),
         ("/bye", "exit", ""),
         ("/sys x", "system", "x"),
         ("/?", "help", ""),
@@ -110,7 +112,7 @@ def test_what_is_a_command(line: str, name: str, argument: str) -> None:
         ("/xyzzy", "there is no command /xyzzy", "/help lists them; // sends it as text"),
         (f"/{'x' * 300}", f"there is no command /{'x' * 300}", "/help lists them; // sends it as text"),
         ("/exit now", "/exit takes no argument", "start with // to send the line as text"),
-        ("/s", "/s could be /system or /set or /show or /stats or /sessions or /save", "type more letters"),
+        ("/s", "/s could be /system or /set or /show or /schema or /stats or /sessions", "type more letters"),
     ],
 )
 def test_what_is_not_there_gets_a_hint_and_is_never_sent(line: str, message: str, hint: str) -> None:
@@ -124,14 +126,14 @@ def test_help_lists_every_command_with_its_line_and_tells_about_one(say: Say) ->
     for command in slash_commands.TABLE:
         assert f"/{command.name}" in text and command.help and command.help in text
     assert all(len(line) <= 80 for line in text.splitlines())
-    assert say("/help /reg")[1].startswith(
-        "/regen [KEY=VALUE]  Generate the last answer again.\n/regen temperature=0.3 "
+    assert say("/help /ret")[1].startswith(
+        "/retry [KEY=VALUE]  Generate the last answer again; the earlier one stays.\n/prev and /next switch "
     )
 
 
 def test_regen_answers_anew_and_undo_takes_back(chat: Chat, say: Say) -> None:
     assert say(SUM)[0] == f"{SUM_ANSWER}\n"
-    assert say("/regen temperature=0")[0] == f"{SUM_ANSWER}\n"
+    assert say("/retry temperature=0")[0] == f"{SUM_ANSWER}\n"
     assert len(chat.session.conversation.turns) == 1
     assert re.fullmatch(r"Hermes demo model · ctx [1-9]\d/512 · [\d.]+ tok/s", chat.status())
     assert "removed: 1 turn" in say("/undo")[1]
@@ -148,13 +150,82 @@ def test_continue_goes_on_with_an_answer_that_was_cut(chat: Chat, say: Say) -> N
     assert begun + say("/continue")[0] == f"{SUM_ANSWER}\n"
 
 
-def test_edit_gives_the_question_back_to_the_prompt(chat: Chat, say: Say) -> None:
+def test_undo_and_redo_move_along_the_branch(chat: Chat, say: Say) -> None:
     say(SUM)
-    say("/edit")
-    assert chat.draft == SUM and not chat.session.conversation.turns
-    say("//help is what?")
-    say("/edit")
-    assert chat.draft == "//help is what?"
+    say(NAME)
+    assert "removed: 2 turns" in say("/undo 2")[1]
+    assert "/redo restores more" in say("/redo")[1]
+    assert "restored: 1 turn" in say("/redo")[1]
+    assert [turn.question for turn in chat.session.conversation.turns] == [SUM, NAME]
+    with pytest.raises(UsageError, match="nothing to redo"):
+        say("/redo")
+
+
+def test_every_answer_can_be_chosen_again(chat: Chat, say: Say) -> None:
+    say(SUM)
+    with pytest.raises(UsageError, match="no other answer"):
+        say("/prev")
+    say("/prefill The sum is")
+    out, notes = say("/retry")
+    assert out.startswith("The sum is") and "answer 2 of 2; /prev switches" in notes
+    assert say("/prev")[0] == f"{SUM_ANSWER}\n"
+    assert say("/next")[0] == out
+    with pytest.raises(UsageError, match="the last of 2 versions"):
+        say("/next")
+    say("/prev")
+    say(NAME)
+    assert "answer 2 of 2" in say("/next 1")[1]
+    assert "answer 1 of 2; /next switches; /redo restores the turns after it" in say("/prev")[1]
+    say("/redo")
+    assert chat.session.conversation.turns[-1].question == NAME
+
+
+def test_the_tree_shows_all_branches_and_goes_to_any_turn(chat: Chat, say: Say) -> None:
+    say(SUM)
+    say(NAME)
+    say("/undo 2")
+    say(NAME)
+    lines = say("/tree")[1].splitlines()
+    assert [line.partition(" → ")[0] for line in lines] == [
+        f"  1 ├─ {SUM}",
+        f"  2 │  {NAME}",
+        f"* 3 └─ {NAME}",
+    ]
+    assert say("/tree 2")[0] == f"{NAME_ANSWER}\n"
+    assert [turn.question for turn in chat.session.conversation.turns] == [SUM, NAME]
+    with pytest.raises(UsageError, match="no turn #9"):
+        say("/tree 9")
+
+
+def test_a_fork_begins_at_a_turn(chat: Chat, say: Say) -> None:
+    say(SUM)
+    say(NAME)
+    first = chat.transcript().path
+    say("/fork 1 Another try")
+    assert [turn.question for turn in chat.session.conversation.turns] == [SUM]
+    assert chat.transcript().title == "Another try"
+    assert [turn.question for turn in read_session(first).conversation.turns] == [SUM, NAME]
+    assert say("/title")[1] == "Another try\n"
+
+
+def test_a_prefill_begins_the_next_answer_or_every_one(chat: Chat, say: Say) -> None:
+    say("/prefill Well, ")
+    assert say(SUM)[0].startswith("Well")
+    assert say(SUM)[0] == f"{SUM_ANSWER}\n"
+    say("/prefill --keep Sure, ")
+    assert say(SUM)[0].startswith("Sure") and say(SUM)[0].startswith("Sure")
+    say("/prefill -")
+    assert say(NAME)[0] == f"{NAME_ANSWER}\n"
+    assert [turn.answer.content[:4] for turn in chat.session.conversation.turns[:3]] == ["Well", "2 pl", "Sure"]
+
+
+def test_earlier_turns_are_shown_again(chat: Chat, say: Say) -> None:
+    say(SUM)
+    say(NAME)
+    assert say("/last")[0] == f"{NAME_ANSWER}\n"
+    assert say("/last 1")[0] == f"{SUM_ANSWER}\n"
+    assert say("/history")[0] == f"1> {SUM}\n\n{SUM_ANSWER}\n\n2> {NAME}\n\n{NAME_ANSWER}\n"
+    assert say("/history 1")[0] == f"2> {NAME}\n\n{NAME_ANSWER}\n"
 
 
 def test_retry_sends_again_what_got_no_answer(chat: Chat, say: Say) -> None:
@@ -165,8 +236,8 @@ def test_retry_sends_again_what_got_no_answer(chat: Chat, say: Say) -> None:
     with pytest.raises(HermesError, match="tokens"):
         say("/retry")
     say(SUM)
-    with pytest.raises(UsageError, match="has an answer"):
-        say("/retry")
+    say("/retry")
+    assert len(chat.session.versions(chat.session.conversation.turns[-1])) == 2
 
 
 def test_retry_knows_what_got_no_answer_from_an_answered_message_that_begins_like_it(
@@ -174,7 +245,7 @@ def test_retry_knows_what_got_no_answer_from_an_answered_message_that_begins_lik
 ) -> None:
     say(f"{SUM} Please.")
     (tmp_path / "long.txt").write_text("qx " * 1000)
-    say(f"/read {tmp_path / 'long.txt'}")
+    say(f"/attach {tmp_path / 'long.txt'}")
     for line in (SUM, "/retry"):
         with pytest.raises(ContextOverflow):
             say(line)
@@ -187,7 +258,7 @@ def test_a_file_waits_for_a_turn_that_succeeds_also_where_turns_left_the_window(
         say(SUM)
     attached = tmp_path / "long.txt"
     attached.write_text("<qx> " * 44)
-    say(f"/read {attached}")
+    say(f"/attach {attached}")
     chat.session.stop = tuple(string.printable)  # nothing is said: the turn is withdrawn
     assert "left out of the context" in say(SUM)[1]
     assert len(chat.attached) == 1
@@ -197,7 +268,7 @@ def test_clear_begins_a_session_of_its_own_with_the_same_settings(chat: Chat, sa
     say("/system You are Brinda.")
     say(NAME)
     first = chat.transcript().path
-    assert "system prompt and settings stay" in say("/clear")[1]
+    assert "system prompt and settings stay" in say("/new")[1]
     say(SUM)
     assert chat.transcript().path != first
     assert [turn.question for turn in read_session(first).conversation.turns] == [NAME]
@@ -221,6 +292,8 @@ def test_a_preset_is_taken_on_with_its_variables(chat: Chat, say: Say) -> None:
     assert say("/preset")[1] == "translate\n"
     with pytest.raises(UsageError):
         say("/preset translat")
+    say("/preset -")
+    assert chat.session.settings.preset is None and chat.session.conversation.system_prompt is None
 
 
 def test_values_are_set_and_shown_and_wrong_ones_refused(chat: Chat, say: Say) -> None:
@@ -236,8 +309,8 @@ def test_values_are_set_and_shown_and_wrong_ones_refused(chat: Chat, say: Say) -
     )
     assert say("/set temp") == ("", "temperature is 0.3\n")
     assert say("/set min_p") == ("", "min_p is 0 (default)\n")
+    assert "temperature     0.3\n" in say("/set")[1]
     for wrong in (
-        "/set",
         "/set temprature 1",
         "/set temperature hot",
         "/set top_p 2",
@@ -272,11 +345,11 @@ def test_a_model_that_cannot_be_loaded_gives_way_to_the_old_one(chat: Chat, say:
 
 def test_a_file_goes_with_the_next_message_only(chat: Chat, say: Say, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("The code of Mira is 7312.")
-    say(f"/read {tmp_path / 'notes.txt'}")
+    say(f"/attach {tmp_path / 'notes.txt'}")
     assert "7312" in say("What is the code of Mira?")[0]
     say(SUM)
     assert "notes.txt" not in chat.session.conversation.turns[1].question
-    for wrong in ("/read", "/read no-such-file"):
+    for wrong in ("/attach", "/attach no-such-file"):
         with pytest.raises(UsageError):
             say(wrong)
 
@@ -289,26 +362,26 @@ def test_a_file_may_be_named_as_a_terminal_writes_one_that_is_dropped_on_it(
     tools.write_text('def add(a: int, b: int) -> int:\n    """Add."""\n    return a + b\n')
     escaped = str(notes).replace(" ", "\\ ")
     for name in (notes, f"'{notes}'", f'"{notes}"', escaped):
-        say(f"/read {name}")
+        say(f"/attach {name}")
     assert len(chat.attached) == 4 and len(set(chat.attached)) == 1
     assert "add" in say(f"/tools '{tools}' calculate")[1]
     say("/tools -")
     say(SUM)
-    say(f"/save '{tmp_path / 'my chat.md'}'")
+    say(f"/export '{tmp_path / 'my chat.md'}'")
     assert (tmp_path / "my chat.md").exists()
     with_quote = tmp_path / "it's"
     with_quote.write_text("as it is")
-    say(f"/read {with_quote}")
+    say(f"/attach {with_quote}")
     assert "as it is" in chat.attached[0]
 
 
 def test_a_file_that_is_too_long_can_be_taken_away_again(chat: Chat, say: Say, tmp_path: Path) -> None:
     (tmp_path / "long.txt").write_text("qx " * 1000)
-    say(f"/read {tmp_path / 'long.txt'}")
+    say(f"/attach {tmp_path / 'long.txt'}")
     with pytest.raises(ContextOverflow) as raised:
         say(SUM)
-    assert raised.value.hint.startswith("remove the files with /read -, or ")
-    say("/read -")
+    assert raised.value.hint.startswith("remove the files with /attach -, or ")
+    say("/attach -")
     assert say(SUM)[0] == f"{SUM_ANSWER}\n"
 
 
@@ -330,7 +403,7 @@ def test_the_window_is_drawn_turn_by_turn(chat: Chat, say: Say) -> None:
     say(NAME)
     say(SUM)
     say("/pin 1")
-    say("/forget 2")
+    say("/hide 2")
     rows = say("/context")[1].splitlines()
     assert rows[0].startswith("context 512 tok: ")
     assert rows[1].split()[0] == "system" and rows[1].endswith("Be brief.")
@@ -339,7 +412,7 @@ def test_the_window_is_drawn_turn_by_turn(chat: Chat, say: Say) -> None:
     used = int(rows[0].split()[3])
     tokens = [int(row.split()[1]) for row in rows[1:3]]
     assert used == sum(tokens)
-    for wrong in ("/pin 3", "/pin x", "/pin 0", "/forget 1-9", "/pin 2-1"):
+    for wrong in ("/pin 3", "/pin x", "/pin 0", "/hide 1-9", "/pin 2-1"):
         with pytest.raises(UsageError):
             say(wrong)
 
@@ -373,18 +446,18 @@ def test_a_message_too_long_for_the_window_gets_only_hints_that_help(chat: Chat,
         say("qx " * 1000)
     assert alone.value.hint.startswith("shorten it")
     (tmp_path / "note.txt").write_text("as it is")
-    say(f"/read {tmp_path / 'note.txt'}")
+    say(f"/attach {tmp_path / 'note.txt'}")
     with pytest.raises(ContextOverflow) as attached:
         say("qx " * 1000)
     assert attached.value.hint.startswith("shorten it")
-    say("/read -")
+    say("/attach -")
     say("/pin 1")
     nearly = "qx " * 1000
     while not chat.session.fits_alone(nearly):
         nearly = nearly[3:]
     with pytest.raises(ContextOverflow) as pinned:
         say(nearly)
-    assert pinned.value.hint.startswith("start a new session with /clear, or shorten it")
+    assert pinned.value.hint.startswith("start a new session with /new, or shorten it")
 
 
 def test_turns_leave_a_full_window_with_a_word_and_the_chat_goes_on(chat: Chat, say: Say) -> None:
@@ -430,22 +503,16 @@ def test_sessions_are_listed_named_forked_loaded(chat: Chat, say: Say) -> None:
 def test_a_session_is_saved_to_a_file_of_its_own(chat: Chat, say: Say, tmp_path: Path, name: str) -> None:
     say(SUM)
     with pytest.raises(OutputError):
-        say(f"/save ~no-such-user/{name}")
-    say(f"/save {tmp_path / name}")
+        say(f"/export ~no-such-user/{name}")
+    say(f"/export {tmp_path / name}")
     assert SUM_ANSWER in (tmp_path / name).read_text()
 
 
 def test_a_session_is_saved_only_in_a_form_that_its_name_asks_for(chat: Chat, say: Say, tmp_path: Path) -> None:
     say(SUM)
     for name in ("chat", "chat.pdf", "chat.jsonl"):
-        assert message(partial(say, f"/save {tmp_path / name}")).startswith("the file name must end in .md")
+        assert message(partial(say, f"/export {tmp_path / name}")).startswith("the file name must end in .md")
     assert not list(tmp_path.glob("chat*"))
-
-
-def test_a_title_alone_tells_how_one_is_given(say: Say) -> None:
-    with pytest.raises(UsageError) as caught:
-        say("/title")
-    assert caught.value.hint == "for example /title Notes on llamas"
 
 
 def test_exit_leaves(chat: Chat, say: Say) -> None:
@@ -456,7 +523,7 @@ def test_exit_leaves(chat: Chat, say: Say) -> None:
 @pytest.mark.parametrize(
     ("before", "expected"),
     [
-        ("/reg", ["/regen "]),
+        ("/ret", ["/retry "]),
         ("/co", ["/continue", "/copy ", "/context", "/compact "]),
         ("/set temp", ["temperature"]),
         ("/preset transl", ["translate"]),
@@ -465,7 +532,7 @@ def test_exit_leaves(chat: Chat, say: Say) -> None:
         ("hello /re", []),
         ("/nothing x", []),
         ("/exit x", []),
-        ("/help reg", ["regen"]),
+        ("/help ret", ["retry"]),
     ],
 )
 def test_completions(chat: Chat, before: str, expected: list[str]) -> None:
@@ -477,7 +544,7 @@ def test_completions(chat: Chat, before: str, expected: list[str]) -> None:
 def test_files_and_models_complete(chat: Chat, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file.txt").write_text("")
-    found = [one.text for one in slash_commands.suggestions(chat, f"/read {tmp_path}/f")]
+    found = [one.text for one in slash_commands.suggestions(chat, f"/attach {tmp_path}/f")]
     assert found == [f"{tmp_path}/file.txt", f"{tmp_path}/folder/"]
     assert "demo" in [one.text for one in slash_commands.suggestions(chat, "/model d")]
 
@@ -521,17 +588,17 @@ def test_what_could_not_be_saved_is_saved_before_the_session_is_left(
     monkeypatch.setenv("HERMES_CLI_DATA_DIR", str(in_the_way))
     paths.data_folder.cache_clear()
     try:
-        say("/clear")
+        say("/new")
         assert "not saved yet: " in say(NAME)[1]
         assert "not saved yet: " not in say(SUM)[1]
-        for command in ("/clear", "/fork"):
+        for command in ("/new", "/fork"):
             with pytest.raises(OutputError):
                 say(command)
-        say(f"/save {tmp_path / 'chat.md'}")
+        say(f"/export {tmp_path / 'chat.md'}")
         assert NAME_ANSWER in (tmp_path / "chat.md").read_text()
         in_the_way.unlink()
         path = chat.transcript().path
-        say("/clear")
+        say("/new")
         assert [turn.question for turn in read_session(path).conversation.turns] == [NAME, SUM]
     finally:
         paths.data_folder.cache_clear()
@@ -542,7 +609,7 @@ def test_a_fork_is_a_file_at_once(chat: Chat, say: Say, tmp_path: Path) -> None:
     say("/fork")
     assert read_session(chat.transcript().path).conversation == chat.session.conversation
     say("/fork")
-    say(f"/save {tmp_path / 'chat.md'}")
+    say(f"/export {tmp_path / 'chat.md'}")
 
 
 def test_a_file_that_is_there_is_not_overwritten(chat: Chat, say: Say, tmp_path: Path) -> None:
@@ -550,25 +617,25 @@ def test_a_file_that_is_there_is_not_overwritten(chat: Chat, say: Say, tmp_path:
     target = tmp_path / "chat.md"
     target.write_text("mine")
     with pytest.raises(UsageError, match="already exists"):
-        say(f"/save {target}")
+        say(f"/export {target}")
     target.unlink()
-    say(f"/save {target}")
-    say(f"/save {target}")
+    say(f"/export {target}")
+    say(f"/export {target}")
 
 
 @pytest.mark.parametrize("nothing", ["-", "off"])
 def test_tools_and_schema_are_taken_away(chat: Chat, say: Say, nothing: str) -> None:
     say("/tools calculate")
-    say("/json name, age int")
+    say("/schema name, age int")
     assert chat.session.tools and chat.session.schema
     assert say(f"/tools {nothing}")[1].startswith("no tools")
-    assert say(f"/json {nothing}")[1] == "no schema\n"
+    assert say(f"/schema {nothing}")[1] == "no schema\n"
     assert chat.session.tools is None and chat.session.schema is None
 
 
 def test_a_summary_is_plain_text_and_whole_whatever_holds_for_answers(chat: Chat, say: Say) -> None:
     say(NAME)
-    say("/json name, age int")
+    say("/schema name, age int")
     say("/set max_tokens 2")
     say("/compact")
     summary = chat.session.conversation.turns[-1]
@@ -581,9 +648,9 @@ def test_a_summary_is_plain_text_and_whole_whatever_holds_for_answers(chat: Chat
 @pytest.mark.parametrize(
     "line",
     [
-        "/read a\0b",
-        "/save a\0.md",
-        f"/save {'x' * 300}.md",
+        "/attach a\0b",
+        "/export a\0.md",
+        f"/export {'x' * 300}.md",
         f"/undo {'9' * 5000}",
         f"/pin {'9' * 5000}",
         "/set seed -1",
@@ -598,4 +665,4 @@ def test_odd_arguments_are_errors_of_one_line(chat: Chat, say: Say, line: str) -
 def test_turns_are_named_in_runs(chat: Chat, say: Say) -> None:
     for _ in range(4):
         say(SUM)
-    assert "left out: turns 1-2, 4 (" in say("/forget 1-2 4")[1]
+    assert "left out: turns 1-2, 4 (" in say("/hide 1-2 4")[1]

@@ -12,7 +12,7 @@ Words = Iterable[tuple[str, str]]
 
 
 def sampling_keys(chat: Chat, typed: str) -> Words:
-    """For /regen."""
+    """For /retry."""
     return ((f"{key}=", "") for key in SAMPLING_KEYS)
 
 
@@ -51,6 +51,11 @@ def tools(chat: Chat, typed: str) -> Words:
     from hermes_cli.tools.toolbox import built_in_names
 
     return (*((name, "built in") for name in built_in_names()), *files(chat, typed))
+
+
+def edit_forms(chat: Chat, typed: str) -> Words:
+    """For /edit."""
+    return (("answer", "edit what the model said"),)
 
 
 def copy_forms(chat: Chat, typed: str) -> Words:

@@ -4,8 +4,10 @@ from hermes_cli.chat.conversation import Standing
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.turn_view import tokens_per_second
-from hermes_cli.terminal.chat.chat import Chat, excerpt
+from hermes_cli.terminal.chat.chat import Chat
 from hermes_cli.terminal.chat.commands import arguments
+from hermes_cli.terminal.chat.named_turns import named
+from hermes_cli.terminal.chat.texts import excerpt
 
 _BAR_CELLS = 24
 _STANDINGS = {"kept": "", "pinned": "pinned", "left_out": "left out"}
@@ -59,10 +61,10 @@ def pin(chat: Chat, argument: str) -> None:
     _set_standing(chat, argument, "pinned")
 
 
-def forget(chat: Chat, argument: str) -> None:
+def hide(chat: Chat, argument: str) -> None:
     """Leave turns out of the context.
 
-    /forget 3 or /forget 2-5, numbered as in /context; by default the last turn. /pin includes them again.
+    /hide 3 or /hide 2-5, numbered as in /context; by default the last turn. /pin includes them again.
     """
     _set_standing(chat, argument, "left_out")
 
@@ -72,7 +74,7 @@ def _set_standing(chat: Chat, argument: str, standing: Standing) -> None:
         return
     chosen = arguments.turns(chat, argument)
     chat.session.set_standing([turn.id for turn in chosen], standing)
-    console.notice(f"{_STANDINGS[standing]}: {chat.named(tuple(chosen))}")
+    console.notice(f"{_STANDINGS[standing]}: {named(chat.session, tuple(chosen))}")
 
 
 def stats(chat: Chat, argument: str) -> None:

@@ -12,13 +12,13 @@ from hermes_cli.terminal.text_file import wrapped
 _CODE = "code"
 
 
-def read(chat: Chat, argument: str) -> None:
+def attach(chat: Chat, argument: str) -> None:
     """Attach a file to the next message.
 
-    /read - removes all attachments, also those of /paste and -f.
+    /attach - removes all attachments, also those of /paste and -f.
     """
     if not argument:
-        raise UsageError("/read needs a file", "for example /read notes.txt")
+        raise UsageError("/attach needs a file", "for example /attach notes.txt")
     if argument == NOTHING:
         chat.attached = ()
         console.notice("attachments removed")

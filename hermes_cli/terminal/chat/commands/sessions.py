@@ -1,17 +1,19 @@
 """Commands about saved sessions."""
 
 import os
+from pathlib import Path
 
 from hermes_cli import paths
 from hermes_cli.errors import UsageError
-from hermes_cli.session.opening import continued, reopen
+from hermes_cli.session.opening import branches, continued, reopen
 from hermes_cli.store.sessions.names import find_session
 from hermes_cli.store.sessions.reader import read_session, unsaved_session
 from hermes_cli.store.sessions.writer import Transcript
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import FileOutput
 from hermes_cli.terminal.chat.chat import Chat
-from hermes_cli.terminal.chat.commands.arguments import file_name
+from hermes_cli.terminal.chat.commands.arguments import file_name, turns
+from hermes_cli.terminal.chat.commands.choose import choose
 from hermes_cli.terminal.chat.recap import print_recap
 from hermes_cli.terminal.sanitize import one_line
 
@@ -31,13 +33,26 @@ def list_sessions(chat: Chat, argument: str) -> None:
 
 
 def load(chat: Chat, argument: str) -> None:
-    """Continue a saved session; the model stays.
+    """Continue a saved session, or choose one.
 
-    NAME is its id or a part of it, its title, or its file.
+    The model stays. NAME is its id or a part of it, its title or a part of it, or its file.
     """
-    if not argument:
-        raise UsageError("/load needs a session", "/sessions lists them")
-    path = find_session(argument)
+    name = argument or _chosen_session(chat)
+    if name:
+        _load(chat, find_session(name, part_of_title=True))
+
+
+def _chosen_session(chat: Chat) -> str | None:
+    """The id of a session that the user chooses."""
+    from hermes_cli.store.sessions.index import all_sessions
+
+    found = [one for one in all_sessions() if not chat.session.transcript or one.id != chat.session.transcript.id]
+    rows = [(f"{one.used:%Y-%m-%d %H:%M}", one.title, one.model or "") for one in found]
+    place = choose(chat, rows, "session", elastic=1)
+    return None if place is None else found[place].id
+
+
+def _load(chat: Chat, path: Path) -> None:
     if chat.session.transcript and path.resolve() == chat.session.transcript.path.resolve():
         raise UsageError(f"{path.stem} is the current session", "/fork continues in a copy of it")
     saved = read_session(path)
@@ -49,13 +64,14 @@ def load(chat: Chat, argument: str) -> None:
     transcript, notes = (None, ()) if now.save is False else reopen(saved)
     for note in (*start.notes, *notes):
         console.notice(note)
-    chat.restart(saved.conversation, transcript, saved.last_turn_id, now.session_settings())
+    tree = branches(saved, transcript)
+    chat.restart(saved.conversation, transcript, saved.last_turn_id, now.session_settings(), tree)
     chat.offer_unanswered(saved)
     console.notice(f"continuing {saved.id} · {saved.title}")
-    print_recap(saved.conversation.turns)
+    print_recap(chat)
 
 
-def save(chat: Chat, argument: str) -> None:
+def export(chat: Chat, argument: str) -> None:
     """Write the chat to a .md, .txt, .html or .json file."""
     from hermes_cli.store.sessions.export import FORMATS, form_by_name
 
@@ -86,23 +102,25 @@ def save(chat: Chat, argument: str) -> None:
 
 
 def title(chat: Chat, argument: str) -> None:
-    """Set the title of this session."""
+    """Show or set the title of this session."""
     if not argument:
-        raise UsageError("/title needs a text", "for example /title Notes on llamas")
+        console.lines(chat.transcript().title or "no title yet; set one: /title Notes on llamas")
+        return
     chat.transcript().set_title(argument)
     console.notice(f"title: {chat.transcript().title}")
 
 
 def fork(chat: Chat, argument: str) -> None:
-    """Continue in a copy of this session.
+    """Continue in a copy of this session, up to turn N.
 
-    The messages so far are in both.
+    /fork 3 Another try sets a title too. The messages so far are in both sessions.
     """
     old = chat.transcript()
-    if not chat.session.conversation.turns:
-        raise UsageError("there are no messages yet", "send one first")
+    first, _, rest = argument.partition(" ")
+    (last,) = turns(chat, first if first.isdecimal() else "")
+    argument = rest.strip() if first.isdecimal() else argument
     old.save()
-    saved = read_session(old.path)
+    saved = read_session(old.path).at_turn(last.id)
     transcript = Transcript.fork(saved)
     transcript.save()
     if argument:

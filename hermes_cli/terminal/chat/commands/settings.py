@@ -1,10 +1,11 @@
 """Commands that change how the model answers: system prompt, preset, sampling, model."""
 
+import shlex
 from dataclasses import asdict
 
 from hermes_cli.chat.request import MODEL_CARD
 from hermes_cli.errors import UsageError
-from hermes_cli.session.choices import Layers, from_preset
+from hermes_cli.session.choices import Choices, Layers, from_preset
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.turn_view import plan_line
 from hermes_cli.terminal.chat.chat import Chat
@@ -16,6 +17,8 @@ from hermes_cli.terminal.chat.commands.arguments import (
     setting_value,
     words,
 )
+from hermes_cli.terminal.chat.commands.choose import choose
+from hermes_cli.terminal.units import size_text
 
 
 def system(chat: Chat, argument: str) -> None:
@@ -34,15 +37,28 @@ def system(chat: Chat, argument: str) -> None:
 
 
 def preset(chat: Chat, argument: str) -> None:
-    """Show or change the preset.
+    """Choose or change the preset; /preset - removes it.
 
     /preset translate language="simple Greek" sets a variable. The conversation and the model stay.
     """
-    from hermes_cli.store.presets.presets import find_preset, variable_values
+    from hermes_cli.store.presets.presets import all_presets, find_preset, variable_values
 
-    if not argument:
-        console.lines(chat.session.settings.preset or "no preset; type /preset, a space and Tab to list them")
+    if argument == NOTHING:
+        had = chat.session.settings.preset
+        if had:
+            chat.choose(chat.layers.with_preset(Choices()))
+        console.notice(f"preset {had} removed; the conversation and the model stay" if had else "no preset")
         return
+    if not (argument or chat.interactive):
+        console.lines(chat.session.settings.preset or "no preset")
+        return
+    if not argument:
+        known = all_presets()[0]
+        rows = [(_mark(one.name == chat.session.settings.preset), one.name, one.description) for one in known]
+        place = choose(chat, rows, "preset", elastic=2)
+        if place is None:
+            return
+        argument = shlex.quote(known[place].name)
     name, *pairs = words(argument)
     preset = find_preset(name)
     chat.choose(chat.layers.then_preset(from_preset(preset, variable_values(pairs))))
@@ -54,8 +70,12 @@ def preset(chat: Chat, argument: str) -> None:
 def set_value(chat: Chat, argument: str) -> None:
     """Change the sampling or the maximum tokens of an answer.
 
-    For the rest of this session: /set temperature 0.3, /set max_tokens 500, /set seed default. /set KEY shows a value.
+    For the rest of this session: /set temperature 0.3, /set max_tokens 500, /set seed default. /set KEY shows a
+    value, /set all of them.
     """
+    if not argument:
+        console.table(list(_values(chat).items()), order=(0,), elastic=1)
+        return
     pair = argument.replace("=", " ", 1).split()
     if len(pair) == 1:
         key = setting_name(pair[0], keys())
@@ -111,13 +131,31 @@ def show(chat: Chat, argument: str) -> None:
 
 
 def model(chat: Chat, argument: str) -> None:
-    """Show or change the model.
+    """Choose or change the model.
 
     /model takes a name or the path of a GGUF file. The conversation stays.
     """
-    if not argument:
+    if not (argument or chat.interactive):
         console.lines(chat.backend.name)
         return
-    name = file_name(argument)
+    name = file_name(argument) if argument else _chosen_model(chat)
+    if name is None:
+        return
     chat.change_model(name)
     console.notice(f"model changed to {name}")
+
+
+def _chosen_model(chat: Chat) -> str | None:
+    """The name of a model on this machine that the user chooses."""
+    from hermes_cli.models.choose import DEMO_NAME, demo_model
+    from hermes_cli.models.library import found_models
+
+    found = [(model.name, model.size_bytes) for model in found_models() if not model.missing]
+    found.append((DEMO_NAME, demo_model().path.stat().st_size))
+    rows = [(_mark(name == chat.backend.name), name, size_text(size)) for name, size in found]
+    place = choose(chat, rows, "model", elastic=1)
+    return None if place is None else found[place][0]
+
+
+def _mark(current: bool) -> str:
+    return "*" if current else ""

@@ -34,10 +34,10 @@ def tools(chat: Chat, argument: str) -> None:
     console.table(rows, order=(0, 1), elastic=2)
 
 
-def json_mode(chat: Chat, argument: str) -> None:
+def schema(chat: Chat, argument: str) -> None:
     """Show or set the JSON schema of answers.
 
-    /json name, age int, or /json FILE. /json - or off removes it.
+    /schema name, age int, or /schema FILE. /schema - or off removes it.
     """
     from hermes_cli.store.schemas import load_schema
 

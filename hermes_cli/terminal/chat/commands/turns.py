@@ -1,68 +1,86 @@
-"""Commands about turns: generate again, continue, undo, edit, retry, clear."""
+"""Commands about the last turn: generate again, continue, undo, redo, begin the answer; new session and exit."""
 
 from dataclasses import replace
 
 from hermes_cli.errors import UsageError
+from hermes_cli.session.session import shown_part
 from hermes_cli.terminal import console
-from hermes_cli.terminal.chat.chat import Chat, as_typed, excerpt
-from hermes_cli.terminal.chat.commands.arguments import count, sampling_changes
+from hermes_cli.terminal.chat.chat import Chat
+from hermes_cli.terminal.chat.commands.arguments import NOTHING, count, sampling_changes
+from hermes_cli.terminal.chat.commands.branches import print_version
+from hermes_cli.terminal.chat.texts import excerpt
+
+_KEEP = "--keep"
 
 
 def leave(chat: Chat, argument: str) -> None:
-    """Exit the chat, like /bye and Ctrl-D."""
+    """Exit the chat, like Ctrl-D."""
     chat.leaving = 0
 
 
-def regenerate(chat: Chat, argument: str) -> None:
-    """Generate the last answer again.
+def retry(chat: Chat, argument: str) -> None:
+    """Generate the last answer again; the earlier one stays.
 
-    /regen temperature=0.3 uses other sampling this once; /set changes it for the session.
+    /prev and /next switch between the answers. /retry temperature=0.3 uses other sampling this once; /set changes it
+    for the session. After an error, or Ctrl-C before there was an answer, the message is sent again.
     """
+    if chat.unsent:
+        chat.say(*chat.unsent)
+        return
     sampling = sampling_changes(replace(chat.session.settings.sampling, seed=None), argument.split())
-    if chat.make_room(None, f"/regen {argument}".rstrip()):
-        chat.answer(lambda cancel: chat.session.regenerate(cancel, sampling))
+    if not chat.make_room(f"/retry {argument}".rstrip()):
+        return
+    before = chat.session.conversation
+    chat.answer(lambda cancel: chat.session.regenerate(cancel, sampling, chat.prefill))
+    if chat.session.conversation is not before:
+        chat.use_up_prefill()
+        print_version(chat)
 
 
 def continue_answer(chat: Chat, argument: str) -> None:
-    """Continue an answer that was stopped or cut."""
-    if chat.make_room(None, "/continue", resume=True):
-        chat.answer(chat.session.continue_answer, after=_shown_part(chat))
+    """Continue an answer that was stopped, cut or edited."""
+    if chat.make_room("/continue", resume=True):
+        shown = shown_part(chat.session.conversation.turns[-1].answer.content, chat.session.tools)
+        chat.answer(chat.session.continue_answer, after=shown)
 
 
-def _shown_part(chat: Chat) -> str:
-    """The text of the last answer that was shown: with tools, only the text outside of calls."""
-    from hermes_cli.formats.tool_call_parser import ToolCallParser
+def prefill(chat: Chat, argument: str) -> None:
+    """Begin the next answer with TEXT.
 
-    text = chat.session.conversation.turns[-1].answer.content
-    if not chat.session.tools:
-        return text
-    return "".join(found for found in ToolCallParser().feed(text) if isinstance(found, str))
+    /prefill --keep TEXT begins every answer of this chat with it; /prefill - removes it. /prefill shows it.
+    """
+    first, _, rest = argument.partition(" ")
+    if argument == NOTHING:
+        chat.prefill, chat.keeps_prefill = "", False
+    elif first == _KEEP and not rest.strip():
+        raise UsageError("--keep needs the text that answers begin with", "such as /prefill --keep Sure,")
+    elif argument:
+        chat.keeps_prefill = first == _KEEP
+        chat.prefill = rest if chat.keeps_prefill else argument
+    which = "every answer begins" if chat.keeps_prefill else "the next answer begins"
+    console.notice(f"{which} with: {chat.prefill}" if chat.prefill else "no prefill")
 
 
 def undo(chat: Chat, argument: str) -> None:
-    """Remove the last turn, or the last N."""
+    """Remove the last turn, or the last N (see /redo)."""
     gone = chat.session.undo(count(argument, otherwise=1))
-    turns = "1 turn" if len(gone) == 1 else f"{len(gone)} turns"
-    console.notice(f'removed: {turns}, from "{excerpt(gone[0].question)}"')
+    chat.unsent = None
+    console.notice(f'removed: {_turns(len(gone))}, from "{excerpt(gone[0].question)}"')
 
 
-def edit(chat: Chat, argument: str) -> None:
-    """Remove the last turn and edit its message."""
-    (gone,) = chat.session.undo()
-    chat.draft = as_typed(gone.question)
+def redo(chat: Chat, argument: str) -> None:
+    """Restore the turn that /undo removed, or N of them."""
+    back = chat.session.redo(count(argument, otherwise=1))
+    chat.unsent = None
+    more = "; /redo restores more" if back[-1].id in chat.session.tree.latest else ""
+    console.notice(f'restored: {_turns(len(back))}, to "{excerpt(back[-1].question)}"{more}')
 
 
-def retry(chat: Chat, argument: str) -> None:
-    """Send the last message again after an error or Ctrl-C."""
-    if not chat.last_text:
-        raise UsageError("there is no message to send again", "type one")
-    turns = chat.session.conversation.turns
-    if chat.answered and turns and turns[-1].question.startswith(chat.last_text):
-        raise UsageError("the last message has an answer", "/regen generates it again, /continue resumes it")
-    chat.say(chat.last_text)
+def _turns(number: int) -> str:
+    return "1 turn" if number == 1 else f"{number} turns"
 
 
-def clear(chat: Chat, argument: str) -> None:
+def new(chat: Chat, argument: str) -> None:
     """Start a new session; system prompt and settings stay."""
     chat.start_new()
     kept = "system prompt and settings" if chat.session.conversation.system_prompt is not None else "settings"
