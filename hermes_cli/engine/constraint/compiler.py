@@ -65,7 +65,7 @@ def fault(grammar: str, steps: int = 0) -> str | None:
 
 
 def _walk(matcher: "LLMatcher", steps: int) -> str | None:
-    """Write one string as long as the grammar lets it go on, and say what stops it."""
+    """Write one string as long as the grammar allows, and return what stops it."""
     for step in range(steps):
         mask = int.from_bytes(matcher.compute_bitmask(), "little") & ~(1 << _END)
         if matcher.is_error():
