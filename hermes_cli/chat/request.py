@@ -35,6 +35,7 @@ SAMPLING_RANGES: dict[str, tuple[float, float]] = {
 }
 
 
+TOOL_TIMEOUT_S = 30  # of one call
 MOST_ROUNDS = 5  # of tool calls in one turn
 MOST_REPAIRS = 2  # of an answer that does not satisfy its schema
 

@@ -100,6 +100,7 @@ def ask(
     tool_env: options.ToolVariables = None,
     tool_choice: options.ToolChoice = "auto",
     max_rounds: options.MaxRounds = MOST_ROUNDS,
+    tool_timeout: options.ToolTimeout = None,
     yes: options.AllowAll = False,
     deny: options.DenyAll = False,
     schema: options.SchemaText = None,

@@ -46,6 +46,7 @@ def chat(
     tool_env: options.ToolVariables = None,
     tool_choice: options.ToolChoice = "auto",
     max_rounds: options.MaxRounds = MOST_ROUNDS,
+    tool_timeout: options.ToolTimeout = None,
     yes: options.AllowAll = False,
     deny: options.DenyAll = False,
     schema: options.SchemaText = None,

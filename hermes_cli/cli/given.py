@@ -64,6 +64,7 @@ def _flags(said: Mapping[str, Any]) -> "Choices":
         tool_variables=tuple(said["tool_env"] or ()),
         tool_choice=said["tool_choice"],
         max_rounds=said["max_rounds"],
+        tool_timeout_s=said["tool_timeout"],
         tool_policy="yes" if said["yes"] else "deny" if said["deny"] else "ask",
         schema=None if said["schema"] is None else _schema(said["schema"]),
         constrained=not said["no_constrain"],

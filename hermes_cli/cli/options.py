@@ -193,6 +193,7 @@ ToolChoice = Annotated[
         rich_help_panel=TOOLS,
     ),
 ]
+ToolTimeout = Annotated[float | None, _setting("--tool-timeout", group=TOOLS, metavar="S")]
 MaxRounds = Annotated[
     int,
     _number(

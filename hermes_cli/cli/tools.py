@@ -32,9 +32,13 @@ Sources = Annotated[
 
 
 @app.callback()
-def _alone(context: typer.Context) -> None:
+def _alone(context: typer.Context, tools: Sources = None, tool_env: options.ToolVariables = None) -> None:
     if context.invoked_subcommand is None:
-        list_tools()
+        list_tools(tools, tool_env)
+    elif tools or tool_env:
+        raise UsageError(
+            "--tools and --tool-env belong after the command", f"see: hermes tools {context.invoked_subcommand} --help"
+        )
 
 
 @app.command("list")
@@ -105,6 +109,32 @@ def run(
         raise ToolFailed(f"{name}: {result.error}", f"see what it takes: hermes tools show {(tools or [name])[0]}")
     _write(_json(result.value))
     return 0
+
+
+@app.command("approvals")
+def approvals(
+    revoke: Annotated[
+        list[str] | None, typer.Option("--revoke", metavar="NAME", help="Ask about this tool again (repeatable).")
+    ] = None,
+    revoke_all: Annotated[bool, typer.Option("--revoke-all", help="Ask about every tool again.")] = False,
+) -> None:
+    """List the tools that run without being asked about because you answered "always", or revoke that."""
+    from hermes_cli.tools import approval
+
+    saved = approval.approved_tools()
+    names = [name for name, _ in saved]
+    for name in revoke or ():
+        if name not in names:
+            hint = did_you_mean(name, names, "list them: hermes tools approvals")
+            raise UsageError(f"there is no approval for {name}", hint)
+    gone = set(names) if revoke_all else set(revoke or ())
+    if gone:
+        approval.revoke(gone)
+        console.notice(f"revoked: {', '.join(sorted(gone))}")
+    elif not saved:
+        console.notice("no approvals are saved")
+    elif not revoke_all:
+        _write("".join(f"{name}\t{sha256[:12]}\n" for name, sha256 in saved))
 
 
 def _arguments(parameters: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:

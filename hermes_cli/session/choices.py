@@ -63,6 +63,7 @@ class Choices:
     tool_variables: tuple[str, ...] | None = None  # of the environment, which tools may see
     tool_choice: str | None = None  # auto, none, required or a tool's name
     max_rounds: int | None = None  # of tool calls in one turn
+    tool_timeout_s: float | None = None  # of one tool call
     tool_policy: "Policy | None" = None
     schema: Schema | None = None
     constrained: bool | None = None
@@ -219,6 +220,7 @@ def from_settings(settings: Settings) -> Layers:
                 settings.kv_store_mb,
                 settings.origins.get("ctx"),
             ),
+            tool_timeout_s=settings.tool_timeout,
             save=settings.save,
             endpoint=settings.endpoint,
         ),

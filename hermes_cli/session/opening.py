@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hermes_cli.backend import Backend
 from hermes_cli.chat.conversation import Conversation
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import MOST_REPAIRS, MOST_ROUNDS, CancelToken
+from hermes_cli.chat.request import MOST_REPAIRS, MOST_ROUNDS, TOOL_TIMEOUT_S, CancelToken
 from hermes_cli.chat.tool_call import ToolCall
 from hermes_cli.chat.turn_tree import TurnTree
 from hermes_cli.errors import ModelNotFound, SessionBusy, UsageError, did_you_mean
@@ -189,7 +189,8 @@ def load_tools(
             raise UsageError(f"--tool-choice {choice} is not the name of a tool", hint)
         asked = consent(toolbox.tools, choices.tool_policy or "ask")
         on_failure.pop_all()
-    return ToolUse(toolbox, asked, choice, choices.max_rounds or MOST_ROUNDS, notes=notes)
+    timeout_s = choices.tool_timeout_s or TOOL_TIMEOUT_S
+    return ToolUse(toolbox, asked, choice, choices.max_rounds or MOST_ROUNDS, timeout_s, notes)
 
 
 def open_session(prepared: Prepared, load: Callable[[], Backend]) -> Opened:

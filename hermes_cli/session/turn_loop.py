@@ -18,7 +18,7 @@ from hermes_cli.chat.events import (
     TurnEvent,
 )
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import MOST_ROUNDS, CancelToken, GenerationRequest
+from hermes_cli.chat.request import MOST_ROUNDS, TOOL_TIMEOUT_S, CancelToken, GenerationRequest
 from hermes_cli.chat.tool_call import BrokenCall, ToolCall, ToolResult
 from hermes_cli.errors import ContextOverflow, HermesError
 from hermes_cli.formats.json.mode import json_part, parsed
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from hermes_cli.tools.approval import Decision
     from hermes_cli.tools.toolbox import Toolbox
 
-TIMEOUT_S = 30.0
 _UNKNOWN = "unknown"
 _GAP = "\n\n"
 _CUT = "not run: the answer was cut off before its end"
@@ -48,7 +47,7 @@ class ToolUse:
     consent: "Callable[[ToolCall, CancelToken], Decision]"
     choice: str = "auto"
     max_rounds: int = MOST_ROUNDS
-    timeout_s: float = TIMEOUT_S
+    timeout_s: float = TOOL_TIMEOUT_S
     notes: tuple[str, ...] = ()  # what the user should know of how they were loaded
 
 

@@ -38,7 +38,7 @@ class Consent:
         decided = self._approvals.decide(call)
         if decided is not None:
             if decided.reason == NOBODY_TO_ASK and not self._told:
-                console.notice("nobody is here to be asked about tools; --yes lets them run")
+                console.notice("stdin is not a terminal: tool calls are declined; --yes runs them without asking")
                 self._told = True
             return decided
         with console.without_status():

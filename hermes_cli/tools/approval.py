@@ -1,6 +1,6 @@
-"""Who may run: what the user has decided about the model's calls, for once, for this session and for always."""
+"""Which tool calls may run: the user's decisions, for once, for this session and for always."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,13 +12,13 @@ from hermes_cli.tools.tool import Tool
 Policy = Literal["ask", "yes", "deny"]
 Scope = Literal["once", "session", "always"]
 
-DENIED_BY_POLICY = "the user runs without tools that act (--deny)"
-NOBODY_TO_ASK = "nobody is here to approve the call"
+DENIED_BY_POLICY = "the user declines all tool calls (--deny)"
+NOBODY_TO_ASK = "stdin is not a terminal, so the user cannot approve the call"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether a call may run, for how long that holds, and the reason the model is told where it may not."""
+    """Whether a call may run, how long the decision holds, and the reason for the model if it may not."""
 
     approved: bool
     scope: Scope = "once"
@@ -39,10 +39,10 @@ class _Saved:
 
 
 class Approvals:
-    """Decides about calls by the policy, by what tools are, and by what was decided before.
+    """Decides about calls by the policy, by whether a tool is read-only, and by earlier decisions.
 
-    `ask` asks on a terminal (`interactive`) and denies elsewhere; `yes` approves all; `deny` denies all. A tool that
-    is read-only is never asked about. What is approved for always holds while the tool's file stays as it is.
+    `ask` asks on a terminal (`interactive`) and denies elsewhere; `yes` approves all; `deny` denies all. Read-only
+    tools run without being asked about. An approval for always holds until the tool's file changes.
     """
 
     def __init__(self, tools: Mapping[str, Tool], *, policy: Policy = "ask", interactive: bool) -> None:
@@ -62,7 +62,7 @@ class Approvals:
         return None if self._interactive else Decision(False, reason=NOBODY_TO_ASK)
 
     def remember(self, call: ToolCall, decision: Decision) -> None:
-        """Keep what the user decided, for as long as it was meant. Raises OutputError where that cannot be written."""
+        """Remember a decision for its scope. Raises OutputError where it cannot be saved."""
         tool = self._tools.get(call.name)
         if tool is None or not decision.approved or decision.scope == "once":
             return
@@ -73,8 +73,18 @@ class Approvals:
 
 
 def always_approved(tool: Tool) -> bool:
-    """Whether the user lets this tool, as it is now, run without being asked."""
+    """Whether the user approved this version of the tool for always."""
     return _approval(tool) in _read()
+
+
+def approved_tools() -> list[tuple[str, str]]:
+    """The saved approvals: the name of each tool and the hash of its file."""
+    return [(one.tool, one.sha256) for one in sorted(_read())]
+
+
+def revoke(names: Collection[str]) -> None:
+    """Forget the saved approvals of these tools. Raises OutputError where that cannot be written."""
+    _write(frozenset(one for one in _read() if one.tool not in names))
 
 
 def _approval(tool: Tool) -> _Approval:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from hermes_cli.chat.request import CancelToken
+from hermes_cli.chat.request import TOOL_TIMEOUT_S, CancelToken
 from hermes_cli.chat.tool_call import ToolCall, ToolResult, ToolSchema
 from hermes_cli.errors import LoadCancelled, UsageError, did_you_mean
 from hermes_cli.files import check_hint
@@ -22,7 +22,6 @@ from hermes_cli.tools.child.worker import Worker
 from hermes_cli.tools.command_file import CommandRunner, read_commands
 from hermes_cli.tools.tool import Runner, Tool
 
-TIMEOUT_S = 30.0
 SETTING = "HERMES_CLI_TOOL_SETTING"
 _BUILT_IN_FOLDER = Path(__file__).parent / "builtin"
 
@@ -79,7 +78,9 @@ class Toolbox:
         found = faults(tool.accepted, dict(arguments))
         return f"{'; '.join(found)}. {_signature(tool)}" if found else ReadyCall(call, arguments)
 
-    def run(self, ready: ReadyCall, *, timeout_s: float = TIMEOUT_S, cancel: CancelToken | None = None) -> ToolResult:
+    def run(
+        self, ready: ReadyCall, *, timeout_s: float = TOOL_TIMEOUT_S, cancel: CancelToken | None = None
+    ) -> ToolResult:
         """Run a checked call: its value, or an error that says what went wrong. Returns whatever the tool does."""
         call = ready.call
         try:
@@ -88,7 +89,9 @@ class Toolbox:
             return ToolResult(call, approved=True, error=str(failure))
         return ToolResult(call, approved=True, value=value)
 
-    def call(self, call: ToolCall, *, timeout_s: float = TIMEOUT_S, cancel: CancelToken | None = None) -> ToolResult:
+    def call(
+        self, call: ToolCall, *, timeout_s: float = TOOL_TIMEOUT_S, cancel: CancelToken | None = None
+    ) -> ToolResult:
         """Check a call and run it; a wrong one brings its error."""
         ready = self.check(call)
         if isinstance(ready, str):

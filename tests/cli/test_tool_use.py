@@ -90,7 +90,7 @@ def test_without_anybody_to_ask_nothing_runs_and_the_code_says_so(
     result = hermes("ask", *DEMO, "--tools", tool_file, *options, QUESTION)
     assert (result.code, runs(tool_file)) == (6, 0)
     assert "declined" in result.out.decode() and "The user declined this call: " in result.err
-    assert ("--yes lets them run" in result.err) == (not options)
+    assert ("--yes runs them without asking" in result.err) == (not options)
 
 
 def test_json_tells_the_calls(hermes: Hermes, tool_file: Path) -> None:
@@ -308,3 +308,17 @@ def test_the_chat_answers_in_json_until_told_otherwise(hermes: Hermes) -> None:
 )
 def test_options_that_make_no_sense_are_refused(hermes: Hermes, options: tuple[str, ...], message: str) -> None:
     assert_failed(hermes("ask", *DEMO, *options, "Hi"), 2, message)
+
+
+@pytest.mark.parametrize("place", ["option", "setting"])
+def test_the_time_of_a_call_can_be_limited(hermes: Hermes, tmp_path: Path, place: str) -> None:
+    file = tmp_path / "weather.py"
+    file.write_text(
+        "import time\n\n\ndef get_weather(city: str) -> dict:\n"
+        '    """Get the weather of a city.\n\n    Args:\n        city: The name of the city.\n    """\n'
+        "    time.sleep(600)\n"
+    )
+    given = ("--tool-timeout", "0.5") if place == "option" else ()
+    env = {} if given else {"HERMES_CLI_TOOL_TIMEOUT": "0.5"}
+    result = hermes("ask", *DEMO, "--tools", file, "--yes", *given, QUESTION, env=env)
+    assert result.code == 6 and "the call took longer than 0.5 s and was ended" in result.err

@@ -135,3 +135,25 @@ def test_tools_and_schemas_never_enter_the_program_itself(script: Script, weathe
             print(len(toolbox.tools), *sorted(loaded))
     """
     assert script(code, weather).out.decode().split() == ["3"]
+
+
+def test_approvals_are_listed_and_revoked(hermes: Hermes, tmp_path: Path) -> None:
+    env = {"HERMES_CLI_CONFIG_DIR": str(tmp_path)}
+    result = hermes("tools", "approvals", env=env)
+    assert (result.out, result.err) == (b"", "no approvals are saved\n")
+    entries = [{"tool": name, "sha256": f"{index}" * 64} for index, name in enumerate(("get_weather", "send", "wait"))]
+    (tmp_path / "tool-approvals.json").write_text(json.dumps({"always": entries}))
+    assert hermes("tools", "approvals", env=env).out == (
+        b"get_weather\t000000000000\nsend\t111111111111\nwait\t222222222222\n"
+    )
+    assert_failed(hermes("tools", "approvals", "--revoke", "sent", env=env), 2, "there is no approval for sent")
+    result = hermes("tools", "approvals", "--revoke", "send", env=env)
+    assert (result.out, result.err) == (b"", "revoked: send\n")
+    assert hermes("tools", "approvals", env=env).out.count(b"\n") == 2
+    assert hermes("tools", "approvals", "--revoke-all", env=env).err == "revoked: get_weather, wait\n"
+    assert hermes("tools", "approvals", env=env).err == "no approvals are saved\n"
+
+
+def test_the_group_takes_what_its_list_takes(hermes: Hermes, weather: Path) -> None:
+    assert hermes("tools", "--tools", weather).out == hermes("tools", "list", "--tools", weather).out
+    assert_failed(hermes("tools", "--tools", weather, "show", "calculate"), 2, "belong after the command")

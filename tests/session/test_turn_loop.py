@@ -203,7 +203,7 @@ def test_json_that_breaks_its_schema_is_corrected(backend: LocalBackend) -> None
     wrong, complaint, *_, right = [message.content for message in session.conversation.turns[0].messages[1:]]
     assert int(wrong) % 2 == 0 and int(right) % 2 == 1
     assert complaint == (
-        f'Schema validation failed: must not satisfy {{"multipleOf": 2}}, and {wrong} does. '
+        f'Schema validation failed: must not match the schema {{"multipleOf": 2}}, and {wrong} does. '
         "Return the corrected JSON object."
     )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 from hermes_cli import paths
-from hermes_cli.chat.request import MODEL_CARD, SAMPLING_RANGES
+from hermes_cli.chat.request import MODEL_CARD, SAMPLING_RANGES, TOOL_TIMEOUT_S
 from hermes_cli.errors import UsageError, did_you_mean
 from hermes_cli.store.settings import config_file
 from hermes_cli.store.settings.endpoints import Endpoint, endpoints_in
@@ -23,7 +23,7 @@ Value = str | int | float | bool
 DEFAULT = "default"
 _PREFIX = "HERMES_CLI_"
 # Variables that are not settings: the key of a server, folders, tracebacks, and what tests use.
-_OTHER_VARIABLES = re.compile(_PREFIX + "(API_KEY|CACHE_DIR|CONFIG_DIR|DATA_DIR|DEBUG|TEST_.*|TOOL_.*)")
+_OTHER_VARIABLES = re.compile(_PREFIX + "(API_KEY|(CACHE|CONFIG|DATA)_DIR|DEBUG|TEST_.*|TOOL_(PROCESS|SETTING))")
 _TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _LARGEST = 2**31 - 1
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -164,6 +164,7 @@ class Settings:
     threads: int | None = _count("Number of CPU threads.", "physical cores; 1 for a tiny model", 4, low=1, high=512)
     template: str = _text("Chat template: auto, chatml, embedded or a file.", "auto")
     color: Literal["auto", "always", "never"] = _text("Colours in the terminal.", "auto", "auto", "always", "never")
+    tool_timeout: float = _key(Key(float, "Maximum seconds of a tool call.", TOOL_TIMEOUT_S, low=0.1, high=86_400))
     thinking: Literal["show", "hide"] = _text(
         "What a model thinks before it answers, dimmed in the terminal.", "show", "show", "hide"
     )
