@@ -216,7 +216,7 @@ class Client:
         """End a blocked read or write: the server sees the connection close."""
         if self._socket is not None:
             with contextlib.suppress(OSError):
-                # Not the method of an SSLSocket, which takes away what a read in progress works with.
+                # Not the method of an SSLSocket, which removes what a read in progress works with.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def _check(self, cancel: CancelToken) -> None:
