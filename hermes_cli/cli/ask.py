@@ -60,6 +60,7 @@ class _Wanted:
     stats: bool
     verbose: bool
     overflow: Overflow
+    prefill: str
 
 
 def ask(
@@ -94,6 +95,10 @@ def ask(
     seed: options.Seed = None,
     max_tokens: options.MaxTokens = None,
     stop: options.Stop = None,
+    prefill: Annotated[
+        str,
+        typer.Option("--prefill", metavar="TEXT", help="Begin the answer with TEXT.", rich_help_panel=options.PROMPT),
+    ] = "",
     tools: options.Tools = None,
     mcp: options.Mcp = None,
     tools_only: options.ToolsOnly = None,
@@ -171,7 +176,13 @@ def ask(
     if each_line:
         resumed = given.resume is not None
         _refuse_with_map(
-            {"--json": as_json, "--extract": extract, "--dry-run": dry_run, "--continue or --session": resumed}
+            {
+                "--prefill": bool(prefill),
+                "--json": as_json,
+                "--extract": extract,
+                "--dry-run": dry_run,
+                "--continue or --session": resumed,
+            }
         )
         from hermes_cli.cli.map.run import MapWanted, answer_lines
 
@@ -196,7 +207,7 @@ def ask(
     has_schema = start.choices.schema is not None
     form: Form = "json" if as_json else "data" if has_schema else "code" if extract else "text"
     target = FileOutput(output) if output else standard_output() if form == "text" else StandardOutput()
-    return _answer(text, start, target, _Wanted(form, timeout, left, stats, given.verbose, overflow))
+    return _answer(text, start, target, _Wanted(form, timeout, left, stats, given.verbose, overflow, prefill))
 
 
 def _refuse_together(options: dict[str, object]) -> None:
@@ -226,7 +237,9 @@ def _answer(text: str, start: "Start", target: AnswerOutput, wanted: _Wanted) ->
             tell_control_text(session.control_text(text))
             before, known = session.conversation, session.backend.info
             try:
-                shown = show_answer(session.send(text, cancel), target if wanted.form == "text" else Collected())
+                shown = show_answer(
+                    session.send(text, cancel, prefill=wanted.prefill), target if wanted.form == "text" else Collected()
+                )
             except ContextOverflow as too_long:
                 at_once = session.conversation is before  # otherwise the tool results are too long
                 if at_once and wanted.overflow == "error" and session.turns_to_leave_out(text):

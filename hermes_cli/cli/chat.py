@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import closing
+from typing import Annotated
 
 import typer
 
@@ -9,6 +10,7 @@ from hermes_cli import paths
 from hermes_cli.chat.request import MOST_ROUNDS
 from hermes_cli.cli import options
 from hermes_cli.cli.given import given as given_options
+from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
 
 EXAMPLES = """\b
@@ -21,6 +23,9 @@ Examples:
 
 def chat(
     context: typer.Context,
+    message: Annotated[
+        list[str] | None, typer.Argument(metavar="[MESSAGE...]", help="Send this as the first message.")
+    ] = None,
     model: options.Model = None,
     endpoint: options.EndpointUrl = None,
     endpoint_mode: options.EndpointMode = None,
@@ -64,6 +69,9 @@ def chat(
     Ctrl-C stops an answer and keeps its text; Ctrl-D exits. With piped input, each line is a turn. Files given with
     -f are added to the first message.
     """
+    if continue_last and message and message[0].isdecimal():
+        hint = f"-c continues the last session; the context length is --ctx {message[0]}"
+        raise UsageError(f"unexpected {message[0]} after -c", hint)
     given = given_options(context)
     from hermes_cli.terminal.prompt.open import open_prompt
 
@@ -85,4 +93,4 @@ def chat(
 
     running = open_chat(given, interactive=console.is_terminal(sys.stdin))
     with closing(running.session):
-        return repl.run(running, prompt)
+        return repl.run(running, prompt, " ".join(message or ()))

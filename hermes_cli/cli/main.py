@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _FIRST_COMMANDS = "ask a question: hermes ask; start a chat: hermes chat; see all commands: hermes --help"
 
+_OWN_OPTIONS = ("--help", "--version", "--install-completion", "--show-completion")
+
 # Options of llama-cli, ollama and llm, and what they are called here.
 _OPTIONS_ELSEWHERE = {
     "--temp": "--temperature",
@@ -71,7 +73,8 @@ def _run(given: list[str]) -> int:
     from hermes_cli.cli.app import app, known_command
 
     try:
-        return app(given or [_default_command()], prog_name=_program(), standalone_mode=False) or 0
+        given = _with_command(given)
+        return app(given, prog_name=_program(), standalone_mode=False) or 0
     except typer.TyperException as problem:
         raise _command_line_error(problem, given, known_command(given)) from problem
     except typer.Abort:
@@ -95,6 +98,19 @@ def _command_line_error(problem: "TyperException", given: Sequence[str], command
     if command in (" chat", " ask") and "-c" in given and (number := next(filter(str.isdecimal, given), None)):
         return UsageError(message, f"-c continues the last session; the context length is --ctx {number}")
     return UsageError(message, help_hint)
+
+
+def _with_command(given: list[str]) -> list[str]:
+    """The command line with its command: options of a chat, or text with spaces, need none."""
+    if not given:
+        return [_default_command()]
+    first, *rest = given
+    if first in ("help", "version"):
+        return [*rest, "--help"] if first == "help" else ["--version", *rest]
+    is_option = first.startswith("-") and not first.startswith(_OWN_OPTIONS) and first not in ("-h", "-")
+    if is_option or " " in first.strip():
+        return [_default_command(), *given]
+    return given
 
 
 def _program() -> str:

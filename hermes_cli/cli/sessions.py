@@ -15,6 +15,7 @@ from hermes_cli.cli.lists import session_list
 from hermes_cli.errors import HermesError, SessionBusy, UsageError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import STANDARD_OUTPUT, AnswerOutput, FileOutput, StandardOutput
+from hermes_cli.terminal.columns import window_columns
 from hermes_cli.terminal.sanitize import one_line
 
 if TYPE_CHECKING:
@@ -70,8 +71,17 @@ def list_sessions(count: Limit = None, json: AsJson = False) -> None:
 def show(
     name: NameOrLatest = None,
     everything: Annotated[bool, typer.Option("--all", help="Include undone and regenerated turns.")] = False,
+    tree: Annotated[bool, typer.Option("--tree", help="Print one line per turn, with all branches.")] = False,
 ) -> None:
     """Print a session: questions after `>`, answers unchanged."""
+    if tree:
+        from hermes_cli.terminal.branch_view import tree_lines
+
+        saved = _read(name)
+        current = {turn.id for turn in saved.conversation.turns}
+        lines = tree_lines(saved.tree, current, window_columns(sys.stdout) - 1)
+        _write("".join(f"{one_line(line)}\n" for line in lines))
+        return
     _write(_readable(_read(name), everything=everything))
 
 
@@ -179,6 +189,9 @@ def export(
         Format | None, typer.Option("--format", "-f", help="Output format. [default: by the suffix of -o, else md]")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to FILE.")] = None,
+    turn: Annotated[
+        int | None, typer.Option("--turn", metavar="N", help="The branch that ends with turn N of `show --tree`.")
+    ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Export all sessions, one line each; needs sharegpt or openai.")
     ] = False,
@@ -193,6 +206,8 @@ def export(
     if everything and (name or chosen not in FOR_TRAINING):
         raise UsageError("--all needs --format sharegpt or openai, and no id", "see: hermes sessions export --help")
     sessions = [] if everything else [_read(name)]
+    if turn is not None:
+        sessions = [session.at_turn(turn) for session in sessions]
     target: AnswerOutput = StandardOutput() if output in (None, STANDARD_OUTPUT) else FileOutput(output)
     try:
         if everything:

@@ -460,3 +460,41 @@ def test_a_system_prompt_holds_for_the_chat_and_files_go_into_the_first_message(
     asked = hermes("ask", *options, question)
     assert asked.out == b"The file is called note.txt.\n"
     assert hermes("chat", *options, stdin=question).out == asked.out
+
+
+def test_answers_are_switched_by_keys_and_an_edit_that_is_cancelled_changes_nothing(on_screen: OnScreen) -> None:
+    screen = on_screen(*GREEDY_CHAT)
+    screen.say(SUM)
+    screen.shows(SUM_ANSWER)
+    screen.say("/prefill The sum")
+    screen.say("/retry")
+    screen.shows("answer 2 of 2; /prev switches")
+    screen.prompt()
+    screen.type("\x1b[1;3D")
+    screen.shows("answer 1 of 2; /next switches")
+    screen.say("/edit")
+    screen.shows(f"edit message 1: {SUM}")
+    screen.type(CTRL_C)
+    screen.shows("nothing changed")
+    screen.say("/edit")
+    screen.shows(f"edit message 1: {SUM}", 2)
+    screen.type(" Please.\r")
+    screen.shows("version 3 of 3")
+    screen.say("exit")
+    screen.shows("run /exit? Y: yes, n: send it as a message")
+    screen.type("\r")
+    assert screen.ended() == 0
+
+
+def test_a_resumed_session_shows_its_last_answer_and_words_begin_a_chat(hermes: Hermes, on_screen: OnScreen) -> None:
+    assert hermes("ask", "-m", "demo", "-t", "0", SUM).code == 0
+    screen = on_screen("-c", "-m", "demo", "-t", "0")
+    screen.shows(f"> {SUM}\n{SUM_ANSWER}\n")
+    screen.prompt()
+    screen.type("/")
+    screen.shows("/schema")
+    screen.type(CTRL_C)
+    leave(screen)
+    screen = on_screen(f"{NAME}", HERMES_CLI_MODEL="demo")
+    screen.shows("CPU")
+    leave(screen)

@@ -13,8 +13,8 @@ _IN_A_CHAT = {"hermes sessions list": "/sessions", "hermes presets list": "/pres
 _WORDS = {"exit": "/exit", "quit": "/exit", "bye": "/exit", ":q": "/exit", "help": "/help", "?": "/help"}
 
 
-def run(chat: Chat, prompt: PromptInput) -> int:
-    """Chat until the input ends; returns the exit code.
+def run(chat: Chat, prompt: PromptInput, message: str = "") -> int:
+    """Chat, beginning with `message` if there is one, until the input ends; returns the exit code.
 
     On a terminal an error ends only its turn and Ctrl-C only the answer; with piped input both end the chat. A model
     that cannot be loaded always ends it.
@@ -27,6 +27,10 @@ def run(chat: Chat, prompt: PromptInput) -> int:
     while chat.leaving is None:
         try:
             draft, chat.draft = chat.draft, ""
+            if message:
+                text, message = message, ""
+                chat.say(text)
+                continue
             line = prompt.read(draft)
             if line is None:
                 chat.leaving = 0
