@@ -11,7 +11,7 @@ import typer
 from hermes_cli import paths
 from hermes_cli.cli import completion
 from hermes_cli.cli.confirm import agreed, check_terminal
-from hermes_cli.cli.lists import session_list
+from hermes_cli.cli.lists import session_list, session_text
 from hermes_cli.errors import HermesError, SessionBusy, UsageError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import STANDARD_OUTPUT, AnswerOutput, FileOutput, StandardOutput
@@ -82,7 +82,7 @@ def show(
         lines = tree_lines(saved.tree, current, window_columns(sys.stdout) - 1)
         _write("".join(f"{one_line(line)}\n" for line in lines))
         return
-    _write(_readable(_read(name), everything=everything))
+    _write(session_text.readable(_read(name), everything=everything))
 
 
 @app.command("search")
@@ -277,28 +277,6 @@ def _print_rest(sessions: Sequence[object], shown: Sequence[object], for_program
         console.notice(f"{len(sessions) - len(shown):,} more; -n 0 shows all")
     elif not sessions:
         console.notice("no sessions")
-
-
-def _readable(saved: "SavedSession", *, everything: bool) -> str:
-    """The current branch as text, or all turns in the order they were written."""
-    model = f" · {saved.model}" if saved.model else ""
-    parts = [f"{saved.title}\n{saved.id} · {saved.created.astimezone():%Y-%m-%d %H:%M}{model}"]
-    if saved.conversation.system_prompt:
-        parts.append(_marked("system: ", saved.conversation.system_prompt))
-    marks = {"user": "> ", "system": "system: ", "tool": "tool: ", "assistant": ""}
-    current = {turn.id for turn in saved.conversation.turns}
-    for turn in [record.turn for record in saved.turns.values()] if everything else saved.conversation.turns:
-        parts += [] if turn.id in current else ["[undone or regenerated]"]
-        parts += [_marked(marks[message.role], message.content) for message in turn.messages]
-        if turn.answer.finish_reason == "cancelled":
-            parts.append("[stopped]")
-    if saved.unanswered is not None:
-        parts += [_marked("> ", saved.unanswered), "[not answered]"]
-    return "\n\n".join(parts) + "\n"
-
-
-def _marked(mark: str, text: str) -> str:
-    return "\n".join(f"{mark}{line}" for line in text.split("\n")) if mark == "> " else f"{mark}{text}"
 
 
 def _need_terminal(yes: bool, without_asking: str) -> None:
