@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hermes_cli import __version__
-from hermes_cli.cli import ask, chat, config, models, presets, pull, serve, sessions, tools
+from hermes_cli.cli import ask, chat, config, mcp, models, presets, pull, serve, sessions, tools
 from hermes_cli.cli.bench import bench
 from hermes_cli.cli.doctor import doctor
 from hermes_cli.cli.help_page import GroupedCommand
@@ -30,6 +30,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(presets.app, name="presets")
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(tools.app, name="tools")
+app.add_typer(mcp.app, name="mcp")
 app.add_typer(config.app, name="config")
 
 

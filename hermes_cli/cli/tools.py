@@ -101,7 +101,7 @@ def run(
         if name not in toolbox.tools:
             hint = did_you_mean(name, toolbox.tools, f"there are: {', '.join(toolbox.tools)}")
             raise UsageError(f"there is no tool {name} in {', '.join(tools or ())}", hint)
-        given = _arguments(toolbox.tools[name].parameters, arguments or [])
+        given = call_arguments(toolbox.tools[name].parameters, arguments or [])
         result = toolbox.call(ToolCall(name, given), timeout_s=timeout, cancel=cancel)
     if cancel.reason or result is None:
         return EXIT_CODES[cancel.reason or "interrupt"]
@@ -137,7 +137,7 @@ def approvals(
         _write("".join(f"{name}\t{sha256[:12]}\n" for name, sha256 in saved))
 
 
-def _arguments(parameters: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
+def call_arguments(parameters: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
     """`KEY=VALUE` pairs by the types of the tool, or one JSON object. Raises UsageError."""
     if len(words) == 1 and words[0].lstrip().startswith("{"):
         try:

@@ -249,7 +249,7 @@ def toolset(preset: "Preset") -> Choices:
     """The tools and the schema of a preset, and nothing else. Raises UsageError."""
     from hermes_cli.store.presets.presets import schema_of
 
-    return Choices(tools=preset.tools or None, schema=schema_of(preset))
+    return Choices(tools=preset.tools or None, mcp=preset.mcp or None, schema=schema_of(preset))
 
 
 def from_session(settings: SessionSettings, system_prompt: str | None) -> Choices:

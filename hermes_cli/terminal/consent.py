@@ -31,6 +31,7 @@ class Consent:
     def __init__(self, tools: Mapping[str, Tool], policy: Policy) -> None:
         with _terminal() as terminal:
             self._approvals = Approvals(tools, policy=policy, interactive=terminal is not None)
+        self._tools = tools
         self._told = False
 
     def __call__(self, call: ToolCall, cancel: CancelToken) -> Decision:
@@ -42,7 +43,7 @@ class Consent:
                 self._told = True
             return decided
         with console.without_status():
-            console.lines(described(call))
+            console.lines(described(call, self._tools[call.name].origin if call.name in self._tools else ""))
             with _terminal() as terminal:
                 decision = _asked(terminal, cancel)
         try:
@@ -99,9 +100,10 @@ def answer(line: str) -> Decision:
     return Decision(False, reason="" if word.lower() in ("", "n", "no") else word)
 
 
-def described(call: ToolCall) -> str:
+def described(call: ToolCall, origin: str = "") -> str:
     """The call with every argument whole, one a line; what would not be seen as it is, is spelled out."""
-    rows = [f"the model wants to run {_visible(call.name)}"]
+    place = f" of the MCP server {_visible(origin[4:])}" if origin.startswith("mcp ") else ""
+    rows = [f"the model wants to run {_visible(call.name)}{place}"]
     for name, value in call.arguments.items():
         shown = name if name.isidentifier() else json.dumps(name, ensure_ascii=False)
         rows.append(f"  {_visible(shown)}: {_visible(json.dumps(value, ensure_ascii=False))}")

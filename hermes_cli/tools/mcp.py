@@ -218,6 +218,8 @@ def _usable(server: McpServer, facts: Mapping[str, Any], notes: list[str]) -> di
         try:
             if name in found:
                 raise UsageError(f"another tool is named {name} too", "")
+            if tool["parameters"] is None:
+                raise UsageError("its schema is too large", "")
             checked(tool["parameters"], "its schema")
             found[name] = tool
         except UsageError as problem:

@@ -58,6 +58,17 @@ class McpServer:
                     f'take it from the environment: {header} = "${{NAME}}"',
                 )
 
+    def missing(self) -> str:
+        """What keeps it from starting, as far as it can be seen without starting it; empty if nothing does."""
+        if self.command and shutil.which(self.command) is None:
+            return f"there is no program {self.command}"
+        try:
+            self.variables()
+            self.sent_headers()
+        except UsageError as problem:
+            return problem.message
+        return ""
+
     def variables(self) -> dict[str, str]:
         """The variables it may see beside the usual ones. Raises UsageError for one that is not set."""
         return {name: self._value(name) for name in self.env}

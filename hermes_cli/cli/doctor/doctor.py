@@ -51,6 +51,7 @@ def doctor(
     else:
         findings = [*_program(facts["program"]), *_machine(facts["machine"]), *_folders(facts["folders"])]
         findings += [*_settings(facts), *_model(facts["model"]), *_engine(facts["engine"])]
+        findings += _mcp(facts["mcp"])
         findings += facts["builds"].items() if builds else ()
         width = max(len(name) for name, _ in findings)
         for name, value in findings:
@@ -118,6 +119,12 @@ def _settings(facts: Facts) -> Iterator[Finding]:
         yield "", f"{setting['name']} = {setting['value']}{origin}"
     for problem in facts["problems"]:
         yield "", f"wrong: {problem['message']}; {problem['hint']}"
+
+
+def _mcp(servers: list[Facts]) -> Iterator[Finding]:
+    for number, server in enumerate(servers):
+        state = f"wrong: {server['problem']}" if server["problem"] else f"test it: hermes mcp test {server['name']}"
+        yield "" if number else "mcp servers", f"{server['name']} ({server['address']}): {state}"
 
 
 def _model(facts: Facts) -> Iterator[Finding]:

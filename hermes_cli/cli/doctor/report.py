@@ -34,6 +34,10 @@ def report(settings: Settings, problems: Sequence[UsageError]) -> Facts:
             for name, origin in settings.origins.items()
         ],
         "problems": [{"message": problem.message, "hint": problem.hint} for problem in problems],
+        "mcp": [
+            {"name": server.name, "address": server.address, "problem": server.missing() or None}
+            for server in settings.mcp_servers.values()
+        ],
         "builds": _builds(),
     }
 

@@ -70,6 +70,14 @@ def text(key: str, value: object) -> str | None:
     return value
 
 
+def texts(key: str, value: object) -> tuple[str, ...]:
+    """One text or a list of texts. Raises Fault."""
+    found = value if isinstance(value, list) else [] if value is None else [value]
+    if not all(isinstance(one, str) and one for one in found):
+        raise Fault(f"needs text or a list of texts for {key}")
+    return tuple(found)
+
+
 def tools(value: object, folder: Path) -> tuple[str, ...]:
     """One tool or a list, as `--tools` accepts them; paths are relative to `folder`. Raises Fault."""
     found: list[str] = []

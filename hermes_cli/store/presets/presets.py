@@ -22,7 +22,7 @@ from hermes_cli.store.presets.front_matter import Fault
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLACE = r"\{\{(\w+)\}\}"
-_KEYS = ("description", "sampling", "variables", "model", "endpoint", "tools", "schema", "examples")
+_KEYS = ("description", "sampling", "variables", "model", "endpoint", "tools", "mcp", "schema", "examples")
 _RANGES = {name: limits for name, limits in SAMPLING_RANGES.items() if name != "seed"} | {"max_tokens": (1, 2**31 - 1)}
 _WHOLE = ("top_k", "max_tokens")
 _LARGEST_BYTES = 1 << 20
@@ -47,6 +47,7 @@ class Preset:
     tools: tuple[str, ...] = ()
     schema: str | None = None
     endpoint: str | None = None
+    mcp: tuple[str, ...] = ()  # servers, as --mcp takes them
 
     @property
     def undeclared(self) -> tuple[str, ...]:
@@ -241,6 +242,7 @@ def _parsed(name: str, path: Path, text: str) -> Preset:
         path=path,
         bundled=path.parent == paths.bundled_prompts_folder(),
         tools=front_matter.tools(fields.get("tools"), path.parent),
+        mcp=front_matter.texts("mcp", fields.get("mcp")),
         schema=front_matter.text("schema", fields.get("schema")),
     )
 

@@ -1,7 +1,7 @@
 """config.toml as a file: read, and changed one key at a time with comments and order preserved."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,23 @@ def put(name: str, value: str | int | float | bool) -> None:
     with _locked():
         document = _document()
         document[name] = value
+        _replace(document.as_string())
+
+
+def put_table(path: Sequence[str], values: Mapping[str, Any]) -> None:
+    """Add a table by the names that lead to it. Raises UsageError, OutputError."""
+    import tomlkit
+
+    with _locked():
+        document = _document()
+        place: Any = document
+        for name in path[:-1]:
+            if name not in place:
+                place[name] = tomlkit.table(is_super_table=True)
+            place = place[name]
+        table = tomlkit.table()
+        table.update(values)
+        place[path[-1]] = table
         _replace(document.as_string())
 
 

@@ -244,7 +244,7 @@ class Chat:
     def use_tools(self, layers: Layers, *, reload: bool = False) -> None:
         """Use these choices, with their tools and schema, but leave the conversation alone. Raises UsageError."""
         wanted = layers.now
-        if reload or wanted.tools != self.layers.now.tools:
+        if reload or (wanted.tools, wanted.mcp) != (self.layers.now.tools, self.layers.now.mcp):
             loaded = self._load_tools(wanted)
             if self.session.tools:
                 self.session.tools.toolbox.close()

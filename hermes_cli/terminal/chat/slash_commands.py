@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hermes_cli.errors import UsageError, did_you_mean
 from hermes_cli.terminal import console
 from hermes_cli.terminal.chat.chat import Chat
-from hermes_cli.terminal.chat.commands import branches, completions, context, files, sessions, settings, tools, turns
+from hermes_cli.terminal.chat.commands import branches, completions, context, files, mcp, sessions, settings, tools, turns
 from hermes_cli.terminal.columns import window_columns, wrapped
 from hermes_cli.terminal.prompt.prompt_input import Suggestion
 
@@ -89,6 +89,7 @@ TABLE = (
     Command("show", settings.show),
     Command("model", settings.model, "[NAME|PATH]", completions.models),
     Command("tools", tools.tools, "[FILE|NAME|-]", completions.tools),
+    Command("mcp", mcp.mcp, "[NAME on|off]", completions.mcp_servers),
     Command("schema", tools.schema, "[SCHEMA|-]", other_names=("json",)),
     Command("attach", files.attach, "FILE|-", completions.files, ("read",)),
     Command("paste", files.paste),

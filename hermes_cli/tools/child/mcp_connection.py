@@ -1,6 +1,7 @@
 """One MCP server and the client connected to it."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -19,6 +20,7 @@ from hermes_cli.tools.child.mcp_stdio import ServerProcess
 
 _START_S = 15.0
 _MOST_TOOLS = 1000
+_LARGEST_DEFINITIONS = 2_000_000  # characters, so that those of several servers fit into one answer
 
 
 class Connection:
@@ -99,6 +101,8 @@ class Connection:
                 break
         else:
             latency_s = time.monotonic() - begun
+        if sum(len(json.dumps(tool)) for tool in self.tools.values()) > _LARGEST_DEFINITIONS:
+            raise RuntimeError(f"its tool definitions are longer than {_LARGEST_DEFINITIONS:,} characters")
         info = client.server_info
         return {
             "title": info.name if info else "",
@@ -106,8 +110,6 @@ class Connection:
             "protocol": client.protocol_version,
             "tools": list(self.tools.values()),
             "latency_s": latency_s,
-            "resources": client.server_capabilities.resources is not None,
-            "prompts": client.server_capabilities.prompts is not None,
         }
 
     def _transport(self) -> AbstractAsyncContextManager[TransportStreams]:

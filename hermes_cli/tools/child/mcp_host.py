@@ -17,7 +17,7 @@ import anyio
 
 from hermes_cli.tools.child.main import keep_the_machine_safe
 from hermes_cli.tools.child.mcp_connection import Connection, in_words
-from hermes_cli.tools.child.mcp_results import answer_of, resource_text
+from hermes_cli.tools.child.mcp_results import answer_of
 from hermes_cli.tools.child.mcp_stdio import descendants, kill
 
 _LONGEST_REQUEST = 16_000_000  # bytes
@@ -90,12 +90,6 @@ class _Host:
                 return {"value": await self._start(servers, budget_s)}
             case {"call": tool, "server": name, "arguments": arguments}:
                 return await self._call(name, tool, arguments)
-            case {"resources": name}:
-                listed = await self._connections[name].client.list_resources()
-                return {"value": [{"uri": str(one.uri), "name": one.name} for one in listed.resources]}
-            case {"read": uri, "server": name}:
-                read = await self._connections[name].client.read_resource(uri)
-                return {"value": resource_text(read.contents)}
             case {"close": True}:
                 await asyncio.gather(*(one.close() for one in self._connections.values()))
                 return {"value": None}

@@ -7,7 +7,6 @@ from typing import Any
 
 from mcp_types import (
     AudioContent,
-    BlobResourceContents,
     CallToolResult,
     EmbeddedResource,
     ImageContent,
@@ -18,6 +17,8 @@ from mcp_types import (
 )
 
 from hermes_cli.tools.results import LIMIT_CHARACTERS, limited
+
+_LARGEST_SCHEMA = 100_000  # characters
 
 
 def answer_of(result: CallToolResult) -> dict[str, Any]:
@@ -33,18 +34,13 @@ def answer_of(result: CallToolResult) -> dict[str, Any]:
     return {"value": limited({"result": value, "content": _all(others)} if others else value)}
 
 
-def resource_text(contents: Iterable[TextResourceContents | BlobResourceContents]) -> str:
-    """The text of a resource."""
-    return "\n".join(map(_resource, contents))
-
-
 def described(tool: Tool) -> dict[str, Any]:
-    """A tool's definition as its server sent it."""
+    """A tool's definition as its server sent it; without `parameters` where they are too large for any context."""
     annotations: Mapping[str, Any] = tool.annotations.model_dump(exclude_none=True) if tool.annotations else {}
     return {
         "name": tool.name,
-        "description": tool.description or tool.title or "",
-        "parameters": tool.input_schema,
+        "description": (tool.description or tool.title or "")[:LIMIT_CHARACTERS],
+        "parameters": tool.input_schema if len(json.dumps(tool.input_schema)) <= _LARGEST_SCHEMA else None,
         "annotations": annotations,
     }
 

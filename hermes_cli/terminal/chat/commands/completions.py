@@ -21,6 +21,13 @@ def setting_keys(chat: Chat, typed: str) -> Words:
     return () if " " in typed else ((key, "") for key in keys())
 
 
+def mcp_servers(chat: Chat, typed: str) -> Words:
+    """For /mcp: the configured servers, then on and off."""
+    if " " in typed:
+        return (("on", ""), ("off", ""))
+    return ((server.name, server.address) for server in chat.layers.mcp_servers.values())
+
+
 def presets(chat: Chat, typed: str) -> Words:
     """For /preset: the names, then the variables of the preset that is typed."""
     from hermes_cli.store.presets.presets import all_presets, find_preset

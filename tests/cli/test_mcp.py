@@ -1,0 +1,225 @@
+"""`hermes mcp` and `--mcp`: the real program with real servers."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from hermes_cli import paths
+from tests.cli.conftest import assert_failed
+from tests.conftest import Hermes, Script
+
+pytest.importorskip("mcp")
+SCRIPT = Path(__file__).parents[1] / "tools" / "mcp_server.py"
+WELL = f"{sys.executable} {SCRIPT} well"
+TIME = f"{sys.executable} -m mcp_server_time"
+HTTP_SERVER = """
+import sys
+from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
+
+server = MCPServer("http test")
+
+@server.tool()
+def key(context: Context) -> str:
+    return context.headers.get("x-api-key", "none")
+
+server.run("streamable-http", host="127.0.0.1", port=int(sys.argv[1]))
+"""
+
+
+@pytest.fixture
+def config() -> Iterator[Path]:
+    """The settings file, gone after the test."""
+    file = paths.config_file()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    yield file
+    file.unlink(missing_ok=True)
+
+
+def configured(config: Path, behaviour: str = "well", more: str = "") -> None:
+    arguments = json.dumps([str(SCRIPT), behaviour])
+    config.write_text(f"[mcp.servers.mine]\ncommand = {json.dumps(sys.executable)}\nargs = {arguments}\n{more}\n")
+
+
+def test_the_model_calls_a_tool_of_a_server(hermes: Hermes) -> None:
+    pytest.importorskip("mcp_server_time")
+    only = ("--tools-only", "get_current_time", "--tool-choice", "get_current_time", "--max-rounds", "1", "--yes")
+    answer = hermes("ask", "-m", "demo", "-t", "0", "--mcp", TIME, *only, "--json", "Time in Europe/Oslo?")
+    assert answer.code in (0, 6), answer
+    call = json.loads(answer.out)["tool_calls"][0]
+    assert call["name"] == "get_current_time"
+    assert "1 tool: " in answer.err and "of the context" in answer.err
+
+
+def test_without_consent_nothing_runs(hermes: Hermes) -> None:
+    only = ("--tools-only", "act", "--tool-choice", "act", "--max-rounds", "1")
+    answer = hermes("ask", "-m", "demo", "-t", "0", "--mcp", WELL, *only, "Do it.")
+    assert answer.code == 6 and "--yes" in answer.err
+
+
+def test_a_server_that_fails_is_skipped_with_a_notice(hermes: Hermes) -> None:
+    exits = f"{sys.executable} {SCRIPT} exits"
+    answer = hermes("ask", "-m", "demo", "-n", "5", "--mcp", exits, "--tools-only", "act", "Hello")
+    assert answer.code == 0
+    assert "MCP server mcp skipped: ended with exit code 1: no cheese here" in answer.err
+
+
+def test_commands(hermes: Hermes, config: Path) -> None:
+    assert "no MCP servers are configured" in hermes("mcp").err
+    configured(config)
+    assert hermes("mcp", "list").out.decode() == f"mine\tstdio\t{WELL}\n"
+    assert hermes("mcp", "test", "mine").out.startswith(b"mine: works\n  test 1.0, protocol 2025-")
+    shown = hermes("mcp", "show", "mine").out.decode()
+    assert '\n  text: {"type": "string"}\n' in shown
+    assert json.loads(hermes("mcp", "show", "mine", "--json").out)[0]["name"] == "echo"
+    assert hermes("mcp", "run", "mine", "echo", "text=hi").out == b'"hi"\n'
+
+
+def test_claims_of_a_server_are_shown_and_its_escapes_are_not_sent_to_the_terminal(hermes: Hermes) -> None:
+    shown = hermes("mcp", "show", f"{sys.executable} {SCRIPT} injected").out
+    assert b"the server claims read_only_hint: true" in shown
+    assert b"\x1b" not in shown and rb"\u001b[2J" in shown
+
+
+def test_mistakes(hermes: Hermes, config: Path) -> None:
+    assert_failed(hermes("mcp", "test", "nowhere"), 2, "no MCP server nowhere")
+    assert_failed(hermes("mcp", "test", "http://example.org/mcp"), 2, "not encrypted")
+    assert_failed(hermes("mcp", "test", "https://me:secret@example.org/mcp"), 2, "password")
+    assert_failed(hermes("mcp", "test", f"{sys.executable} {SCRIPT} exits"), 6, "no cheese here")
+    assert_failed(hermes("mcp", "run", WELL, "ecko"), 2, "no tool ecko")
+    assert_failed(hermes("mcp", "run", f"{sys.executable} {SCRIPT} fails", "act"), 6, "act: done")
+    assert_failed(hermes("ask", "--mcp", WELL, "--tools-only", "nothing", "x"), 2, "--tools-only nothing")
+    for text, part in (
+        ("[mcp.servers.a]\ncomand = 'x'", "has no key comand"),
+        ("[mcp.servers.a]\nargs = ['x']", "needs either command or url"),
+        ("[mcp.servers.a]\ncommand = 'x'\nargs = 'y'", "must be a list of texts"),
+        ("[mcp.servers.a]\ncommand = 'x'\ntimeout = -1", "must be seconds"),
+        ("[mcp.servers.a]\nurl = 'https://a.example'\nheaders = {Authorization = 'Bearer x'}", "secret in the header"),
+        ("[mcp]\nserver = 1", "something else than servers"),
+    ):
+        config.write_text(text)
+        assert_failed(hermes("mcp", "list"), 2, part)
+
+
+def test_import_takes_names_of_secrets_and_not_their_values(hermes: Hermes, config: Path, tmp_path: Path) -> None:
+    configured(config, more="# a comment")
+    other = tmp_path / "mcp.json"
+    servers = {
+        "mine": {"command": "x"},
+        "my files": {"command": "npx", "args": ["-y", "files", "/tmp"], "env": {"KEY": "s3cret"}},
+        "hub": {"url": "https://example.org/mcp", "headers": {"Authorization": "Bearer s3cret"}},
+        "odd": {"program": "x"},
+    }
+    other.write_text(json.dumps({"mcpServers": servers}))
+    notes = hermes("mcp", "import", other).err
+    assert "mine is configured already" in notes and "odd skipped" in notes
+    assert "export KEY=..." in notes and "export HUB_AUTHORIZATION=..." in notes
+    assert "s3cret" not in config.read_text() and "# a comment" in config.read_text()
+    names = [line.split("\t")[0] for line in hermes("mcp", "list").out.decode().splitlines()]
+    assert names == ["mine", "my-files", "hub"]
+    assert_failed(hermes("mcp", "import", config), 2, "not JSON")
+
+
+def test_a_server_over_http(hermes: Hermes, config: Path, free_port: int) -> None:
+    config.write_text(
+        f"[mcp.servers.web]\nurl = 'http://127.0.0.1:{free_port}/mcp'\nheaders = {{X-Api-Key = '${{WEB_KEY}}'}}\n"
+    )
+    command = [sys.executable, "-c", HTTP_SERVER, str(free_port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_until_it_listens(free_port)
+            result = hermes("mcp", "run", "web", "key", env={"WEB_KEY": "k3y"})
+            assert json.loads(result.out) in ("k3y", {"result": "k3y"}), result
+        finally:
+            process.kill()
+    assert_failed(hermes("mcp", "test", "web", env={"WEB_KEY": "k3y"}), 6, "web does not work")
+
+
+@pytest.fixture
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def wait_until_it_listens(port: int) -> None:
+    end = time.monotonic() + 30
+    while True:
+        try:
+            httpx2.get(f"http://127.0.0.1:{port}/")
+            return
+        except httpx2.TransportError:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+
+
+def test_servers_in_the_chat(hermes: Hermes, config: Path) -> None:
+    configured(config)
+    lines = "/mcp\n/mcp mine on\n/tools\n/mcp mine off\n/tools\n/mcp mine\n"
+    shown = hermes("chat", "-m", "demo", "--no-save", stdin=lines.encode()).err
+    assert [line.split()[:2] for line in shown.splitlines() if line.startswith("mine ")] == [
+        ["mine", "off"],
+        ["mine", "on"],
+        ["mine", "off"],
+    ]
+    assert "echo" in shown and "no tools" in shown and "/mcp NAME on, or /mcp NAME off" in shown
+
+
+def test_doctor_names_servers_that_cannot_start(hermes: Hermes, config: Path) -> None:
+    configured(config, more='env = ["NOT_SET"]')
+    assert "mine needs the variable NOT_SET" in hermes("doctor").out.decode()
+
+
+def test_a_preset_names_servers(hermes: Hermes, config: Path) -> None:
+    configured(config)
+    preset = paths.prompts_folder() / "server.md"
+    preset.parent.mkdir(parents=True, exist_ok=True)
+    preset.write_text("---\ndescription: With a server.\nmcp: mine\n---\nHelp.\n")
+    try:
+        answer = hermes("ask", "-m", "demo", "-n", "3", "-p", "server", "--tools-only", "echo", "Hello")
+        assert answer.code == 0 and "1 tool: " in answer.err
+    finally:
+        preset.unlink()
+
+
+@pytest.mark.parametrize("program", ["mcp-server-filesystem", "mcp-server-everything"])
+def test_servers_of_node(hermes: Hermes, tmp_path: Path, program: str) -> None:
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    (tmp_path / "a.txt").write_text("hello")
+    server = f"{program} {tmp_path}" if program == "mcp-server-filesystem" else f"{program} stdio"
+    assert b"works" in hermes("mcp", "test", server).out
+    if program == "mcp-server-filesystem":
+        result = hermes("mcp", "run", server, "read_text_file", f"path={tmp_path}/a.txt")
+        assert b"hello" in result.out
+    else:
+        assert b"4" in hermes("mcp", "run", server, "get-sum", "a=1", "b=3").out
+        assert b"picture image/png" in hermes("mcp", "run", server, "get-tiny-image").out
+
+
+def test_the_git_server(hermes: Hermes, tmp_path: Path) -> None:
+    pytest.importorskip("mcp_server_git")
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    server = f"{sys.executable} -m mcp_server_git"
+    assert b"branch" in hermes("mcp", "run", server, "git_status", f"repo_path={tmp_path}").out
+
+
+def test_ask_without_servers_imports_nothing_of_them(script: Script) -> None:
+    program = """
+import sys
+from hermes_cli.cli.main import main
+sys.argv = ["hermes", "ask", "-m", "demo", "-n", "3", "Hello"]
+main()
+loaded = [name for name in sys.modules if name.split(".")[0] in ("mcp", "mcp_types") or ".mcp" in name]
+print(loaded)
+"""
+    assert script(program).out.decode().splitlines()[-1] == "['hermes_cli.cli.mcp']"
