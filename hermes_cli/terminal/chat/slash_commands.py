@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from hermes_cli.errors import UsageError, did_you_mean
 from hermes_cli.terminal import console
 from hermes_cli.terminal.chat.chat import Chat
-from hermes_cli.terminal.chat.commands import branches, completions, context, files, mcp, sessions, settings, tools, turns
+from hermes_cli.terminal.chat.commands import (
+    branches,
+    completions,
+    context,
+    files,
+    mcp,
+    sessions,
+    settings,
+    tools,
+    turns,
+)
 from hermes_cli.terminal.columns import window_columns, wrapped
 from hermes_cli.terminal.prompt.prompt_input import Suggestion
 

@@ -102,7 +102,8 @@ class Connection:
         else:
             latency_s = time.monotonic() - begun
         if sum(len(json.dumps(tool)) for tool in self.tools.values()) > _LARGEST_DEFINITIONS:
-            raise RuntimeError(f"its tool definitions are longer than {_LARGEST_DEFINITIONS:,} characters")
+            self._problem = f"sent tool definitions longer than {_LARGEST_DEFINITIONS:,} characters"
+            raise RuntimeError(self._problem)
         info = client.server_info
         return {
             "title": info.name if info else "",
