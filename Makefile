@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 BUILD_CMAKE := $(CURDIR)/hermes_cli/engine/llama/build.cmake
 export SKBUILD_CMAKE_DEFINE ?= LLAVA_BUILD=OFF;CMAKE_PROJECT_INCLUDE=$(BUILD_CMAKE)
 
-.PHONY: help setup test lint format types bench docs constraints
+.PHONY: help setup test lint format types bench docs evaluation constraints
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ bench:  ## measure start-up, memory and rendering
 
 docs:  ## write the generated page docs/cli.md
 	$(BIN)/python docs/make_cli.py
+
+evaluation:  ## score the demo model with lm-eval through hermes serve
+	$(BIN)/pytest -n 0 tests/server/test_evaluation.py
 
 constraints:  ## record the versions of this environment in constraints.txt
 	$(BIN)/pip freeze --exclude-editable --exclude hermes-cli > constraints.txt
