@@ -49,12 +49,13 @@ class Answer:
             if self._first is None:
                 self._first = time.perf_counter()
             self._pieces += 1
-        if thinking := self._thinking.feed(chunk.thinking):
+        if chunk.thinking and (thinking := self._thinking.feed(chunk.thinking)):
             yield ThinkingDelta(thinking)
         if text := self._text.feed(chunk.text):
             self._in_text = True
             yield TextDelta(text)
-        self._calls.add(chunk.calls)
+        if chunk.calls:
+            self._calls.add(chunk.calls)
         if chunk.finish_reason and chunk.finish_reason not in _BROKEN_OFF:
             self.reason = "length" if chunk.finish_reason in ("length", "max_tokens") else "stop"
         if chunk.usage:

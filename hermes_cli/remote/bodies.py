@@ -40,7 +40,8 @@ def chat_body(
     if request.messages[-1].role == "assistant":
         body |= family.continuing
     if request.schema is not None and request.constrained and family.chat_schema:
-        body["response_format"] = _response_format(request.schema)
+        plain = {"type": "json_object", "schema": request.schema}
+        body["response_format"] = _response_format(request.schema) if family.chat_schema == "json_schema" else plain
     return body
 
 

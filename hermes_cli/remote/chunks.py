@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from hermes_cli.chat.events import Usage
 
@@ -18,9 +18,11 @@ class CallPart:
     arguments: str
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """What one event adds. `prompt_tokens` are (processed, total) of a prompt in progress."""
+class Chunk(NamedTuple):
+    """What one event adds. `prompt_tokens` are (processed, total) of a prompt in progress.
+
+    A tuple, because one is made for every token, which takes a third of the time of a frozen dataclass.
+    """
 
     text: str = ""
     thinking: str = ""
@@ -42,13 +44,14 @@ def read_chunk(value: Any) -> Chunk:
     part = choice.get("delta") or choice.get("message") or {}
     if not isinstance(part, dict):
         part = {}
+    text, content, reason = choice.get("text"), part.get("content"), choice.get("finish_reason")
     return Chunk(
-        text=_text(choice.get("text")) + _text(part.get("content")),
-        thinking=_text(part.get("reasoning_content")) or _text(part.get("reasoning")),
-        calls=_calls(part),
-        finish_reason=choice.get("finish_reason") if isinstance(choice.get("finish_reason"), str) else None,
-        usage=usage or _usage(choice.get("usage")),
-        prompt_tokens=progress,
+        content if text is None and isinstance(content, str) else _text(text) + _text(content),
+        _text(part.get("reasoning_content")) or _text(part.get("reasoning")) if len(part) > 1 or not content else "",
+        _calls(part) if len(part) > 1 or not content else (),
+        reason if isinstance(reason, str) else None,
+        usage or _usage(choice.get("usage")),
+        progress,
     )
 
 
@@ -84,6 +87,8 @@ class SurrogateJoiner:
 
     def feed(self, piece: str) -> str:
         """The text that is complete; half a character at its end waits for the next piece."""
+        if not self._rest and piece.isascii():
+            return piece
         text, self._rest = self._rest + piece, ""
         if text and "\ud800" <= text[-1] <= "\udbff":
             text, self._rest = text[:-1], text[-1]

@@ -79,6 +79,8 @@ def probe(client: Client, wanted: str | None = None) -> Server:
         version = {"version": props.get("build_info", "")}
     elif "vllm" in owners:
         family, context, version = families.VLLM, None, _try_get(client, "/version")
+    elif owners == {"me"}:
+        family, context = families.LLAMA_CPP_PYTHON, None
     elif isinstance(info := _try_get(client, "/get_model_info"), dict):
         family, context = families.SGLANG, _number(info.get("context_length"))
     elif isinstance(version := _try_get(client, "/api/version"), dict):
