@@ -15,6 +15,23 @@ from hermes_cli.remote.faults import failure
 _BROKEN_OFF = ("abort", "error")  # finish reasons of answers that the server gave up
 
 
+def without_repeat(events: Iterable[GenerationEvent], begun: str) -> Generator[GenerationEvent]:
+    """The events of an answer that may start again with the text that was `begun`, which is then dropped."""
+    held = ""
+    waiting = True
+    for event in events:
+        if not waiting or not isinstance(event, TextDelta):
+            yield event
+            continue
+        held += event.text
+        if held.startswith(begun) or not begun.startswith(held):
+            waiting = False
+            if rest := held.removeprefix(begun):
+                yield TextDelta(rest)
+    if waiting and held:
+        yield TextDelta(held)
+
+
 class Answer:
     """An answer in progress: what its chunks add up to."""
 

@@ -15,7 +15,7 @@ from hermes_cli.formats import chatml
 from hermes_cli.formats.segment import joined
 from hermes_cli.formats.thinking import thinking_apart
 from hermes_cli.remote.address import Address
-from hermes_cli.remote.answer import Answer
+from hermes_cli.remote.answer import Answer, without_repeat
 from hermes_cli.remote.bodies import chat_body, defused, forced_call, raw_body
 from hermes_cli.remote.client import Cancelled, Client
 from hermes_cli.remote.families import Mode
@@ -132,7 +132,11 @@ class RemoteBackend:
             yield PromptProgress(0, prompt_tokens)
             if forced:
                 yield TextDelta(forced.opening)
-            yield from self._streamed(path, body, answer, cancel)
+            events, last = self._streamed(path, body, answer, cancel), request.messages[-1]
+            if last.role == "assistant" and self.mode == "chat" and not self._server.family.continues:
+                yield from without_repeat(events, last.content)
+            else:
+                yield from events
             if forced and answer.reason == "stop":
                 yield TextDelta(forced.closing)
         except Cancelled:

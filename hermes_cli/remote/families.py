@@ -14,7 +14,7 @@ class Family:
     `sampling` maps our names of sampling fields to the server's; what is missing there is not sent. `schema` names the
     field that takes a JSON Schema in a raw completion, None where there is none; `chat_schema` is the type of
     `response_format` that takes one in a chat completion. `extra` is sent with every request in
-    that mode, `continuing` with one that continues an answer.
+    that mode, `continuing` with one that continues an answer; without `continues` it begins the answer again.
     """
 
     name: str
@@ -25,6 +25,7 @@ class Family:
     chat_schema: Literal["json_schema", "json_object"] | None = "json_schema"
     extra: Mapping[Mode, Mapping[str, object]] = field(default_factory=dict)
     continuing: Mapping[str, object] = field(default_factory=dict)
+    continues: bool = True
     context_length: int | None = None  # to assume where the server does not say it
 
 
@@ -64,9 +65,12 @@ SGLANG = Family(
 )
 OLLAMA = Family("Ollama", sampling=_OPENAI, context_length=4096)
 LM_STUDIO = Family("LM Studio", sampling=_OPENAI | {"top_k": "top_k", "repeat_penalty": "repeat_penalty"})
-TRANSFORMERS = Family("transformers serve", sampling=_OPENAI, chat_schema=None)
+TRANSFORMERS = Family("transformers serve", sampling=_OPENAI, chat_schema=None, continues=False)
 LLAMA_CPP_PYTHON = Family(
-    "llama-cpp-python", sampling=_ALL | {"repeat_penalty": "repeat_penalty"}, chat_schema="json_object"
+    "llama-cpp-python",
+    sampling=_ALL | {"repeat_penalty": "repeat_penalty"},
+    chat_schema="json_object",
+    continues=False,
 )
-UNKNOWN = Family("OpenAI-compatible server", sampling=_OPENAI)
+UNKNOWN = Family("OpenAI-compatible server", sampling=_OPENAI, continues=False)
 FAMILIES = (LLAMA_SERVER, HERMES, VLLM, SGLANG, OLLAMA, LM_STUDIO, TRANSFORMERS, LLAMA_CPP_PYTHON, UNKNOWN)

@@ -98,6 +98,19 @@ def test_thinking_is_apart_under_either_name(server: OddServer, backend: RemoteB
         assert [event.text for event in said if isinstance(event, TextDelta)] == ["so"]
 
 
+@pytest.mark.parametrize(
+    ("pieces", "rest"),
+    [(("2 pl", "us 3", " is"), " 3 is"), (("4 is", " it"), "4 is it"), (("2 ",), "2 "), (("2 plus",), "")],
+)
+def test_an_answer_that_begins_again_is_continued(
+    server: OddServer, backend: RemoteBackend, pieces: tuple[str, ...], rest: str
+) -> None:
+    server.replies = [Reply(events(*map(text_delta, pieces), finish()))]
+    request = GenerationRequest((Message("user", "Hi"), Message("assistant", "2 plus")))
+    said = list(backend.generate(request, CancelToken()))
+    assert "".join(event.text for event in said if isinstance(event, TextDelta)) == rest
+
+
 def test_thinking_is_not_sent_back(server: OddServer, backend: RemoteBackend) -> None:
     server.replies = [Reply(events(finish()))]
     history = (Message("user", "a"), Message("assistant", "b", thinking="secret"), Message("user", "c"))
