@@ -12,9 +12,9 @@ Standing = Literal["kept", "pinned", "left_out"]
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A user's message and all that followed up to the final answer.
+    """A user's message and everything up to the final answer.
 
-    `id` is unique in its session. A pinned turn always stays in the window; one that is left out is kept, saved and
+    `id` is unique in its session. A pinned turn always stays in the context; one that is left out is saved and
     shown, but the model no longer reads it.
     """
 
@@ -24,17 +24,17 @@ class Turn:
 
     @property
     def question(self) -> str:
-        """What the user said."""
+        """The user's text."""
         return self.messages[0].content
 
     @property
     def questions(self) -> tuple[Message, ...]:
-        """What comes before any answer: one message, of imported conversations sometimes several."""
+        """The messages before the first answer: one, in imported conversations sometimes several."""
         return tuple(itertools.takewhile(lambda one: one.role == "user", self.messages)) or self.messages[:1]
 
     @property
     def answer(self) -> Message:
-        """The last that the model said; unfinished if it was stopped or cut."""
+        """The last message of the model; unfinished if it was stopped or cut."""
         return next((one for one in reversed(self.messages) if one.role == "assistant"), self.messages[-1])
 
 
@@ -53,7 +53,7 @@ class Conversation:
 
     @property
     def messages(self) -> tuple[Message, ...]:
-        """All that the model reads."""
+        """The messages that the model reads."""
         said = (message for turn in self.turns if turn.standing != "left_out" for message in turn.messages)
         return (*self.opening, *said)
 

@@ -51,7 +51,7 @@ class ToolCallReady:
 
 @dataclass(frozen=True, slots=True)
 class ToolStarted:
-    """A call that is allowed runs from now on."""
+    """An approved call starts to run."""
 
     call: ToolCall
 
@@ -66,7 +66,7 @@ class ToolFinished:
 
 @dataclass(frozen=True, slots=True)
 class ResultsCut:
-    """The model reads at most `limit` characters of each result of the round: the window holds no more."""
+    """The model reads at most `limit` characters of each result of the round: the context holds no more."""
 
     limit: int
 
@@ -93,7 +93,7 @@ class Timings:
 class Finished:
     """The end of a generation, also after a cancel. `seed` is the one that was used, so the answer can be repeated.
 
-    `window_tokens` are taken up in the window now.
+    `window_tokens` is how much of the context is used now.
     """
 
     reason: FinishReason

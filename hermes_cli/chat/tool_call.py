@@ -31,7 +31,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class BrokenCall:
-    """What was meant as a call but cannot be run: its `text`, and the `problem` in words that help the model."""
+    """A call that cannot be read: its `text`, and the `problem` in words that help the model."""
 
     text: str
     problem: str
@@ -39,7 +39,7 @@ class BrokenCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a call led to: a `value` that JSON can hold, or an `error`; not `approved` where the user declined it."""
+    """The result of a call: a `value` that JSON can hold, or an `error`; not `approved` if the user declined it."""
 
     call: ToolCall
     approved: bool

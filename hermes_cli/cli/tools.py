@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hermes_cli.tools.tool import Tool
 
 app = typer.Typer(
-    help="What the model may do with --tools: the built-in tools, and those in your own files.",
+    help="List, show and run the tools that the model may call with --tools.",
     rich_markup_mode=None,
     invoke_without_command=True,
 )
@@ -43,7 +43,7 @@ def _alone(context: typer.Context, tools: Sources = None, tool_env: options.Tool
 
 @app.command("list")
 def list_tools(tools: Sources = None, tool_env: options.ToolVariables = None) -> None:
-    """List the built-in tools and those of the files given: name, where it is from, consent, what it does."""
+    """List the built-in tools and those of the files: name, origin, consent, description."""
     from hermes_cli.tools.toolbox import built_in_names, load_toolbox
 
     given = list(tools or ())
@@ -61,10 +61,10 @@ def show(
             metavar="NAME|FILE", autocompletion=completion.tools, help="A built-in tool, or a file of tools."
         ),
     ],
-    prompt: Annotated[bool, typer.Option("--prompt", help="Print the system text that offers them instead.")] = False,
+    prompt: Annotated[bool, typer.Option("--prompt", help="Print the system prompt that offers them instead.")] = False,
     tool_env: options.ToolVariables = None,
 ) -> None:
-    """Print tools as the model is told of them."""
+    """Print the schemas of tools as the model reads them."""
     from hermes_cli.formats.function_calling import tools_prompt
     from hermes_cli.tools.toolbox import load_toolbox
 
@@ -83,7 +83,7 @@ def run(
     tool_env: options.ToolVariables = None,
     timeout: Annotated[float, typer.Option("--timeout", metavar="S", min=0.1, help="Seconds it may take.")] = 30,
 ) -> int:
-    """Call a tool by hand, as a call of the model would; without --tools a built-in one. Prints its result as JSON."""
+    """Run a tool as a call of the model would, and print its result as JSON. Without --tools: a built-in tool."""
     from hermes_cli.tools.toolbox import load_toolbox
 
     if timeout != timeout:  # it is within no range, and Typer lets it pass through all of them

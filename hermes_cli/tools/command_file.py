@@ -87,7 +87,7 @@ def read_commands(path: Path, source: bytes, sha256: str) -> tuple[list[Tool], d
         raise _fault(path, "is not JSON in UTF-8, or nested too deeply") from error
     entries = content.get("tools", [content]) if isinstance(content, dict) else content
     if not isinstance(entries, list) or not entries:
-        raise _fault(path, "is no list of tools")
+        raise _fault(path, "is not a list of tools")
     tools: list[Tool] = []
     commands: dict[str, Command] = {}
     for number, entry in enumerate(entries, 1):
@@ -119,7 +119,7 @@ def _read_entry(path: Path, number: int, entry: object, sha256: str) -> tuple[To
         raise _fault(path, f"needs a name of letters a to z, digits, _ and - in entry {number}")
     description = function.get("description")
     if not isinstance(description, str) or not description.strip():
-        raise _fault(path, f"needs a description for {name}, which tells the model what it does")
+        raise _fault(path, f"needs a description for {name}, which the model reads")
     parameters = function.get("parameters") or {"type": "object", "properties": {}}
     if not isinstance(parameters, dict) or parameters.get("type") != "object":
         raise _fault(path, f'needs a schema with "type": "object" as parameters of {name}')
@@ -147,7 +147,7 @@ def _read_command(path: Path, tool: Tool, entry: Mapping[str, Any]) -> Command:
     for name in used:
         if name not in properties:
             hint = did_you_mean(name, properties, "a brace that names no argument is written twice: {{ }}")
-            raise UsageError(f"{path.name}: the command of {tool.name} uses {{{name}}}, which is no argument", hint)
+            raise UsageError(f"{path.name}: the command of {tool.name} uses {{{name}}}, which is not an argument", hint)
     to_stdin = entry.get("stdin") == "json"
     unused = [name for name in properties if name not in used]
     if unused and not to_stdin:

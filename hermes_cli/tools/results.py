@@ -1,4 +1,4 @@
-"""The results of a round of calls as the model reads them, cut to what its window holds."""
+"""The results of a round of calls as the model reads them, cut to what its context holds."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -20,13 +20,13 @@ def response_message(results: Sequence[ToolResult], limit: int | None = None) ->
 def fitting_limit(
     results: Sequence[ToolResult],
     asked: GenerationRequest,
-    window: int,
+    context_length: int,
     count: Callable[[tuple[Message, ...]], int],
 ) -> int | None:
-    """The length to cut the results to that come after `asked`, so that the window holds an answer too; None for whole.
+    """The length in characters to cut results to, so that the context also holds an answer; None if they fit whole.
 
-    Where nothing of them would be left, only a short answer has room. `count` tells how many tokens messages take up,
-    `window` how many there can be.
+    The results follow `asked`. Where nothing of them would be left, room is kept for a short answer only. `count`
+    returns the tokens of messages, `context_length` is their maximum.
     """
 
     def fits(room: int, limit: int | None = None) -> bool:
@@ -35,15 +35,15 @@ def fitting_limit(
     def most(room: int) -> int:
         return most_that_fit(LIMIT_CHARACTERS, lambda limit: fits(room, limit))
 
-    room = window - reserved_tokens(window, asked.max_tokens)
-    return None if fits(room) else most(room) or most(tight_room(window))
+    room = context_length - reserved_tokens(context_length, asked.max_tokens)
+    return None if fits(room) else most(room) or most(tight_room(context_length))
 
 
 def _content(result: ToolResult, limit: int | None) -> object:
-    told = result.value if result.error is None else result.error
+    content = result.value if result.error is None else result.error
     if limit is not None:
-        told = limited(told, limit)
-    return {"error": told} if result.approved and result.error is not None else told
+        content = limited(content, limit)
+    return {"error": content} if result.approved and result.error is not None else content
 
 
 def jsonable(value: Any) -> Any:
@@ -82,5 +82,5 @@ def limited(value: Any, limit: int = LIMIT_CHARACTERS) -> Any:
 
 
 def cut(text: str, limit: int = LIMIT_CHARACTERS) -> str:
-    """The beginning of `text`, and a line that tells the model so."""
+    """The beginning of `text`, and a line that says it was cut."""
     return f"{text[:limit]}\n[cut here: the output is longer than {limit:,} characters]"

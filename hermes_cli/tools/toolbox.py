@@ -61,7 +61,7 @@ class Toolbox:
 
     @property
     def schemas(self) -> tuple[ToolSchema, ...]:
-        """What the model is told."""
+        """The descriptions for the model."""
         return tuple(tool.schema for tool in self.tools.values())
 
     def check(self, call: ToolCall) -> ReadyCall | str:

@@ -180,7 +180,7 @@ def test_a_result_longer_than_the_window_is_cut_and_answered(hermes: Hermes, lon
     told = json.loads(result.out)
     call, cut, *_ = result.err.splitlines()  # whether the answer ends before 64 tokens depends on the processor
     assert result.code == 0 and told["answer"] and call.startswith(CALL)
-    assert re.fullmatch(r"the model reads at most [\d,]+ characters of a result: the window holds no more", cut)
+    assert re.fullmatch(r"the model reads at most [\d,]+ characters of a result: the context holds no more", cut)
     assert len(told["tool_calls"][0]["result"]) > 20_000
 
 

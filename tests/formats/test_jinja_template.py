@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.templates import compare
 from hermes_cli.chat.message import Message
 from hermes_cli.errors import EngineError, UsageError
 from hermes_cli.formats import chatml, probes
@@ -374,6 +375,23 @@ def test_a_role_that_the_template_lacks_is_said_by_the_user(refused: str) -> Non
     assert template.missing_roles == {"system", "tool"}
     assert joined(template.write(messages)) == "user:S\n\nU;assistant:A;user:T;"
     assert joined(template.write(messages[:1])) == "user:S;"
+
+
+@pytest.mark.parametrize(
+    ("name", "writer", "takes_tools"),
+    [("hermes3_default.jinja", "chatml", False), ("hermes3_tool_use.jinja", "template", True)],
+)
+def test_the_comparison_with_other_templates_finds_no_difference(
+    reference: Callable[[str], str], name: str, writer: str, takes_tools: bool
+) -> None:
+    """`benchmarks.templates` runs the same on a folder of templates, as that in llama.cpp's source."""
+    outcome = compare(reference(name))
+    assert (outcome.writer, outcome.takes_tools, outcome.differing) == (writer, takes_tools, ())
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_comparison_holds_for_every_shape(name: str) -> None:
+    assert compare(SHAPES[name].source).differing == ()
 
 
 def test_a_template_can_write_the_date() -> None:

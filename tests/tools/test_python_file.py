@@ -170,7 +170,7 @@ def test_functions_get_their_own_types_and_keep_their_defaults(tool_file: ToolFi
     )
     wrong = call(toolbox, "kinds", place={"lat": 91}, day="2026-01-02").error
     assert wrong is not None and wrong.startswith("the arguments do not fit: place: ")
-    assert "day must have the form date" in str(call(toolbox, "kinds", place={"lat": 1}, day="tomorrow").error)
+    assert "day must be a valid date" in str(call(toolbox, "kinds", place={"lat": 1}, day="tomorrow").error)
 
 
 def test_results_become_json(tool_file: ToolFile) -> None:
@@ -284,8 +284,8 @@ def test_async_functions_share_a_loop_and_modules_keep_their_state(tool_file: To
         ("x = 1", "tools.py defines no public function"),
         ("\ndef f(x):\n  'D.'", "tools.py, line 2: f needs a type hint for its parameter x"),
         ("def f(x: int): ...", "tools.py, line 1: f needs a docstring that says what it does"),
-        ("def f(*args: int):\n  'D.'", "tools.py, line 1: f takes *args: int, which a model cannot be told"),
-        ("def f(**more):\n  'D.'", "tools.py, line 1: f takes **more, which a model cannot be told"),
+        ("def f(*args: int):\n  'D.'", "tools.py, line 1: f takes *args: int, which has no schema"),
+        ("def f(**more):\n  'D.'", "tools.py, line 1: f takes **more, which has no schema"),
         ("def f(x: 'Nothing'):\n  'D.'", "f has a type hint that cannot be read: name 'Nothing' is not defined"),
         ("def f(a: int, x: object()):\n  'D.'", "f has a type"),
         (

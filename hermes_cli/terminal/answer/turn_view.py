@@ -87,7 +87,7 @@ def show_answer(events: Generator[TurnEvent], output: AnswerOutput) -> ShownAnsw
                         notice(tool_line(result))
                         tell_control_text(markers, f"the result of {result.call.name}")
                     case ResultsCut(limit):
-                        notice(f"the model reads at most {limit:,} characters of a result: the window holds no more")
+                        notice(f"the model reads at most {limit:,} characters of a result: the context holds no more")
                     case Finished():
                         finished = event
     finally:

@@ -98,7 +98,7 @@ def _applied(name: str, arguments: list[_Number]) -> _Number:
 
 
 def _power(base: _Number, exponent: _Number) -> _Number:
-    """`base ** exponent` where the result stays within bounds, told before it is worked out."""
+    """`base ** exponent` if the result stays within bounds, which is checked before computing it."""
     if isinstance(base, int) and isinstance(exponent, int) and abs(base) > 1:
         if exponent * abs(base).bit_length() > _MOST_BITS:
             raise OverflowError
@@ -106,7 +106,7 @@ def _power(base: _Number, exponent: _Number) -> _Number:
             return 0.0
     result = base**exponent
     if isinstance(result, complex):
-        raise ValueError(f"{base} ** {exponent} is no real number")
+        raise ValueError(f"{base} ** {exponent} is not a real number")
     return _bounded(result)
 
 

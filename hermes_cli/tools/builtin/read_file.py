@@ -65,7 +65,7 @@ def _text(target: Path) -> str:
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file")
+            raise OSError(errno.EINVAL, "it is not a regular file")
         if status.st_size > _MOST_BYTES:
             raise ValueError(f"the file has {status.st_size:,} bytes, and at most {_MOST_BYTES:,} are read")
         content = file.read(_MOST_BYTES)

@@ -58,7 +58,7 @@ class Channel:
                     out = self._send(out)
                 if events & selectors.EVENT_READ:
                     answer += self._receive()
-            # A copy of the child may hold the channel open: its end alone does not tell.
+            # A copy of the child may hold the channel open: its end alone proves nothing.
             if dead and len(answer) == before:
                 raise CallFailed(self._last_words())
             if len(answer) > _MOST_BYTES:

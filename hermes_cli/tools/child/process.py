@@ -26,7 +26,7 @@ class CallFailed(Exception):
 
 
 class Limits:
-    """How long a call may go on: a time, and a token that the user may cancel."""
+    """When a call must end: after a time, or when the user cancels it."""
 
     def __init__(self, timeout_s: float, cancel: CancelToken | None = None) -> None:
         self._timeout_s, self._cancel = timeout_s, cancel

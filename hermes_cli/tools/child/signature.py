@@ -106,7 +106,7 @@ class Signature:
     def _check(self) -> None:
         for name, parameter in self._parameters.items():
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-                raise self._fault(f"takes {parameter}, which a model cannot be told; name its parameters one by one")
+                raise self._fault(f"takes {parameter}, which has no schema; name its parameters one by one")
             if name not in self._hints:
                 raise self._fault(f"needs a type hint for its parameter {name}")
 

@@ -68,7 +68,7 @@ class Worker:
             case {"error": str(error)}:
                 raise CallFailed(error)
             case {"fault": str()}:
-                raise _told_fault(self.path.name, answer, f"change {self.path}; a name that begins with _ is no tool")
+                raise _file_fault(self.path.name, answer, f"change {self.path}; names that begin with _ are not tools")
         self.close()
         raise CallFailed("the tool disturbed its own process, and gave no result")
 
@@ -88,11 +88,11 @@ def model_schema(name: str, path: Path | None) -> Any:
         case {"value": value}:
             return value
         case {"fault": str()}:
-            raise _told_fault(shown, answer, hint)
+            raise _file_fault(shown, answer, hint)
     raise UsageError(f"{shown} disturbed the process it was imported in", hint)
 
 
-def _told_fault(shown: str, answer: Mapping[str, Any], hint: str) -> UsageError:
+def _file_fault(shown: str, answer: Mapping[str, Any], hint: str) -> UsageError:
     """What the child found wrong with a file, with the line and the function."""
     message, line, function = answer["fault"], answer.get("line"), answer.get("function")
     place = f"{shown}, line {line}" if line else shown
