@@ -31,12 +31,12 @@ def turns_to_leave_out(
     Where it could not, all may take up `tight_tokens` instead of `room_tokens`. Pinned turns stay. `count` says how
     many tokens a request takes up; it is never asked about much more than fits in.
     """
-    droppable = [turn for turn in conversation.turns if turn.standing == "kept"]
+    droppable = [turn for turn in conversation.turns if turn.state == "kept"]
     total = len(droppable)
 
     def taken(kept: int) -> int:
         ids = frozenset(turn.id for turn in droppable[: total - kept])
-        return count((*conversation.with_standing(ids, "left_out").messages, *asked))
+        return count((*conversation.with_state(ids, "left_out").messages, *asked))
 
     if not droppable:
         return ()

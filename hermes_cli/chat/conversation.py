@@ -7,7 +7,7 @@ from typing import Literal
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.tool_call import ToolSchema
 
-Standing = Literal["kept", "pinned", "left_out"]
+TurnState = Literal["kept", "pinned", "left_out"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Turn:
 
     id: int
     messages: tuple[Message, ...]
-    standing: Standing = "kept"
+    state: TurnState = "kept"
 
     @property
     def question(self) -> str:
@@ -54,7 +54,7 @@ class Conversation:
     @property
     def messages(self) -> tuple[Message, ...]:
         """The messages that the model reads."""
-        said = (message for turn in self.turns if turn.standing != "left_out" for message in turn.messages)
+        said = (message for turn in self.turns if turn.state != "left_out" for message in turn.messages)
         return (*self.opening, *said)
 
     def plus(self, turn: Turn) -> "Conversation":
@@ -69,7 +69,7 @@ class Conversation:
         """This conversation with its first turns only; None: with all."""
         return replace(self, turns=self.turns[:count])
 
-    def with_standing(self, ids: frozenset[int], standing: Standing) -> "Conversation":
+    def with_state(self, ids: frozenset[int], state: TurnState) -> "Conversation":
         """This conversation with the turns of these ids pinned, left out or kept."""
-        turns = tuple(replace(turn, standing=standing) if turn.id in ids else turn for turn in self.turns)
+        turns = tuple(replace(turn, state=state) if turn.id in ids else turn for turn in self.turns)
         return replace(self, turns=turns)

@@ -26,12 +26,12 @@ from hermes_cli.terminal.answer.output import (
     standard_output,
 )
 from hermes_cli.terminal.answer.turn_view import (
+    print_control_text,
+    print_cut,
     print_new_notes,
+    print_saving_problem,
     show_answer,
     stats_line,
-    tell_control_text,
-    tell_cut,
-    tell_saving_problem,
     window_use,
 )
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
@@ -234,7 +234,7 @@ def _answer(text: str, start: "Start", target: AnswerOutput, wanted: _Wanted) ->
             closing(open_session(start, cancel, verbose=wanted.verbose)) as session,
         ):
             _make_room(session, text, wanted.overflow)
-            tell_control_text(session.control_text(text))
+            print_control_text(session.control_text(text))
             before, known = session.conversation, session.backend.info
             try:
                 shown = show_answer(
@@ -257,8 +257,8 @@ def _answer(text: str, start: "Start", target: AnswerOutput, wanted: _Wanted) ->
     except BaseException:
         target.discard()
         raise
-    tell_cut(shown.finished, session, "raise it with -n" if console.is_terminal(sys.stderr) else "")
-    tell_saving_problem(session)
+    print_cut(shown.finished, session, "raise it with -n" if console.is_terminal(sys.stderr) else "")
+    print_saving_problem(session)
     if wanted.stats or wanted.verbose:
         window = window_use(shown.finished.window_tokens, session.backend.info.context_length)
         console.notice(stats_line(shown.finished, window))
@@ -287,7 +287,7 @@ def _make_room(session: "Session", text: str, overflow: Overflow) -> None:
     if overflow == "error":
         return
     if going := session.turns_to_leave_out(text):
-        session.set_standing([turn.id for turn in going], "left_out")
+        session.set_state([turn.id for turn in going], "left_out")
         oldest = "the oldest turn" if len(going) == 1 else f"the {len(going)} oldest turns"
         console.notice(f"left out of the context: {oldest}")
 
@@ -299,7 +299,7 @@ def _show_prompt(text: str, start: "Start", as_json: bool) -> int:
 
     unconstrained = replace(start, choices=replace(start.choices, constrained=False))  # nothing is generated
     prompt = written_prompt(prepare(unconstrained), text)
-    tell_control_text(prompt.control_text)
+    print_control_text(prompt.control_text)
     output = StandardOutput()
     if as_json:
         local = prompt.tokens is not None and prompt.segments is not None

@@ -8,7 +8,7 @@ from hermes_cli.session import opening
 from hermes_cli.session.opening import Prepared, Start
 from hermes_cli.session.session import Session
 from hermes_cli.session.target import in_background
-from hermes_cli.terminal.answer.turn_view import print_tool_cost, tell_loaded
+from hermes_cli.terminal.answer.turn_view import print_loaded, print_tool_cost
 from hermes_cli.terminal.chat.chat import Chat
 from hermes_cli.terminal.consent import Consent
 from hermes_cli.terminal.console import StatusLine, notice
@@ -45,7 +45,7 @@ def open_session(start: Start, cancel: CancelToken, *, verbose: bool = False) ->
             backend = prepared.target.open(cancel, show)
         finally:
             status.erase()
-        tell_loaded(backend.info, verbose=verbose)
+        print_loaded(backend.info, verbose=verbose)
         return backend
 
     opened = opening.open_session(prepared, load)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from hermes_cli.chat.conversation import Conversation, Standing, Turn
+from hermes_cli.chat.conversation import Conversation, Turn, TurnState
 from hermes_cli.chat.events import Finished
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.chat.turn_tree import TurnTree
@@ -29,7 +29,7 @@ class SessionRecord:
         self.settings = settings or SessionSettings()
         self.saving_problem: HermesError | None = None
         self.last_finished: Finished | None = None
-        self._before_summary: dict[int, dict[int, Standing]] = {}  # by a summary's id, of the turns it replaced
+        self._before_summary: dict[int, dict[int, TurnState]] = {}  # by a summary's id, of the turns it replaced
         self._begin(conversation or Conversation(), transcript, last_turn_id, tree)
 
     def _begin(
@@ -109,13 +109,13 @@ class SessionRecord:
         self._commit(base, replace(turn, messages=(*turn.messages[:index], edited)), None)
         return self.conversation.turns[-1]
 
-    def set_standing(self, ids: Iterable[int], standing: Standing) -> None:
+    def set_state(self, ids: Iterable[int], state: TurnState) -> None:
         """Pin turns, leave them out of the context, or include them again."""
         chosen = frozenset(ids)
-        self.conversation = self.conversation.with_standing(chosen, standing)
+        self.conversation = self.conversation.with_state(chosen, state)
         known = {id: turn for id, turn in self.tree.turns.items() if id in chosen}
-        self.tree = self.tree.with_turns({id: replace(turn, standing=standing) for id, turn in known.items()})
-        self._save(lambda transcript: transcript.set_standing(sorted(chosen), standing))
+        self.tree = self.tree.with_turns({id: replace(turn, state=state) for id, turn in known.items()})
+        self._save(lambda transcript: transcript.set_state(sorted(chosen), state))
 
     def change_system_prompt(self, text: str | None) -> None:
         """Use this system prompt from the next turn on."""
@@ -145,10 +145,10 @@ class SessionRecord:
         self._save(lambda transcript: transcript.move_head(end))
         for id in reversed([id for id in before if id not in after]):
             stood = self._before_summary.get(id, {})
-            for standing in set(stood.values()):
-                self.set_standing([each for each, one in stood.items() if one == standing], standing)
+            for state in set(stood.values()):
+                self.set_state([each for each, one in stood.items() if one == state], state)
         for id in (id for id in after if id not in before and id in self._before_summary):
-            self.set_standing(self._before_summary[id], "left_out")
+            self.set_state(self._before_summary[id], "left_out")
 
     def _commit(self, base: Conversation, turn: Turn, finished: Finished | None, model: str | None = None) -> None:
         """Add a turn after `base`, and end the conversation with it."""

@@ -94,17 +94,17 @@ class Session(SessionRecord):
         self._last_turn()
         before = self.conversation
         older = before.turns[: max(len(before.turns) - keep, 0)]
-        summaries = [turn for turn in older if turn.standing == "pinned" and turn.question == SUMMARY_REQUEST]
-        going = [turn for turn in older if turn.standing == "kept" or turn in summaries]
+        summaries = [turn for turn in older if turn.state == "pinned" and turn.question == SUMMARY_REQUEST]
+        going = [turn for turn in older if turn.state == "kept" or turn in summaries]
         if not going:
             raise UsageError("there is nothing to summarise", "pinned turns and those to keep stay as they are")
         as_said = self._read(replace(before, turns=older))
         summary, self.last_finished = yield from summarise(self.backend, as_said, going, self.settings.sampling, cancel)
         if summary:
             self._commit(before, summary, self.last_finished, self.backend.info.model_name)
-            self._before_summary[self._last_id] = {turn.id: turn.standing for turn in going}
-            self.set_standing([turn.id for turn in going], "left_out")
-            self.set_standing([self._last_id], "pinned")
+            self._before_summary[self._last_id] = {turn.id: turn.state for turn in going}
+            self.set_state([turn.id for turn in going], "left_out")
+            self.set_state([self._last_id], "pinned")
 
     def turns_to_leave_out(
         self, text: str | None = None, *, after: int | None = None, resume: bool = False

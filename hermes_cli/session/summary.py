@@ -44,7 +44,7 @@ def summarise(
         yield TextDelta("\n\n")
         done = frozenset(turn.id for turn in replaced[: len(replaced) - len(rest)])
         read = Conversation(conversation.system_prompt, (summary, *conversation.turns))
-        read = read.with_standing(done, "left_out")
+        read = read.with_state(done, "left_out")
     ended = combined(finished)
     yield ended
     return summary if complete else None, ended
@@ -52,7 +52,7 @@ def summarise(
 
 def _with_first(read: Conversation, rest: Sequence[Turn], count: int) -> Conversation:
     """The conversation with only the first `count` of the turns `rest`."""
-    return read.with_standing(frozenset(turn.id for turn in rest[count:]), "left_out")
+    return read.with_state(frozenset(turn.id for turn in rest[count:]), "left_out")
 
 
 def _fitting(backend: Backend, read: Conversation, rest: Sequence[Turn]) -> int:

@@ -121,7 +121,7 @@ def find_target(choices: Choices, endpoints: Mapping[str, Endpoint], *, chosen_b
 
 
 def in_background(target: Target) -> BackgroundBackend:
-    """The target, opened on a thread of its own once it is told to start."""
+    """The target, opened on a thread of its own after `start`."""
     return BackgroundBackend(target.name, target.open)
 
 

@@ -11,7 +11,7 @@ from hermes_cli.terminal import console
 def copy(text: str) -> bool:
     """Put `text` on the clipboard: True if the system's took it.
 
-    False if (as over SSH) the terminal was asked to by the OSC 52 sequence: it does not tell whether it did. Raises
+    False if (as over SSH) the terminal was asked to by the OSC 52 sequence: it does not report success. Raises
     HermesError where neither is there.
     """
     import pyperclip

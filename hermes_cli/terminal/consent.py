@@ -13,7 +13,7 @@ from hermes_cli.errors import OutputError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.prompt.keyboard import typing
 from hermes_cli.terminal.sanitize import for_terminal
-from hermes_cli.tools.approval import NOBODY_TO_ASK, Approvals, Decision, Policy, Scope
+from hermes_cli.tools.approval import CANNOT_ASK, Approvals, Decision, Policy, Scope
 from hermes_cli.tools.tool import Tool
 
 _WAKE_S = 0.1
@@ -32,15 +32,15 @@ class Consent:
         with _terminal() as terminal:
             self._approvals = Approvals(tools, policy=policy, interactive=terminal is not None)
         self._tools = tools
-        self._told = False
+        self._reported = False
 
     def __call__(self, call: ToolCall, cancel: CancelToken) -> Decision:
         """The decision about `call`; a cancel ends the question with no."""
         decided = self._approvals.decide(call)
         if decided is not None:
-            if decided.reason == NOBODY_TO_ASK and not self._told:
+            if decided.reason == CANNOT_ASK and not self._reported:
                 console.notice("stdin is not a terminal: tool calls are declined; --yes runs them without asking")
-                self._told = True
+                self._reported = True
             return decided
         with console.without_status():
             console.lines(described(call, self._tools[call.name].origin if call.name in self._tools else ""))
@@ -55,7 +55,7 @@ class Consent:
 
 @contextmanager
 def _terminal() -> Iterator[int | None]:
-    """Where the user answers: stdin, or the terminal behind a pipe; None where nobody sees the question."""
+    """Where the user answers: stdin, or the terminal behind a pipe; None if no user can see the question."""
     if not console.is_terminal(sys.stderr):
         yield None
     elif console.is_terminal(sys.stdin):
@@ -75,7 +75,7 @@ def _terminal() -> Iterator[int | None]:
 def _asked(terminal: int | None, cancel: CancelToken) -> Decision:
     """One line from the user."""
     if terminal is None:
-        return Decision(False, reason=NOBODY_TO_ASK)
+        return Decision(False, reason=CANNOT_ASK)
     line = b""
     with typing(terminal, lambda: console.put(_QUESTION)):
         console.put(_QUESTION)

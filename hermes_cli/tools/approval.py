@@ -13,7 +13,7 @@ Policy = Literal["ask", "yes", "deny"]
 Scope = Literal["once", "session", "always"]
 
 DENIED_BY_POLICY = "the user declines all tool calls (--deny)"
-NOBODY_TO_ASK = "stdin is not a terminal, so the user cannot approve the call"
+CANNOT_ASK = "stdin is not a terminal, so the user cannot approve the call"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Approvals:
             return Decision(True)
         if tool.read_only or _approval(tool) in self._session | self._always:
             return Decision(True)
-        return None if self._interactive else Decision(False, reason=NOBODY_TO_ASK)
+        return None if self._interactive else Decision(False, reason=CANNOT_ASK)
 
     def remember(self, call: ToolCall, decision: Decision) -> None:
         """Remember a decision for its scope. Raises OutputError where it cannot be saved."""

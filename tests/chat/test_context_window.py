@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hermes_cli.chat.context_window import reserved_tokens, turns_to_leave_out
-from hermes_cli.chat.conversation import Conversation, Standing, Turn
+from hermes_cli.chat.conversation import Conversation, Turn, TurnState
 from hermes_cli.chat.message import Message
 
 QUESTION = (Message("user", "q" * 10),)
@@ -20,8 +20,8 @@ def conversation(*lengths: int, pinned: tuple[int, ...] = (), system: int = 5) -
     """Turns of the given numbers of tokens, with ids from 1."""
     turns = []
     for number, length in enumerate(lengths, 1):
-        standing: Standing = "pinned" if number in pinned else "kept"
-        turns.append(Turn(number, (Message("user", "u"), Message("assistant", "a" * (length - 1))), standing))
+        state: TurnState = "pinned" if number in pinned else "kept"
+        turns.append(Turn(number, (Message("user", "u"), Message("assistant", "a" * (length - 1))), state))
     return Conversation("s" * system, tuple(turns))
 
 
@@ -55,7 +55,7 @@ def test_for_a_long_question_the_answer_gets_less_room() -> None:
 
 
 def test_turns_that_are_left_out_already_are_not_named_again() -> None:
-    said = conversation(20, 20, 20).with_standing(frozenset({1}), "left_out")
+    said = conversation(20, 20, 20).with_state(frozenset({1}), "left_out")
     assert ids(turns_to_leave_out(said, QUESTION, 54, count)) == [2]
 
 
@@ -76,10 +76,10 @@ def test_what_is_left_fits_and_one_turn_less_would_not(lengths: list[int], pinne
     gone = turns_to_leave_out(said, QUESTION, room, count)
 
     def taken(turns: tuple[Turn, ...]) -> int:
-        left = said.with_standing(frozenset(turn.id for turn in turns), "left_out")
+        left = said.with_state(frozenset(turn.id for turn in turns), "left_out")
         return count((*left.messages, *QUESTION))
 
-    kept = tuple(turn for turn in said.turns if turn.standing == "kept")
+    kept = tuple(turn for turn in said.turns if turn.state == "kept")
     assert gone == kept[: len(gone)]
     if gone:
         assert taken(gone) <= room < taken(gone[:-1])

@@ -33,7 +33,7 @@ def test_the_last_turns_can_be_taken_away() -> None:
 
 
 def test_a_turn_that_is_left_out_is_kept_but_not_read() -> None:
-    said = Conversation("Be brief.", (FIRST, SECOND)).with_standing(frozenset({1}), "left_out")
+    said = Conversation("Be brief.", (FIRST, SECOND)).with_state(frozenset({1}), "left_out")
     assert said.messages == (Message("system", "Be brief."), *SECOND.messages)
     assert [turn.id for turn in said.turns] == [1, 2]
-    assert said.with_standing(frozenset({1}), "kept") == Conversation("Be brief.", (FIRST, SECOND))
+    assert said.with_state(frozenset({1}), "kept") == Conversation("Be brief.", (FIRST, SECOND))

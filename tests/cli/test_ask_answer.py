@@ -24,7 +24,7 @@ def test_piped_the_answer_is_the_exact_text_one_newline_and_nothing_else(hermes:
     assert hermes("ask", *GREEDY, *COUNT.split()).out.decode() == f"{counted}\n"
 
 
-def test_the_demo_model_says_what_it_is_when_nobody_asked_for_it(hermes: Hermes) -> None:
+def test_the_demo_model_says_what_it_is_when_it_was_not_chosen(hermes: Hermes) -> None:
     result = hermes("ask", "-t", "0", SUM)
     assert (result.code, result.out) == (0, SUM_ANSWER)
     assert re.fullmatch(r"no Hermes 3 model here; .*demo model.*\n", result.err)
@@ -34,7 +34,7 @@ def test_the_demo_model_says_what_it_is_when_nobody_asked_for_it(hermes: Hermes)
 def test_json_is_one_object_with_these_keys_and_types(hermes: Hermes) -> None:
     result = hermes("ask", *GREEDY, "--json", "--seed", "7", "Repeat after me: naïve “quotes”")
     assert (result.out.count(b"\n"), result.out.isascii()) == (1, True)
-    told = json.loads(result.out)
+    given = json.loads(result.out)
     kinds = {
         "answer": str,
         "finish_reason": str,
@@ -45,21 +45,21 @@ def test_json_is_one_object_with_these_keys_and_types(hermes: Hermes) -> None:
         "timings": dict,
         "tool_calls": list,
     }
-    assert {key: type(value) for key, value in told.items()} == kinds
-    assert {key: type(value) for key, value in told["usage"].items()} == dict.fromkeys(
+    assert {key: type(value) for key, value in given.items()} == kinds
+    assert {key: type(value) for key, value in given["usage"].items()} == dict.fromkeys(
         ("prompt_tokens", "cached_tokens", "completion_tokens"), int
     )
-    assert {key: type(value) for key, value in told["timings"].items()} == dict.fromkeys(
+    assert {key: type(value) for key, value in given["timings"].items()} == dict.fromkeys(
         ("load_ms", "first_token_ms", "tokens_per_second"), float
     )
-    assert (told["finish_reason"], told["seed"], told["usage"]["cached_tokens"]) == ("stop", 7, 0)
-    assert all(value > 0 for value in told["timings"].values())
+    assert (given["finish_reason"], given["seed"], given["usage"]["cached_tokens"]) == ("stop", 7, 0)
+    assert all(value > 0 for value in given["timings"].values())
 
 
 def test_max_tokens_cuts_the_answer_and_says_so(hermes: Hermes) -> None:
-    told = json.loads(hermes("ask", *GREEDY, "--json", "-n", "5", COUNT).out)
-    assert (told["finish_reason"], told["usage"]["completion_tokens"]) == ("length", 5)
-    assert hermes("ask", *GREEDY, "-n", "5", COUNT).out.decode() == told["answer"] + "\n"
+    given = json.loads(hermes("ask", *GREEDY, "--json", "-n", "5", COUNT).out)
+    assert (given["finish_reason"], given["usage"]["completion_tokens"]) == ("length", 5)
+    assert hermes("ask", *GREEDY, "-n", "5", COUNT).out.decode() == given["answer"] + "\n"
 
 
 def test_an_answer_cut_by_a_full_window_says_so(hermes: Hermes, endless_path: Path) -> None:
@@ -72,8 +72,8 @@ def test_an_answer_cut_by_a_full_window_says_so(hermes: Hermes, endless_path: Pa
 
 def test_the_answer_ends_before_a_stop_text(hermes: Hermes) -> None:
     result = hermes("ask", *GREEDY, "--stop", "never", "--stop", ", 4", "--json", COUNT)
-    told = json.loads(result.out)
-    assert (told["answer"], told["finish_reason"]) == ("1, 2, 3", "stop")
+    given = json.loads(result.out)
+    assert (given["answer"], given["finish_reason"]) == ("1, 2, 3", "stop")
 
 
 def test_the_reported_seed_repeats_a_random_answer_and_another_seed_does_not(
@@ -155,7 +155,7 @@ def test_extract_without_a_code_block_gives_the_whole_answer_and_a_notice(hermes
     assert "has no code block" in result.err
 
 
-def test_dry_run_shows_the_prompt_and_tells_its_length_without_an_answer(hermes: Hermes) -> None:
+def test_dry_run_shows_the_prompt_and_its_length_without_an_answer(hermes: Hermes) -> None:
     result = hermes("ask", *GREEDY, "--dry-run", "-s", "Be brief.", "Hi there")
     system, user = "<|im_start|>system\nBe brief.<|im_end|>\n", "<|im_start|>user\nHi there<|im_end|>\n"
     assert result.out.decode() == f"{system}{user}<|im_start|>assistant\n\n"
@@ -193,22 +193,22 @@ def test_dry_run_opens_no_backend(script: Script) -> None:
     assert script(program).out.splitlines()[-1] == b"False"
 
 
-def test_markers_spelled_out_in_the_prompt_are_told_of(hermes: Hermes) -> None:
+def test_markers_spelled_out_in_the_prompt_are_reported(hermes: Hermes) -> None:
     result = hermes("ask", *GREEDY, "Repeat after me: <|im_end|>")
     assert result.code == 0
     assert re.fullmatch(r"<\|im_end\|> in the prompt: .*plain text.*\n", result.err)
 
 
-def test_markers_in_a_system_prompt_are_told_of_also_without_an_answer(hermes: Hermes, tmp_path: Path) -> None:
+def test_markers_in_a_system_prompt_are_reported_also_without_an_answer(hermes: Hermes, tmp_path: Path) -> None:
     (tmp_path / "system.md").write_text("Say <|im_start|>.")
-    told = "<|im_start|> in the prompt: read as plain text, not as a marker\n"
+    given = "<|im_start|> in the prompt: read as plain text, not as a marker\n"
     for options in (("-s", "Say <|im_start|>."), ("-s", "@system.md")):
-        assert hermes("ask", *GREEDY, *options, "Hi", cwd=tmp_path).err == told
-    assert hermes("ask", *GREEDY, "--dry-run", "--json", "Say <|im_start|>.").err == told
-    assert hermes("ask", *GREEDY, "--dry-run", "--json", "-s", "@system.md", "Hi", cwd=tmp_path).err == told
+        assert hermes("ask", *GREEDY, *options, "Hi", cwd=tmp_path).err == given
+    assert hermes("ask", *GREEDY, "--dry-run", "--json", "Say <|im_start|>.").err == given
+    assert hermes("ask", *GREEDY, "--dry-run", "--json", "-s", "@system.md", "Hi", cwd=tmp_path).err == given
 
 
-def test_markers_in_a_chat_are_told_of_once_for_each_message(hermes: Hermes) -> None:
+def test_markers_in_a_chat_are_reported_once_for_each_message(hermes: Hermes) -> None:
     result = hermes("chat", *GREEDY, "-s", "No <|im_start|>.", stdin="Hi\nHi\nRepeat after me: <|im_end|>\nHi\n")
     assert result.code == 0
     assert [line.split()[0] for line in result.err.splitlines()] == ["<|im_start|>", "<|im_end|>"]

@@ -35,7 +35,7 @@ def begin_answer(screen: Screen, times: int = 1) -> None:
     screen.shows("I am a tiny demo model", times)
 
 
-def test_a_chat_greets_remembers_tells_how_to_come_back_and_ctrl_d_leaves(on_screen: OnScreen) -> None:
+def test_a_chat_greets_remembers_says_how_to_come_back_and_ctrl_d_leaves(on_screen: OnScreen) -> None:
     screen = on_screen(*GREEDY_CHAT)
     screen.say(NAME)
     screen.shows(NAME_ANSWER)
@@ -49,7 +49,7 @@ def test_a_chat_greets_remembers_tells_how_to_come_back_and_ctrl_d_leaves(on_scr
     assert len(re.findall(r"^\d+ tok · [\d.]+ tok/s · first [\d.]+ s · ctx \d+/4.1k$", screen.text, re.M)) == 2
 
 
-def test_the_line_below_the_prompt_tells_the_window_and_the_speed_and_above_it_what_was_loaded(
+def test_the_line_below_the_prompt_shows_the_context_and_the_speed_and_above_it_what_was_loaded(
     on_screen: OnScreen,
 ) -> None:
     screen = on_screen(*GREEDY_CHAT, "-v")

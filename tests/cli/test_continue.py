@@ -1,4 +1,4 @@
-"""`hermes ask -c` and `--session`: a session goes on with all it had, in its file or in a copy."""
+"""`hermes ask -c` and `--session`: a session continues with all it had, in its file or in a copy."""
 
 import fcntl
 import json
@@ -79,8 +79,8 @@ def test_a_session_longer_than_the_window_fails_unless_turns_may_go(hermes: Herm
     dropped = hermes("ask", "-c", "-t", "0", "--overflow", "drop", SUM)
     assert (dropped.code, dropped.out) == (0, b"2 plus 3 is 5.\n")
     assert dropped.err.startswith("left out of the context: the ")
-    standings = [turn.standing for turn in read_session(path).conversation.turns]
-    assert standings[0] == "left_out" and standings[-1] == "kept"
+    states = [turn.state for turn in read_session(path).conversation.turns]
+    assert states[0] == "left_out" and states[-1] == "kept"
 
 
 def test_dropping_turns_is_not_advised_where_the_prompt_alone_is_too_long(hermes: Hermes) -> None:
@@ -89,10 +89,10 @@ def test_dropping_turns_is_not_advised_where_the_prompt_alone_is_too_long(hermes
         result = hermes("ask", "-c", *options, stdin=b"word " * 30_000)
         assert_failed(result, 4, "the prompt has")
         assert "hint: shorten it" in result.err
-    assert [turn.standing for turn in read_session(path).conversation.turns] == ["kept"]
+    assert [turn.state for turn in read_session(path).conversation.turns] == ["kept"]
 
 
-def test_a_model_that_is_gone_is_told_with_the_session_that_wants_it(hermes: Hermes) -> None:
+def test_a_model_that_is_gone_is_named_with_the_session_that_wants_it(hermes: Hermes) -> None:
     gone = begun(turn(1), settings=SessionSettings("gone"))
     gone.close()
     result = hermes("ask", "-c", SUM)
@@ -101,7 +101,7 @@ def test_a_model_that_is_gone_is_told_with_the_session_that_wants_it(hermes: Her
     assert hermes("ask", "-c", "-m", "demo", "-t", "0", SUM).out == b"2 plus 3 is 5.\n"
 
 
-def test_without_a_session_there_is_nothing_to_go_on_with(hermes: Hermes, tmp_path: Path) -> None:
+def test_without_a_session_there_is_nothing_to_may_continue_with(hermes: Hermes, tmp_path: Path) -> None:
     assert_failed(hermes("ask", "-c", SUM), 2, "there is no session yet")
     assert_failed(hermes("ask", "--session", "../x", SUM), 2, "there is no session file ../x")
     assert_failed(hermes("ask", "--session", tmp_path, SUM), 2, "there is no session file")

@@ -93,13 +93,13 @@ def test_without_anybody_to_ask_nothing_runs_and_the_code_says_so(
     assert ("--yes runs them without asking" in result.err) == (not options)
 
 
-def test_json_tells_the_calls(hermes: Hermes, tool_file: Path) -> None:
+def test_json_lists_the_calls(hermes: Hermes, tool_file: Path) -> None:
     result = hermes("ask", *DEMO, "--tools", tool_file, "--yes", "--json", QUESTION)
     assert result.err.startswith(CALL)
-    told = json.loads(result.out)
+    given = json.loads(result.out)
     call = {"name": "get_weather", "arguments": {"city": "Rome"}, "approved": True}
-    assert told["tool_calls"] == [{**call, "result": {"city": "Rome", "sky": "clear"}}]
-    assert told["answer"] == "The result: city is Rome, sky is clear." and told["session"]
+    assert given["tool_calls"] == [{**call, "result": {"city": "Rome", "sky": "clear"}}]
+    assert given["answer"] == "The result: city is Rome, sky is clear." and given["session"]
 
 
 def test_the_user_is_asked_on_a_terminal_and_may_say_no_with_a_reason(on_screen: OnScreen, tool_file: Path) -> None:
@@ -149,7 +149,7 @@ def test_ctrl_c_ends_the_import_of_a_tool_file(start: Start, tmp_path: Path) -> 
     assert child.returncode == 130
 
 
-def test_ctrl_c_while_a_tool_runs_tells_the_call_in_the_envelope(start: Start, tmp_path: Path) -> None:
+def test_ctrl_c_while_a_tool_runs_reports_the_call_in_the_envelope(start: Start, tmp_path: Path) -> None:
     file, begun = tmp_path / "slow.py", tmp_path / "begun"
     file.write_text(f"""import pathlib, time
 
@@ -162,9 +162,9 @@ def get_weather(city: str) -> str:
     while not begun.exists():
         time.sleep(0.05)
     child.send_signal(signal.SIGINT)
-    told = json.loads(child.communicate()[0])
-    assert (child.returncode, told["finish_reason"], told["answer"]) == (130, "cancelled", "")
-    assert [call["error"] for call in told["tool_calls"]] == ["the call was stopped by the user"]
+    given = json.loads(child.communicate()[0])
+    assert (child.returncode, given["finish_reason"], given["answer"]) == (130, "cancelled", "")
+    assert [call["error"] for call in given["tool_calls"]] == ["the call was stopped by the user"]
 
 
 @pytest.fixture
@@ -177,11 +177,11 @@ def long_result(tmp_path: Path) -> Path:
 
 def test_a_result_longer_than_the_window_is_cut_and_answered(hermes: Hermes, long_result: Path) -> None:
     result = hermes("ask", *DEMO, "--ctx", "2048", "-n", "64", "--json", "--yes", "--tools", long_result, QUESTION)
-    told = json.loads(result.out)
+    given = json.loads(result.out)
     call, cut, *_ = result.err.splitlines()  # whether the answer ends before 64 tokens depends on the processor
-    assert result.code == 0 and told["answer"] and call.startswith(CALL)
+    assert result.code == 0 and given["answer"] and call.startswith(CALL)
     assert re.fullmatch(r"the model reads at most [\d,]+ characters of a result: the context holds no more", cut)
-    assert len(told["tool_calls"][0]["result"]) > 20_000
+    assert len(given["tool_calls"][0]["result"]) > 20_000
 
 
 def test_a_window_with_no_room_for_a_result_is_an_error_with_a_hint(hermes: Hermes, long_result: Path) -> None:
@@ -217,8 +217,8 @@ def test_keys_typed_before_a_question_do_not_answer_it(
     on_screen: OnScreen, tool_file: Path, tmp_path: Path, command: str
 ) -> None:
     """In a chat a thread takes what is typed meanwhile; at `ask` it waits in the terminal."""
-    go_on, question = tmp_path / "go on", "Get the weather for Oslo. Then get the weather for Rome."
-    waits = f"    import os, time\n    while not os.path.exists({str(go_on)!r}):\n        time.sleep(0.02)\n"
+    may_continue, question = tmp_path / "continue", "Get the weather for Oslo. Then get the weather for Rome."
+    waits = f"    import os, time\n    while not os.path.exists({str(may_continue)!r}):\n        time.sleep(0.02)\n"
     tool_file.write_text(tool_file.read_text().replace("    return", f"{waits}    return"))
     screen = on_screen(command, *DEMO, "--tools", tool_file, *([question] if command == "ask" else []))
     if command == "chat":
@@ -227,7 +227,7 @@ def test_keys_typed_before_a_question_do_not_answer_it(
     screen.type("y\r")
     screen.wait(lambda: runs(tool_file) == 1, "the first call")
     screen.type("y\ry\r")
-    go_on.touch()
+    may_continue.touch()
     screen.shows("run it? ", times=2)
     screen.type("n\r")
     screen.shows("declined this call")
@@ -277,8 +277,8 @@ def test_the_tools_of_a_chat_are_shown_changed_and_taken_away(hermes: Hermes, to
 def test_json_mode_prints_only_data_that_satisfies_the_schema(hermes: Hermes) -> None:
     result = hermes("ask", *DEMO, "--schema", "name, age int", "Mira is 31 years old.")
     assert (result.code, json.loads(result.out)) == (0, {"name": "Mira", "age": 31})
-    told = json.loads(hermes("ask", *DEMO, "--json", "--schema", "name, age int", "Mira is 31 years old.").out)
-    assert told["data"] == {"name": "Mira", "age": 31} and json.loads(told["answer"]) == told["data"]
+    given = json.loads(hermes("ask", *DEMO, "--json", "--schema", "name, age int", "Mira is 31 years old.").out)
+    assert given["data"] == {"name": "Mira", "age": 31} and json.loads(given["answer"]) == given["data"]
 
 
 def test_json_that_is_cut_is_printed_and_the_code_is_5(hermes: Hermes) -> None:
@@ -288,7 +288,7 @@ def test_json_that_is_cut_is_printed_and_the_code_is_5(hermes: Hermes) -> None:
     assert error.startswith("error: the answer does not satisfy the schema: not JSON") and "--max-tokens" in hint
 
 
-def test_the_chat_answers_in_json_until_told_otherwise(hermes: Hermes) -> None:
+def test_the_chat_answers_in_json_until_switched_off(hermes: Hermes) -> None:
     result = hermes("chat", *DEMO, stdin="/json name, age int\nMira is 31 years old.\n/json -\nMy name is Alice.\n")
     data, text = result.out.decode().splitlines()
     assert json.loads(data) == {"name": "Mira", "age": 31} and text == "Nice to meet you, Alice!"

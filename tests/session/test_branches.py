@@ -135,7 +135,7 @@ def test_a_summary_that_is_redone_replaces_its_turns_again(backend: LocalBackend
     list(session.compact(CancelToken()))
     compacted = session.conversation
     session.undo()
-    assert [turn.standing for turn in session.conversation.turns] == ["kept"]
+    assert [turn.state for turn in session.conversation.turns] == ["kept"]
     session.redo()
     assert session.conversation == compacted
 

@@ -45,8 +45,8 @@ def say(session: Session, text: str) -> str:
 
 def test_a_turn_enters_the_conversation_when_it_ends(backend: LocalBackend) -> None:
     session = greedy_session(backend)
-    told = say(session, SUM)
-    assert session.conversation.messages == (Message("user", SUM), Message("assistant", told, "stop"))
+    given = say(session, SUM)
+    assert session.conversation.messages == (Message("user", SUM), Message("assistant", given, "stop"))
 
 
 def test_without_a_system_prompt_none_is_invented(backend: LocalBackend) -> None:
@@ -237,12 +237,12 @@ def test_what_is_changed_in_a_chat_is_there_when_it_is_opened_again(backend: Loc
         say(session, text)
     session.change_system_prompt("You are Brinda.")
     session.change_settings(SessionSettings("demo", "coder", Sampling(temperature=0.3)))
-    session.set_standing([1], "left_out")
-    session.set_standing([2], "pinned")
+    session.set_state([1], "left_out")
+    session.set_state([2], "pinned")
     session.transcript.close()
     saved = read_session(path)
     assert saved.conversation == session.conversation
-    assert [turn.standing for turn in saved.conversation.turns] == ["left_out", "pinned"]
+    assert [turn.state for turn in saved.conversation.turns] == ["left_out", "pinned"]
     assert saved.settings == session.settings
 
 
@@ -250,30 +250,30 @@ def test_a_summary_takes_the_place_of_the_turns_before_it_but_for_those_to_keep(
     session = greedy_session(backend)
     for text in (SUM, "My name is Ana.", "What is 4 plus 4?"):
         say(session, text)
-    session.set_standing([1], "pinned")
+    session.set_state([1], "pinned")
     summary = drained(session.compact(CancelToken(), keep=1))
-    assert [turn.standing for turn in session.conversation.turns] == ["pinned", "left_out", "kept", "pinned"]
+    assert [turn.state for turn in session.conversation.turns] == ["pinned", "left_out", "kept", "pinned"]
     assert session.conversation.turns[-1].answer.content == summary
     assert "My name is Ana." not in [message.content for message in session.conversation.messages]
 
 
-def test_a_summary_is_taken_back_with_what_it_did_and_not_made_anew_from_itself(backend: LocalBackend) -> None:
+def test_a_summary_is_taken_back_with_what_it_did_and_not_made_again_from_itself(backend: LocalBackend) -> None:
     session = Session(backend, settings=SessionSettings(sampling=GREEDY), transcript=transcript())
     assert session.transcript
     path = session.transcript.path
     for text in (SUM, "My name is Ana.", "What is 4 plus 4?"):
         say(session, text)
-    session.set_standing([1], "left_out")
-    session.set_standing([2], "pinned")
+    session.set_state([1], "left_out")
+    session.set_state([2], "pinned")
     before = session.conversation
     drained(session.compact(CancelToken()))
     with pytest.raises(UsageError, match="is a summary"):
         session.regenerate(CancelToken())
     once = session.conversation
-    session.set_standing([once.turns[-1].id], "left_out")
+    session.set_state([once.turns[-1].id], "left_out")
     with pytest.raises(UsageError, match="is a summary"):
         session.regenerate(CancelToken())
-    session.set_standing([once.turns[-1].id], "pinned")
+    session.set_state([once.turns[-1].id], "pinned")
     drained(session.compact(CancelToken()))
     session.undo()
     assert session.conversation == once
@@ -294,7 +294,7 @@ def test_a_summary_that_is_stopped_changes_nothing(endless: LocalBackend) -> Non
 
 
 def long_chat(*sizes: int) -> Conversation:
-    """Turns with ids from 1, each of so many words."""
+    """Turns with ids from 1, each of that many words."""
     messages = [(Message("user", f"{number} {'one ' * size}"), AGREED) for number, size in enumerate(sizes, 1)]
     return Conversation(None, tuple(Turn(number, turn) for number, turn in enumerate(messages, 1)))
 
@@ -314,7 +314,7 @@ def test_what_the_window_cannot_hold_at_once_is_summed_up_piece_by_piece(
         events = list(session.compact(CancelToken(), keep=1))
         assert [event for event in events if isinstance(event, Finished)] == events[-1:]
         summary = session.conversation.turns[-1]
-        assert [turn.standing for turn in session.conversation.turns] == ["left_out"] * 11 + ["kept", "pinned"]
+        assert [turn.state for turn in session.conversation.turns] == ["left_out"] * 11 + ["kept", "pinned"]
         assert drained(iter(events)).endswith(f"\n\n{summary.answer.content}")
         first, *others = [[message.content for message in request.messages] for request in requests]
         assert others and [summary.question] * len(others) == [piece[0] for piece in others]
@@ -343,7 +343,7 @@ def test_a_turn_too_long_to_be_summed_up_is_named_and_nothing_has_changed(demo_p
         with pytest.raises(ContextOverflow, match=f"turn {number} is too long to summarise") as raised:
             drained(session.compact(CancelToken()))
         assert session.conversation == said and f"/hide {number}," in raised.value.hint
-        session.set_standing([number], "left_out")
+        session.set_state([number], "left_out")
         assert drained(session.compact(CancelToken()))
 
 
@@ -364,7 +364,7 @@ def test_turns_that_do_not_fit_are_named_before_they_would_be_lost(demo_path: Pa
         going = session.turns_to_leave_out("one two three four five " * 8)
         assert [turn.id for turn in going] == list(range(1, len(going) + 1)) and going
         assert sum(session.turn_tokens(turn) for turn in going) > 0
-        session.set_standing([turn.id for turn in going], "left_out")
+        session.set_state([turn.id for turn in going], "left_out")
         assert session.turns_to_leave_out("one two three four five " * 8) == ()
 
 
@@ -388,7 +388,7 @@ def test_a_new_answer_has_room_for_all_that_was_asked(demo_path: Path) -> None:
     with open_backend(demo_path, LoadSettings(context_length=256)) as small:
         session = Session(small, imported, settings=SessionSettings(sampling=GREEDY), last_turn_id=2)
         (first,) = session.turns_to_leave_out()
-        session.set_standing([first.id], "left_out")
+        session.set_state([first.id], "left_out")
         assert drained(session.regenerate(CancelToken()))
 
 
@@ -403,12 +403,12 @@ def test_an_answer_that_filled_the_window_is_gone_on_with_once_the_turns_before_
         first, last = session.conversation.turns
         assert session.context_tokens() >= 256 and last.answer.finish_reason == "length"
         assert session.turns_to_leave_out(resume=True) == (first,)
-        session.set_standing([first.id], "left_out")
+        session.set_state([first.id], "left_out")
         assert drained(session.continue_answer(CancelToken()))
-        assert session.conversation.turns[-1].standing == "kept"
+        assert session.conversation.turns[-1].state == "kept"
 
 
-def test_a_turn_that_cannot_be_saved_is_told_and_saved_with_the_next_one(
+def test_a_turn_that_cannot_be_saved_is_reported_and_saved_with_the_next_one(
     backend: LocalBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HERMES_CLI_DATA_DIR", str(tmp_path / "file"))

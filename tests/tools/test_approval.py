@@ -10,7 +10,7 @@ import pytest
 from hermes_cli import paths
 from hermes_cli.chat.tool_call import ToolCall
 from hermes_cli.errors import OutputError
-from hermes_cli.tools.approval import DENIED_BY_POLICY, NOBODY_TO_ASK, Approvals, Decision, Policy, always_approved
+from hermes_cli.tools.approval import CANNOT_ASK, DENIED_BY_POLICY, Approvals, Decision, Policy, always_approved
 from hermes_cli.tools.tool import Tool
 
 ACTS = Tool("send", "Send it.", {}, False, "/tools.py", "1" * 64)
@@ -32,7 +32,7 @@ def approvals(policy: Policy = "ask", *, interactive: bool = True, tool: Tool = 
 
 def test_policies() -> None:
     assert approvals().decide(SEND) is None
-    assert approvals(interactive=False).decide(SEND) == Decision(False, reason=NOBODY_TO_ASK)
+    assert approvals(interactive=False).decide(SEND) == Decision(False, reason=CANNOT_ASK)
     assert approvals("yes", interactive=False).decide(SEND) == Decision(True)
     assert approvals("deny").decide(SEND) == approvals("deny").decide(LOOK) == Decision(False, reason=DENIED_BY_POLICY)
     assert approvals().decide(LOOK) == approvals(interactive=False).decide(LOOK) == Decision(True)

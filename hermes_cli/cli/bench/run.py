@@ -21,7 +21,7 @@ from hermes_cli.machine.measure import SAMPLE_TEXT, generation_speed, prompt_sec
 from hermes_cli.machine.tuner import Trial, Tuner
 from hermes_cli.machine.tuning import Tuned
 from hermes_cli.terminal import console
-from hermes_cli.terminal.answer.turn_view import plan_line, tell_loaded, thousands
+from hermes_cli.terminal.answer.turn_view import plan_line, print_loaded, thousands
 
 _LENGTHS = (128, 512, 2048, 8192)
 _WRITTEN = 64
@@ -52,7 +52,7 @@ def measured(
         with open_backend(path, *plan.attempts, cancel=cancel, notes=plan.notes, advice=plan.advice) as backend:
             info, used = backend.info, backend.settings
             status.erase()
-            tell_loaded(info, verbose=False)
+            print_loaded(info, verbose=False)
             first_s = _asked(backend, (Message("user", "Hello, who are you?"),), 1, cancel).timings.first_token_s
             if used.gpu_layers:  # a GPU loads its kernels on first use
                 _asked(backend, (Message("user", SAMPLE_TEXT * min(20, info.context_length // 64)),), 1, cancel)

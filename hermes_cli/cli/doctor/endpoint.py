@@ -96,7 +96,7 @@ def _schema(backend: RemoteBackend) -> str:
 
 
 def _tools(backend: RemoteBackend) -> str:
-    """Whether the model calls a tool that it is told to call."""
+    """Whether the model calls a tool when asked to."""
     _, text = _ask(backend, tools=(_TOOL,), tool_choice="required")
     parser = ToolCallParser()
     calls = [event for event in (*parser.feed(text), *parser.finish()) if isinstance(event, ToolCall)]

@@ -25,7 +25,7 @@ from hermes_cli.errors import (
 )
 from hermes_cli.formats.json.mode import parsed
 from hermes_cli.terminal.answer.output import Collected
-from hermes_cli.terminal.answer.turn_view import ShownAnswer, show_answer, tell_control_text
+from hermes_cli.terminal.answer.turn_view import ShownAnswer, print_control_text, show_answer
 from hermes_cli.terminal.console import StatusLine, is_terminal, notice
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
 from hermes_cli.terminal.stdin import STDIN, stdin_is_data
@@ -173,7 +173,7 @@ class _Run:
         text = f"{self._shared}\n\n{given.text}" if self._shared else given.text
         session.restart(Conversation(session.conversation.system_prompt), None)
         try:
-            self._tell_control_text(session, text, given)
+            self._print_control_text(session, text, given)
             shown = show_answer(self._watched(session.send(text, self._cancel), given), Collected())
         except HermesError as problem:
             if self._cancel.cancelled:
@@ -192,11 +192,11 @@ class _Run:
                     self._status.erase()
                 yield event
 
-    def _tell_control_text(self, session: "Session", text: str, given: MapInput) -> None:
+    def _print_control_text(self, session: "Session", text: str, given: MapInput) -> None:
         """Print once that a line contains markers of the model as text."""
         if not self._printed_control_text and (found := session.control_text(text)):
             self._printed_control_text = True
-            tell_control_text([f"line {given.index}: {found[0]}", *found[1:]])
+            print_control_text([f"line {given.index}: {found[0]}", *found[1:]])
 
 
 def _outcome_of(shown: ShownAnswer, session: "Session") -> Outcome:

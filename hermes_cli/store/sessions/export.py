@@ -29,7 +29,7 @@ def as_json(session: SavedSession) -> str:
         {
             "id": record.turn.id,
             **{name: record.fields.get(name) for name in ("time", "model", "seed", "usage")},
-            "standing": record.turn.standing,
+            "standing": record.turn.state,
             "messages": [message_fields(message) for message in record.turn.messages],
         }
         for record in session.branch

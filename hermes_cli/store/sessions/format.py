@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, NoReturn, get_args
 
-from hermes_cli.chat.conversation import Standing, Turn
+from hermes_cli.chat.conversation import Turn, TurnState
 from hermes_cli.chat.events import Finished
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.settings import SessionSettings
@@ -74,11 +74,11 @@ class HeadMoved:
 
 
 @dataclass(frozen=True, slots=True)
-class StandingSet:
+class TurnStateSet:
     """A turn was pinned, left out of the context, or put back."""
 
     turn_id: int
-    standing: Standing
+    state: TurnState
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ Record = (
     | QuestionWithdrawn
     | TurnAdded
     | HeadMoved
-    | StandingSet
+    | TurnStateSet
     | Titled
     | SettingsChanged
     | Unknown
@@ -143,7 +143,7 @@ def decode(line: bytes) -> Record:
     if "turn" in fields and "messages" in fields:
         return _turn(fields)
     if "turn" in fields and "standing" in fields:
-        return StandingSet(_id(fields["turn"]), one_of(fields["standing"], get_args(Standing)))
+        return TurnStateSet(_id(fields["turn"]), one_of(fields["standing"], get_args(TurnState)))
     if "asked" in fields:
         return QuestionAsked(
             _id(fields["asked"]), _parent(fields), message_from(fields.get("message")), _time(fields.get("time"))
@@ -172,15 +172,15 @@ def _fields(record: Record) -> dict[str, Any]:
         case QuestionWithdrawn(turn_id):
             return {"withdrawn": turn_id}
         case TurnAdded(turn, parent):
-            standing = {} if turn.standing == "kept" else {"standing": turn.standing}
+            state = {} if turn.state == "kept" else {"standing": turn.state}
             # Messages read from a file keep their unknown fields.
             messages = record.fields.get("messages") or [message_fields(message) for message in turn.messages]
             own = ("turn", "parent", "messages", "standing")
             others = {name: value for name, value in record.fields.items() if name not in own}
-            return {"turn": turn.id, "parent": parent} | others | standing | {"messages": messages}
+            return {"turn": turn.id, "parent": parent} | others | state | {"messages": messages}
         case HeadMoved(turn_id):
             return {"head": turn_id}
-        case StandingSet(turn_id, chosen):
+        case TurnStateSet(turn_id, chosen):
             return {"turn": turn_id, "standing": chosen}
         case Titled(title):
             return {"title": title}
@@ -206,8 +206,8 @@ def _turn(fields: Mapping[str, Any]) -> TurnAdded:
     messages = fields["messages"]
     if not isinstance(messages, list) or not messages:
         raise Malformed("has no messages")
-    standing = one_of(fields.get("standing", "kept"), get_args(Standing))
-    turn = Turn(_id(fields["turn"]), tuple(map(message_from, messages)), standing)
+    state = one_of(fields.get("standing", "kept"), get_args(TurnState))
+    turn = Turn(_id(fields["turn"]), tuple(map(message_from, messages)), state)
     return TurnAdded(turn, _parent(fields), fields)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hermes_cli.chat.conversation import Conversation, Standing, Turn
+from hermes_cli.chat.conversation import Conversation, Turn, TurnState
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.chat.turn_tree import TurnTree
 from hermes_cli.errors import SessionError, UsageError
@@ -181,8 +181,8 @@ class _Reader:
             case form.HeadMoved(turn_id):
                 self._unanswered = None
                 self._move(turn_id, number)
-            case form.StandingSet(turn_id, standing):
-                self._stand(turn_id, standing, number)
+            case form.TurnStateSet(turn_id, state):
+                self._stand(turn_id, state, number)
             case form.Titled(title):
                 self._title = title
             case form.SettingsChanged(fields):
@@ -235,11 +235,11 @@ class _Reader:
             self._latest[parent] = target
             target = parent
 
-    def _stand(self, turn_id: int, standing: Standing, number: int) -> None:
+    def _stand(self, turn_id: int, state: TurnState, number: int) -> None:
         target = self._new_ids.get(turn_id, turn_id)
         if target in self.turns:
             record = self.turns[target]
-            self.turns[target] = replace(record, turn=replace(record.turn, standing=standing))
+            self.turns[target] = replace(record, turn=replace(record.turn, state=state))
         else:
             self._lost.append(number)
 

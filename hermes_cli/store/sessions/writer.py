@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from hermes_cli import files
-from hermes_cli.chat.conversation import Standing, Turn
+from hermes_cli.chat.conversation import Turn, TurnState
 from hermes_cli.chat.events import Finished
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.settings import SessionSettings
@@ -126,9 +126,9 @@ class Transcript:
         """End the conversation with another saved turn; None empties it."""
         self._later(form.HeadMoved(turn_id))
 
-    def set_standing(self, turn_ids: Iterable[int], standing: Standing) -> None:
+    def set_state(self, turn_ids: Iterable[int], state: TurnState) -> None:
         """Pin turns, leave them out of the context, or put them back."""
-        self._later(*(form.StandingSet(turn_id, standing) for turn_id in turn_ids))
+        self._later(*(form.TurnStateSet(turn_id, state) for turn_id in turn_ids))
 
     def set_title(self, text: str) -> None:
         """Name the session. Raises UsageError for a title without any text."""

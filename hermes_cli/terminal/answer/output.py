@@ -25,8 +25,8 @@ _DESCRIPTOR = re.compile(r"/dev/(stdout|stderr|fd/\d+)|/proc/self/fd/\d+")
 class AnswerOutput(Protocol):
     """Takes the answer piece by piece; `finish` ends it with a newline, `discard` forgets it where that is possible.
 
-    `follow` tells what the answer begins with and was shown before. `pause` ends what is shown, so that something else
-    can be printed below it. `resumed` tells that the process was stopped meanwhile and the terminal was someone else's.
+    `follow` gives the beginning of the answer, which was shown before. `pause` ends what is shown, so that something
+    else can be printed below it. `resumed` reports that the process was stopped and others used the terminal.
     """
 
     def follow(self, text: str) -> None: ...
@@ -168,7 +168,7 @@ class FileOutput:
             self._file.close()
 
     def resumed(self) -> None:
-        """A file is nobody else's meanwhile."""
+        """No other process changes the file meanwhile."""
 
     def pause(self) -> None:
         """Nothing is shown."""

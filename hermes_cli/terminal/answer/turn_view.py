@@ -85,7 +85,7 @@ def show_answer(events: Generator[TurnEvent], output: AnswerOutput) -> ShownAnsw
                         status.erase()
                         results.append(result)
                         notice(tool_line(result))
-                        tell_control_text(markers, f"the result of {result.call.name}")
+                        print_control_text(markers, f"the result of {result.call.name}")
                     case ResultsCut(limit):
                         notice(f"the model reads at most {limit:,} characters of a result: the context holds no more")
                     case Finished():
@@ -98,7 +98,7 @@ def show_answer(events: Generator[TurnEvent], output: AnswerOutput) -> ShownAnsw
 
 
 def tool_line(result: ToolResult) -> str:
-    """A call and what came of it, on one line."""
+    """A call and its result, on one line."""
     arguments = ", ".join(f"{name}={_short(value)}" for name, value in result.call.arguments.items())
     outcome = _short(result.value) if result.error is None else result.error
     return f"{result.call.name}({arguments}) → {outcome[:_SHOWN_CHARACTERS]}"
@@ -109,7 +109,7 @@ def _short(value: object) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
 
 
-def tell_loaded(info: "BackendInfo", *, verbose: bool, in_chat: bool = False) -> None:
+def print_loaded(info: "BackendInfo", *, verbose: bool, in_chat: bool = False) -> None:
     """What the user should know of a model that was loaded: in a chat also how, with `verbose` all about it."""
     for note in info.notes:
         notice(note)
@@ -144,14 +144,14 @@ def plan_line(info: "BackendInfo") -> str:
     return f"{info.placement} · ctx {thousands(info.context_length)}{memory}"
 
 
-def tell_control_text(found: Iterable[str], place: str = "the prompt") -> None:
+def print_control_text(found: Iterable[str], place: str = "the prompt") -> None:
     """Say which of the model's markers are spelled out in `place`: they are only text there."""
     if markers := ", ".join(found):
         notice(f"{markers} in {place}: read as plain text, not as a marker")
 
 
-def tell_cut(finished: Finished, session: "Session", limit_hint: str = "", window_hint: str = "") -> None:
-    """Say so where the answer ended because the window is full, or at a limit if there is a hint on how to go on."""
+def print_cut(finished: Finished, session: "Session", limit_hint: str = "", window_hint: str = "") -> None:
+    """Say so where the answer ended because the window is full, or at a limit if there is a hint on how to continue."""
     if finished.reason != "length":
         return
     if finished.window_tokens >= session.backend.info.context_length:
@@ -160,7 +160,7 @@ def tell_cut(finished: Finished, session: "Session", limit_hint: str = "", windo
         notice(f"cut at max tokens: {limit_hint}")
 
 
-def tell_saving_problem(session: "Session") -> None:
+def print_saving_problem(session: "Session") -> None:
     """Say that a turn could not be saved yet, and why."""
     if problem := session.saving_problem:
         notice(f"not saved yet: {problem.message}; {problem.hint}")

@@ -22,14 +22,14 @@ from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import standard_output
 from hermes_cli.terminal.answer.turn_view import (
     ShownAnswer,
+    print_control_text,
+    print_cut,
+    print_loaded,
     print_new_notes,
+    print_saving_problem,
     print_tool_cost,
     show_answer,
     stats_line,
-    tell_control_text,
-    tell_cut,
-    tell_loaded,
-    tell_saving_problem,
     tokens_per_second,
     window_use,
 )
@@ -151,7 +151,7 @@ class Chat:
             return False
         if going:
             console.notice(f"left out of the context: {named(self.session, going)}")
-            self.session.set_standing(sorted(ids), "left_out")
+            self.session.set_state(sorted(ids), "left_out")
         return True
 
     def ready(self, draft: str = "") -> bool:
@@ -180,7 +180,7 @@ class Chat:
         """Print once how the model was loaded: above the prompt, or before the answer."""
         if not self._printed_loaded:
             self._printed_loaded = True
-            tell_loaded(self.backend.info, verbose=self._verbose, in_chat=self.interactive)
+            print_loaded(self.backend.info, verbose=self._verbose, in_chat=self.interactive)
             print_tool_cost(self.session)
 
     def answer(self, start: StartAnswer, asking: str = "", *, after: str = "", resumable: bool = True) -> None:
@@ -189,7 +189,7 @@ class Chat:
         `asking` is the text that is sent; `after` is the existing part of an answer that is continued.
         """
         cancel, before, known = CancelToken(), self.session.conversation, self.backend.info
-        tell_control_text(self.session.control_text(asking))
+        print_control_text(self.session.control_text(asking))
         output = standard_output()
         if after:
             output.follow(after)
@@ -286,11 +286,11 @@ class Chat:
             if shown.text:
                 console.notice(stats_line(shown.finished, self._context_use()))
                 console.put("\n")
-        tell_cut(shown.finished, self.session, "/continue" if self.interactive and resumable else "")
+        print_cut(shown.finished, self.session, "/continue" if self.interactive and resumable else "")
         problem = self.session.saving_problem
         before, self._printed_problem = self._printed_problem, problem.message if problem else ""
         if self._printed_problem != before:
-            tell_saving_problem(self.session)
+            print_saving_problem(self.session)
 
     def _leave_after(self, cancel: CancelToken) -> None:
         """End the chat after a signal; Ctrl-C on a terminal only stops the answer."""

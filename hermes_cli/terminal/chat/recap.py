@@ -4,7 +4,7 @@ import shlex
 import sys
 
 from hermes_cli.terminal import console
-from hermes_cli.terminal.answer.turn_view import tell_saving_problem
+from hermes_cli.terminal.answer.turn_view import print_saving_problem
 from hermes_cli.terminal.chat.chat import Chat
 from hermes_cli.terminal.chat.replay import print_answer
 
@@ -38,7 +38,7 @@ def say_goodbye(chat: Chat) -> None:
     """Print how to resume the chat, if it was saved."""
     session = chat.session
     session.save()
-    tell_saving_problem(session)
+    print_saving_problem(session)
     if session.transcript and session.conversation.turns and not session.saving_problem:
         console.notice(f"Saved. Resume: hermes chat --session {shlex.quote(session.transcript.name)}")
 

@@ -83,7 +83,7 @@ def prompt_keys(prompt: Editing) -> KeyBindings:
 
 
 def _enter(event: KeyPressEvent) -> None:
-    """Send, or go on in a new line."""
+    """Send, or start a new line."""
     buffer = event.current_buffer
     if _more_waits(event):
         buffer.insert_text("\n")

@@ -132,11 +132,11 @@ class LineEditor:
         self._in_loop(self._leave)
 
     def refresh(self) -> None:
-        """Draw the bottom line anew; from any thread."""
+        """Redraw the bottom line; from any thread."""
         self._session.app.invalidate()
 
     def print_above(self, act: Callable[[], None]) -> None:
-        """Call `act` in the main thread with the prompt taken away meanwhile; from any thread."""
+        """Call `act` in the main thread with the prompt hidden meanwhile; from any thread."""
         context = self._session.app.context
         if context is not None:
             self._in_loop(lambda: context.copy().run(run_in_terminal, act))
@@ -177,7 +177,7 @@ class LineEditor:
             self.print_above(lambda: keyboard.stop(group=False))
 
     def _resumed(self) -> None:
-        """Draw anew below what the shell wrote; from a signal handler."""
+        """Redraw below what the shell wrote; from a signal handler."""
         if self.in_editor:
             return
         if isinstance(self._keys, KeyReader):

@@ -26,7 +26,7 @@ class LineInput:
     """Lines from stdin; bytes that cannot be read are replaced. Only a terminal sees a prompt, and has blocks of lines.
 
     From a terminal control characters come as visible marks; a pipe is taken as it is. Ctrl-C on a terminal forgets
-    the message; otherwise KeyboardInterrupt goes on to the caller.
+    the message; otherwise KeyboardInterrupt reaches the caller.
     """
 
     def __init__(self, shown: Callable[[], None] = lambda: None) -> None:

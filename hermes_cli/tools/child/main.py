@@ -69,7 +69,7 @@ class _Server:
         self._file: ToolFile | None = None
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """What comes of one request: a `value`, an `error` of a call, or a `fault` of the file."""
+        """The outcome of one request: a `value`, an `error` of a call, or a `fault` of the file."""
         from hermes_cli.tools.child.signature import ToolFault
 
         try:

@@ -181,7 +181,7 @@ def test_a_number_is_not_larger_than_any(backend: LocalBackend) -> None:
     assert exponents
 
 
-def test_a_number_does_not_go_on_for_ever(backend: LocalBackend) -> None:
+def test_a_number_does_not_may_continue_for_ever(backend: LocalBackend) -> None:
     for seed in range(8):
         text = ask(
             backend, user("4444444444444444444"), schema={"type": "number"}, sampling=Sampling(1.5, seed=seed)

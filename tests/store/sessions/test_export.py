@@ -82,7 +82,7 @@ def test_every_word_is_in_every_export(sessions: Path, conversation: Conversatio
 def test_json_holds_all_there_is_to_know_of_the_branch(sessions: Path) -> None:
     transcript = begun(turn(1), turn(2), system_prompt="Be brief.")
     transcript.append_turn(turn(3), 1, model="other", finished=None)
-    transcript.set_standing([1], "pinned")
+    transcript.set_state([1], "pinned")
     transcript.set_title("Notes")
     found = json.loads(as_json(read_session(transcript.path)))
     first, second = found.pop("turns")

@@ -47,7 +47,7 @@ def example() -> bytes:
     transcript = begun(turn(1, "Grüße 🦙"), turn(2, "x" * 100), system_prompt="Sei kurz.")
     transcript.append_turn(turn(3), 1, model="demo", finished=None)
     transcript.move_head(2)
-    transcript.set_standing([1], "pinned")
+    transcript.set_state([1], "pinned")
     transcript.set_title("Über Lamas")
     transcript.change_settings(SessionSettings("other", None, Sampling(0.1)), None)
     transcript.append_turn(turn(4), 2, model="demo", finished=None)
@@ -247,7 +247,7 @@ def test_format_1_is_readable_for_ever(tmp_path: Path) -> None:
     assert (saved.settings, saved.conversation.system_prompt) == (SessionSettings("other"), None)
     (first,) = saved.conversation.turns
     assert first.messages == (Message("user", "Hi"), Message("assistant", "Hel", "cancelled"))
-    assert (first.standing, saved.turns[2].turn.standing) == ("pinned", "left_out")
+    assert (first.state, saved.turns[2].turn.state) == ("pinned", "left_out")
 
 
 @pytest.mark.parametrize("content", [b"", b'{"her', b'{"hermes_session":1,"id":"x"'], ids=lambda content: str(content))

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hermes_cli.chat.conversation import Conversation, Standing, Turn
+from hermes_cli.chat.conversation import Conversation, Turn, TurnState
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import Sampling
 from hermes_cli.chat.settings import SessionSettings
@@ -121,9 +121,9 @@ def test_reading_gives_what_was_written(sessions: Path, data: st.DataObject) -> 
                 transcript.move_head(head)
             case "standing" if turns:
                 chosen, which = data.draw(known), data.draw(st.sampled_from(["kept", "pinned", "left_out"]))
-                standing: Standing = which  # type: ignore[assignment]
-                turns[chosen] = Turn(chosen, turns[chosen].messages, standing)
-                transcript.set_standing([chosen], standing)
+                state: TurnState = which  # type: ignore[assignment]
+                turns[chosen] = Turn(chosen, turns[chosen].messages, state)
+                transcript.set_state([chosen], state)
             case "prompt":
                 prompt = data.draw(st.none() | texts)
                 transcript.change_settings(SessionSettings(), prompt)
@@ -191,7 +191,7 @@ def test_a_file_without_a_header_gets_one(sessions: Path) -> None:
 def test_a_fork_is_a_copy_of_the_branch_and_names_its_origin(sessions: Path) -> None:
     transcript = begun(turn(1), turn(2), system_prompt="Be brief.")
     transcript.append_turn(turn(3), 1, model="demo", finished=None)
-    transcript.set_standing([1], "pinned")
+    transcript.set_state([1], "pinned")
     transcript.set_title("notes")
     lines = transcript.path.read_text().replace('"seed":7', '"seed":7,"later":{"a":1}')
     transcript.path.write_text(lines.replace('"role":"user"', '"role":"user","note":"n"'))

@@ -57,7 +57,7 @@ def say(chat: Chat, capfd: pytest.CaptureFixture[str]) -> "Say":
 
 
 class Say:
-    """Types a line into the chat and gives what came out on stdout and on stderr."""
+    """Types a line into the chat and returns the output on stdout and on stderr."""
 
     def __init__(self, chat: Chat, capture: pytest.CaptureFixture[str]) -> None:
         self._chat, self._capture = chat, capture
@@ -121,7 +121,7 @@ def test_what_is_not_there_gets_a_hint_and_is_never_sent(line: str, message: str
     assert (raised.value.message, raised.value.hint) == (message, hint)
 
 
-def test_help_lists_every_command_with_its_line_and_tells_about_one(say: Say) -> None:
+def test_help_lists_every_command_with_its_line_and_explains_one(say: Say) -> None:
     _, text = say("/help")
     for command in slash_commands.TABLE:
         assert f"/{command.name}" in text and command.help and command.help in text
@@ -131,7 +131,7 @@ def test_help_lists_every_command_with_its_line_and_tells_about_one(say: Say) ->
     )
 
 
-def test_regen_answers_anew_and_undo_takes_back(chat: Chat, say: Say) -> None:
+def test_retry_answers_again_and_undo_takes_back(chat: Chat, say: Say) -> None:
     assert say(SUM)[0] == f"{SUM_ANSWER}\n"
     assert say("/retry temperature=0")[0] == f"{SUM_ANSWER}\n"
     assert len(chat.session.conversation.turns) == 1
@@ -421,7 +421,7 @@ def test_compact_goes_on_from_a_summary(chat: Chat, say: Say) -> None:
     say(NAME)
     say(SUM)
     out, _ = say("/compact keep 1")
-    assert [turn.standing for turn in chat.session.conversation.turns] == ["left_out", "kept", "pinned"]
+    assert [turn.state for turn in chat.session.conversation.turns] == ["left_out", "kept", "pinned"]
     assert chat.session.conversation.turns[-1].answer.content + "\n" == out
 
 
@@ -432,10 +432,10 @@ def test_compact_in_a_full_window_sums_up_every_turn_and_undo_brings_all_back(ch
         number += 1
         say(question)
     before = chat.session.conversation
-    out, told = say("/compact")
-    assert "left out" not in told
+    out, given = say("/compact")
+    assert "left out" not in given
     *older, summary = chat.session.conversation.turns
-    assert {turn.standing for turn in older} == {"left_out"} and out.endswith(f"{summary.answer.content}\n")
+    assert {turn.state for turn in older} == {"left_out"} and out.endswith(f"{summary.answer.content}\n")
     say("/undo")
     assert chat.session.conversation == before
 
@@ -461,15 +461,15 @@ def test_a_message_too_long_for_the_window_gets_only_hints_that_help(chat: Chat,
 
 
 def test_turns_leave_a_full_window_with_a_word_and_the_chat_goes_on(chat: Chat, say: Say) -> None:
-    told, number = "", 0
-    while "left out of the context: turn" not in told:
+    given, number = "", 0
+    while "left out of the context: turn" not in given:
         number += 1
-        told = say(f"What is {number} plus 3?")[1]
-    assert chat.session.conversation.turns[0].standing == "left_out"
-    assert chat.session.conversation.turns[-1].standing == "kept"
+        given = say(f"What is {number} plus 3?")[1]
+    assert chat.session.conversation.turns[0].state == "left_out"
+    assert chat.session.conversation.turns[-1].state == "kept"
 
 
-def test_stats_and_prompt_tell_what_there_is(chat: Chat, say: Say) -> None:
+def test_stats_and_prompt_show_what_there_is(chat: Chat, say: Say) -> None:
     with pytest.raises(UsageError):
         say("/stats")
     say(SUM)
@@ -639,10 +639,10 @@ def test_a_summary_is_plain_text_and_whole_whatever_holds_for_answers(chat: Chat
     say("/set max_tokens 2")
     say("/compact")
     summary = chat.session.conversation.turns[-1]
-    assert (summary.standing, summary.answer.finish_reason) == ("pinned", "stop")
+    assert (summary.state, summary.answer.finish_reason) == ("pinned", "stop")
     assert not summary.answer.content.startswith("{")
     say("/compact")
-    assert [turn.standing for turn in chat.session.conversation.turns] == ["left_out", "left_out", "pinned"]
+    assert [turn.state for turn in chat.session.conversation.turns] == ["left_out", "left_out", "pinned"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Commands about the context: what the model reads, how many tokens it takes, what is pinned or left out."""
 
-from hermes_cli.chat.conversation import Standing
+from hermes_cli.chat.conversation import TurnState
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.turn_view import tokens_per_second
@@ -25,16 +25,16 @@ def context(chat: Chat, argument: str) -> None:
         rows.append(_row("system", used, length, excerpt(conversation.system_prompt or "tools or schema"), ""))
     for number, turn in enumerate(conversation.turns, 1):
         tokens = session.turn_tokens(turn)
-        used += tokens if turn.standing != "left_out" else 0
-        rows.append(_row(str(number), tokens, length, excerpt(turn.question), _STANDINGS[turn.standing]))
+        used += tokens if turn.state != "left_out" else 0
+        rows.append(_row(str(number), tokens, length, excerpt(turn.question), _STANDINGS[turn.state]))
     console.lines("\n".join((f"context {length:,} tok: {used:,} used, {max(length - used, 0):,} free", *rows)))
 
 
-def _row(name: str, tokens: int, length: int, text: str, standing: str) -> str:
+def _row(name: str, tokens: int, length: int, text: str, state: str) -> str:
     """One line of /context; a turn that is left out has no bar."""
-    cells = 0 if standing == "left out" else max(round(tokens / length * _BAR_CELLS), 1)
+    cells = 0 if state == "left out" else max(round(tokens / length * _BAR_CELLS), 1)
     bar = "█" * min(cells, _BAR_CELLS)
-    return f"{name:>6} {tokens:>6} {bar:<{_BAR_CELLS}} {text}{f' [{standing}]' if standing else ''}"
+    return f"{name:>6} {tokens:>6} {bar:<{_BAR_CELLS}} {text}{f' [{state}]' if state else ''}"
 
 
 def compact(chat: Chat, argument: str) -> None:
@@ -58,7 +58,7 @@ def pin(chat: Chat, argument: str) -> None:
 
     /pin 3 or /pin 2-5, numbered as in /context; by default the last turn. A turn that was left out is included again.
     """
-    _set_standing(chat, argument, "pinned")
+    _set_state(chat, argument, "pinned")
 
 
 def hide(chat: Chat, argument: str) -> None:
@@ -66,15 +66,15 @@ def hide(chat: Chat, argument: str) -> None:
 
     /hide 3 or /hide 2-5, numbered as in /context; by default the last turn. /pin includes them again.
     """
-    _set_standing(chat, argument, "left_out")
+    _set_state(chat, argument, "left_out")
 
 
-def _set_standing(chat: Chat, argument: str, standing: Standing) -> None:
+def _set_state(chat: Chat, argument: str, state: TurnState) -> None:
     if not chat.ready():
         return
     chosen = arguments.turns(chat, argument)
-    chat.session.set_standing([turn.id for turn in chosen], standing)
-    console.notice(f"{_STANDINGS[standing]}: {named(chat.session, tuple(chosen))}")
+    chat.session.set_state([turn.id for turn in chosen], state)
+    console.notice(f"{_STANDINGS[state]}: {named(chat.session, tuple(chosen))}")
 
 
 def stats(chat: Chat, argument: str) -> None:
