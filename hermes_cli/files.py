@@ -184,6 +184,8 @@ def check_hint(path: Path) -> str:
     shown = _nearest(path)
     if shown != path.absolute() and not shown.is_dir():
         return f"{shown} is not a folder: set HOME, or HERMES_CLI_DATA_DIR, _CONFIG_DIR and _CACHE_DIR, to a folder"
+    if shown == path.absolute().parent and os.access(shown, os.R_OK | os.X_OK):
+        return f"check the name; to list the folder: ls {shlex.quote(str(shown))}"
     return f"check it: ls -ld {shlex.quote(str(shown))}"
 
 

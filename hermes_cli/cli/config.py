@@ -94,7 +94,10 @@ def unset(name: Name) -> None:
 
 @app.command("edit")
 def edit() -> None:
-    """Open config.toml in $VISUAL or $EDITOR; a new file lists all settings, commented out."""
+    """Open config.toml in $VISUAL or $EDITOR.
+
+    A new file lists all settings, commented out.
+    """
     path = paths.config_file()
     template = _template()
     made = config_file.create(template)

@@ -83,7 +83,10 @@ def _served(endpoint: str, json: bool) -> str:
 
 @app.command("show")
 def show(name: Name, json: Json = False) -> None:
-    """Show where a model is and where it came from, or what can be downloaded under that name."""
+    """Show where a model is and where it came from.
+
+    For a model that is not here: what can be downloaded under that name.
+    """
     from hermes_cli.models.choose import find_file
 
     facts = model_list.to_download(name) or model_list.facts(find_file(name))
@@ -102,7 +105,10 @@ def inspect(
     ],
     json: Json = False,
 ) -> None:
-    """Show a model's header and the memory it needs, without loading or downloading it."""
+    """Show a model's header and the memory it needs.
+
+    Neither loads nor downloads the model.
+    """
     inspected = _inspected(name)
     _write(model_list.json_text(model_list.inspected_facts(inspected)) if json else model_list.inspection(inspected))
 

@@ -5,7 +5,7 @@ A new option of `ask` and `chat` is an alias here and a parameter there; `given`
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -13,9 +13,6 @@ from hermes_cli.chat.request import SAMPLING_RANGES
 from hermes_cli.cli import completion
 from hermes_cli.errors import UsageError
 from hermes_cli.store.settings.settings import KEYS
-
-if TYPE_CHECKING:
-    pass
 
 MODEL, PROMPT, SESSION, SAMPLING = "Model", "Prompt", "Session", "Sampling"
 TOOLS, OUTPUT, LOADING = "Tools and JSON", "Output", "Loading"
@@ -26,10 +23,22 @@ def within(flag: str, low: float, high: float) -> Callable[[Any], Any]:
 
     def check(value: Any) -> Any:
         if value is not None and not low <= value <= high:
-            raise UsageError(f"{flag} cannot be {value:g}", f"give a number from {low:g} to {high:g}")
+            raise UsageError(f"{flag} cannot be {_plain(value)}", f"give a number from {_plain(low)} to {_plain(high)}")
         return value
 
     return check
+
+
+def _plain(number: float) -> str:
+    """A number as people write it: whole ones with all their digits."""
+    return f"{number:g}" if isinstance(number, float) and not number.is_integer() else str(int(number))
+
+
+def _file(value: str) -> Path:
+    """The path of a file or folder. Raises UsageError if it is empty: as a Path, that would be the current folder."""
+    if not value:
+        raise UsageError("--file is empty", "give the path of a file; the current folder is --file .")
+    return Path(value)
 
 
 def _number(*flags: str, low: float, high: float, metavar: str, group: str, help: str) -> Any:
@@ -111,7 +120,14 @@ System = Annotated[
 ]
 Files = Annotated[
     list[Path] | None,
-    typer.Option("--file", "-f", metavar="PATH", help="Add a file to the prompt (repeatable).", rich_help_panel=PROMPT),
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="PATH",
+        parser=_file,
+        help="Add a file to the prompt (repeatable).",
+        rich_help_panel=PROMPT,
+    ),
 ]
 Continue = Annotated[bool, typer.Option("--continue", "-c", help="Continue the last session.", rich_help_panel=SESSION)]
 SessionName = Annotated[

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hermes_cli.store.presets.presets import Preset
 
 app = typer.Typer(
-    help="List, show, create, edit and remove presets: system prompts for -p.",
+    help="List, show, create, edit and remove presets.\n\nA preset is a system prompt with settings, for -p NAME.",
     rich_markup_mode=None,
     invoke_without_command=True,
 )
@@ -97,7 +97,7 @@ def new(
     name: Name,
     source: Annotated[str | None, typer.Option("--from", metavar="PRESET", help="Start from a copy of PRESET.")] = None,
 ) -> None:
-    """Create a preset and, on a terminal, open it in $VISUAL or $EDITOR."""
+    """Create a preset; on a terminal, open it in an editor."""
     from hermes_cli.store.presets.presets import bundled_file, create, preset_file, preset_text
 
     text = preset_text(preset_file(source)) if source else _TEMPLATE.format(name=name)
@@ -112,7 +112,10 @@ def new(
 
 @app.command("edit")
 def edit(name: Name) -> None:
-    """Open a preset in $VISUAL or $EDITOR; a bundled one is copied to your own presets first."""
+    """Open a preset in $VISUAL or $EDITOR.
+
+    A bundled preset is copied to your own presets first.
+    """
     from hermes_cli.store.presets.presets import create, own_file, preset_file, preset_text
 
     path = own_file(name)
@@ -132,7 +135,7 @@ def edit(name: Name) -> None:
 def remove(
     name: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False
 ) -> int:
-    """Remove a preset of your own; bundled presets cannot be removed."""
+    """Remove a preset of your own."""
     from hermes_cli.store.presets.presets import own_file, preset_file
 
     path = own_file(name)

@@ -28,6 +28,7 @@ Examples:
   hermes serve --uds /tmp/hermes.sock
 """
 
+SERVER = "Server"
 _SCORED_TOKENS = 32  # logits kept at once while a prompt is scored
 _PARKED_CONVERSATIONS = 3
 
@@ -35,31 +36,74 @@ _PARKED_CONVERSATIONS = 3
 def serve(
     model: options.Model = None,
     host: Annotated[
-        str, typer.Option("--host", metavar="HOST", help="Listen on this address. Others than localhost need a key.")
+        str,
+        typer.Option(
+            "--host",
+            metavar="HOST",
+            rich_help_panel=SERVER,
+            help="Listen on this address; any but localhost needs a key.",
+        ),
     ] = "localhost",
-    port: Annotated[int, typer.Option("--port", metavar="N", help="Listen on this port; 0 takes any free one.")] = 8080,
+    port: Annotated[
+        int,
+        typer.Option(
+            "--port",
+            metavar="N",
+            callback=options.within("--port", 0, 65535),
+            rich_help_panel=SERVER,
+            help="Listen on this port; 0 takes any free one.",
+        ),
+    ] = 8080,
     uds: Annotated[
-        Path | None, typer.Option("--uds", metavar="PATH", help="Listen on a Unix socket that only you can use.")
+        Path | None,
+        typer.Option(
+            "--uds", metavar="PATH", rich_help_panel=SERVER, help="Listen on a Unix socket that only you can use."
+        ),
     ] = None,
     api_key_file: Annotated[
         Path | None,
-        typer.Option("--api-key-file", metavar="FILE", help="Require one of the keys in FILE, one per line."),
+        typer.Option(
+            "--api-key-file",
+            metavar="FILE",
+            rich_help_panel=SERVER,
+            help="Require one of the keys in FILE, one per line.",
+        ),
     ] = None,
     allow_origin: Annotated[
         list[str] | None,
-        typer.Option("--allow-origin", metavar="ORIGIN", help="Let web pages of this origin in (repeatable)."),
+        typer.Option(
+            "--allow-origin",
+            metavar="ORIGIN",
+            rich_help_panel=SERVER,
+            help="Allow requests from web pages of this origin (repeatable).",
+        ),
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option("--allow-host", metavar="NAME", help="Accept this host name in requests (repeatable)."),
+        typer.Option(
+            "--allow-host",
+            metavar="NAME",
+            rich_help_panel=SERVER,
+            help="Accept this host name in requests (repeatable).",
+        ),
     ] = None,
     alias: Annotated[
-        list[str] | None, typer.Option("--alias", metavar="NAME", help="Another name for the model (repeatable).")
+        list[str] | None,
+        typer.Option(
+            "--alias", metavar="NAME", rich_help_panel=SERVER, help="Another name for the model (repeatable)."
+        ),
     ] = None,
-    any_model: Annotated[bool, typer.Option("--any-model", help="Accept every model name in requests.")] = False,
+    any_model: Annotated[
+        bool, typer.Option("--any-model", rich_help_panel=SERVER, help="Accept every model name in requests.")
+    ] = False,
     idle_unload: Annotated[
         str | None,
-        typer.Option("--idle-unload", metavar="TIME", help="Free the model's memory after TIME without requests: 10m."),
+        typer.Option(
+            "--idle-unload",
+            metavar="TIME",
+            rich_help_panel=SERVER,
+            help="Free the model's memory after TIME without requests: 10m.",
+        ),
     ] = None,
     ctx: options.ContextLength = None,
     gpu_layers: options.GpuLayers = None,
@@ -67,7 +111,7 @@ def serve(
     threads: options.Threads = None,
     template: options.Template = None,
 ) -> int:
-    """Serve a model to other programs: an OpenAI-compatible API on this machine.
+    """Serve a model to other programs through an OpenAI-compatible API.
 
     One answer is generated at a time; further requests wait their turn. Many users are better served by vLLM.
     """

@@ -55,7 +55,10 @@ def _alone(context: typer.Context, count: Limit = None, json: AsJson = False) ->
 
 @app.command("list")
 def list_sessions(count: Limit = None, json: AsJson = False) -> None:
-    """List sessions, most recent first: id, time of the last use, turns, size, model, title."""
+    """List sessions, most recent first.
+
+    In a pipe, the columns are id, time of the last use, turns, size, model and title.
+    """
     from hermes_cli.store.sessions.index import all_sessions
 
     sessions = all_sessions()
@@ -162,7 +165,10 @@ def prune(
     ] = None,
     yes: Yes = False,
 ) -> int:
-    """Remove old or large sessions, whichever any limit matches, but never the newest. Lists them, then asks."""
+    """Remove old or large sessions.
+
+    Removes every session that matches one of the limits, but never the newest. Lists them and asks first.
+    """
     from hermes_cli.files import in_use
     from hermes_cli.store.sessions.files import latest_session
     from hermes_cli.store.sessions.index import all_sessions
@@ -196,7 +202,7 @@ def export(
         bool, typer.Option("--all", help="Export all sessions, one line each; needs sharegpt or openai.")
     ] = False,
 ) -> None:
-    """Export a session as Markdown, JSON, one HTML page, or JSON lines for fine-tuning."""
+    """Export a session as Markdown, JSON, HTML or training data."""
     from hermes_cli.store.sessions.export import FOR_TRAINING, FORMATS, form_by_name
 
     ending = output.suffix.lower().removeprefix(".") if output else ""

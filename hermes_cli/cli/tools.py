@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hermes_cli.tools.tool import Tool
 
 app = typer.Typer(
-    help="List, show and run the tools that the model may call with --tools.",
+    help="List, show and run tools; review approvals.\n\nThe built-in tools, and those in your own files.",
     rich_markup_mode=None,
     invoke_without_command=True,
 )
@@ -43,7 +43,10 @@ def _alone(context: typer.Context, tools: Sources = None, tool_env: options.Tool
 
 @app.command("list")
 def list_tools(tools: Sources = None, tool_env: options.ToolVariables = None) -> None:
-    """List the built-in tools and those of the files: name, origin, consent, description."""
+    """List the built-in tools and those in the given files.
+
+    The columns are name, origin, consent and description.
+    """
     from hermes_cli.tools.toolbox import built_in_names, load_toolbox
 
     given = list(tools or ())
@@ -83,7 +86,10 @@ def run(
     tool_env: options.ToolVariables = None,
     timeout: Annotated[float, typer.Option("--timeout", metavar="S", min=0.1, help="Seconds it may take.")] = 30,
 ) -> int:
-    """Run a tool as a call of the model would, and print its result as JSON. Without --tools: a built-in tool."""
+    """Call a tool by hand and print its result as JSON.
+
+    Runs it as a call of the model would. Without --tools, NAME is a built-in tool.
+    """
     from hermes_cli.tools.toolbox import load_toolbox
 
     if timeout != timeout:  # it is within no range, and Typer lets it pass through all of them
@@ -101,7 +107,7 @@ def run(
         if name not in toolbox.tools:
             hint = did_you_mean(name, toolbox.tools, f"there are: {', '.join(toolbox.tools)}")
             raise UsageError(f"there is no tool {name} in {', '.join(tools or ())}", hint)
-        given = call_arguments(toolbox.tools[name].parameters, arguments or [])
+        given = _arguments(toolbox.tools[name].parameters, arguments or [])
         result = toolbox.call(ToolCall(name, given), timeout_s=timeout, cancel=cancel)
     if cancel.reason or result is None:
         return EXIT_CODES[cancel.reason or "interrupt"]
@@ -137,7 +143,7 @@ def approvals(
         _write("".join(f"{name}\t{sha256[:12]}\n" for name, sha256 in saved))
 
 
-def call_arguments(parameters: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
+def _arguments(parameters: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
     """`KEY=VALUE` pairs by the types of the tool, or one JSON object. Raises UsageError."""
     if len(words) == 1 and words[0].lstrip().startswith("{"):
         try:

@@ -49,7 +49,7 @@ def header_of(path: Path) -> Header:
 def not_gguf(path: Path, start: bytes) -> ModelNotFound:
     """The error for a file that begins with `start`, which names what it is."""
     what = other_format(start)
-    hint = "download it again, or name another file with --model"
+    hint = "download it again, or name another file"
     if "LFS" in what:
         hint = "get the file itself: git lfs pull in its repository, or hermes pull"
     return ModelNotFound(f"{path} is {what}", hint)

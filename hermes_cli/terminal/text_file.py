@@ -76,7 +76,7 @@ def _wrapped_all(origin: Path, files: list[Path], base: Path | None) -> Iterator
     if not texts:
         raise UsageError(f"{origin}: no text files found", "check the name or the pattern")
     if skipped := len(files) - len(texts):
-        console.notice(f"skipped {skipped:,} file{'s' if skipped > 1 else ''} in {origin}: not text")
+        console.notice(f"skipped {skipped:,} file{'s' if skipped > 1 else ''} in {origin}: not readable as text")
     for file in texts:
         yield between_tags(file.name if base is None else str(file.relative_to(base)), read_text(file))
 
@@ -95,7 +95,7 @@ def _looks_binary(file: Path) -> bool:
         with file.open("rb") as opened:
             return _is_binary(opened.read(_CHECKED_BYTES))
     except OSError:
-        return False  # reading it reports the error
+        return True
 
 
 def _is_binary(data: bytes) -> bool:

@@ -17,7 +17,7 @@ from hermes_cli.tools.approval import Decision
 from hermes_cli.tools.results import response_message
 from hermes_cli.tools.toolbox import Toolbox, load_toolbox
 
-SUM, SUM_FAILED = (ToolResult(ToolCall("calculate", {}), True, error=error) for error in (None, "a division by zero"))
+SUM, SUM_FAILED = (ToolResult(ToolCall("calculate", {}), True, error=error) for error in (None, "division by zero"))
 READ, READ_FAILED = (ToolResult(ToolCall("read_file", {}), True, error=error) for error in (None, "no such file"))
 UNKNOWN = ToolResult(ToolCall("calculat", {}), True, error="there is no tool calculat")
 

@@ -126,9 +126,26 @@ def test_patterns_and_folders_are_files(hermes: Hermes, tmp_path: Path) -> None:
     assert user_text(hermes(*DRY, "-f", "src/*.py", cwd=tmp_path)) == f"{one}\n\n{two}"
     result = hermes(*DRY, "-f", "src", cwd=tmp_path)
     assert re.findall('name="(.*?)"', user_text(result)) == ["src/a.py", "src/b.py", "src/in/c.py"]
-    assert result.err == "skipped 1 file in src: not text\n"
+    assert result.err == "skipped 1 file in src: not readable as text\n"
     assert_failed(hermes("ask", "-f", "src/*.md", cwd=tmp_path), 2, "src/*.md: no text files found")
     assert_failed(hermes("ask", "-f", "src/p.png", cwd=tmp_path), 2, "src/p.png is not a text file")
+
+
+def test_an_empty_file_name_is_not_the_current_folder(hermes: Hermes, tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("secret")
+    assert_failed(hermes("ask", "-f", "", "hi", cwd=tmp_path), 2, "--file is empty")
+
+
+def test_what_cannot_be_read_in_a_folder_is_skipped(hermes: Hermes, tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "a.txt").write_text("one")
+    (tmp_path / "src" / "gone.txt").symlink_to("nothing")
+    (tmp_path / "src" / "closed.txt").write_text("two")
+    (tmp_path / "src" / "closed.txt").chmod(0)
+    result = hermes(*DRY, "-f", "src", cwd=tmp_path)
+    names = re.findall('name="(.*?)"', user_text(result))
+    assert names[0] == "src/a.txt" and "src/gone.txt" not in names
+    assert result.err.startswith("skipped ") and result.err.endswith("in src: not readable as text\n")
 
 
 def test_a_byte_order_mark_is_dropped_from_every_text(hermes: Hermes, tmp_path: Path) -> None:

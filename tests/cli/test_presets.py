@@ -59,7 +59,7 @@ def editor(tmp_path: Path, script: str) -> Mapping[str, str]:
 def test_list_is_one_line_each_in_a_pipe(hermes: Hermes, mine: Path) -> None:
     rows = [line.split("\t") for line in hermes("presets", "list").out.decode().splitlines()]
     assert ["mine", "own", "mine"] in rows
-    assert ["json", "bundled", "Answers with one JSON value and nothing else"] in rows
+    assert ["json", "bundled", "Answer with one JSON value and nothing else"] in rows
     assert rows == sorted(rows)
     assert hermes("presets").out == hermes("presets", "list").out
 

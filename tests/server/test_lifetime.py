@@ -108,6 +108,12 @@ def test_a_busy_port_is_one_clear_line() -> None:
     assert failed.stderr.startswith("error: cannot listen on 127.0.0.1 port") and failed.stderr.count("\n") == 2
 
 
+def test_a_port_out_of_range_is_refused() -> None:
+    failed = run("-m", "demo", "--port", "65536")
+    assert failed.returncode == 2
+    assert failed.stderr == "error: --port cannot be 65536\nhint: give a number from 0 to 65535\n"
+
+
 def test_a_missing_model_is_one_clear_line() -> None:
     failed = run("-m", "not-here-at-all")
     assert failed.returncode == 3 and failed.stderr.startswith("error: ") and failed.stderr.count("\n") == 2

@@ -68,7 +68,7 @@ def test_calculate(toolbox: Toolbox, expression: str, value: float) -> None:
 @pytest.mark.parametrize(
     ("expression", "error"),
     [
-        ("1 / 0", "a division by zero"),
+        ("1 / 0", "division by zero"),
         ("9 ** 9 ** 9", "the result is too large"),
         ("10.0 ** 999", "the result is too large"),
         ("factorial(100000)", "the number is too large"),
@@ -150,11 +150,11 @@ def test_read_file_continues_in_a_long_file(reader: Toolbox) -> None:
 @pytest.mark.parametrize(
     ("path", "error"),
     [
-        ("../secret.txt", "lies outside of the folder"),
-        ("../root-beside/secret.txt", "lies outside of the folder"),
-        ("/etc/passwd", "lies outside of the folder"),
-        ("sub/outside", "lies outside of the folder"),
-        ("out/secret.txt", "lies outside of the folder"),
+        ("../secret.txt", "is outside the folder"),
+        ("../root-beside/secret.txt", "is outside the folder"),
+        ("/etc/passwd", "is outside the folder"),
+        ("sub/outside", "is outside the folder"),
+        ("out/secret.txt", "is outside the folder"),
         ("none.txt", "cannot read none.txt: No such file"),
         ("a\0b", "NUL"),
         ("binary", "is not text"),

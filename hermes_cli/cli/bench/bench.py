@@ -35,8 +35,9 @@ def bench(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> int:
-    """Measure prompt processing and generation in tokens per second, and llama.cpp alone with the same settings.
+    """Measure the speed of prompt processing and generation.
 
+    Prints tokens per second, beside llama.cpp alone with the same settings.
     Takes at most a minute. Longer prompts than that allows are skipped; --prompt measures them.
     """
     from hermes_cli.cli.bench import run as bench_run

@@ -33,7 +33,10 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     color: options.ColorChoice = None,
 ) -> int:
-    """Check this machine: hardware, build, model, problems and how to fix them. Exits 1 if no model can answer."""
+    """Check hardware, build, model and settings, and suggest fixes.
+
+    Exits 1 if no model can answer.
+    """
     from hermes_cli.cli.doctor.report import report
 
     settings, problems = read_settings()

@@ -43,7 +43,9 @@ def test(
     yes: options.AllowAll = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with every answer.")] = False,
 ) -> int:
-    """Ask a model the cases in FILES and check its answers and tool calls. Exits 1 if a case fails.
+    """Check the answers and tool calls of a model against test cases.
+
+    Exits 1 if a case fails.
 
     Without FILE and --preset, the bundled cases for the built-in tools are asked. Tools run only in cases that check
     the text of the answer.

@@ -213,7 +213,8 @@ def _unreadable(path: Path, error: OSError) -> UsageError:
 def _checked(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"{name} is not a valid preset name", "use lower-case letters, digits, - and _; see: hermes presets list"
+            f"{name or 'an empty name'} is not a valid preset name",
+            "use lower-case letters, digits, - and _; see: hermes presets list",
         )
     return name
 

@@ -22,7 +22,7 @@ def servers_in(table: Any, origin: str) -> dict[str, McpServer]:
     """The servers in the value of `mcp`. Raises UsageError, which names `origin`."""
     servers = table.get("servers", {}) if isinstance(table, Mapping) else None
     if not isinstance(servers, Mapping) or set(table) - {"servers"}:
-        raise UsageError(f"mcp holds something else than servers (in {origin})", f"write [mcp.servers.NAME]; {_FIX}")
+        raise UsageError(f"mcp has a key other than servers (in {origin})", f"write [mcp.servers.NAME]; {_FIX}")
     return {str(name): _server(str(name), one, origin) for name, one in servers.items()}
 
 

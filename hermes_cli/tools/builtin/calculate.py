@@ -63,7 +63,7 @@ for example (3 + 4) * 2 ** 10.
     except SyntaxError as error:
         raise ValueError(f"{expression} is not an arithmetic expression") from error
     except ZeroDivisionError as error:
-        raise ValueError("a division by zero") from error
+        raise ValueError("division by zero") from error
     except OverflowError as error:
         raise ValueError("the result is too large") from error
     except (RecursionError, MemoryError) as error:

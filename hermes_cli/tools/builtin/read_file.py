@@ -49,7 +49,7 @@ def _inside(path: str) -> Path:
         raise ValueError("a path cannot hold a NUL character")
     target = Path(os.path.realpath(_ROOT / path))
     if not target.is_relative_to(_ROOT):
-        raise ValueError(f"{path} lies outside of the folder that may be read")
+        raise ValueError(f"{path} is outside the folder that tools may read")
     return target
 
 
