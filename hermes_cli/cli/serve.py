@@ -111,7 +111,7 @@ def serve(
     threads: options.Threads = None,
     template: options.Template = None,
 ) -> int:
-    """Serve a model to other programs through an OpenAI-compatible API.
+    """Serve a model through an OpenAI-compatible API.
 
     One answer is generated at a time; further requests wait their turn. Many users are better served by vLLM.
     """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hermes_cli.store.sessions.reader import SavedSession
 
 app = typer.Typer(
-    help="List, show, search, rename, remove, export and import saved sessions.",
+    help="List, search, export, import and remove saved sessions.",
     rich_markup_mode=None,
     invoke_without_command=True,
 )
@@ -93,7 +93,10 @@ def search(
     text: Annotated[list[str], typer.Argument(metavar="TEXT", help="Text to find; case does not matter.")],
     count: Limit = None,
 ) -> int:
-    """Find sessions by their text, including undone and regenerated turns. Exits 1 if nothing is found."""
+    """Find sessions by their text.
+
+    Undone and regenerated turns are searched too. Exits 1 if nothing is found.
+    """
     from hermes_cli.store.sessions.index import excerpt, search_sessions
 
     wanted = " ".join(text)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hermes_cli.tools.tool import Tool
 
 app = typer.Typer(
-    help="List, show and run tools; review approvals.\n\nThe built-in tools, and those in your own files.",
+    help="List, show and run the tools for --tools.",
     rich_markup_mode=None,
     invoke_without_command=True,
 )
@@ -43,7 +43,7 @@ def _alone(context: typer.Context, tools: Sources = None, tool_env: options.Tool
 
 @app.command("list")
 def list_tools(tools: Sources = None, tool_env: options.ToolVariables = None) -> None:
-    """List the built-in tools and those in the given files.
+    """List the built-in tools and those of the given files.
 
     The columns are name, origin, consent and description.
     """
@@ -86,9 +86,9 @@ def run(
     tool_env: options.ToolVariables = None,
     timeout: Annotated[float, typer.Option("--timeout", metavar="S", min=0.1, help="Seconds it may take.")] = 30,
 ) -> int:
-    """Call a tool by hand and print its result as JSON.
+    """Run a tool as a call of the model would; print its JSON result.
 
-    Runs it as a call of the model would. Without --tools, NAME is a built-in tool.
+    Without --tools, NAME is a built-in tool.
     """
     from hermes_cli.tools.toolbox import load_toolbox
 
@@ -107,7 +107,7 @@ def run(
         if name not in toolbox.tools:
             hint = did_you_mean(name, toolbox.tools, f"there are: {', '.join(toolbox.tools)}")
             raise UsageError(f"there is no tool {name} in {', '.join(tools or ())}", hint)
-        given = _arguments(toolbox.tools[name].parameters, arguments or [])
+        given = call_arguments(toolbox.tools[name].parameters, arguments or [])
         result = toolbox.call(ToolCall(name, given), timeout_s=timeout, cancel=cancel)
     if cancel.reason or result is None:
         return EXIT_CODES[cancel.reason or "interrupt"]
@@ -124,7 +124,10 @@ def approvals(
     ] = None,
     revoke_all: Annotated[bool, typer.Option("--revoke-all", help="Ask about every tool again.")] = False,
 ) -> None:
-    """List the tools that run without being asked about because you answered "always", or revoke that."""
+    """List or revoke the approvals that you gave with "always".
+
+    These tools run without being asked about.
+    """
     from hermes_cli.tools import approval
 
     saved = approval.approved_tools()
@@ -143,7 +146,7 @@ def approvals(
         _write("".join(f"{name}\t{sha256[:12]}\n" for name, sha256 in saved))
 
 
-def _arguments(parameters: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
+def call_arguments(parameters: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
     """`KEY=VALUE` pairs by the types of the tool, or one JSON object. Raises UsageError."""
     if len(words) == 1 and words[0].lstrip().startswith("{"):
         try:

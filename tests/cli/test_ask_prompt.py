@@ -163,7 +163,7 @@ def test_a_context_length_after_c_gets_a_notice(hermes: Hermes) -> None:
     result = hermes(*DRY, "-c", "4096", "Hello")
     assert result.err == "-c continues the last session; the context length is --ctx 4096\n"
     result = hermes("chat", "-c", "4096")
-    assert_failed(result, 2, "unexpected extra argument")
+    assert_failed(result, 2, "unexpected 4096 after -c")
     assert "the context length is --ctx 4096" in result.err
 
 
