@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
@@ -35,12 +34,12 @@ server.run("streamable-http", host="127.0.0.1", port=int(sys.argv[1]))
 
 
 @pytest.fixture
-def config() -> Iterator[Path]:
-    """The settings file, gone after the test."""
-    file = paths.config_file()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    yield file
-    file.unlink(missing_ok=True)
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The settings file of this test."""
+    file = tmp_path / "config" / "config.toml"
+    file.parent.mkdir()
+    monkeypatch.setenv("HERMES_CLI_CONFIG_DIR", str(file.parent))
+    return file
 
 
 def configured(config: Path, behaviour: str = "well", more: str = "") -> None:

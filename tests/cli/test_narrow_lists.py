@@ -70,7 +70,7 @@ def test_lists_in_a_chat_fit_too(session: Path, on_screen: OnScreen) -> None:
     screen.say("/sessions")
     screen.shows(f"{session.stem}  What is the diffe…")
     screen.say("/help continue")
-    screen.shows("/continue  Continue an answer")
+    screen.shows("/continue  Continue an")
     screen.say("/show")
     screen.shows("\n" + " " * 16)
     screen.prompt()
