@@ -101,7 +101,7 @@ def test_mistakes(hermes: Hermes, config: Path) -> None:
         ("[mcp.servers.a]\ncommand = 'x'\nargs = 'y'", "must be a list of texts"),
         ("[mcp.servers.a]\ncommand = 'x'\ntimeout = -1", "must be seconds"),
         ("[mcp.servers.a]\nurl = 'https://a.example'\nheaders = {Authorization = 'Bearer x'}", "secret in the header"),
-        ("[mcp]\nserver = 1", "something else than servers"),
+        ("[mcp]\nserver = 1", "a key other than servers"),
     ):
         config.write_text(text)
         assert_failed(hermes("mcp", "list"), 2, part)
