@@ -10,7 +10,6 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from hermes_cli import paths
 from tests.cli.conftest import assert_failed
 from tests.conftest import Hermes, Script
 
@@ -180,14 +179,11 @@ def test_doctor_names_servers_that_cannot_start(hermes: Hermes, config: Path) ->
 
 def test_a_preset_names_servers(hermes: Hermes, config: Path) -> None:
     configured(config)
-    preset = paths.prompts_folder() / "server.md"
-    preset.parent.mkdir(parents=True, exist_ok=True)
+    preset = config.parent / "prompts" / "server.md"
+    preset.parent.mkdir()
     preset.write_text("---\ndescription: With a server.\nmcp: mine\n---\nHelp.\n")
-    try:
-        answer = hermes("ask", "-m", "demo", "-n", "3", "-p", "server", "--tools-only", "echo", "Hello")
-        assert answer.code == 0 and "1 tool: " in answer.err
-    finally:
-        preset.unlink()
+    answer = hermes("ask", "-m", "demo", "-n", "3", "-p", "server", "--tools-only", "echo", "Hello")
+    assert answer.code == 0 and "1 tool: " in answer.err
 
 
 @pytest.mark.parametrize("program", ["mcp-server-filesystem", "mcp-server-everything"])
