@@ -75,7 +75,7 @@ def test_a_signal_lets_a_short_answer_finish() -> None:
     with (
         serving() as server,
         httpx2.stream(
-            "POST", f"{server.url}/v1/chat/completions", json={**LONG, "max_tokens": 60, "stream": True}, timeout=60
+            "POST", f"{server.url}/v1/chat/completions", json={**LONG, "max_tokens": 20, "stream": True}, timeout=60
         ) as response,
     ):
         lines = response.iter_lines()
