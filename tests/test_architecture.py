@@ -31,6 +31,9 @@ ONLY_IN = {
     "starlette": ("server/",),
     "uvicorn": ("server/",),
     "mcp": ("tools/child/",),
+    "docx": ("terminal/attachments/documents.py",),
+    "pypdf": ("terminal/attachments/documents.py",),
+    "pathspec": ("terminal/attachments/folder.py",),
     "click": (),
 }
 FOLDER_FILES = 14

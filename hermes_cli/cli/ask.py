@@ -14,7 +14,7 @@ from hermes_cli.chat.request import MOST_ROUNDS, CancelToken
 from hermes_cli.cli import options
 from hermes_cli.cli.answer_form import Form, late_text, problem_with_code, problem_with_data, tools_failed
 from hermes_cli.cli.given import given as given_options
-from hermes_cli.cli.prompt_text import prompt_text
+from hermes_cli.cli.prompt_text import Prompt, read_prompt
 from hermes_cli.errors import EXIT_TIMEOUT, ContextOverflow, LoadCancelled, ToolFailed, UsageError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import (
@@ -34,6 +34,8 @@ from hermes_cli.terminal.answer.turn_view import (
     stats_line,
     window_use,
 )
+from hermes_cli.terminal.attachments.size import size_line
+from hermes_cli.terminal.attachments.text_file import text_or_file
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
 
 if TYPE_CHECKING:
@@ -97,7 +99,12 @@ def ask(
     stop: options.Stop = None,
     prefill: Annotated[
         str,
-        typer.Option("--prefill", metavar="TEXT", help="Begin the answer with TEXT.", rich_help_panel=options.PROMPT),
+        typer.Option(
+            "--prefill",
+            metavar="TEXT",
+            help="Begin the answer with TEXT; @FILE reads it.",
+            rich_help_panel=options.PROMPT,
+        ),
     ] = "",
     tools: options.Tools = None,
     mcp: options.Mcp = None,
@@ -194,7 +201,7 @@ def ask(
         console.notice(f"-c continues the last session; the context length is --ctx {prompt[0]}")
     started = time.monotonic()
     try:
-        text = prompt_text(prompt or (), given.files, timeout)
+        whole = read_prompt(prompt or (), given.files, timeout)
     except TimeoutError:
         return _timed_out(timeout)
     left = None if timeout is None else max(timeout - (time.monotonic() - started), 0.001)
@@ -203,11 +210,12 @@ def ask(
     # Only now, when the prompt is complete: another hermes may write the session while it pipes into this one.
     start = begin(given.layers, given.resume)
     if dry_run:
-        return _show_prompt(text, start, as_json)
+        return _show_prompt(whole.text, start, as_json)
     has_schema = start.choices.schema is not None
     form: Form = "json" if as_json else "data" if has_schema else "code" if extract else "text"
     target = FileOutput(output) if output else standard_output() if form == "text" else StandardOutput()
-    return _answer(text, start, target, _Wanted(form, timeout, left, stats, given.verbose, overflow, prefill))
+    wanted = _Wanted(form, timeout, left, stats, given.verbose, overflow, text_or_file(prefill))
+    return _answer(whole, start, target, wanted)
 
 
 def _refuse_together(options: dict[str, object]) -> None:
@@ -223,16 +231,18 @@ def _refuse_with_map(options: dict[str, bool]) -> None:
             raise UsageError(f"{name} cannot be used with --map", "omit one of them")
 
 
-def _answer(text: str, start: "Start", target: AnswerOutput, wanted: _Wanted) -> int:
+def _answer(prompt: Prompt, start: "Start", target: AnswerOutput, wanted: _Wanted) -> int:
     """Ask, and write the answer to `target` in the form wanted; returns the exit code."""
     from hermes_cli.cli.opening import open_session
 
-    cancel = CancelToken()
+    cancel, text = CancelToken(), prompt.text
     try:
         with (
             stopping(cancel, wanted.time_left_s, leave=target.discard),
             closing(open_session(start, cancel, verbose=wanted.verbose)) as session,
         ):
+            if prompt.attachments and (wanted.verbose or console.is_terminal(sys.stderr)):
+                console.notice(f"attached: {size_line(prompt.attachments, session.backend)}")
             _make_room(session, text, wanted.overflow)
             print_control_text(session.control_text(text))
             before, known = session.conversation, session.backend.info

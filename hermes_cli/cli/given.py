@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -24,7 +23,7 @@ class Given:
 
     layers: "Layers"
     resume: str | None  # the session to continue, as `opening.begin` takes it
-    files: tuple[Path, ...]
+    files: tuple[str, ...]
     verbose: bool
     settings: Settings
 
@@ -42,19 +41,19 @@ def given(context: typer.Context) -> Given:
     layers = replace(from_settings(settings), flags=_flags(said))
     if said["preset"] is not None or said["var"] or settings.preset is not None:
         layers = _with_preset(layers, said["preset"], said["var"] or (), settings, resumed=resume is not None)
-    return Given(layers, resume, tuple(map(Path, said["file"] or ())), said["verbose"], settings)
+    return Given(layers, resume, tuple(said["file"] or ()), said["verbose"], settings)
 
 
 def _flags(said: Mapping[str, Any]) -> "Choices":
     """The strongest layer. Raises UsageError."""
-    from hermes_cli.cli.prompt_text import system_text
     from hermes_cli.session.choices import Choices, Loading
+    from hermes_cli.terminal.attachments.text_file import text_or_file
 
     if said["yes"] and said["deny"]:
         raise UsageError("--yes and --deny cannot be used together", "omit one of them")
     return Choices(
         model=said["model"] or None,
-        system_prompt=system_text(said["system"]),
+        system_prompt=None if said["system"] is None else text_or_file(said["system"]),
         sampling=Sampling(**{each.name: said[each.name] for each in fields(Sampling)}),
         max_tokens=said["max_tokens"],
         stop=tuple(said["stop"] or ()),
@@ -105,8 +104,10 @@ def _with_preset(
 def _extra_body(text: str) -> dict[str, Any]:
     import json
 
+    from hermes_cli.terminal.attachments.text_file import text_or_file
+
     try:
-        value = json.loads(text)
+        value = json.loads(text_or_file(text))
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
@@ -117,7 +118,7 @@ def _extra_body(text: str) -> dict[str, Any]:
 def _schema(text: str) -> "Schema":
     from hermes_cli.store.schemas import load_schema
 
-    return load_schema(text)
+    return load_schema(text.removeprefix("@"))
 
 
 def _resume(continue_last: bool, session: str | None) -> str | None:

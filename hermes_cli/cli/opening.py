@@ -9,10 +9,11 @@ from hermes_cli.session.opening import Prepared, Start
 from hermes_cli.session.session import Session
 from hermes_cli.session.target import in_background
 from hermes_cli.terminal.answer.turn_view import print_loaded, print_tool_cost
+from hermes_cli.terminal.attachments.sources import attachments_at
 from hermes_cli.terminal.chat.chat import Chat
 from hermes_cli.terminal.consent import Consent
 from hermes_cli.terminal.console import StatusLine, notice
-from hermes_cli.terminal.text_file import wrapped_files
+from hermes_cli.terminal.stdin import read_stdin
 
 if TYPE_CHECKING:
     from hermes_cli.backend import Backend
@@ -57,7 +58,7 @@ def open_session(start: Start, cancel: CancelToken, *, verbose: bool = False) ->
 def open_chat(given: "Given", *, interactive: bool) -> Chat:
     """A chat whose model loads in the background; the caller closes its session. Raises HermesError."""
     prepared = prepare(opening.begin(given.layers, given.resume))
-    attached = tuple(wrapped_files(given.files))
+    attached = attachments_at(given.files, read_stdin)
     backend = in_background(prepared.target)
     opened = opening.open_session(prepared, lambda: backend)
     print_notes(opened.notes)
@@ -68,9 +69,11 @@ def open_chat(given: "Given", *, interactive: bool) -> Chat:
         open_model=lambda name: in_background(opening.other_target(prepared, name)),
         load_tools=lambda choices: opening.load_tools(choices, Consent, servers=prepared.layers.mcp_servers),
         interactive=interactive,
-        attached=attached,
         verbose=given.verbose,
     )
+    if attached and interactive:
+        chat.attach(attached)
+    chat.attached = tuple(attached)
     if prepared.saved:
         chat.offer_unanswered(prepared.saved)
     return chat

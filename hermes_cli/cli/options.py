@@ -4,7 +4,6 @@ A new option of `ask` and `chat` is an alias here and a parameter there; `given`
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -34,11 +33,11 @@ def _plain(number: float) -> str:
     return f"{number:g}" if isinstance(number, float) and not number.is_integer() else str(int(number))
 
 
-def _file(value: str) -> Path:
-    """The path of a file or folder. Raises UsageError if it is empty: as a Path, that would be the current folder."""
+def _file(value: str) -> str:
+    """The name of a file, folder, pattern or page. Raises UsageError if it is empty."""
     if not value:
         raise UsageError("--file is empty", "give the path of a file; the current folder is --file .")
-    return Path(value)
+    return value
 
 
 def _number(*flags: str, low: float, high: float, metavar: str, group: str, help: str) -> Any:
@@ -119,13 +118,13 @@ System = Annotated[
     ),
 ]
 Files = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Option(
         "--file",
         "-f",
-        metavar="PATH",
+        metavar="PATH|URL",
         parser=_file,
-        help="Add a file to the prompt (repeatable).",
+        help="Add a file, folder, quoted pattern or web page to the prompt (repeatable).",
         rich_help_panel=PROMPT,
     ),
 ]

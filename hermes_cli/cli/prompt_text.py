@@ -1,46 +1,46 @@
-"""The text of a one-shot prompt: arguments, piped text and files."""
+"""The text of a one-shot prompt: arguments, piped text and attachments."""
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
-from hermes_cli.terminal.stdin import STDIN, read_stdin, stdin_is_data
-from hermes_cli.terminal.text_file import between_tags, read_text, wrapped_files
+from hermes_cli.terminal.attachments.attachment import Attachment, joined
+from hermes_cli.terminal.attachments.sources import STDIN, attachments_at
+from hermes_cli.terminal.stdin import read_stdin, stdin_is_data
 
 _LONGEST_NAME = 255
 
 
-def prompt_text(words: Sequence[str], files: Sequence[Path], timeout_s: float | None = None) -> str:
-    """The words, then a blank line and stdin as it is, then each file wrapped with its name.
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A whole prompt, and the attachments in it."""
+
+    text: str
+    attachments: tuple[Attachment, ...] = ()
+
+
+def read_prompt(words: Sequence[str], files: Sequence[str], timeout_s: float | None = None) -> Prompt:
+    """The words, then a blank line and stdin as it is, then each attachment wrapped with its name.
 
     `-` as the last word reads stdin; anywhere else it is a word, as in 5 - 3. A file `-` is stdin, wrapped like a file.
     Raises UsageError, and TimeoutError if stdin does not end within `timeout_s`.
     """
     asked_for = bool(words) and words[-1] == STDIN
-    as_file = Path(STDIN) in files
-    if asked_for and as_file:
+    if asked_for + list(files).count(STDIN) > 1:
         raise UsageError("stdin can be read only once", "omit - or -f -")
     words = words[:-1] if asked_for else words
     _print_file_words(words)
     # An argument that is not UTF-8 comes in with lone surrogates.
     parts = [" ".join(words).encode("utf-8", "replace").decode()]
-    if not as_file and (asked_for or stdin_is_data()):
+    if STDIN not in files and (asked_for or stdin_is_data()):
         parts.append(read_stdin(timeout_s, asked_for=asked_for or not words))
-    for path in files:
-        parts += [between_tags("stdin", read_stdin(timeout_s))] if path == Path(STDIN) else wrapped_files((path,))
-    text = "\n\n".join(part for part in parts if part)
+    attachments = attachments_at(files, lambda: read_stdin(timeout_s))
+    text = joined("\n\n".join(filter(None, parts)), attachments)
     if not text.strip():
         raise UsageError("the prompt is empty", 'ask something: hermes ask "Hello, who are you?"')
-    return text
-
-
-def system_text(value: str | None) -> str | None:
-    """The system prompt; `@FILE` reads it from a file."""
-    if value is None or not value.startswith("@"):
-        return value
-    return read_text(Path(value[1:]))
+    return Prompt(text, tuple(attachments))
 
 
 def _print_file_words(words: Sequence[str]) -> None:

@@ -11,9 +11,8 @@ import time
 
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
-from hermes_cli.terminal.text_file import LARGEST_BYTES, decoded
+from hermes_cli.terminal.attachments.text_file import LARGEST_BYTES, decoded
 
-STDIN = "-"
 _NOTICE_AFTER_S = 2.0
 _WAKE_S = 0.1
 _READ_BYTES = 1 << 20

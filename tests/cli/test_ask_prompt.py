@@ -122,11 +122,11 @@ def test_patterns_and_folders_are_files(hermes: Hermes, tmp_path: Path) -> None:
     }.items():
         (tmp_path / "src" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "src" / name).write_bytes(data)
-    one, two = '<file name="a.py">\none\n</file>', '<file name="b.py">\ntwo\n</file>'
+    one, two = '<file name="src/a.py">\none\n</file>', '<file name="src/b.py">\ntwo\n</file>'
     assert user_text(hermes(*DRY, "-f", "src/*.py", cwd=tmp_path)) == f"{one}\n\n{two}"
     result = hermes(*DRY, "-f", "src", cwd=tmp_path)
     assert re.findall('name="(.*?)"', user_text(result)) == ["src/a.py", "src/b.py", "src/in/c.py"]
-    assert result.err == "skipped 1 file in src: not readable as text\n"
+    assert result.err == "skipped in src: p.png (binary data)\n"
     assert_failed(hermes("ask", "-f", "src/*.md", cwd=tmp_path), 2, "src/*.md: no text files found")
     assert_failed(hermes("ask", "-f", "src/p.png", cwd=tmp_path), 2, "src/p.png is not a text file")
 
@@ -145,7 +145,7 @@ def test_what_cannot_be_read_in_a_folder_is_skipped(hermes: Hermes, tmp_path: Pa
     result = hermes(*DRY, "-f", "src", cwd=tmp_path)
     names = re.findall('name="(.*?)"', user_text(result))
     assert names[0] == "src/a.txt" and "src/gone.txt" not in names
-    assert result.err.startswith("skipped ") and result.err.endswith("in src: not readable as text\n")
+    assert result.err.startswith("skipped in src: ") and result.err.endswith("gone.txt (not readable)\n")
 
 
 def test_a_byte_order_mark_is_dropped_from_every_text(hermes: Hermes, tmp_path: Path) -> None:

@@ -85,7 +85,19 @@ def test_what_is_on_the_clipboard_is_attached(hermes: Hermes, tmp_path: Path) ->
     env = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "DISPLAY": ":0", "WAYLAND_DISPLAY": None}
     result = hermes(*GREEDY_CHAT, stdin="/paste\nWhat is the code of Mira?\n", env=env)
     assert (result.code, result.out) == (0, b"The code of Mira is 7312.\n")
-    assert result.err.startswith("the clipboard: 26 characters attached to the next message\n")
+    assert result.err.startswith("attached to the next message: the clipboard, ")
+
+
+def test_a_line_after_an_exclamation_mark_is_a_command_of_the_shell(on_screen: OnScreen) -> None:
+    screen = on_screen(*GREEDY_CHAT)
+    screen.say("!echo The code of Mira is $((7000 + 312)).; sleep 60")
+    screen.shows("\nThe code of Mira is 7312.")
+    screen.type(CTRL_C)
+    screen.wait(lambda: bool(re.search(r"attached to the next message: echo .* tokens", screen.text)), "the notice")
+    screen.shows("1 attached")
+    screen.say("What is the code of Mira?")
+    screen.shows("The code of Mira is 7312.", 2)
+    leave(screen)
 
 
 def test_without_the_systems_clipboard_copy_asks_the_terminal_to_take_the_answer(on_terminal: OnTerminal) -> None:

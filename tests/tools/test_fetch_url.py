@@ -107,7 +107,7 @@ def test_fetch_url_does_not_read_the_body_of_a_redirect(fetcher: Toolbox, server
     [
         ("/image", "is not text, but image/png"),
         ("/lie", "is not text"),
-        ("/big", "the page has more than 2,000,000 bytes"),
+        ("/big", "has more than 2,000,000 bytes"),
         ("/none", "answers 404"),
         ("/\u00e9 ", "the address holds spaces"),
         ("/\u00e9", "answers 404"),

@@ -26,10 +26,11 @@ from hermes_cli.errors import (
 from hermes_cli.formats.json.mode import parsed
 from hermes_cli.terminal.answer.output import Collected
 from hermes_cli.terminal.answer.turn_view import ShownAnswer, print_control_text, show_answer
+from hermes_cli.terminal.attachments.attachment import joined
+from hermes_cli.terminal.attachments.sources import STDIN, attachments_at
 from hermes_cli.terminal.console import StatusLine, is_terminal, notice
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
-from hermes_cli.terminal.stdin import STDIN, stdin_is_data
-from hermes_cli.terminal.text_file import wrapped_files
+from hermes_cli.terminal.stdin import stdin_is_data
 
 if TYPE_CHECKING:
     from hermes_cli.cli.given import Given
@@ -54,8 +55,8 @@ def answer_lines(given: "Given", words: Sequence[str], wanted: MapWanted) -> int
     asked_for = bool(words) and words[-1] == STDIN
     if not asked_for and not stdin_is_data():
         raise UsageError("--map reads one input per line from stdin", "redirect a file: hermes ask --map < lines.txt")
-    parts = (" ".join(words[:-1] if asked_for else words), *wrapped_files(given.files))
-    shared = "\n\n".join(part for part in parts if part).encode("utf-8", "replace").decode()
+    prefix = " ".join(words[:-1] if asked_for else words)
+    shared = joined(prefix, attachments_at(given.files)).encode("utf-8", "replace").decode()
     cancel = CancelToken()
     tally = _Tally()
     with stopping(cancel, wanted.timeout_s, leave=lambda: None), closing(record_output(wanted.output)) as output:

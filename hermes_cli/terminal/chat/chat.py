@@ -1,6 +1,6 @@
 """A running chat: the session, the prompt, and what is attached to the next message; used by the loop and commands."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from operator import is_not
 from pathlib import Path
@@ -33,6 +33,8 @@ from hermes_cli.terminal.answer.turn_view import (
     tokens_per_second,
     window_use,
 )
+from hermes_cli.terminal.attachments.attachment import Attachment, joined
+from hermes_cli.terminal.attachments.size import size_line
 from hermes_cli.terminal.chat.named_turns import named
 from hermes_cli.terminal.chat.texts import as_typed
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
@@ -58,14 +60,13 @@ class Chat:
         open_model: Callable[[str], BackgroundBackend],
         load_tools: Callable[[Choices], ToolUse | None],
         interactive: bool,
-        attached: tuple[str, ...] = (),
         verbose: bool = False,
     ) -> None:
         self.session = session
         self.backend = backend
         self.layers = layers
         self.interactive = interactive
-        self.attached = attached
+        self.attached: tuple[Attachment, ...] = ()
         self._verbose = verbose
         self.written: set[Path] = set()
         self._open_model, self._load_tools = open_model, load_tools
@@ -106,7 +107,7 @@ class Chat:
         With `after`, the message follows that many of the turns and begins another branch.
         """
         self.unsent = text, after
-        whole = "\n\n".join((text, *self.attached))
+        whole = joined(text, self.attached)
         if not self.make_room(as_typed(text), whole, after=after):
             return
         before = self.session.conversation
@@ -122,6 +123,15 @@ class Chat:
             if self.session.conversation is not before:
                 self.attached, self.unsent = (), None
                 self.use_up_prefill()
+
+    def attach(self, found: Sequence[Attachment]) -> None:
+        """Attach texts to the next message, and print how long they are."""
+        self.attached = (*self.attached, *found)
+        console.notice(f"attached to the next message: {self.size_line(found)}")
+
+    def size_line(self, attachments: Sequence[Attachment]) -> str:
+        """The names and the number of tokens of attachments, estimated while the model loads."""
+        return size_line(attachments, self.backend if self.backend.ready else None)
 
     def use_up_prefill(self) -> None:
         """Forget the prefill after an answer that it began, unless it stays for the session."""
@@ -306,6 +316,8 @@ class Chat:
         parts = [self.backend.info.model_name, self._context_use()]
         if finished and (speed := tokens_per_second(finished)):
             parts.append(f"{speed:.1f} tok/s")
+        if self.attached:
+            parts.append(f"{len(self.attached)} attached")
         return " · ".join(parts)
 
     def _context_use(self) -> str:

@@ -67,6 +67,9 @@ def _run_line(chat: Chat, line: str) -> None:
 def _meant(chat: Chat, line: str) -> tuple[slash_commands.Command, str] | str | None:
     """What a typed line means: what looks like a command without its slash is asked about, None if not answered."""
     text = line.strip()
+    if line.startswith(slash_commands.BANG) and len(text) > 1:
+        shell = text[1:].strip()
+        return text[1:] if text.startswith(slash_commands.BANG * 2) else (slash_commands.named("run"), shell)
     if text == slash_commands.SLASH:
         return slash_commands.named("help"), ""
     likely = _WORDS.get(text.lower()) or (

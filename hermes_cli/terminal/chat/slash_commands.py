@@ -23,7 +23,7 @@ from hermes_cli.terminal.chat.commands import (
 from hermes_cli.terminal.columns import window_columns, wrapped
 from hermes_cli.terminal.prompt.prompt_input import Suggestion
 
-SLASH = "/"
+SLASH, BANG = "/", "!"
 _KEYS = (
     "",
     'Enter sends. Alt-Enter, Ctrl-J, a \\ at the end or a block in """ make new lines.',
@@ -31,7 +31,9 @@ _KEYS = (
     "Ctrl-R searches the history; Ctrl-X Ctrl-E opens your editor.",
     "Alt-Left and Alt-Right switch between answers, at an empty prompt.",
     "Commands can be abbreviated, as in /ret; /help NAME shows more about one.",
-    "Start with // to send a message that begins with /.",
+    "!COMMAND runs a shell command and attaches its output, like /run.",
+    "@FILE in place of TEXT reads the text from the file.",
+    "Start with // or !! to send a message that begins with / or !.",
 )
 Run = Callable[[Chat, str], None]
 Complete = Callable[[Chat, str], completions.Words]
@@ -101,7 +103,8 @@ TABLE = (
     Command("tools", tools.tools, "[FILE|NAME|-]", completions.tools),
     Command("mcp", mcp.mcp, "[NAME on|off]", completions.mcp_servers),
     Command("schema", tools.schema, "[SCHEMA|-]", other_names=("json",)),
-    Command("attach", files.attach, "FILE|-", completions.files, ("read",)),
+    Command("attach", files.attach, "[PATH|URL|-]", completions.files, ("read",)),
+    Command("run", files.run, "COMMAND"),
     Command("paste", files.paste),
     Command("copy", files.copy, "[code] [N]", completions.copy_forms),
     Command("context", context.context),

@@ -349,9 +349,38 @@ def test_a_file_goes_with_the_next_message_only(chat: Chat, say: Say, tmp_path: 
     assert "7312" in say("What is the code of Mira?")[0]
     say(SUM)
     assert "notes.txt" not in chat.session.conversation.turns[1].question
-    for wrong in ("/attach", "/attach no-such-file"):
+    for wrong in ("/run", "/attach no-such-file"):
         with pytest.raises(UsageError):
             say(wrong)
+
+
+def test_several_files_are_attached_listed_and_removed(chat: Chat, say: Say, tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt", "two words.txt"):
+        (tmp_path / name).write_text("The code of Mira is 7312.")
+    said = say(f"/attach {tmp_path}/[ab].txt '{tmp_path}/two words.txt'")[1]
+    assert re.fullmatch(r"attached to the next message: 3 files, about \d+ tokens\n", said)
+    chat.ready()
+    assert re.fullmatch(r"(.*(a|b|two words)\.txt, \d+ tokens\n){3}", say("/attach")[1])
+    say("/attach -")
+    assert say("/attach")[1].startswith("nothing is attached")
+    (tmp_path / "p.png").write_bytes(b"\x89PNG\0")
+    with pytest.raises(UsageError, match="picture"):
+        say(f"/attach {tmp_path}/p.png {tmp_path}/a.txt")
+    assert not chat.attached
+
+
+def test_the_output_of_a_command_goes_with_the_next_message(chat: Chat, say: Say) -> None:
+    shown = say("/run echo The code of Mira is 7312.; exit 3")[1]
+    assert shown.startswith("The code of Mira is 7312.\nexit status 3\nattached to the next message: echo")
+    assert "7312" in say("What is the code of Mira?")[0]
+    assert say("/run true")[1] == "no output; nothing is attached\n"
+
+
+def test_a_prompt_and_the_beginning_of_an_answer_can_be_in_a_file(chat: Chat, say: Say, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("Be brief.\n")
+    say(f"/system @{tmp_path / 'text'}")
+    say(f"/prefill --keep @{tmp_path / 'text'}")
+    assert (chat.session.conversation.system_prompt, chat.prefill) == ("Be brief.", "Be brief.")
 
 
 def test_a_file_may_be_named_as_a_terminal_writes_one_that_is_dropped_on_it(
@@ -372,7 +401,7 @@ def test_a_file_may_be_named_as_a_terminal_writes_one_that_is_dropped_on_it(
     with_quote = tmp_path / "it's"
     with_quote.write_text("as it is")
     say(f"/attach {with_quote}")
-    assert "as it is" in chat.attached[0]
+    assert "as it is" in chat.attached[0].text
 
 
 def test_a_file_that_is_too_long_can_be_taken_away_again(chat: Chat, say: Say, tmp_path: Path) -> None:

@@ -45,6 +45,13 @@ def file_name(argument: str) -> str:
     return named[0] if len(named) == 1 else argument
 
 
+def names(argument: str) -> list[str]:
+    """The names of files, patterns or URLs in an argument, split as by a shell unless all of it is one file's name."""
+    if os.path.lexists(paths.expanded(argument)):
+        return [argument]
+    return words(argument)
+
+
 def turns(chat: Chat, argument: str) -> list[Turn]:
     """The turns by their numbers in /context, such as `3`, `2-5` or several; by default the last. Raises UsageError."""
     said = chat.session.conversation.turns

@@ -1,29 +1,53 @@
-"""Commands about files and the clipboard."""
+"""Commands about files, the output of commands, and the clipboard."""
 
-from pathlib import Path
+import subprocess
 
 from hermes_cli.errors import UsageError
 from hermes_cli.formats.code_block import code_blocks
 from hermes_cli.terminal import clipboard, console
+from hermes_cli.terminal.attachments.attachment import Attachment
+from hermes_cli.terminal.attachments.command import MOST_CHARACTERS, run_command
+from hermes_cli.terminal.attachments.sources import attachments_at
 from hermes_cli.terminal.chat.chat import Chat
-from hermes_cli.terminal.chat.commands.arguments import NOTHING, file_name, turns
-from hermes_cli.terminal.text_file import wrapped
+from hermes_cli.terminal.chat.commands.arguments import NOTHING, names, turns
 
 _CODE = "code"
 
 
 def attach(chat: Chat, argument: str) -> None:
-    """Attach a file to the next message.
+    """Attach files, folders or web pages to the message.
 
-    /attach - removes all attachments, also those of /paste and -f.
+    /attach notes.txt src '*.md' https://example.org attaches all of these; folders leave out what .gitignore names.
+    PDF and DOCX are read too. /attach shows what is attached; /attach - removes it, also that of /paste, /run and -f.
     """
-    if not argument:
-        raise UsageError("/attach needs a file", "for example /attach notes.txt")
     if argument == NOTHING:
         chat.attached = ()
         console.notice("attachments removed")
-        return
-    _attach(chat, wrapped(Path(file_name(argument))), argument)
+    elif argument:
+        chat.attach(attachments_at(names(argument)))
+    elif chat.attached:
+        for one in chat.attached:
+            console.lines(chat.size_line([one]))
+    else:
+        console.lines("nothing is attached; attach a file: /attach notes.txt")
+
+
+def run(chat: Chat, argument: str) -> None:
+    """Run a shell command and attach its output.
+
+    !git diff is the same as /run git diff. Ctrl-C ends the command; what it printed is attached.
+    """
+    if not argument:
+        raise UsageError("/run needs a command", "for example /run git diff")
+    output = run_command(argument, stdin=None if chat.interactive else subprocess.DEVNULL)
+    if output.status:
+        console.notice(f"exit status {output.status}")
+    if output.cut:
+        console.notice(f"only the first {MOST_CHARACTERS:,} characters are attached")
+    if output.text:
+        chat.attach([output.attachment])
+    else:
+        console.notice("no output; nothing is attached")
 
 
 def paste(chat: Chat, argument: str) -> None:
@@ -31,12 +55,7 @@ def paste(chat: Chat, argument: str) -> None:
     text = clipboard.paste()
     if not text.strip():
         raise UsageError("the clipboard has no text", "copy some first")
-    _attach(chat, text, "the clipboard")
-
-
-def _attach(chat: Chat, text: str, source: str) -> None:
-    chat.attached = (*chat.attached, text)
-    console.notice(f"{source}: {len(text):,} characters attached to the next message")
+    chat.attach([Attachment("the clipboard", text, tag="")])
 
 
 def copy(chat: Chat, argument: str) -> None:

@@ -8,6 +8,7 @@ from hermes_cli.errors import UsageError
 from hermes_cli.session.choices import Choices, Layers, from_preset
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.turn_view import plan_line
+from hermes_cli.terminal.attachments.text_file import text_or_file
 from hermes_cli.terminal.chat.chat import Chat
 from hermes_cli.terminal.chat.commands.arguments import (
     NOTHING,
@@ -24,13 +25,14 @@ from hermes_cli.terminal.units import size_text
 def system(chat: Chat, argument: str) -> None:
     """Show or change the system prompt.
 
-    /system - removes it. For several lines: /system \"\"\", the lines, and \"\"\" again.
+    /system @FILE reads it from a file, /system - removes it. For several lines: /system \"\"\", the lines, and
+    \"\"\" again.
     """
     if not argument:
         current = chat.session.conversation.system_prompt
         console.lines("no system prompt" if current is None else current)
         return
-    text = argument.removeprefix('"""').removesuffix('"""').strip("\n")
+    text = text_or_file(argument.removeprefix('"""').removesuffix('"""').strip("\n"))
     layers = chat.layers
     chat.choose(layers.without("system_prompt") if argument == NOTHING else layers.with_flag(system_prompt=text))
     console.notice("system prompt removed" if argument == NOTHING else "system prompt changed")

@@ -45,5 +45,7 @@ def schema(chat: Chat, argument: str) -> None:
     if argument:
         layers = chat.layers
         without = argument in _NONE
-        chat.choose(layers.without("schema") if without else layers.with_flag(schema=load_schema(argument)))
+        chat.choose(
+            layers.without("schema") if without else layers.with_flag(schema=load_schema(argument.removeprefix("@")))
+        )
     console.lines("no schema" if session.schema is None else json.dumps(session.schema, ensure_ascii=False, indent=2))

@@ -5,6 +5,7 @@ from dataclasses import replace
 from hermes_cli.errors import UsageError
 from hermes_cli.session.session import shown_part
 from hermes_cli.terminal import console
+from hermes_cli.terminal.attachments.text_file import text_or_file
 from hermes_cli.terminal.chat.chat import Chat
 from hermes_cli.terminal.chat.commands.arguments import NOTHING, count, sampling_changes
 from hermes_cli.terminal.chat.commands.branches import print_version
@@ -55,8 +56,8 @@ def prefill(chat: Chat, argument: str) -> None:
     elif first == _KEEP and not rest.strip():
         raise UsageError("--keep needs the text that answers begin with", "such as /prefill --keep Sure,")
     elif argument:
-        chat.keeps_prefill = first == _KEEP
-        chat.prefill = rest if chat.keeps_prefill else argument
+        text = text_or_file(rest if first == _KEEP else argument)
+        chat.prefill, chat.keeps_prefill = text, first == _KEEP
     which = "every answer begins" if chat.keeps_prefill else "the next answer begins"
     console.notice(f"{which} with: {chat.prefill}" if chat.prefill else "no prefill")
 

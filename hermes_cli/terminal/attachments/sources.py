@@ -1,0 +1,71 @@
+"""The sources of attachments: `attachments_at` reads whatever a word names.
+
+A new kind of source is one more case there; `ask`, `chat`, `/attach` and `--map` all come through it.
+"""
+
+import glob
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from hermes_cli.errors import UsageError
+from hermes_cli.terminal import console
+from hermes_cli.terminal.attachments.attachment import Attachment
+from hermes_cli.terminal.attachments.folder import Ignored, files_below
+from hermes_cli.terminal.attachments.text_file import NotText, read_text
+
+STDIN = "-"
+_URLS = ("http://", "https://")
+_GLOB = "*?["
+_NAMED = 5  # skipped files named in a notice
+
+
+def attachments_at(sources: Iterable[str], read_stdin: Callable[[], str] | None = None) -> list[Attachment]:
+    """What files, folders, patterns such as `**/*.py`, URLs and, with `read_stdin`, `-` hold. Raises UsageError.
+
+    Folders and `**` leave out hidden files, those that .gitignore names, and what is not text, with a notice.
+    """
+    return [found for source in sources for found in _at(source, read_stdin)]
+
+
+def _at(source: str, read_stdin: Callable[[], str] | None) -> list[Attachment]:
+    if source == STDIN and read_stdin:
+        return [Attachment("stdin", read_stdin())]
+    if source.lower().startswith(_URLS):
+        from hermes_cli.terminal.attachments.page import page_at
+
+        return [page_at(source)]
+    path = Path(os.path.expanduser(source))  # noqa: PTH111 - pathlib raises for unknown users
+    if path.is_dir():
+        return _texts(source, files_below(path), path.absolute().parent)
+    if any(sign in source for sign in _GLOB) and not os.path.lexists(path):
+        return _texts(source, _matching(str(path)), None)
+    return [Attachment(path.name, read_text(path))]
+
+
+def _matching(pattern: str) -> list[Path]:
+    """The files that a pattern names; with `**`, those that are ignored are left out."""
+    found = [Path(name) for name in glob.glob(pattern, recursive=True)]  # noqa: PTH207 - absolute ones too
+    if "**" in pattern:
+        ignored = Ignored()
+        found = [one for one in found if not ignored(one.absolute())]
+    return sorted(one for one in found if one.is_file())
+
+
+def _texts(source: str, files: list[Path], base: Path | None) -> list[Attachment]:
+    """The files that are text, named relative to `base` or as they are. Raises UsageError if there are none."""
+    found, skipped = list[Attachment](), list[str]()
+    for file in files:
+        try:
+            text = read_text(file)
+        except UsageError as problem:
+            skipped.append(f"{file.name} ({problem.reason if isinstance(problem, NotText) else 'not readable'})")
+        else:
+            found.append(Attachment(str(file if base is None else file.absolute().relative_to(base)), text))
+    if not found:
+        hint = f"skipped: {', '.join(skipped[:_NAMED])}" if skipped else "check the name or the pattern"
+        raise UsageError(f"{source}: no text files found", hint)
+    if skipped:
+        more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
+        console.notice(f"skipped in {source}: {', '.join(skipped[:_NAMED])}{more}")
+    return found

@@ -1,0 +1,1 @@
+"""Attachments from real files, documents, pages and commands."""
