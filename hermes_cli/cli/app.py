@@ -1,41 +1,52 @@
-"""The commands of `hermes`, as Typer declares them."""
+"""The Typer application: a command is imported when it is named, so that `ask` does not pay for the other commands."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from hermes_cli import __version__
-from hermes_cli.cli import ask, chat, config, mcp, models, presets, pull, serve, sessions, tools
-from hermes_cli.cli.bench import bench
-from hermes_cli.cli.doctor import doctor
-from hermes_cli.cli.help_page import GroupedCommand
-from hermes_cli.cli.trials import test
+from hermes_cli.cli.commands import COMMANDS
+from hermes_cli.cli.overview import SUMMARY, VERSION_HELP, overview
+
+
+class _Commands(TyperGroup):
+    """The commands of the table, and the overview as their help."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The named command, imported now; for an unknown name all are, and Typer suggests the nearest."""
+        for name in [cmd_name] if cmd_name in COMMANDS else COMMANDS:
+            if name not in self.commands:
+                self.add_command(command(name), name)
+        return self.commands.get(cmd_name)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the overview, which is printed without Typer where nothing else is on the command line."""
+        formatter.write(overview(ctx.command_path))
+
 
 app = typer.Typer(
     name="hermes",
-    help="Chat with Hermes 3 in your terminal, on your own machine.",
-    epilog="`hermes` alone starts a chat; with text piped into it, it answers like `hermes ask`.",
+    cls=_Commands,
+    help=SUMMARY,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("ask", cls=GroupedCommand, epilog=ask.EXAMPLES)(ask.ask)
-app.command("chat", cls=GroupedCommand, epilog=chat.EXAMPLES)(chat.chat)
-app.command("doctor")(doctor.doctor)
-app.command("bench")(bench.bench)
-app.command("test")(test.test)
-app.command("serve", cls=GroupedCommand, epilog=serve.EXAMPLES)(serve.serve)
-app.command("pull")(pull.pull)
-app.add_typer(models.app, name="models")
-app.add_typer(presets.app, name="presets")
-app.add_typer(sessions.app, name="sessions")
-app.add_typer(tools.app, name="tools")
-app.add_typer(mcp.app, name="mcp")
-app.add_typer(config.app, name="config")
 
 
-def print_version(wanted: bool) -> None:
-    """Print the version and exit if `wanted`."""
+def command(name: str) -> Any:
+    """The Typer command or group of this name, from its module."""
+    return get_command(import_module(f"hermes_cli.cli.{COMMANDS[name][0]}").app)
+
+
+def _print_version(wanted: bool) -> None:
     if wanted:
         print(f"hermes {__version__}")
         raise typer.Exit
@@ -44,7 +55,7 @@ def print_version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Show the version and exit.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help=VERSION_HELP)
     ] = False,
 ) -> None:
     pass
@@ -52,11 +63,8 @@ def _root(
 
 def known_command(words: Sequence[str]) -> str:
     """The command in `words` with a leading space, such as ` tools run`; empty if there is none."""
-    groups = {group.name: group.typer_instance for group in app.registered_groups}
-    names = {command.name for command in app.registered_commands} | set(groups)
     for place, word in enumerate(words):
-        if word in names:
-            group = groups.get(word)
-            inner = {command.name for command in group.registered_commands} if group else set()
-            return f" {word}" + next((f" {under}" for under in words[place + 1 :] if under in inner), "")
+        if word in COMMANDS:
+            members = getattr(command(word), "commands", {})
+            return f" {word}" + next((f" {under}" for under in words[place + 1 :] if under in members), "")
     return ""

@@ -14,6 +14,7 @@ from hermes_cli.chat.request import MOST_ROUNDS, CancelToken
 from hermes_cli.cli import options
 from hermes_cli.cli.answer_form import Form, late_text, problem_with_code, problem_with_data, tools_failed
 from hermes_cli.cli.given import given as given_options
+from hermes_cli.cli.help_page import GroupedCommand
 from hermes_cli.cli.prompt_text import Prompt, read_prompt
 from hermes_cli.errors import EXIT_TIMEOUT, ContextOverflow, LoadCancelled, ToolFailed, UsageError
 from hermes_cli.terminal import console
@@ -65,6 +66,10 @@ class _Wanted:
     prefill: str
 
 
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command(cls=GroupedCommand, epilog=EXAMPLES)
 def ask(
     context: typer.Context,
     prompt: Annotated[

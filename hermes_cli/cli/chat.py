@@ -10,6 +10,7 @@ from hermes_cli import paths
 from hermes_cli.chat.request import MOST_ROUNDS
 from hermes_cli.cli import options
 from hermes_cli.cli.given import given as given_options
+from hermes_cli.cli.help_page import GroupedCommand
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
 
@@ -19,8 +20,10 @@ Examples:
   hermes chat -p coder -f main.py
   hermes chat --continue
 """
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
+@app.command(cls=GroupedCommand, epilog=EXAMPLES)
 def chat(
     context: typer.Context,
     message: Annotated[

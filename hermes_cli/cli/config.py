@@ -20,6 +20,7 @@ from hermes_cli.terminal.sanitize import one_line
 app = typer.Typer(
     help="Show and change settings.",
     rich_markup_mode=None,
+    add_completion=False,
     invoke_without_command=True,
 )
 Name = Annotated[

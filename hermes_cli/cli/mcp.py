@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 _CHARACTERS_PER_TOKEN = 3.5
 
 app = typer.Typer(
-    help="MCP servers, whose tools the model may call with --mcp.", rich_markup_mode=None, invoke_without_command=True
+    help="MCP servers, whose tools the model may call with --mcp.",
+    rich_markup_mode=None,
+    add_completion=False,
+    invoke_without_command=True,
 )
 Server = Annotated[
     str,

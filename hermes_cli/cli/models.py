@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="List, inspect and remove models. To download one: hermes pull.",
     rich_markup_mode=None,
+    add_completion=False,
     invoke_without_command=True,
 )
 Name = Annotated[

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="List, show, create, edit and remove presets.\n\nA preset is a system prompt with settings, for -p NAME.",
     rich_markup_mode=None,
+    add_completion=False,
     invoke_without_command=True,
 )
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON list.")]

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from hermes_cli.models.names import Reference
 
 _HELP = "hermes-3-8b, 3b, 8b:Q6_K; hf:OWNER/REPOSITORY:QUANT or /FILE.gguf; a URL. [default: the best for this machine]"
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
+@app.command()
 def pull(
     model: Annotated[
         str | None, typer.Argument(metavar="MODEL", autocompletion=completion.downloads, help=_HELP)

@@ -11,6 +11,7 @@ import typer
 from hermes_cli import paths
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.cli import options
+from hermes_cli.cli.help_page import GroupedCommand
 from hermes_cli.errors import UsageError
 from hermes_cli.files import make_private_folder, replace_whole
 from hermes_cli.store.settings.settings import load_settings
@@ -31,8 +32,10 @@ Examples:
 SERVER = "Server"
 _SCORED_TOKENS = 32  # logits kept at once while a prompt is scored
 _PARKED_CONVERSATIONS = 3
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
+@app.command(cls=GroupedCommand, epilog=EXAMPLES)
 def serve(
     model: options.Model = None,
     host: Annotated[

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="List, search, export, import and remove saved sessions.",
     rich_markup_mode=None,
+    add_completion=False,
     invoke_without_command=True,
 )
 _SHOWN = 30

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="List, show and run the tools for --tools.",
     rich_markup_mode=None,
+    add_completion=False,
     invoke_without_command=True,
 )
 Sources = Annotated[

@@ -4,7 +4,12 @@ import json
 import subprocess
 import sys
 
+from typer.main import get_command
+
 from hermes_cli import __version__
+from hermes_cli.cli.app import app, command
+from hermes_cli.cli.commands import COMMANDS as TABLE
+from hermes_cli.cli.overview import OPTIONS
 from tests.conftest import Hermes, child_environment
 
 HEAVY = {"llama_cpp", "pydantic", "rich", "prompt_toolkit", "jinja2", "psutil", "numpy", "platformdirs", "httpx"}
@@ -41,8 +46,26 @@ def test_a_chat_shows_its_prompt_before_the_engine_is_imported() -> None:
     assert {"hermes_cli.engine.local", "hermes_cli.tools.toolbox", "rich", "llama_cpp"} & {*loaded} == set()
 
 
-def test_the_version_is_reported_before_typer_is_imported() -> None:
-    assert "typer" not in loaded_after(["--version"])
+def test_version_and_overview_are_printed_without_typer_and_without_the_commands() -> None:
+    for arguments in (["--version"], ["--help"], ["-h"], ["help"]):
+        loaded = loaded_after(arguments)
+        assert loaded & {"typer", "inspect", "dataclasses", "typing"} == set()
+        assert len([name for name in loaded if name.startswith("hermes_cli.")]) <= 10
+
+
+def test_a_command_imports_no_other_command() -> None:
+    loaded = loaded_after(["sessions", "list"])
+    others = {f"hermes_cli.cli.{module}" for name, (module, _) in TABLE.items() if name != "sessions"}
+    assert loaded & others == set()
+
+
+def test_the_overview_says_what_the_commands_and_options_say_of_themselves() -> None:
+    for name, (_, line) in TABLE.items():
+        assert (command(name).help or "").startswith(line)
+    given = [(", ".join(option.opts), getattr(option, "help", None)) for option in get_command(app).params]
+    assert [(name, help.rstrip(".")) for name, help in OPTIONS[:-1]] == [
+        (name, (help or "").rstrip(".")) for name, help in given
+    ]
 
 
 def test_version_and_help_say_what_they_should(hermes: Hermes) -> None:

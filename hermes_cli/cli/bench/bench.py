@@ -14,7 +14,10 @@ from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import StandardOutput
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
 
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
+
+@app.command()
 def bench(
     model: options.Model = None,
     ctx: options.ContextLength = None,

@@ -19,8 +19,10 @@ from hermes_cli.terminal.units import size_text
 
 Finding = tuple[str, str]
 Facts = dict[str, Any]
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
+@app.command()
 def doctor(
     again: Annotated[bool, typer.Option("--again", help="Test llama.cpp again, e.g. after a driver update.")] = False,
     builds: Annotated[

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from hermes_cli.cli.trials.cases import Case
     from hermes_cli.cli.trials.report import Report
     from hermes_cli.cli.trials.runner import Outcome, Runner
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
+@app.command()
 def test(
     files: Annotated[list[Path] | None, typer.Argument(metavar="FILE...", help="YAML files of cases.")] = None,
     preset: Annotated[

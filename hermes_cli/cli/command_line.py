@@ -1,0 +1,80 @@
+"""The command line as Typer reads it: the default command is added, and Typer's errors become ours, with a hint."""
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from hermes_cli.cli.app import app, known_command
+from hermes_cli.errors import EXIT_INTERRUPTED, UsageError, did_you_mean
+from hermes_cli.terminal import console
+
+_FIRST_COMMANDS = "ask a question: hermes ask; start a chat: hermes chat; see all commands: hermes --help"
+
+_OWN_OPTIONS = ("--help", "--version", "--install-completion", "--show-completion")
+
+# Options of llama-cli, ollama and llm, and what they are called here.
+_OPTIONS_ELSEWHERE = {
+    "--temp": "--temperature",
+    "--ctx-size": "--ctx",
+    "--num-ctx": "--ctx",
+    "--n-predict": "--max-tokens",
+    "--predict": "--max-tokens",
+    "--num-predict": "--max-tokens",
+    "--n-gpu-layers": "--gpu-layers",
+    "--repetition-penalty": "--repeat-penalty",
+    "--chat-template-file": "--template",
+    "--json-schema": "--schema",
+    "--format": "--schema",
+    "--system-prompt": "--system",
+    "--attachment": "--file",
+    "--tool": "--tools",
+    "--cid": "--session",
+}
+
+
+def run(given: list[str], program: str) -> int:
+    """Run the command and return its exit code; `program` is the name it was started by. Raises UsageError."""
+    try:
+        given = _with_command(given)
+        return app(given, prog_name=program, standalone_mode=False) or 0
+    except typer.TyperException as problem:
+        raise _command_line_error(problem, given, known_command(given)) from problem
+    except typer.Abort:
+        return EXIT_INTERRUPTED
+    except SystemExit as leaving:
+        if isinstance(leaving.__context__, BrokenPipeError):
+            raise leaving.__context__ from None  # Typer turns it into exit code 1
+        raise
+
+
+def _command_line_error(problem: typer.TyperException, given: Sequence[str], command: str) -> UsageError:
+    """What Typer found wrong with the command line, with a hint that helps."""
+    help_hint = f"see the options: hermes{command} --help" if command else _FIRST_COMMANDS
+    if option := getattr(problem, "option_name", None):
+        context = getattr(problem, "ctx", None)
+        known = [name for part in context.command.params for name in part.opts] if context else []
+        ours = _OPTIONS_ELSEWHERE.get(option)
+        hint = f"did you mean {ours}?" if ours in known else did_you_mean(option, known, help_hint)
+        return UsageError(f"no such option: {option}", hint)
+    message = problem.format_message().rstrip(".")
+    if command in (" chat", " ask") and "-c" in given and (number := next(filter(str.isdecimal, given), None)):
+        return UsageError(message, f"-c continues the last session; the context length is --ctx {number}")
+    return UsageError(message, help_hint)
+
+
+def _with_command(given: list[str]) -> list[str]:
+    """The command line with its command: options of a chat, or text with spaces, need none."""
+    if not given:
+        return [_default_command()]
+    first, *rest = given
+    if first in ("help", "version"):
+        return [*rest, "--help"] if first == "help" else ["--version", *rest]
+    is_option = first.startswith("-") and not first.startswith(_OWN_OPTIONS) and first not in ("-h", "-")
+    if is_option or " " in first.strip():
+        return [_default_command(), *given]
+    return given
+
+
+def _default_command() -> str:
+    return "chat" if console.is_terminal(sys.stdin) else "ask"
