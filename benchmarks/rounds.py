@@ -1,7 +1,7 @@
 """Interleaved rounds and their medians: A B C A B C ..., so that a drifting machine touches all alike."""
 
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 
 def interleaved(measures: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
@@ -23,3 +23,10 @@ def table(results: Mapping[str, list[float]], base: str, unit: str) -> str:
         spread = f"{min(values):.4g} | {max(values):.4g}"
         lines.append(f"| {name} | {statistics.median(values):.4g} | {spread} | {ratio:.2f} |")
     return "\n".join(lines)
+
+
+def markdown(rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table whose first row is the head."""
+    head, *rest = rows
+    lines = (head, ["---"] * len(head), *rest)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -176,6 +176,7 @@ def ask(
     gpu_layers: options.GpuLayers = None,
     kv_type: options.CacheType = None,
     threads: options.Threads = None,
+    speculate: options.Speculate = None,
     template: options.Template = None,
 ) -> int:
     """Answer one prompt and exit. Reads words, piped text and files; prints only the answer.

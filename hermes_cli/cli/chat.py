@@ -65,6 +65,7 @@ def chat(
     gpu_layers: options.GpuLayers = None,
     kv_type: options.CacheType = None,
     threads: options.Threads = None,
+    speculate: options.Speculate = None,
     template: options.Template = None,
 ) -> int:
     """Chat with the model. Type a message and press Enter; /help lists the commands of a chat.

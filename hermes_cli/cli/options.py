@@ -256,4 +256,5 @@ GpuLayers = Annotated[
 ]
 CacheType = Annotated[Literal["f16", "q8_0"] | None, _setting("--kv-type", group=LOADING)]
 Threads = Annotated[int | None, _setting("--threads", metavar="N", group=LOADING)]
+Speculate = Annotated[Literal["auto", "off"] | None, _setting("--speculate", group=LOADING)]
 Template = Annotated[str | None, _setting("--template", metavar="auto|chatml|embedded|FILE", group=LOADING)]

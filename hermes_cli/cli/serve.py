@@ -112,6 +112,7 @@ def serve(
     gpu_layers: options.GpuLayers = None,
     kv_type: options.CacheType = None,
     threads: options.Threads = None,
+    speculate: options.Speculate = None,
     template: options.Template = None,
 ) -> int:
     """Serve a model through an OpenAI-compatible API.
@@ -127,7 +128,8 @@ def serve(
     from hermes_cli.session.choices import Choices, Loading, from_settings
 
     settings = load_settings()
-    flags = Choices(model=model, load=Loading(ctx, gpu_layers, kv_type, threads, template), save=False)
+    loading = Loading(ctx, gpu_layers, kv_type, threads, template, speculate=speculate)
+    flags = Choices(model=model, load=loading, save=False)
     choices = replace(from_settings(settings), flags=flags).now
     spec = find_model(choices.model)
     load = choices.load_options()

@@ -20,6 +20,7 @@ from hermes_cli.engine.llama.context import DecodeAborted, Sampler
 from hermes_cli.engine.llama.model import Model
 from hermes_cli.engine.logprobs import logprob_of_last
 from hermes_cli.engine.pace import ThreadPace
+from hermes_cli.engine.speculation import DraftRule, Speculation
 from hermes_cli.engine.text_stream import TextStream
 
 _EMIT_S = 0.015
@@ -55,11 +56,13 @@ class Generation:
         cancel: CancelToken,
         events: SimpleQueue[QueuedEvent],
         pace: ThreadPace | None = None,
+        drafts: DraftRule | None = None,
     ) -> None:
-        """`pace` adapts the number of threads; None leaves it as it is."""
+        """`pace` adapts the number of threads; with `drafts`, several tokens are checked at once."""
         self._model, self._cache, self._vocabulary = model, cache, vocabulary
         self._job, self._cancel, self._events = job, cancel, events
         self._stream, self._pace = TextStream(job.stop), pace
+        self._speculation = Speculation(cache, drafts, job.tokens) if drafts else None
         self._cached = self._written = 0
         self._started = time.perf_counter()
         self._prefilled = self._first = 0.0
@@ -132,15 +135,23 @@ class Generation:
                     pending, tokens, due = "", [], now + _EMIT_S
                 if on_device and self._written == _ATTACH_AFTER:
                     self._attached = self._cache.context.attach(sampler)
-                if self._written < self._job.limit:
-                    self._cache.write(token)
+                self._write(token, self._job.limit - self._written)
             return "length"
         finally:
             if constraint:
                 constraint.close()
+            if self._speculation:
+                self._speculation.close()
             pending += self._stream.finish()
             if pending or tokens:
                 self._events.put(TextDelta(pending, tuple(tokens)))
+
+    def _write(self, token: int, following: int) -> None:
+        """Decode a token of the answer unless it is the last; at most `following` more are sampled."""
+        if following and self._speculation:
+            self._speculation.write(token, following)
+        elif following:
+            self._cache.write(token)
 
     def _constraint(self) -> Constraint | None:
         if self._job.plan is None:

@@ -10,6 +10,7 @@ KV_STORE_BYTES = 2 << 30
 ALL_LAYERS = -1
 CPU_BATCH_TOKENS = 256  # 512 processes a prompt a little faster, but takes twice the scratch memory and time per step
 GPU_BATCH_TOKENS = 512
+DRAFT_ROWS = 16  # tokens of a batch that checks a draft, with the one before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class LoadOptions:
     `gpu_layers` counts the output as one layer; -1 is all of them. `kv_store_bytes` limits the prompt caches saved to
     disk; 0 saves and uses none. `template` is auto, chatml, embedded or the path of a Jinja file. `context_origin`
     names the file or variable that sets the context length for every model: then it is only an upper limit.
+    With `speculate`, several tokens are checked at once where that is faster.
     """
 
     context_length: int | None = None
@@ -28,6 +30,7 @@ class LoadOptions:
     template: str = "auto"
     kv_store_bytes: int = KV_STORE_BYTES
     context_origin: str | None = None
+    speculate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,8 @@ class LoadSettings:
     weights; `gpus` names the devices, None is all of them. What took less than `least_saved_s` to process is not saved
     to disk, nor is anything if the last answer was stopped within `stop_s` before closing. `memory_bytes` is the
     plan's estimate. With `device_sampling` the device that computes the logits also chooses the token. Prompts can have
-    log probabilities in batches of `scored_tokens`; up to `parked_states` other conversations stay in memory.
+    log probabilities in batches of `scored_tokens`; up to `parked_states` other conversations stay in memory. With
+    `speculates`, drafts of up to `scored_tokens` - 1 tokens are checked in one batch.
     """
 
     context_length: int = 4096
@@ -59,3 +63,4 @@ class LoadSettings:
     device_sampling: bool = False
     scored_tokens: int = 1
     parked_states: int = 0
+    speculates: bool = False

@@ -27,6 +27,7 @@ from hermes_cli.engine.loading import load, placement
 from hermes_cli.engine.logprobs import score
 from hermes_cli.engine.pace import ThreadPace
 from hermes_cli.engine.prompt import Prompt, PromptWriter
+from hermes_cli.engine.speculation import DraftRule
 from hermes_cli.engine.thread import EngineThread, wait
 from hermes_cli.errors import ContextOverflow, EngineError, HermesError, LoadCancelled, UsageError
 from hermes_cli.formats.segment import joined
@@ -59,7 +60,7 @@ def open_backend(
 
 
 class LocalBackend:
-    """One model and one KV cache in this process; `settings` is how it was loaded."""
+    """One model and one KV cache in this process; `settings` is how it was loaded, `drafts` when it speculates."""
 
     def __init__(
         self,
@@ -91,6 +92,7 @@ class LocalBackend:
         self.vocabulary = Vocabulary(loaded.model)
         adapts = loaded.settings.adapts_threads and loaded.settings.threads > 1
         self._pace = ThreadPace(loaded.settings.threads, self.cache.context.set_threads) if adapts else None
+        self.drafts = DraftRule() if loaded.settings.speculates and self.cache.can_rewind else None
         try:
             self._prompts = PromptWriter(self.model, loaded.settings.template)
         except HermesError:
@@ -201,7 +203,7 @@ class LocalBackend:
             device_sampling=self.settings.device_sampling,
             scores_end=request.prompt is not None,
         )
-        work = Generation(self.model, self.cache, self.vocabulary, job, cancel, events, self._pace)
+        work = Generation(self.model, self.cache, self.vocabulary, job, cancel, events, self._pace, self.drafts)
         self._cancel = cancel
         self._opening = tuple(itertools.takewhile(lambda message: message.role == "system", request.messages))
         self.cache.context.allow()

@@ -82,7 +82,7 @@ class ThreadPace:
     """
 
     def __init__(self, most: int, apply: Callable[[int], None]) -> None:
-        """`apply` sets the number of threads for the next tokens."""
+        """`apply` sets the number of threads."""
         self._rule, self._apply = ThreadRule(most), apply
         self._used, self._due_s = most, 0.0
 
@@ -94,8 +94,10 @@ class ThreadPace:
     def start(self) -> None:
         """Begin a request, before its prompt is processed."""
         self._rule.restart()
-        self._look()
-        self._used, self._due_s = self._rule.most, 0.0
+        self._use(self._rule.most)
+        with suppress(OSError, ValueError, IndexError):
+            self._rule.update(read_counters(), self._used)
+        self._due_s = 0.0
 
     def token(self, now_s: float) -> None:
         """Look at the counters if it is time; called after every token with `time.perf_counter()`."""
@@ -105,11 +107,13 @@ class ThreadPace:
             self._due_s = done_s + max(_LOOK_S, (done_s - now_s) / _LOOK_SHARE)
 
     def _look(self) -> None:
-        before = self._rule.count
         with suppress(OSError, ValueError, IndexError):
-            self._used = self._rule.update(read_counters(), self._used)
-            if self._used != before:
-                self._apply(self._used)
+            self._use(self._rule.update(read_counters(), self._used))
+
+    def _use(self, count: int) -> None:
+        if count != self._used:
+            self._apply(count)
+        self._used = count
 
 
 def read_counters() -> Reading:

@@ -15,6 +15,7 @@ from hermes_cli.engine.llama.model import KvType
 from hermes_cli.engine.load_options import (
     ALL_LAYERS,
     CPU_BATCH_TOKENS,
+    DRAFT_ROWS,
     GPU_BATCH_TOKENS,
     LoadOptions,
     LoadSettings,
@@ -230,6 +231,8 @@ class _Planner:
             template=options.template,
             device_sampling=layers == ALL_LAYERS or layers >= layer_count(self._header),
             kv_store_bytes=options.kv_store_bytes,
+            scored_tokens=DRAFT_ROWS if options.speculate and not layers else 1,
+            speculates=options.speculate and not layers,
         )
         memory = estimate(self._header, settings, max(len(machine.gpus), 1))
         return replace(settings, memory_bytes=memory.total_bytes), memory

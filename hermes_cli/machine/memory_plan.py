@@ -62,7 +62,7 @@ def estimate(header: Header, settings: LoadSettings, gpu_count: int = 1) -> Memo
     cells = -(-settings.context_length // 256) * 256
     batch = min(settings.batch_tokens, cells)
     kv_bytes = cells * kv_bytes_per_token(header, kv_type)
-    compute = _compute_bytes(header, cells, batch, flash)
+    compute = _compute_bytes(header, cells, batch, flash) + _logits_bytes(header) * settings.scored_tokens
     weights, gpu_weights = header.weights_bytes, _last_layers_bytes(header, offloaded)
     if offloaded and "output" not in header.group_bytes:
         weights += header.group_bytes.get("token_embd", 0)  # the GPU gets a copy of what the input needs too
@@ -129,7 +129,7 @@ def _compute_bytes(header: Header, cells: int, batch: int, flash: bool) -> int:
     else:
         mask = cells * _FLOAT_BYTES * batch
         per_token = max(per_token, cells * heads + 5 * embedding + 2 * kv_width)
-    return int(per_token * _FLOAT_BYTES) * batch + mask + _logits_bytes(header)
+    return int(per_token * _FLOAT_BYTES) * batch + mask
 
 
 def _input_bytes(header: Header, cells: int, batch: int) -> int:

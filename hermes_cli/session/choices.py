@@ -37,11 +37,12 @@ class Loading:
     template: str | None = None
     kv_store_mb: int | None = None
     context_origin: str | None = None
+    speculate: Literal["auto", "off"] | None = None
 
     def options(self) -> LoadOptions:
         """The options of the engine, which leave open what is None or auto. Raises UsageError."""
         options = LoadOptions(self.context_length, gpu_layer_count(self.gpu_layers), self.kv_type, self.threads)
-        options = replace(options, context_origin=self.context_origin)
+        options = replace(options, context_origin=self.context_origin, speculate=self.speculate == "auto")
         if self.template is not None:
             options = replace(options, template=self.template)
         return options if self.kv_store_mb is None else replace(options, kv_store_bytes=self.kv_store_mb << 20)
@@ -219,6 +220,7 @@ def from_settings(settings: Settings) -> Layers:
                 settings.template,
                 settings.kv_store_mb,
                 settings.origins.get("ctx"),
+                settings.speculate,
             ),
             tool_timeout_s=settings.tool_timeout,
             save=settings.save,
@@ -242,6 +244,7 @@ def from_preset(preset: "Preset", values: Mapping[str, str], *, with_prompt: boo
         sampling=preset.sampling,
         max_tokens=preset.max_tokens,
         endpoint=preset.endpoint,
+        load=Loading(speculate=preset.speculate),
     )
 
 

@@ -35,9 +35,10 @@ class KvCache:
         """
         self.context = context
         self.ledger: list[int] = []
-        self._store = store if can_go_back and context.state_is_whole else None
+        self.can_rewind = can_go_back and context.state_is_whole  # to any earlier length
+        self._store = store if self.can_rewind else None
         self._least_saved_s = least_saved_s
-        self._parking = ParkedStates(parked_states if can_go_back and context.state_is_whole else 0)
+        self._parking = ParkedStates(parked_states if self.can_rewind else 0)
         self._stored = 0  # this many first tokens are known to be on disk
         self._read_tokens, self._read_s = 0, 0.0
 
@@ -109,9 +110,13 @@ class KvCache:
                 self._read_s += time.perf_counter() - started
             yield len(self.ledger)
 
-    def write(self, token: int) -> None:
-        """Decode one token of an answer. Raises as `decode`."""
-        self._decode((token,))
+    def write(self, token: int, draft: Sequence[int] = ()) -> None:
+        """Decode a token of an answer, with a draft of what follows; it is scored. Raises as `decode`."""
+        self._decode((token, *draft), scored=bool(draft))
+
+    def take_back(self, count: int) -> None:
+        """Remove the last `count` tokens."""
+        self._cut(self.context.keep(len(self.ledger) - count))
 
     def _decode(self, tokens: Sequence[int], *, scored: bool = False) -> None:
         """Decode and add to the ledger; after a stop or a failure the ledger again says what the cache holds."""

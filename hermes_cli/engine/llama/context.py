@@ -97,8 +97,8 @@ class Context:
         self.batch_size = int(llama.llama_n_batch(self._ctx))
         # The state of sliding-window layers holds only the last tokens: it cannot be cut back.
         self.state_is_whole = llama.llama_model_n_swa(model.handle) == 0
-        self._threads = threads
         self._has_logits = False
+        self._row = -1  # of the last batch: where tokens are sampled
         self._vocab_size = model.vocab_size
         self.scored_tokens = scored_tokens
         self._one = (ctypes.c_int32 * 1)()
@@ -110,9 +110,9 @@ class Context:
             self._llama.llama_free(self._ctx)
             self._ctx = None
 
-    def set_threads(self, generation: int) -> None:
-        """Use this many threads for the next tokens; prompts keep the number that the context was made with."""
-        self._llama.llama_set_n_threads(self._ctx, generation, self._threads)
+    def set_threads(self, count: int) -> None:
+        """Use this many threads from the next decode on."""
+        self._llama.llama_set_n_threads(self._ctx, count, count)
 
     def warm_up(self) -> None:
         """Decode one token and forget it: a GPU prepares its kernels at the first decode. Raises EngineError."""
@@ -176,16 +176,20 @@ class Context:
             raise ValueError(f"a batch has 1 to {self.batch_size} tokens, not {len(tokens)}")
 
     def decode_scored(self, tokens: Sequence[int]) -> None:
-        """As `decode`, with logits for every token: at most `scored_tokens` of them."""
+        """As `decode`, with logits for every token: at most `scored_tokens` of them. Sampling begins at the first."""
         if not 1 <= len(tokens) <= min(self.scored_tokens, self.batch_size):
             raise ValueError(f"a scored batch has 1 to {self.scored_tokens} tokens, not {len(tokens)}")
         array, wanted = (ctypes.c_int32 * len(tokens))(*tokens), (ctypes.c_int8 * len(tokens))(*([1] * len(tokens)))
         batch = self._llama.llama_batch_get_one(array, len(tokens))
         batch.logits = wanted
-        self._finish(self._llama.llama_decode(self._ctx, batch))
+        self._finish(self._llama.llama_decode(self._ctx, batch), row=0)
 
-    def _finish(self, code: int) -> None:
-        self._has_logits = code == 0
+    def next_row(self) -> None:
+        """Sample after the next token of a scored batch."""
+        self._row += 1
+
+    def _finish(self, code: int, row: int = -1) -> None:
+        self._has_logits, self._row = code == 0, row
         if code == _ABORTED:
             raise DecodeAborted
         if code == _NO_SLOT:
@@ -217,23 +221,30 @@ class Context:
         self._llama.llama_set_sampler(self._ctx, _SEQUENCE, None)
 
     def sample(self, sampler: Sampler) -> int:
-        """Choose the token that follows the last one decoded, and count it in the sampler's own memory."""
-        if not self._has_logits:
-            raise ValueError("nothing was decoded since the cache last changed")
-        return int(self._llama.llama_sampler_sample(sampler.handle, self._ctx, -1))
+        """Choose the token that follows the last one decoded, and count it in the sampler's own memory.
 
-    def all_logits(self, row: int = -1) -> "memoryview[float]":
-        """The logits over the whole vocabulary after a decoded token, as floats; valid until the next decode."""
+        After `decode_scored` it follows the first token of the batch, or the one that `next_row` has moved on to.
+        """
         if not self._has_logits:
             raise ValueError("nothing was decoded since the cache last changed")
+        return int(self._llama.llama_sampler_sample(sampler.handle, self._ctx, self._row))
+
+    def all_logits(self, row: int | None = None) -> "memoryview[float]":
+        """The logits over the whole vocabulary, as floats, valid until the next decode.
+
+        `row` is a token of a scored batch; by default they are those that `sample` uses.
+        """
+        if not self._has_logits:
+            raise ValueError("nothing was decoded since the cache last changed")
+        row = self._row if row is None else row
         address = ctypes.addressof(self._llama.llama_get_logits_ith(self._ctx, row).contents)
         return memoryview((ctypes.c_float * self._vocab_size).from_address(address)).cast("B").cast("f")
 
     def logits(self, tokens: Sequence[int]) -> list[float]:
-        """The logits of `tokens` after the last one decoded."""
+        """The logits of `tokens`: a part of `all_logits`."""
         if not self._has_logits:
             raise ValueError("nothing was decoded since the cache last changed")
-        address = ctypes.addressof(self._llama.llama_get_logits_ith(self._ctx, -1).contents)
+        address = ctypes.addressof(self._llama.llama_get_logits_ith(self._ctx, self._row).contents)
         logits = memoryview((ctypes.c_float * (max(tokens) + 1)).from_address(address)).cast("B").cast("f")
         return [logits[token] for token in tokens]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hermes_cli import paths
 from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
@@ -22,7 +22,7 @@ from hermes_cli.store.presets.front_matter import Fault
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLACE = r"\{\{(\w+)\}\}"
-_KEYS = ("description", "sampling", "variables", "model", "endpoint", "tools", "mcp", "schema", "examples")
+_KEYS = ("description", "sampling", "variables", "model", "endpoint", "tools", "mcp", "schema", "speculate", "examples")
 _RANGES = {name: limits for name, limits in SAMPLING_RANGES.items() if name != "seed"} | {"max_tokens": (1, 2**31 - 1)}
 _WHOLE = ("top_k", "max_tokens")
 _LARGEST_BYTES = 1 << 20
@@ -48,6 +48,7 @@ class Preset:
     schema: str | None = None
     endpoint: str | None = None
     mcp: tuple[str, ...] = ()  # servers, as --mcp takes them
+    speculate: Literal["auto", "off"] | None = None
 
     @property
     def undeclared(self) -> tuple[str, ...]:
@@ -245,7 +246,14 @@ def _parsed(name: str, path: Path, text: str) -> Preset:
         tools=front_matter.tools(fields.get("tools"), path.parent),
         mcp=front_matter.texts("mcp", fields.get("mcp")),
         schema=front_matter.text("schema", fields.get("schema")),
+        speculate=_speculate(fields.get("speculate")),
     )
+
+
+def _speculate(value: object) -> Literal["auto", "off"] | None:
+    if value is not None and value not in ("auto", "off"):
+        raise Fault("needs auto or off as speculate")
+    return value
 
 
 def _number(key: str, value: object) -> float | None:

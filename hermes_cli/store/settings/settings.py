@@ -161,7 +161,10 @@ class Settings:
             example="q8_0",
         )
     )
-    threads: int | None = _count("Number of CPU threads.", "physical cores; 1 for a tiny model", 4, low=1, high=512)
+    threads: int | None = _count("Number of CPU threads.", "physical cores", 4, low=1, high=512)
+    speculate: Literal["auto", "off"] = _text(
+        "Check repeated text in batches on a CPU: auto, where it is faster.", "off", "auto", "off"
+    )
     template: str = _text("Chat template: auto, chatml, embedded or a file.", "auto")
     color: Literal["auto", "always", "never"] = _text("Colours in the terminal.", "auto", "auto", "always", "never")
     tool_timeout: float = _key(Key(float, "Maximum seconds of a tool call.", TOOL_TIMEOUT_S, low=0.1, high=86_400))

@@ -1,0 +1,133 @@
+"""Check several tokens in one batch: those that followed the same tokens earlier, in the prompt or in the answer.
+
+Nothing is lost by it. Each token is sampled from its own logits by the usual chain, in order, as without a draft; only
+while it equals the drafted token are the next logits used, which are there already. Why and when: docs/engine.md.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from itertools import islice
+
+from hermes_cli.engine.cache.kv_cache import KvCache
+from hermes_cli.engine.load_options import DRAFT_ROWS
+
+_MATCHED = 3  # this many equal tokens are needed before a draft
+_LENGTHS = (1, 3, 7, DRAFT_ROWS - 1)
+_FIRST_RIGHT = 0.8
+# In units of the time of one token: what drafts may cost before any pays, what they may cost of what they saved
+# before, and what every token adds to the former until it is full again.
+_CREDIT, _MOST_CREDIT, _CREDIT_PER_TOKEN = 1.0, 8.0, 0.005
+_WEIGHT, _WEIGHT_OF_RIGHT = 0.2, 0.1  # of a new measurement
+_GUESSED_COST = 0.25  # of a drafted token, before it was measured
+
+
+class Lookup:
+    """Finds what followed the last tokens when they occurred before."""
+
+    def __init__(self, tokens: Sequence[int]) -> None:
+        """`tokens` are those of the prompt."""
+        self._tokens = list(tokens)
+        columns = (islice(self._tokens, start, None) for start in range(_MATCHED))
+        self._following = dict(zip(zip(*columns, strict=False), range(_MATCHED, len(tokens)), strict=False))
+        self._next: int | None = None  # where the draft continues while it is right
+
+    def add(self, token: int) -> None:
+        """The next token of the answer."""
+        tokens, at = self._tokens, self._next
+        if at is not None:
+            self._next = at + 1 if tokens[at] == token else None
+        if len(tokens) >= _MATCHED:
+            self._following[tuple(tokens[-_MATCHED:])] = len(tokens)
+        tokens.append(token)
+
+    def draft(self, most: int) -> list[int]:
+        """At most `most` tokens that may come next; none if the last tokens are new."""
+        if self._next is None:
+            self._next = self._following.get(tuple(self._tokens[-_MATCHED:]))
+        return [] if self._next is None else self._tokens[self._next : self._next + most]
+
+
+class DraftRule:
+    """Decides how long a draft may be: as long as gains most, none while drafts cost more time than they save.
+
+    All times are in units of what one token takes without a draft. Drafts are paid from a credit, which grows with the
+    time that they save, and a little with every token while it is low, so that they are tried again.
+    """
+
+    def __init__(self) -> None:
+        self._single_s = 0.0
+        self._costs: dict[int, float] = {}  # of drafts by their length, beyond the time of one token
+        self._credit = _CREDIT
+        self._right = _FIRST_RIGHT  # how often the next token of a draft is right
+
+    def length(self) -> int:
+        """The most tokens that the next draft may have; 0 for none."""
+        if not self._single_s:
+            return 0
+        length = max(_LENGTHS, key=self._speed)
+        if self._speed(length) > 1:
+            return length if self._credit > 0 else 0
+        return 1 if self._credit >= _CREDIT else 0  # a trial: times change
+
+    def _speed(self, length: int) -> float:
+        tokens = sum(self._right**accepted for accepted in range(length + 1))
+        return tokens / (1 + self._cost(length))
+
+    def _cost(self, length: int) -> float:
+        near = min(self._costs, key=lambda known: abs(known - length), default=length)
+        # A batch costs much more than one token, and each token in it little.
+        return self._costs.get(near, length * _GUESSED_COST) * math.sqrt(length / near)
+
+    def single(self, seconds: float) -> None:
+        """A token was decoded without a draft."""
+        last = self._single_s or seconds
+        self._single_s = last + _WEIGHT * (min(seconds, 2 * last) - last)
+        if self._credit < _CREDIT:
+            self._credit += _CREDIT_PER_TOKEN
+
+    def drafted(self, length: int, accepted: int, seconds: float) -> None:
+        """A token was decoded with a draft of `length` tokens, of which `accepted` were right."""
+        # Longer than twice the tokens alone: another program had the cores.
+        cost = max(0.0, min(seconds / self._single_s - 1, 2.0 * length))
+        known = self._costs.get(length, cost)
+        self._costs[length] = known + _WEIGHT * (cost - known)
+        self._credit = min(_MOST_CREDIT, self._credit + accepted - cost)
+        for right in (1.0,) * accepted + (0.0,) * (accepted < length):
+            self._right += _WEIGHT_OF_RIGHT * (right - self._right)
+
+
+class Speculation:
+    """Decodes the tokens of one answer, with drafts where the rule allows them."""
+
+    def __init__(self, cache: KvCache, rule: DraftRule, prompt: Sequence[int]) -> None:
+        self._cache, self._rule = cache, rule
+        self._lookup = Lookup(prompt)
+        self._draft: list[int] = []
+        self._accepted, self._seconds = 0, 0.0
+
+    def write(self, token: int, following: int) -> None:
+        """Decode a token, of which at most `following` more are sampled. Raises as `KvCache.write`."""
+        self._lookup.add(token)
+        if self._accepted < len(self._draft) and self._draft[self._accepted] == token:
+            self._accepted += 1
+            self._cache.context.next_row()
+            return
+        if self._draft:
+            self._rule.drafted(len(self._draft), self._accepted, self._seconds)
+            self.close()
+        most = min(self._rule.length(), following - 1)
+        draft = self._lookup.draft(most) if most > 0 else []
+        started = time.perf_counter()
+        self._cache.write(token, draft)
+        self._seconds = time.perf_counter() - started
+        self._draft, self._accepted = draft, 0
+        if not draft:
+            self._rule.single(self._seconds)
+
+    def close(self) -> None:
+        """Remove what was drafted and not accepted from the cache."""
+        rejected, self._draft = len(self._draft) - self._accepted, []
+        if rejected:
+            self._cache.take_back(rejected)
+        self._accepted = 0

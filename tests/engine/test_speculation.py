@@ -1,0 +1,216 @@
+"""Drafts change how tokens are computed, never which; and they cost almost nothing where they do not help."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hermes_cli import paths
+from hermes_cli.chat.events import Finished, TextDelta
+from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.engine.load_options import DRAFT_ROWS, LoadOptions
+from hermes_cli.engine.local import LoadSettings, LocalBackend, open_backend
+from hermes_cli.engine.speculation import DraftRule, Lookup
+from hermes_cli.machine.load_plan import plan_load
+from tests.engine.answers import GREEDY, answer, user
+
+COPY = "Repeat this text word for word: the red fox and the red hen and the red cow walk to the red barn"
+SETTINGS = LoadSettings(context_length=1024, kv_store_bytes=0, scored_tokens=DRAFT_ROWS)
+
+
+class AlwaysDraft(DraftRule):
+    """Drafts of three tokens wherever a lookup finds some, whether they pay or not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offered = self.accepted = 0
+
+    def length(self) -> int:
+        return 3
+
+    def drafted(self, length: int, accepted: int, seconds: float) -> None:
+        self.offered, self.accepted = self.offered + length, self.accepted + accepted
+
+
+@pytest.fixture(scope="module")
+def plain() -> Iterator[LocalBackend]:
+    with open_backend(paths.DEMO_MODEL, SETTINGS) as backend:
+        yield backend
+
+
+@pytest.fixture
+def drafting() -> Iterator[LocalBackend]:
+    with open_backend(paths.DEMO_MODEL, SETTINGS) as backend:
+        backend.drafts = AlwaysDraft()
+        yield backend
+
+
+def rule_of(backend: LocalBackend) -> AlwaysDraft:
+    assert isinstance(backend.drafts, AlwaysDraft)
+    return backend.drafts
+
+
+def test_greedy_text_is_the_same_and_drafts_are_accepted(plain: LocalBackend, drafting: LocalBackend) -> None:
+    assert answer(drafting, COPY).text == answer(plain, COPY).text
+    assert rule_of(drafting).accepted > 0
+
+
+def test_the_random_stream_is_the_same(plain: LocalBackend, drafting: LocalBackend) -> None:
+    """Two seeds in a hundred may differ: last bits depend on the size of a batch, and a draw may fall between."""
+    same = 0
+    for seed in range(100):
+        sampling = Sampling(temperature=1.5, repeat_penalty=1.0, seed=seed)
+        texts = {answer(backend, COPY, sampling=sampling, max_tokens=16).text for backend in (plain, drafting)}
+        same += len(texts) == 1
+    assert same >= 90
+    assert 0 < rule_of(drafting).accepted < rule_of(drafting).offered
+
+
+def test_sampled_answers_have_the_same_distribution(plain: LocalBackend, drafting: LocalBackend) -> None:
+    def counts(backend: LocalBackend, seeds: range) -> Counter[str]:
+        sampling = [Sampling(temperature=1.5, top_k=20, repeat_penalty=1.0, seed=seed) for seed in seeds]
+        return Counter(answer(backend, "The red fox. The red", sampling=one, max_tokens=5).text for one in sampling)
+
+    # Other seeds, so that equal streams cannot hide another distribution.
+    without, with_drafts = counts(plain, range(400)), counts(drafting, range(400, 800))
+    texts = [text for text, _ in (without + with_drafts).most_common(8)]
+    cells = [(without[text], with_drafts[text]) for text in texts]
+    cells.append((400 - sum(one for one, _ in cells), 400 - sum(other for _, other in cells)))
+    chi_squared = sum((one - other) ** 2 / (one + other) for one, other in cells if one + other)
+    assert chi_squared < 40  # 8 degrees of freedom: exceeded by chance once in 300,000 runs
+
+
+def test_the_repetition_penalty_counts_accepted_tokens(plain: LocalBackend, drafting: LocalBackend) -> None:
+    sampling = Sampling(temperature=0, repeat_penalty=1.3)
+    assert answer(drafting, COPY, sampling=sampling).text == answer(plain, COPY, sampling=sampling).text
+
+
+def test_the_cache_holds_what_an_answer_without_drafts_leaves(plain: LocalBackend, drafting: LocalBackend) -> None:
+    for limit in range(1, 24):
+        ends = [answer(backend, COPY, max_tokens=limit).finished for backend in (plain, drafting)]
+        assert ends[0].usage.completion_tokens == ends[1].usage.completion_tokens
+        assert drafting.cache.ledger == plain.cache.ledger
+        assert drafting.cache.context.position() == len(drafting.cache.ledger)
+
+
+def test_a_stop_string_inside_a_draft_ends_the_answer(plain: LocalBackend, drafting: LocalBackend) -> None:
+    for stop in ("hen", "d h", "cow walk"):
+        found = [answer(backend, COPY, stop=(stop,)) for backend in (plain, drafting)]
+        assert found[0].text == found[1].text
+        assert stop not in found[1].text
+        assert drafting.cache.ledger == plain.cache.ledger
+
+
+def test_log_probabilities_are_those_of_each_token(plain: LocalBackend, drafting: LocalBackend) -> None:
+    request = GenerationRequest((user(COPY),), GREEDY, 32, top_logprobs=2)
+    found = []
+    for backend in (plain, drafting):
+        events = backend.generate(request, CancelToken())
+        found.append([token for event in events if isinstance(event, TextDelta) for token in event.tokens])
+    assert [one.token for one in found[0]] == [one.token for one in found[1]]
+    for one, other in zip(*found, strict=True):
+        assert one.logprob == pytest.approx(other.logprob, abs=0.2)
+
+
+def test_constrained_answers_are_the_same(plain: LocalBackend, drafting: LocalBackend) -> None:
+    schema = {
+        "type": "object",
+        "properties": {name: {"enum": ["red fox", "red hen"]} for name in ("first", "second", "third")},
+        "required": ["first", "second", "third"],
+        "additionalProperties": False,
+    }
+    request = GenerationRequest((user("Two animals: red fox, red hen"),), GREEDY, 64, schema=schema)
+    texts = []
+    for backend in (plain, drafting):
+        events = backend.generate(request, CancelToken())
+        texts.append("".join(event.text for event in events if isinstance(event, TextDelta)))
+    assert texts[0] == texts[1]
+    assert set(json.loads(texts[1])) == {"first", "second", "third"}
+
+
+def test_a_cancel_leaves_the_ledger_true(drafting: LocalBackend) -> None:
+    cancel = CancelToken()
+    finished: Finished | None = None
+    for event in drafting.generate(GenerationRequest((user(COPY),), GREEDY, 200), cancel):
+        if isinstance(event, TextDelta):
+            cancel.cancel("interrupt")
+        finished = event if isinstance(event, Finished) else finished
+    assert finished
+    assert drafting.cache.context.position() == len(drafting.cache.ledger)
+    assert answer(drafting, COPY).text
+
+
+def test_drafts_are_used_on_request_only_and_not_on_a_gpu(tmp_path: Path) -> None:
+    for speculate in (False, True):
+        (first, *_) = plan_load(paths.DEMO_MODEL, LoadOptions(speculate=speculate, gpu_layers=0)).attempts
+        assert first.speculates == speculate
+        assert first.scored_tokens == (DRAFT_ROWS if speculate else 1)
+        with open_backend(paths.DEMO_MODEL, first) as backend:
+            assert (backend.drafts is not None) == speculate
+
+
+@given(st.lists(st.integers(0, 3), max_size=60), st.lists(st.integers(0, 3), max_size=60), st.integers(1, 15))
+def test_a_draft_is_what_followed_the_same_tokens(prompt: list[int], written: list[int], most: int) -> None:
+    lookup, tokens = Lookup(prompt), list(prompt)
+    for token in written:
+        draft = lookup.draft(most)
+        places = range(3, len(tokens))
+        seen = [tokens[at : at + most] for at in places if tokens[at - 3 : at] == tokens[-3:]]
+        assert (draft in seen) if seen else draft == []
+        lookup.add(token)
+        tokens.append(token)
+
+
+def test_a_correct_draft_is_followed_where_it_was_found() -> None:
+    lookup = Lookup([1, 2, 3, 4, 5, 6, 9, 2, 3, 4, 7, 8, 1, 2, 3])
+    assert lookup.draft(2) == [4, 5] or lookup.draft(2) == [4, 7]
+    taken = lookup.draft(2)
+    for token in taken:
+        lookup.add(token)
+    assert lookup.draft(1) == [6 if taken == [4, 5] else 8]
+
+
+class Machine:
+    """A model on which a token takes 1 s, and each drafted one `cost` s more."""
+
+    def __init__(self, cost: float) -> None:
+        self.rule, self.cost, self.random = DraftRule(), cost, Random(1)
+
+    def seconds(self, tokens: int, right: float) -> float:
+        """How long `tokens` tokens take, when drafts are right this often, token by token."""
+        spent, done = 0.0, 0
+        while done < tokens:
+            length = self.rule.length()
+            if not length:
+                self.rule.single(1.0)
+                spent, done = spent + 1, done + 1
+                continue
+            accepted = next((at for at in range(length) if self.random.random() >= right), length)
+            took = 1 + length * self.cost
+            self.rule.drafted(length, accepted, took)
+            spent, done = spent + took, done + accepted + 1
+        return spent
+
+
+@pytest.mark.parametrize("cost", [0.05, 0.3, 1.0, 2.0])
+def test_drafts_that_are_never_right_cost_less_than_two_percent(cost: float) -> None:
+    assert Machine(cost).seconds(300, right=0.0) <= 300 * 1.02
+
+
+@pytest.mark.parametrize(("cost", "right", "gain"), [(0.1, 0.95, 3.0), (0.3, 0.9, 1.5), (0.1, 0.6, 1.2)])
+def test_correct_drafts_save_time(cost: float, right: float, gain: float) -> None:
+    machine = Machine(cost)
+    assert machine.seconds(600, right) <= 600 / gain
+
+
+def test_drafts_that_cost_more_than_they_save_end_and_are_tried_again() -> None:
+    machine = Machine(1.5)
+    assert machine.seconds(1000, right=0.9) <= 1000 * 1.02
+    machine.cost = 0.1
+    machine.seconds(3000, right=0.9)
+    assert machine.seconds(500, right=0.9) <= 350
