@@ -17,7 +17,7 @@ class BackendInfo:
     estimate, None if there is none. `notes` are messages for the user, `advice` says how the model would be faster.
     With `exact_token_counts`, `count_tokens` equals the usage of the same request; otherwise it is an estimate. With
     `keeps_control_text`, control tokens spelled out in a message reach the model unchanged as ordinary text; otherwise
-    they are altered so that they are not control tokens.
+    they are altered so that they are not control tokens. `adapters` are the paths and scales of LoRA adapters in use.
     """
 
     model_name: str
@@ -30,6 +30,7 @@ class BackendInfo:
     advice: str | None = None
     exact_token_counts: bool = True
     keeps_control_text: bool = True
+    adapters: tuple[tuple[str, float], ...] = ()
 
 
 class Backend(Protocol):

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk, of what a user may have of it
 _LARGEST_RECORD_BYTES = 1 << 20
 _Record = TypeVar("_Record")
 
@@ -187,6 +188,14 @@ def check_hint(path: Path) -> str:
     if shown == path.absolute().parent and os.access(shown, os.R_OK | os.X_OK):
         return f"check the name; to list the folder: ls {shlex.quote(str(shown))}"
     return f"check it: ls -ld {shlex.quote(str(shown))}"
+
+
+def write_hint(path: Path, error: OSError) -> str:
+    """A hint for a path that cannot be written: `check_hint`, or where to look if the disk or the quota is full."""
+    if error.errno not in FULL:
+        return check_hint(path)
+    near = _nearest(path)
+    return f"free some space: df -h {shlex.quote(str(near if near.is_dir() else near.parent))}"
 
 
 def unwritable(folder: Path) -> str | None:

@@ -14,3 +14,4 @@ class SessionSettings:
     sampling: Sampling = field(default_factory=Sampling)
     max_tokens: int | None = None
     endpoint: str | None = None
+    lora: tuple[str, ...] | None = None  # LoRA adapters, as --lora takes them

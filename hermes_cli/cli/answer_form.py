@@ -39,6 +39,7 @@ def envelope(shown: ShownAnswer, session: "Session") -> dict[str, Any]:
         **({"thinking": shown.thinking} if shown.thinking else {}),
         "finish_reason": finished.reason,
         "model": info.model_name,
+        **({"lora": [{"path": path, "scale": scale} for path, scale in info.adapters]} if info.adapters else {}),
         "session": session.transcript.name if session.transcript else None,
         "seed": finished.seed,
         "usage": asdict(finished.usage),

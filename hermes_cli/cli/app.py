@@ -10,6 +10,7 @@ from typer.main import get_command
 
 from hermes_cli import __version__
 from hermes_cli.cli.commands import COMMANDS
+from hermes_cli.cli.help_page import refuse_empty_values
 from hermes_cli.cli.overview import SUMMARY, VERSION_HELP, overview
 
 
@@ -43,7 +44,9 @@ app = typer.Typer(
 
 def command(name: str) -> Any:
     """The Typer command or group of this name, from its module."""
-    return get_command(import_module(f"hermes_cli.cli.{COMMANDS[name][0]}").app)
+    found = import_module(f"hermes_cli.cli.{COMMANDS[name][0]}").app
+    refuse_empty_values(found)
+    return get_command(found)
 
 
 def _print_version(wanted: bool) -> None:

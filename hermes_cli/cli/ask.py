@@ -178,6 +178,7 @@ def ask(
     threads: options.Threads = None,
     speculate: options.Speculate = None,
     template: options.Template = None,
+    lora: options.Lora = None,
 ) -> int:
     """Answer one prompt and exit. Reads words, piped text and files; prints only the answer.
 
@@ -318,9 +319,11 @@ def _show_prompt(text: str, start: "Start", as_json: bool) -> int:
     print_control_text(prompt.control_text)
     output = StandardOutput()
     if as_json:
+        adapters = prompt.adapters
         local = prompt.tokens is not None and prompt.segments is not None
         facts: dict[str, object] = {
             "prompt": prompt.text,
+            **({"lora": [{"path": str(one.path), "scale": one.scale} for one in adapters]} if adapters else {}),
             **({"tokens": prompt.tokens} if local else {}),
             "token_count": prompt.token_count,
             **({"segments": [asdict(segment) for segment in prompt.segments or ()]} if local else {}),

@@ -67,6 +67,7 @@ def chat(
     threads: options.Threads = None,
     speculate: options.Speculate = None,
     template: options.Template = None,
+    lora: options.Lora = None,
 ) -> int:
     """Chat with the model. Type a message and press Enter; /help lists the commands of a chat.
 

@@ -14,7 +14,7 @@ from hermes_cli.terminal.answer.thinking_view import use_thinking
 
 if TYPE_CHECKING:
     from hermes_cli.formats.json.schema import Schema
-    from hermes_cli.session.choices import Choices, Layers
+    from hermes_cli.session.choices import Choices, Layers, Loading
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +46,13 @@ def given(context: typer.Context) -> Given:
 
 def _flags(said: Mapping[str, Any]) -> "Choices":
     """The strongest layer. Raises UsageError."""
-    from hermes_cli.session.choices import Choices, Loading
+    from hermes_cli.session.choices import Choices
     from hermes_cli.terminal.attachments.text_file import text_or_file
 
     if said["yes"] and said["deny"]:
         raise UsageError("--yes and --deny cannot be used together", "omit one of them")
     return Choices(
-        model=said["model"] or None,
+        model=said["model"],
         system_prompt=None if said["system"] is None else text_or_file(said["system"]),
         sampling=Sampling(**{each.name: said[each.name] for each in fields(Sampling)}),
         max_tokens=said["max_tokens"],
@@ -67,19 +67,20 @@ def _flags(said: Mapping[str, Any]) -> "Choices":
         tool_policy="yes" if said["yes"] else "deny" if said["deny"] else "ask",
         schema=None if said["schema"] is None else _schema(said["schema"]),
         constrained=not said["no_constrain"],
-        load=Loading(
-            said["ctx"],
-            said["gpu_layers"],
-            said["kv_type"],
-            said["threads"],
-            said["template"],
-            speculate=said["speculate"],
-        ),
+        load=_loading(said),
         save=False if said["no_save"] else None,
-        endpoint=said["endpoint"] or None,
+        endpoint=said["endpoint"],
         endpoint_mode=said["endpoint_mode"],
         extra_body=None if said["extra_body"] is None else _extra_body(said["extra_body"]),
     )
+
+
+def _loading(said: Mapping[str, Any]) -> "Loading":
+    from hermes_cli.session.choices import Loading
+
+    lora = tuple(said["lora"] or ()) or None
+    names = ("gpu_layers", "kv_type", "threads", "template", "speculate")
+    return Loading(said["ctx"], **{name: said[name] for name in names}, lora=lora)
 
 
 def _with_preset(
@@ -132,8 +133,6 @@ def _resume(continue_last: bool, session: str | None) -> str | None:
     """The session to continue, as `opening.begin` takes it. Raises UsageError."""
     if session is not None and continue_last:
         raise UsageError("--continue and --session cannot be used together", "omit one of them")
-    if session is not None and not session.strip():
-        raise UsageError("--session is empty", "give an id, a title or a file; the last session: --continue")
     from hermes_cli.session.choices import LAST_SESSION
 
     return LAST_SESSION if continue_last else session

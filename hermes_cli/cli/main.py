@@ -55,7 +55,7 @@ def _system_error(error: OSError) -> OutputError:
     """The error of a system call, with the file it was about."""
     why = error.strerror or str(error)
     if error.errno == errno.ENOSPC:
-        return OutputError(f"cannot write: {why}", "free some space")
+        return OutputError(f"cannot write: {why}", "free some space: df -h")
     what = f"cannot use {error.filename}" if error.filename else "cannot read or write"
     return OutputError(f"{what}: {why}", "HERMES_CLI_DEBUG=1 shows where")
 

@@ -26,9 +26,9 @@ def print_notes(notes: Iterable[str]) -> None:
         notice(note)
 
 
-def prepare(start: Start, cancel: CancelToken | None = None) -> Prepared:
+def prepare(start: Start, cancel: CancelToken | None = None, *, may_lack_servers: bool = False) -> Prepared:
     """`opening.prepare`, its notes printed. Raises HermesError, LoadCancelled."""
-    prepared = opening.prepare(start, Consent, cancel)
+    prepared = opening.prepare(start, Consent, cancel, may_lack_servers=may_lack_servers)
     print_notes(prepared.notes)
     return prepared
 
@@ -57,7 +57,7 @@ def open_session(start: Start, cancel: CancelToken, *, verbose: bool = False) ->
 
 def open_chat(given: "Given", *, interactive: bool) -> Chat:
     """A chat whose model loads in the background; the caller closes its session. Raises HermesError."""
-    prepared = prepare(opening.begin(given.layers, given.resume))
+    prepared = prepare(opening.begin(given.layers, given.resume), may_lack_servers=True)
     attached = attachments_at(given.files, read_stdin)
     backend = in_background(prepared.target)
     opened = opening.open_session(prepared, lambda: backend)

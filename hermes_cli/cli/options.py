@@ -33,13 +33,6 @@ def _plain(number: float) -> str:
     return f"{number:g}" if isinstance(number, float) and not number.is_integer() else str(int(number))
 
 
-def _file(value: str) -> str:
-    """The name of a file, folder, pattern or page. Raises UsageError if it is empty."""
-    if not value:
-        raise UsageError("--file is empty", "give the path of a file; the current folder is --file .")
-    return value
-
-
 def _number(*flags: str, low: float, high: float, metavar: str, group: str, help: str) -> Any:
     check = within(flags[0], low, high)
     return typer.Option(*flags, metavar=metavar, callback=check, help=help, rich_help_panel=group)
@@ -122,9 +115,8 @@ Files = Annotated[
     typer.Option(
         "--file",
         "-f",
-        metavar="PATH|URL",
-        parser=_file,
-        help="Add a file, folder, quoted pattern or web page to the prompt (repeatable).",
+        metavar="PATH",
+        help="Add a file to the prompt (repeatable).",
         rich_help_panel=PROMPT,
     ),
 ]
@@ -242,6 +234,15 @@ Unconstrained = Annotated[
 ColorChoice = Annotated[Literal["auto", "always", "never"] | None, _setting("--color", group=OUTPUT)]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Print model details to stderr.", rich_help_panel=OUTPUT)
+]
+Lora = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--lora",
+        metavar="FILE[:SCALE]",
+        help="Apply a LoRA adapter to the model (repeatable); none: no adapter.",
+        rich_help_panel=LOADING,
+    ),
 ]
 ContextLength = Annotated[int | None, _setting("--ctx", metavar="N", group=LOADING)]
 GpuLayers = Annotated[

@@ -114,6 +114,7 @@ def serve(
     threads: options.Threads = None,
     speculate: options.Speculate = None,
     template: options.Template = None,
+    lora: options.Lora = None,
 ) -> int:
     """Serve a model through an OpenAI-compatible API.
 
@@ -126,13 +127,15 @@ def serve(
         raise UsageError("--allow-origin '*' needs a key", "add --api-key-file FILE")
     from hermes_cli.models.choose import find_model
     from hermes_cli.session.choices import Choices, Loading, from_settings
+    from hermes_cli.session.target import local_target
 
     settings = load_settings()
-    loading = Loading(ctx, gpu_layers, kv_type, threads, template, speculate=speculate)
+    adapters = tuple(lora or ()) or None
+    loading = Loading(ctx, gpu_layers, kv_type, threads, template, speculate=speculate, lora=adapters)
     flags = Choices(model=model, load=loading, save=False)
     choices = replace(from_settings(settings), flags=flags).now
     spec = find_model(choices.model)
-    load = choices.load_options()
+    load = local_target(choices, spec).load
 
     from hermes_cli.remote.running import announced
     from hermes_cli.server.app import Api, make_app

@@ -1,6 +1,7 @@
 """How to open a model: what the user asks for, and the complete settings that a plan makes of it."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +12,17 @@ ALL_LAYERS = -1
 CPU_BATCH_TOKENS = 256  # 512 processes a prompt a little faster, but takes twice the scratch memory and time per step
 GPU_BATCH_TOKENS = 512
 DRAFT_ROWS = 16  # tokens of a batch that checks a draft, with the one before it
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A LoRA adapter: its file, and by what its effect is multiplied."""
+
+    path: Path
+    scale: float = 1.0
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.scale:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +43,7 @@ class LoadOptions:
     kv_store_bytes: int = KV_STORE_BYTES
     context_origin: str | None = None
     speculate: bool = False
+    adapters: tuple[Adapter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +77,4 @@ class LoadSettings:
     scored_tokens: int = 1
     parked_states: int = 0
     speculates: bool = False
+    adapters: tuple[Adapter, ...] = ()

@@ -54,7 +54,7 @@ def load(path: Path, attempts: Sequence[LoadSettings], progress: Callable[[float
 
 def _opened(path: Path, settings: LoadSettings, progress: Callable[[float], bool]) -> tuple[Model, KvCache]:
     # Before loading: a file put in its place later has another identity.
-    weights = _identity(path) if settings.kv_store_bytes > 0 else None
+    weights = _identity(path, settings) if settings.kv_store_bytes > 0 else None
     model = make_model(path, settings, progress)
     try:
         if not model.can_chat:
@@ -88,13 +88,20 @@ def _check_room(context: Context, names: tuple[str, ...] | None) -> None:
 
 def make_model(path: Path, settings: LoadSettings, progress: Callable[[float], bool]) -> Model:
     """The model as the settings say. Raises LoadCancelled, OutOfMemory, EngineError."""
-    return Model(
+    model = Model(
         path,
         gpu_layers=settings.gpu_layers,
         gpus=settings.gpus,
         extra_buffers=settings.extra_buffers,
         on_progress=progress,
     )
+    try:
+        for adapter in settings.adapters:
+            model.add_adapter(adapter.path, adapter.scale)
+    except BaseException:
+        model.close()
+        raise
+    return model
 
 
 def make_context(model: Model, settings: LoadSettings) -> Context:
@@ -124,9 +131,11 @@ def _in_words(settings: LoadSettings) -> str:
     return f"a context of {settings.context_length:,} tokens, a KV cache of type {settings.kv_type} and {where}"
 
 
-def _identity(path: Path) -> list[object] | None:
+def _identity(path: Path, settings: LoadSettings) -> list[object] | None:
+    """What the weights are, adapters included; None if a file cannot be read."""
     try:
-        return kv_store.identity(path)
+        adapters = [[kv_store.identity(adapter.path), adapter.scale] for adapter in settings.adapters]
+        return [*kv_store.identity(path), *adapters]
     except OSError:
         return None
 

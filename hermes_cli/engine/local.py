@@ -106,6 +106,7 @@ class LocalBackend:
             memory_bytes=loaded.settings.memory_bytes,
             load_s=time.perf_counter() - started,
             notes=loaded.notes,
+            adapters=tuple((str(adapter.path), adapter.scale) for adapter in loaded.settings.adapters),
         )
 
     def __enter__(self) -> "LocalBackend":

@@ -9,7 +9,11 @@ from hermes_cli.files import check_hint
 from hermes_cli.gguf.header import Header, read_header, whole
 from hermes_cli.gguf.kind import START_BYTES, kind_by_name, kind_of, other_format
 from hermes_cli.gguf.parts import all_parts
-from hermes_cli.gguf.values import BadHeader
+from hermes_cli.gguf.values import BadHeader, HeaderCut
+
+
+class CutShort(ModelNotFound):
+    """The end of a file is missing: an unfinished download or copy."""
 
 
 class _LocalSource:
@@ -43,7 +47,8 @@ def header_of(path: Path) -> Header:
     except OSError as problem:
         raise ModelNotFound(f"cannot read {path}: {problem.strerror}", check_hint(path)) from problem
     except BadHeader as problem:
-        raise ModelNotFound(f"{path} {problem}", "download it again, or name another file") from problem
+        kind = CutShort if isinstance(problem, HeaderCut) else ModelNotFound
+        raise kind(f"{path} {problem}", "download it again, or name another file") from problem
 
 
 def not_gguf(path: Path, start: bytes) -> ModelNotFound:
@@ -93,18 +98,28 @@ def kind_of_file(path: Path) -> str | None:
 def model_header(path: Path) -> Header:
     """The header of a model here, with its other parts if `path` is the first of several.
 
-    Raises ModelNotFound, also for a file that is cut short.
+    Raises ModelNotFound; CutShort if the end of a file is missing.
     """
     names = all_parts(path.name)
     parts = [path.with_name(name) for name in names] if names[0] == path.name else [path]
     return whole([_complete(part) for part in parts])
 
 
+def refuse_cut(path: Path) -> None:
+    """Raise CutShort if the end of a model's file is missing. What is not understood is left to llama.cpp."""
+    try:
+        model_header(path)
+    except CutShort:
+        raise
+    except ModelNotFound:
+        return
+
+
 def _complete(path: Path) -> Header:
     header, size = header_of(path), path.stat().st_size
     if size < header.file_bytes:
         message = f"{path} is cut short: it needs {header.file_bytes:,} bytes and has {size:,}"
-        raise ModelNotFound(message, "download it again, or name another file")
+        raise CutShort(message, "download it again, or name another file")
     return header
 
 

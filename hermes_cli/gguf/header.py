@@ -1,5 +1,6 @@
 """The header of a GGUF file, in plain Python: what the model is, without loading it."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ class Header:
     file_bytes: int  # header, padding and weights: the size the file must have
     types: Mapping[str, int] = field(default_factory=dict)  # how many tensors are of which type
     group_bytes: Mapping[str, int] = field(default_factory=dict)  # weights by `blk.N`, `output`, `token_embd` and so on
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # the dimensions of each tensor by its name
 
     def number(self, key: str) -> int | None:
         """A whole number that counts something; of several, one per layer, the largest."""
@@ -104,9 +106,11 @@ def whole(headers: Sequence[Header]) -> Header:
     """The header of a model in parts: the first has the values, all together have the tensors."""
     groups: Counter[str] = Counter()
     types: Counter[str] = Counter()
+    shapes: dict[str, tuple[int, ...]] = {}
     for header in headers:
         groups.update(header.group_bytes)
         types.update(header.types)
+        shapes.update(header.shapes)
     return replace(
         headers[0],
         tensor_count=sum(header.tensor_count for header in headers),
@@ -114,16 +118,19 @@ def whole(headers: Sequence[Header]) -> Header:
         weights_bytes=sum(header.weights_bytes for header in headers),
         types=types,
         group_bytes=groups,
+        shapes=shapes,
     )
 
 
 def _with_tensors(reader: HeaderReader, values: dict[str, Any], tensor_count: int, alignment: int) -> Header:
     types: Counter[str] = Counter()
     groups: Counter[str] = Counter()
+    shapes: dict[str, tuple[int, ...]] = {}
     parameters = end = 0
     for _ in range(tensor_count):
         name = reader.key()
-        elements, kind, offset = _elements(reader, name), reader.number("I"), reader.number("Q")
+        shapes[name] = shape = _shape(reader, name)
+        elements, kind, offset = math.prod(shape), reader.number("I"), reader.number("Q")
         if kind not in TENSOR_TYPES:
             raise BadHeader(f"has the tensor {name!r} of unknown type {kind}")
         type_name, block, block_bytes = TENSOR_TYPES[kind]
@@ -134,7 +141,7 @@ def _with_tensors(reader: HeaderReader, values: dict[str, Any], tensor_count: in
         end = max(end, offset + size)
     start = -(-reader.position // alignment) * alignment
     file_bytes = start + end if tensor_count else reader.position
-    return Header(values, tensor_count, parameters, groups.total(), file_bytes, types, groups)
+    return Header(values, tensor_count, parameters, groups.total(), file_bytes, types, groups, shapes)
 
 
 def _group(tensor: str) -> str:
@@ -143,13 +150,11 @@ def _group(tensor: str) -> str:
     return ".".join(parts[:2]) if parts[0] == "blk" else parts[0]
 
 
-def _elements(reader: HeaderReader, name: str) -> int:
+def _shape(reader: HeaderReader, name: str) -> tuple[int, ...]:
     dimensions = reader.number("I")
     if dimensions > _MOST_DIMENSIONS:
         raise BadHeader(f"has the tensor {name!r} with {dimensions:,} dimensions")
-    elements = 1
-    for _ in range(dimensions):
-        elements *= reader.number("Q")
-        if elements > _MOST_ELEMENTS:
-            raise BadHeader(f"has the tensor {name!r} with impossibly many weights")
-    return elements
+    shape = tuple(reader.number("Q") for _ in range(dimensions))
+    if any(math.prod(shape[: count + 1]) > _MOST_ELEMENTS for count in range(dimensions)):
+        raise BadHeader(f"has the tensor {name!r} with impossibly many weights")
+    return shape

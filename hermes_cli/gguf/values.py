@@ -17,6 +17,13 @@ class BadHeader(Exception):
     """What is wrong with a header, in words that follow the name of the file."""
 
 
+class HeaderCut(BadHeader):
+    """The file ends before its header does."""
+
+    def __init__(self) -> None:
+        super().__init__("is cut short: it ends in the middle of its header")
+
+
 class Source(Protocol):
     """Random access to the bytes of a file. `size_bytes` is None if it is not known."""
 
@@ -123,12 +130,12 @@ class HeaderReader:
         self._start = self.position
         self._block = self._source.read(self.position, max(count, _BLOCK_BYTES))
         if len(self._block) < count:
-            raise BadHeader("ends in the middle of its header")
+            raise HeaderCut
 
     def _check(self, count: int) -> None:
         """The next `count` bytes must be in the file and in the bounds of a header."""
         end = self.position + count
         if self._source.size_bytes is not None and end > self._source.size_bytes:
-            raise BadHeader("ends in the middle of its header")
+            raise HeaderCut
         if end > _LARGEST_HEADER_BYTES:
             raise BadHeader(f"has a header of more than {_LARGEST_HEADER_BYTES >> 20} MiB")

@@ -21,7 +21,8 @@ from hermes_cli.engine.load_options import (
     LoadSettings,
 )
 from hermes_cli.errors import EngineError, ModelNotFound, OutOfMemory, UsageError
-from hermes_cli.gguf.file import model_header
+from hermes_cli.gguf.adapter import with_adapters
+from hermes_cli.gguf.file import CutShort, model_header
 from hermes_cli.gguf.header import Header
 from hermes_cli.machine import probe, tuning
 from hermes_cli.machine.builds import unused_gpu
@@ -69,9 +70,11 @@ def plan_load(
 
 
 def plan_file(path: Path, options: LoadOptions, machine: Machine, *, use_tuned: bool = True) -> LoadPlan:
-    """The plan for a file on that machine. Raises UsageError, EngineError."""
+    """The plan for a file on that machine. Raises UsageError, EngineError, CutShort."""
     try:
-        header = model_header(path)
+        header = with_adapters(model_header(path), [model_header(adapter.path) for adapter in options.adapters])
+    except CutShort:
+        raise
     except ModelNotFound:  # llama.cpp knows more kinds of files, and decides
         return LoadPlan((_unplanned(options, machine),))
     found = plan_for(header, options, machine)
@@ -150,6 +153,7 @@ def _unplanned(options: LoadOptions, machine: Machine) -> LoadSettings:
         flash_attention=None if layers or kv_type != "f16" else False,
         template=options.template,
         kv_store_bytes=options.kv_store_bytes,
+        adapters=options.adapters,
     )
 
 
@@ -233,6 +237,7 @@ class _Planner:
             kv_store_bytes=options.kv_store_bytes,
             scored_tokens=DRAFT_ROWS if options.speculate and not layers else 1,
             speculates=options.speculate and not layers,
+            adapters=options.adapters,
         )
         memory = estimate(self._header, settings, max(len(machine.gpus), 1))
         return replace(settings, memory_bytes=memory.total_bytes), memory

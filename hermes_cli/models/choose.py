@@ -181,7 +181,7 @@ def _hint_for(kind: str) -> str:
     if "projector" in kind:
         return "name the model that it belongs to; images are not supported"
     if "adapter" in kind:
-        return "merge it into its base model, or name the base model alone"
+        return "name its base model, and the adapter with --lora"
     if "LFS" in kind:
         return "get the file itself: git lfs pull in its repository, or hermes pull"
     return "name another with --model; list the models here: hermes models"

@@ -1,6 +1,6 @@
 """What a user may choose, the places where it can be said, and the one rule by which the strongest place wins."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -38,6 +38,7 @@ class Loading:
     kv_store_mb: int | None = None
     context_origin: str | None = None
     speculate: Literal["auto", "off"] | None = None
+    lora: tuple[str, ...] | None = None  # LoRA adapters: FILE[:SCALE], or none
 
     def options(self) -> LoadOptions:
         """The options of the engine, which leave open what is None or auto. Raises UsageError."""
@@ -76,7 +77,7 @@ class Choices:
 
     def session_settings(self) -> SessionSettings:
         """The part of these choices that a session's file saves."""
-        return SessionSettings(self.model, self.preset, self.sampling, self.max_tokens, self.endpoint)
+        return SessionSettings(self.model, self.preset, self.sampling, self.max_tokens, self.endpoint, self.load.lora)
 
     def load_options(self) -> LoadOptions:
         """How to open the model; an unsaved chat keeps no prompt cache, which holds its text too. Raises UsageError."""
@@ -142,6 +143,8 @@ class Layers:
 
     def with_session(self, session: Choices, preset: Choices) -> "Layers":
         """Continuing a saved session; `preset` holds the tools and the schema of the preset it was saved with."""
+        if (self.flags.model or self.preset.model) not in (None, session.model):
+            session = replace(session, load=Loading())  # its adapters are for its own model
         if self.preset.preset is not None:
             return replace(self, session=_without_preset(session, self.preset.preset))
         if not self.keeps_saved_preset:
@@ -151,6 +154,13 @@ class Layers:
     def with_flag(self, **said: Any) -> "Layers":
         """With these values of the strongest layer replaced."""
         return replace(self, flags=replace(self.flags, **said))
+
+    def with_model(self, name: str, *, with_adapters: bool) -> "Layers":
+        """With another model in a running chat; the LoRA adapters stay only `with_adapters`."""
+        changed = self.with_flag(model=name)
+        return (
+            changed if with_adapters else changed.in_each(lambda one: replace(one, load=replace(one.load, lora=None)))
+        )
 
     def with_sampling(self, name: str, value: Any) -> "Layers":
         """With one value of the sampling in the strongest layer."""
@@ -166,29 +176,33 @@ class Layers:
                 return replace(layer, sampling=replace(layer.sampling, **unsaid))
             return replace(layer, **unsaid)
 
+        return self.in_each(silent)
+
+    def in_each(self, change: Callable[[Choices], Choices]) -> "Layers":
+        """With every layer changed."""
         return replace(
             self,
-            flags=silent(self.flags),
-            preset=silent(self.preset),
-            session=silent(self.session),
-            settings=silent(self.settings),
+            flags=change(self.flags),
+            preset=change(self.preset),
+            session=change(self.session),
+            settings=change(self.settings),
         )
 
     def then_preset(self, preset: Choices) -> "Layers":
         """A preset chosen in a running chat goes before all that was said so far; the model stays."""
         session = _without_preset(self.session, preset.preset)
-        preset = replace(preset, model=None, endpoint=None)
+        preset = replace(preset, model=None, endpoint=None, load=replace(preset.load, lora=None))
         return self._above(resolved(self.flags, session, self.settings)).with_preset(preset)
 
     def then_session(self, session: Choices, preset: Choices) -> "Layers":
         """A session loaded in a running chat goes before all that was said so far; the model stays."""
-        session = replace(session, endpoint=None)
+        session = replace(session, endpoint=None, load=Loading())
         return self._above(resolved(self.flags, self.settings)).with_session(session, preset)
 
     def _above(self, ground: Choices) -> "Layers":
         """New layers over what was said so far, except what belonged to the preset and the session before."""
         return Layers(
-            flags=Choices(model=self.now.model, endpoint=self.now.endpoint),
+            flags=Choices(model=self.now.model, endpoint=self.now.endpoint, load=Loading(lora=self.now.load.lora)),
             settings=replace(ground, system_prompt=None, preset=None, tool_choice=None),
             origins=self.origins,
             endpoints=self.endpoints,
@@ -244,7 +258,7 @@ def from_preset(preset: "Preset", values: Mapping[str, str], *, with_prompt: boo
         sampling=preset.sampling,
         max_tokens=preset.max_tokens,
         endpoint=preset.endpoint,
-        load=Loading(speculate=preset.speculate),
+        load=Loading(speculate=preset.speculate, lora=preset.lora or None),
     )
 
 
@@ -263,6 +277,7 @@ def from_session(settings: SessionSettings, system_prompt: str | None) -> Choice
         system_prompt,
         settings.sampling,
         settings.max_tokens,
+        load=Loading(lora=settings.lora),
         endpoint=settings.endpoint,
     )
 

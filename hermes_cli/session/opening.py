@@ -3,6 +3,7 @@
 `begin` reads the session to continue, `prepare` decides everything before a model is opened, `open_session` opens it.
 """
 
+import shlex
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -14,8 +15,10 @@ from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import MOST_REPAIRS, MOST_ROUNDS, TOOL_TIMEOUT_S, CancelToken
 from hermes_cli.chat.tool_call import ToolCall
 from hermes_cli.chat.turn_tree import TurnTree
-from hermes_cli.errors import ModelNotFound, SessionBusy, UsageError, did_you_mean
+from hermes_cli.engine.load_options import Adapter
+from hermes_cli.errors import ModelNotFound, SessionBusy, ToolFailed, UsageError, did_you_mean
 from hermes_cli.formats.segment import Segment, joined
+from hermes_cli.models.adapters import saved_adapters
 from hermes_cli.models.choose import saved_name, use_of_others
 from hermes_cli.session.choices import LAST_SESSION, Choices, Layers, from_session, toolset
 from hermes_cli.session.session import Session, as_read
@@ -28,6 +31,7 @@ from hermes_cli.store.sessions.writer import Transcript
 
 if TYPE_CHECKING:
     from hermes_cli.tools.approval import Decision, Policy
+    from hermes_cli.tools.mcp import ServerReport
     from hermes_cli.tools.mcp_server import McpServer
     from hermes_cli.tools.tool import Tool
 
@@ -107,8 +111,13 @@ def _saved_toolset(saved: SavedSession) -> tuple[Choices, tuple[str, ...]]:
     return toolset(preset), ()
 
 
-def prepare(start: Start, consent: MakeConsent, cancel: CancelToken | None = None) -> Prepared:
-    """Find the model, load the tools, and check what can be constrained. Raises HermesError, LoadCancelled."""
+def prepare(
+    start: Start, consent: MakeConsent, cancel: CancelToken | None = None, *, may_lack_servers: bool = False
+) -> Prepared:
+    """Find the model, load the tools, and check what can be constrained. Raises HermesError, LoadCancelled.
+
+    `may_lack_servers`: a server named by an option that does not start is a note, as one named elsewhere always is.
+    """
     choices, saved = start.choices, start.saved
     target = _find_target(start)
     conversation = replace(saved.conversation if saved else Conversation(), system_prompt=choices.system_prompt)
@@ -117,7 +126,8 @@ def prepare(start: Start, consent: MakeConsent, cancel: CancelToken | None = Non
         notes.append("no Hermes 3 model here; answering with the 8 MB demo model. Get the real one: hermes pull")
         notes += filter(None, [use_of_others()])
     with ExitStack() as on_failure:
-        tools = load_tools(choices, consent, cancel, start.layers.mcp_servers)
+        needs_servers = bool(start.layers.flags.mcp) and not may_lack_servers
+        tools = load_tools(choices, consent, cancel, start.layers.mcp_servers, needs_servers=needs_servers)
         if tools:
             notes += tools.notes
             on_failure.callback(tools.toolbox.close)
@@ -146,7 +156,12 @@ def other_target(prepared: Prepared, name: str) -> Target:
     """The target for another model, or for the one that was prepared. Raises ModelNotFound, UsageError."""
     if name == prepared.target.name:
         return prepared.target
-    return _target(replace(prepared.choices, model=name), prepared.layers)
+    without_adapters = replace(prepared.choices.load, lora=None)
+    found = _target(replace(prepared.choices, model=name, load=without_adapters), prepared.layers)
+    match found, prepared.target:
+        case LocalTarget(model=other), LocalTarget(model=same) if other.path == same.path:
+            return prepared.target
+    return found
 
 
 def _target(choices: Choices, layers: Layers) -> Target:
@@ -159,10 +174,13 @@ def load_tools(
     consent: MakeConsent,
     cancel: CancelToken | None = None,
     servers: "Mapping[str, McpServer] | None" = None,
+    *,
+    needs_servers: bool = False,
 ) -> ToolUse | None:
     """Load the tools that were chosen, and set who is asked before one runs; None without tools. Raises UsageError.
 
-    `servers` are the configured MCP servers; those chosen are started, and a note says which did not start.
+    `servers` are the configured MCP servers; those chosen are started, and a note says which did not start. With
+    `needs_servers`, one of which nothing can be used raises ToolFailed.
     """
     if not choices.tools and not choices.mcp:
         return None
@@ -180,6 +198,8 @@ def load_tools(
             found = find_servers(choices.mcp, servers or {}, choices.tool_variables or ())
             opened = open_servers(found, toolbox.tools, cancel)
             toolbox, notes = toolbox.joined(opened.tools, opened.host), opened.notes
+            if needs_servers and (useless := next((one for one in opened.reports if not one.tools), None)):
+                raise _cannot_use(useless)
         if choices.tools_only:
             # The name may be that of a tool whose server did not start.
             toolbox = toolbox.only(choices.tools_only, strict=not notes)
@@ -193,13 +213,21 @@ def load_tools(
     return ToolUse(toolbox, asked, choice, choices.max_rounds or MOST_ROUNDS, timeout_s, notes)
 
 
+def _cannot_use(server: "ServerReport") -> ToolFailed:
+    name, why = server.server.name, server.problem or "it offers no tool that can be used"
+    hint = f"test it: hermes mcp test {shlex.quote(server.server.address)}; or omit --mcp"
+    return ToolFailed(f"the MCP server {name} cannot be used: {why}", hint)
+
+
 def open_session(prepared: Prepared, load: Callable[[], Backend]) -> Opened:
     """A new session, or the saved one with new choices. Its file is opened last, when the model is there."""
     choices, saved, tools = prepared.choices, prepared.saved, prepared.tools
     # The demo model is saved only if it was named: next time a real one may be there.
     if isinstance(prepared.target, LocalTarget):
         name = choices.model or (None if prepared.target.is_demo else prepared.target.name)
-        choices = replace(choices, model=name and saved_name(name))
+        lora = choices.load.lora
+        load_choices = replace(choices.load, lora=lora and saved_adapters(lora))
+        choices = replace(choices, model=name and saved_name(name), load=load_choices)
     settings = choices.session_settings()
     with ExitStack() as on_failure:
         if tools:
@@ -266,6 +294,7 @@ class WrittenPrompt:
     control_text: tuple[str, ...]
     tokens: list[int] | None = None
     segments: tuple[Segment, ...] | None = None
+    adapters: tuple[Adapter, ...] = ()
 
 
 def written_prompt(prepared: Prepared, text: str) -> WrittenPrompt:
@@ -280,14 +309,17 @@ def written_prompt(prepared: Prepared, text: str) -> WrittenPrompt:
             )
     from hermes_cli.engine.llama.model import Model
     from hermes_cli.engine.prompt import PromptWriter
+    from hermes_cli.gguf.file import refuse_cut
     from hermes_cli.machine import probe
 
     probe.verdict()
+    refuse_cut(prepared.target.model.path)
     model = Model(prepared.target.model.path, vocab_only=True)
     try:
-        writer = PromptWriter(model, prepared.target.load.template)
+        load = prepared.target.load
+        writer = PromptWriter(model, load.template)
         prompt = writer.write(messages)
         count, spelled = len(prompt.tokens), writer.control_text(messages)
-        return WrittenPrompt(joined(prompt.segments), count, spelled, prompt.tokens, prompt.segments)
+        return WrittenPrompt(joined(prompt.segments), count, spelled, prompt.tokens, prompt.segments, load.adapters)
     finally:
         model.close()

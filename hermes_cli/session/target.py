@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hermes_cli.backend import Backend
@@ -11,6 +11,7 @@ from hermes_cli.engine.background import BackgroundBackend
 from hermes_cli.engine.constraint.planner import Planner
 from hermes_cli.engine.load_options import LoadOptions
 from hermes_cli.errors import UsageError
+from hermes_cli.models.adapters import NONE, fitting_adapters
 from hermes_cli.models.choose import find_model
 from hermes_cli.models.library import DEMO_NAME, FoundModel
 from hermes_cli.remote.address import Address, api_key, parse_address
@@ -126,7 +127,13 @@ def in_background(target: Target) -> BackgroundBackend:
 
 
 def _local(choices: Choices, model: str | None) -> LocalTarget:
-    return LocalTarget(find_model(model), choices.load_options())
+    return local_target(choices, find_model(model))
+
+
+def local_target(choices: Choices, model: FoundModel) -> LocalTarget:
+    """A model file and how the choices say to open it. Raises UsageError, ModelNotFound."""
+    adapters = fitting_adapters(choices.load.lora or (), model)
+    return LocalTarget(model, replace(choices.load_options(), adapters=adapters))
 
 
 def _remote(choices: Choices, address: Address, model: str | None, key: str | None, mode: str | None) -> RemoteTarget:
@@ -134,4 +141,9 @@ def _remote(choices: Choices, address: Address, model: str | None, key: str | No
     if wanted not in (None, "raw", "chat"):
         raise UsageError(f"--endpoint-mode {wanted} is not a mode", "give auto, raw or chat")
     load = choices.load
+    if set(load.lora or ()) - {NONE}:
+        raise UsageError(
+            "LoRA adapters cannot be used with an endpoint: its server loads them",
+            "omit --lora, or add --lora none; vLLM serves each adapter as a model of its own: -m NAME",
+        )
     return RemoteTarget(address, model, key, wanted, load.context_length, choices.extra_body, load.context_origin)  # type: ignore[arg-type]

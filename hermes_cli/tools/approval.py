@@ -102,4 +102,5 @@ def _write(approved: frozenset[_Approval]) -> None:
     try:
         files.write_json(file, _Saved(tuple(sorted(approved))))
     except OSError as error:
-        raise OutputError(f"cannot save the approval in {file}: {error.strerror}", files.check_hint(file)) from error
+        hint = files.write_hint(file, error)
+        raise OutputError(f"cannot save the approval in {file}: {error.strerror}", hint) from error

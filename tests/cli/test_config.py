@@ -250,7 +250,10 @@ def test_a_broken_file_stops_answers_but_locks_no_one_out(
 ) -> None:
     file.parent.mkdir()
     make(file)
-    assert_failed(hermes("ask", "-m", "demo", "Hi"), 2, message, str(file))
+    failed = hermes("ask", "-m", "demo", "Hi")
+    assert_failed(failed, 2, message, str(file))
+    if file.exists() and not file.is_file():
+        assert f"hint: move it away: mv {file} {file}.old" in failed.err
     shown = hermes("config", "show")
     assert rows(shown).keys() == KEYS.keys()
     assert shown.err.startswith("skipped: ") and message in shown.err and shown.err.count("\n") == 1

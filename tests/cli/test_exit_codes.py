@@ -78,7 +78,12 @@ def test_a_path_that_is_not_a_model_gives_3_and_says_what_it_is(
     for name, what in {**kinds, "missing": "there is no file"}.items():
         assert_failed(hermes("ask", "-m", f"{name}.gguf", "Hi", cwd=tmp_path), 3, f"{name}.gguf", what)
     (tmp_path / "short.gguf").write_bytes(demo_path.read_bytes()[:500_000])
-    assert_failed(hermes("ask", "-m", "short.gguf", "Hi", cwd=tmp_path), 1, "cannot load short.gguf")
+    (tmp_path / "shorter.gguf").write_bytes(demo_path.read_bytes()[:3000])
+    for name in ("short.gguf", "shorter.gguf"):
+        for command in (("ask", "Hi"), ("ask", "--dry-run", "Hi"), ("chat",), ("serve",), ("bench",)):
+            result = hermes(*command, "-m", name, stdin="Hi\n", cwd=tmp_path)
+            assert_failed(result, 3, f"{name} is cut short")
+        assert_failed(hermes("models", "inspect", f"./{name}", cwd=tmp_path), 3, f"{name} is cut short")
 
 
 def test_a_vocabulary_without_weights_cannot_answer(hermes: Hermes, vocabulary_path: Path) -> None:

@@ -62,11 +62,18 @@ def test_without_consent_nothing_runs(hermes: Hermes) -> None:
     assert answer.code == 6 and "--yes" in answer.err
 
 
-def test_a_server_that_fails_is_skipped_with_a_notice(hermes: Hermes) -> None:
+def test_a_server_that_fails_is_an_error_only_where_ask_names_it(hermes: Hermes, config: Path) -> None:
     exits = f"{sys.executable} {SCRIPT} exits"
     answer = hermes("ask", "-m", "demo", "-n", "5", "--mcp", exits, "--tools-only", "act", "Hello")
-    assert answer.code == 0
-    assert "MCP server mcp skipped: ended with exit code 1: no cheese here" in answer.err
+    assert_failed(answer, 6, "the MCP server mcp cannot be used: ended with exit code 1: no cheese here")
+    skipped = "MCP server mcp skipped: ended with exit code 1: no cheese here"
+    chat = hermes("chat", "-m", "demo", "-n", "5", "--mcp", exits, stdin="Hello\n")
+    assert (chat.code, skipped in chat.err) == (0, True)
+    preset = config.parent / "prompts" / "odd.md"
+    preset.parent.mkdir()
+    preset.write_text(f"---\ndescription: d\nmcp: {exits}\n---\n")
+    by_preset = hermes("ask", "-m", "demo", "-n", "5", "-p", "odd", "Hello")
+    assert (by_preset.code, skipped in by_preset.err) == (0, True)
 
 
 def test_commands(hermes: Hermes, config: Path) -> None:

@@ -189,7 +189,7 @@ def test_a_truncated_file_is_reported(hermes: Hermes, demo_path: Path, tmp_path:
 
 def test_an_empty_name_is_not_the_beginning_of_all_names(folder: Path, hermes: Hermes) -> None:
     (folder / f"{EIGHT}.gguf").unlink()
-    assert_failed(hermes("models", "rm", "--yes", ""), 3, "the name of the model is empty")
+    assert_failed(hermes("models", "rm", "--yes", ""), 2, "the argument NAME is empty")
     assert (folder / "nous/Tiny-GGUF/Tiny.Q8_0.gguf").exists()
 
 

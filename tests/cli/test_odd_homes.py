@@ -1,12 +1,13 @@
 """A home folder that is missing, a file or read-only: answers come, and what is not saved is reported."""
 
+import errno
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from hermes_cli.files import check_hint, unwritable
+from hermes_cli.files import check_hint, unwritable, write_hint
 from tests.conftest import Script, child_environment
 from tests.installed_script import install_script
 
@@ -83,3 +84,10 @@ print(paths.data_folder(), paths.cache_folder(), paths.config_folder())
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs the rights to become another user")
 def test_an_account_without_a_home_makes_no_folder_called_tilde(script: Script) -> None:
     assert script(NOBODYS).out.split() == [b"/dev/null/hermes-cli"] * 3
+
+
+def test_a_full_disk_is_shown_by_its_folder(tmp_path: Path) -> None:
+    full, denied = OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EACCES, "Permission denied")
+    assert write_hint(tmp_path / "missing" / "a", full) == f"free some space: df -h {tmp_path}"
+    assert write_hint(tmp_path, full) == f"free some space: df -h {tmp_path}"
+    assert write_hint(tmp_path, denied) == check_hint(tmp_path)

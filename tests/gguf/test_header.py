@@ -150,7 +150,7 @@ def test_a_bad_file_is_named(tmp_path: Path) -> None:
     bad.write_bytes(DEMO[:500])
     with pytest.raises(ModelNotFound) as caught:
         header_of(bad)
-    assert caught.value.message == f"{bad} ends in the middle of its header"
+    assert caught.value.message == f"{bad} is cut short: it ends in the middle of its header"
 
 
 def test_a_download_without_checksum_is_compared_with_its_own_header(tmp_path: Path) -> None:

@@ -88,6 +88,7 @@ class Context:
                 f"cannot allocate a context of {context_length:,} tokens: {reason}",
                 "use a shorter one with --ctx, or fewer --gpu-layers",
             )
+        self._apply(model.adapters)
         self._memory = llama.llama_get_memory(self._ctx)
         # llama.cpp rounds up to a multiple of 256.
         allocated = int(llama.llama_n_ctx(self._ctx))
@@ -103,6 +104,17 @@ class Context:
         self.scored_tokens = scored_tokens
         self._one = (ctypes.c_int32 * 1)()
         self._single = llama.llama_batch_get_one(self._one, 1)
+
+    def _apply(self, adapters: Sequence[tuple[Any, float]]) -> None:
+        """Use LoRA adapters, given with their scales, in every decode."""
+        if not adapters:
+            return
+        count = len(adapters)
+        handles = (self._llama.llama_adapter_lora_p_ctypes * count)(*(handle for handle, _ in adapters))
+        scales = (ctypes.c_float * count)(*(scale for _, scale in adapters))
+        if self._llama.llama_set_adapters_lora(self._ctx, handles, count, scales):
+            self.close()
+            raise EngineError("llama.cpp refused the LoRA adapters", "answer without them: --lora none")
 
     def close(self) -> None:
         """Free the cache; call before closing the model."""

@@ -43,11 +43,14 @@ FUNCTIONS = {
         "llama_batch_get_one llama_decode llama_get_logits_ith llama_init_from_model llama_log_set llama_memory_clear "
         "llama_memory_seq_pos_max llama_model_chat_template llama_model_load_from_file llama_sampler_chain_add "
         "llama_sampler_apply llama_sampler_init llama_sampler_init_min_p llama_sampler_init_top_p "
-        "llama_state_seq_get_size "
+        "llama_adapter_lora_init llama_state_seq_get_size "
         "llama_vocab_get_attr llama_vocab_get_text llama_vocab_is_eog "
     ),
     3: ("llama_model_desc llama_sampler_init_logit_bias llama_sampler_sample llama_set_n_threads llama_set_sampler"),
-    4: "llama_memory_seq_rm llama_model_meta_val_str llama_state_seq_get_data llama_state_seq_set_data",
+    4: (
+        "llama_memory_seq_rm llama_model_meta_val_str llama_set_adapters_lora llama_state_seq_get_data "
+        "llama_state_seq_set_data"
+    ),
     5: "llama_sampler_init_penalties",
     6: "llama_token_to_piece",
     7: "llama_tokenize",

@@ -65,10 +65,21 @@ class Model:
             raise EngineError(f"cannot load {path}: {reason}", "check the file, or choose another: hermes models list")
         self._vocab = llama.llama_model_get_vocab(self.handle)
         self._pieces: dict[int, bytes] = {}
+        self.adapters: list[tuple[Any, float]] = []  # handles with their scales; freed with the model
         self.vocab_size = int(llama.llama_vocab_n_tokens(self._vocab))
         if llama.llama_vocab_type(self._vocab) == _VOCAB_NONE or not self.vocab_size:
             self.close()
             raise EngineError(f"cannot use {path}: it has no tokenizer", "choose another: hermes models list")
+
+    def add_adapter(self, path: Path, scale: float) -> None:
+        """Load a LoRA adapter for the contexts made from now on. Raises EngineError, OutOfMemory."""
+        library.clear_log()
+        adapter = self._llama.llama_adapter_lora_init(self.handle, os.fsencode(path))
+        if not adapter:
+            reason = library.failure_reason()
+            kind = OutOfMemory if library.is_out_of_memory(reason) else EngineError
+            raise kind(f"cannot load the adapter {path}: {reason}", f"inspect it: hermes models inspect {path}")
+        self.adapters.append((adapter, scale))
 
     def close(self) -> None:
         """Free the model; close its contexts first."""

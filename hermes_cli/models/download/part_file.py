@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -156,7 +157,7 @@ def write_error(target: Path, problem: OSError) -> DownloadError:
     if problem.errno in _FULL:
         return DownloadError(
             f"no room for {target.name}: {problem.strerror}",
-            f"free some space and run the command again to resume; the part is in {target.parent}",
+            f"free some space and run the command again to resume: df -h {shlex.quote(str(target.parent))}",
         )
     place = problem.filename or target
     return DownloadError(f"cannot write {place}: {problem.strerror}", check_hint(Path(place)))

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from hermes_cli import paths
 from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
 from hermes_cli.errors import OutputError, UsageError, did_you_mean
-from hermes_cli.files import Unreadable, check_hint, make_private_folder, read_text
+from hermes_cli.files import Unreadable, check_hint, make_private_folder, read_text, write_hint
 from hermes_cli.formats.json.schema import Schema
 from hermes_cli.store.presets import front_matter
 from hermes_cli.store.presets.front_matter import Fault
@@ -22,7 +22,10 @@ from hermes_cli.store.presets.front_matter import Fault
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLACE = r"\{\{(\w+)\}\}"
-_KEYS = ("description", "sampling", "variables", "model", "endpoint", "tools", "mcp", "schema", "speculate", "examples")
+_KEYS = (
+    *("description", "sampling", "variables", "model", "endpoint", "lora", "tools", "mcp", "schema", "speculate"),
+    "examples",
+)
 _RANGES = {name: limits for name, limits in SAMPLING_RANGES.items() if name != "seed"} | {"max_tokens": (1, 2**31 - 1)}
 _WHOLE = ("top_k", "max_tokens")
 _LARGEST_BYTES = 1 << 20
@@ -49,6 +52,7 @@ class Preset:
     endpoint: str | None = None
     mcp: tuple[str, ...] = ()  # servers, as --mcp takes them
     speculate: Literal["auto", "off"] | None = None
+    lora: tuple[str, ...] = ()  # LoRA adapters, as --lora takes them
 
     @property
     def undeclared(self) -> tuple[str, ...]:
@@ -155,7 +159,7 @@ def create(name: str, text: str) -> Path:
             path.unlink(missing_ok=True)  # half a file would replace the bundled preset
             raise
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}", check_hint(path)) from error
+        raise OutputError(f"cannot write {path}: {error.strerror}", write_hint(path, error)) from error
     return path
 
 
@@ -245,6 +249,7 @@ def _parsed(name: str, path: Path, text: str) -> Preset:
         bundled=path.parent == paths.bundled_prompts_folder(),
         tools=front_matter.tools(fields.get("tools"), path.parent),
         mcp=front_matter.texts("mcp", fields.get("mcp")),
+        lora=front_matter.adapters(fields.get("lora"), path.parent),
         schema=front_matter.text("schema", fields.get("schema")),
         speculate=_speculate(fields.get("speculate")),
     )

@@ -9,7 +9,7 @@ from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.chat.tool_call import ToolCall, ToolResult
 
-_SETTINGS = ("model", "preset", "sampling", "max_tokens", "endpoint")
+_SETTINGS = ("model", "preset", "sampling", "max_tokens", "endpoint", "lora")
 
 
 class Malformed(ValueError):
@@ -71,6 +71,7 @@ def settings_fields(settings: SessionSettings, system_prompt: str | None) -> dic
         "sampling": sampling,
         "max_tokens": settings.max_tokens,
         **({"endpoint": settings.endpoint} if settings.endpoint else {}),
+        **({"lora": list(settings.lora)} if settings.lora is not None else {}),
     }
 
 
@@ -98,7 +99,15 @@ def checked_settings(fields: Any) -> dict[str, Any]:
         if limit is not None and (type(limit) is not int or not 0 < limit < 2**31):
             raise Malformed("has a wrong max_tokens")
         found["max_tokens"] = limit
+    if "lora" in fields:
+        found["lora"] = _adapters(fields["lora"])
     return found
+
+
+def _adapters(value: Any) -> tuple[str, ...] | None:
+    if value is not None and not isinstance(value, list):
+        raise Malformed("has a wrong lora")
+    return None if value is None else tuple(map(text_in, value))
 
 
 def _sampling(fields: Any) -> Sampling:

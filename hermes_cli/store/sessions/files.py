@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hermes_cli import paths
 from hermes_cli.errors import OutputError
-from hermes_cli.files import check_hint, make_private_folder
+from hermes_cli.files import check_hint, make_private_folder, write_hint
 
 ENDING = ".jsonl"
 ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
@@ -65,7 +65,7 @@ def make_folder() -> None:
             make_private_folder(needed)
         status = folder.stat()
     except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror}", check_hint(folder)) from error
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror}", write_hint(folder, error)) from error
     if status.st_uid != os.geteuid():
         raise OutputError(f"the folder {folder} belongs to another user", check_hint(folder))
     if status.st_mode & 0o077:

@@ -141,7 +141,7 @@ class Transcript:
 
     def change_settings(self, settings: SessionSettings, system_prompt: str | None) -> None:
         """Save the settings for the turns to come."""
-        self._later(form.SettingsChanged(settings_fields(settings, system_prompt)))
+        self._later(form.SettingsChanged({"lora": None} | settings_fields(settings, system_prompt)))
 
     def save(self) -> None:
         """Write now what waits for the next turn; a chat in which nothing was said gets no file."""
@@ -171,9 +171,8 @@ class Transcript:
             else:
                 self._create(_content(self._descriptor))
         except OSError as error:
-            raise OutputError(
-                f"cannot save the session {self.path}: {error.strerror}", f"{files.check_hint(self.path.parent)}; df"
-            ) from error
+            hint = files.write_hint(self.path.parent, error)
+            raise OutputError(f"cannot save the session {self.path}: {error.strerror}", hint) from error
         self._note_written()
         self._waiting.clear()
 

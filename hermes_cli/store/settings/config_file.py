@@ -1,6 +1,7 @@
 """config.toml as a file: read, and changed one key at a time with comments and order preserved."""
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,7 +84,8 @@ def _text() -> str:
     except FileNotFoundError:
         return ""
     except files.Unreadable as fault:
-        raise UsageError(f"{path} {fault}", f"{_FIX}, or move it away") from fault
+        away = f"move it away: mv {shlex.quote(str(path))} {shlex.quote(f'{path}.old')}"
+        raise UsageError(f"{path} {fault}", f"{_FIX}, or {away}" if path.is_file() else away) from fault
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", files.check_hint(path)) from error
 
@@ -121,7 +123,7 @@ def _locked() -> Iterator[None]:
             os.close(descriptor)
     except OSError as error:
         what = f"cannot write {paths.config_file()}: {error.strerror}"
-        raise OutputError(what, files.check_hint(folder)) from error
+        raise OutputError(what, files.write_hint(folder, error)) from error
 
 
 def _replace(text: str) -> None:

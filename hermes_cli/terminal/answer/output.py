@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from hermes_cli.errors import OutputError
-from hermes_cli.files import to_disk
+from hermes_cli.files import FULL, to_disk, write_hint
 from hermes_cli.terminal.console import colored, is_terminal, write_error
 from hermes_cli.terminal.sanitize import for_terminal
 
@@ -177,8 +177,10 @@ class FileOutput:
         """What to raise for `error`."""
         if isinstance(error, BrokenPipeError) and self._is_descriptor:
             return error
-        why = error.strerror if isinstance(error, OSError) else error
-        return OutputError(f"cannot write {self._path}: {why}", "choose another place for the file")
+        if not isinstance(error, OSError):
+            return OutputError(f"cannot write {self._path}: {error}", "choose another place for the file")
+        hint = write_hint(self._path, error) if error.errno in FULL else "choose another place for the file"
+        return OutputError(f"cannot write {self._path}: {error.strerror}", hint)
 
 
 def standard_output() -> AnswerOutput:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Generator, Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hermes_cli.chat.events import (
@@ -138,10 +139,11 @@ def print_new_notes(info: "BackendInfo", known: "BackendInfo") -> None:
 
 
 def plan_line(info: "BackendInfo") -> str:
-    """How a model was loaded: `GPU 33/33 · ctx 16.4k · 7.5 GB`."""
+    """How a model was loaded: `GPU 33/33 · ctx 16.4k · 7.5 GB`, then its LoRA adapters."""
     size = (info.memory_bytes or 0) / 1e9
     memory = f" · {size:.{2 if size < 1 else 1}f} GB" if size else ""
-    return f"{info.placement} · ctx {thousands(info.context_length)}{memory}"
+    adapters = (f" · LoRA {Path(path).name}{'' if scale == 1 else f' x {scale:g}'}" for path, scale in info.adapters)
+    return f"{info.placement} · ctx {thousands(info.context_length)}{memory}{''.join(adapters)}"
 
 
 def print_control_text(found: Iterable[str], place: str = "the prompt") -> None:

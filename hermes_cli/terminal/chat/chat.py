@@ -275,7 +275,7 @@ class Chat:
             raise
         finally:
             self.watch_loading()
-        self.choose(self.layers.with_flag(model=saved_name(name)))
+        self.choose(self.layers.with_model(saved_name(name), with_adapters=bool(new.info.adapters)))
 
     def _use(self, backend: BackgroundBackend) -> None:
         """Switch to a backend; the old one is closed first, to free its memory."""
