@@ -59,9 +59,15 @@ class EndpointError(HermesError):
 
 
 class ContextOverflow(HermesError):
-    """The prompt does not fit into the context."""
+    """The prompt does not fit into the context; the two lengths where they are known, in tokens."""
 
     exit_code = 4
+
+    def __init__(
+        self, message: str, hint: str, *, prompt_tokens: int | None = None, context_length: int | None = None
+    ) -> None:
+        super().__init__(message, hint)
+        self.prompt_tokens, self.context_length = prompt_tokens, context_length
 
 
 class EngineError(HermesError):

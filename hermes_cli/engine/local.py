@@ -183,7 +183,7 @@ class LocalBackend:
         prompt = self._thread.run(lambda: self._prompt(request))
         tokens = prompt.tokens
         if len(tokens) >= context_length:
-            raise self._overflow(f"the prompt has {len(tokens):,} tokens")
+            raise self._overflow(f"the prompt has {len(tokens):,} tokens", len(tokens))
         if not tokens:
             raise UsageError("the template writes nothing for this conversation", "specify another: --template FILE")
         values = sampling.decide(request.sampling)
@@ -232,7 +232,7 @@ class LocalBackend:
         """
         self._check_open()
         if len(tokens) > self.info.context_length:
-            raise self._overflow(f"the prompt has {len(tokens):,} tokens")
+            raise self._overflow(f"the prompt has {len(tokens):,} tokens", len(tokens))
         self.cache.context.allow()
         try:
             with cancel.calling(self.cache.context.abort):
@@ -247,10 +247,15 @@ class LocalBackend:
         work.run()
         self._may_save_from = time.monotonic() + (0.0 if work.answered else self.settings.stop_s)
 
-    def _overflow(self, size: str) -> ContextOverflow:
+    def _overflow(self, size: str, tokens: int | None = None) -> ContextOverflow:
         context_length, trained = self.info.context_length, self.model.trained_context_length
         longer = f", or use a longer context with --ctx (up to {trained:,})" if trained > context_length else ""
-        return ContextOverflow(f"{size}, the context {context_length:,} tokens", f"shorten it{longer}")
+        return ContextOverflow(
+            f"{size}, the context {context_length:,} tokens",
+            f"shorten it{longer}",
+            prompt_tokens=tokens,
+            context_length=context_length,
+        )
 
 
 def _forwarded(events: SimpleQueue[QueuedEvent], abort: Callable[[], None]) -> Generator[GenerationEvent]:

@@ -39,12 +39,12 @@ def invalid(message: str, param: str | None = None, status: int = 400) -> ApiErr
     return ApiError(status, "invalid_request_error", message, param=param)
 
 
-def too_long(prompt_tokens: int, context_length: int) -> ApiError:
-    """A prompt that the context cannot hold; clients look for the words and for both numbers."""
+def too_long(size: str, prompt_tokens: int | None, context_length: int | None) -> ApiError:
+    """A prompt of this `size` that the context cannot hold; clients look for the words and for both numbers."""
     return ApiError(
         400,
         "exceed_context_size_error",
-        f"This model's maximum context length is {context_length} tokens, but the request has {prompt_tokens} tokens.",
+        f"This model's maximum context length is {context_length} tokens: {size}",
         code="context_length_exceeded",
         more={"n_prompt_tokens": prompt_tokens, "n_ctx": context_length},
     )
@@ -53,12 +53,7 @@ def too_long(prompt_tokens: int, context_length: int) -> ApiError:
 def from_error(error: HermesError) -> ApiError:
     """An error of the engine for the client."""
     if isinstance(error, ContextOverflow):
-        return ApiError(
-            400,
-            "exceed_context_size_error",
-            f"maximum context length exceeded: {error.message}",
-            code="context_length_exceeded",
-        )
+        return too_long(error.message, error.prompt_tokens, error.context_length)
     if isinstance(error, UsageError):
         return invalid(error.message)
     if isinstance(error, LoadCancelled | OutOfMemory):

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 from starlette.applications import Starlette
@@ -15,7 +16,7 @@ from hermes_cli import __version__
 from hermes_cli.chat.request import GenerationRequest
 from hermes_cli.engine.local import LocalBackend
 from hermes_cli.errors import HermesError
-from hermes_cli.server.answers import Choice, for_prompt, respond
+from hermes_cli.server.answers import Choice, respond
 from hermes_cli.server.api_error import ApiError, from_error, invalid, too_long
 from hermes_cli.server.fields import ChatRequest, CompletionRequest, DetokenizeRequest, TokenizeRequest
 from hermes_cli.server.frames import ChatChoice, TextChoice, new_head
@@ -37,7 +38,7 @@ class Api:
 
     async def chat(self, request: Request) -> Response:
         """`/v1/chat/completions`."""
-        asked = asked_chat(read_body(ChatRequest, await read_json(request.receive)))
+        asked = asked_chat(read_body(ChatRequest, await read_json(request.scope, request.receive)))
         head = new_head("chat.completion.chunk" if asked.stream else "chat.completion", self._model(asked))
 
         async def prepare() -> list[tuple[GenerationRequest, Choice]]:
@@ -51,7 +52,7 @@ class Api:
 
     async def completion(self, request: Request) -> Response:
         """`/v1/completions`."""
-        body = read_body(CompletionRequest, await read_json(request.receive))
+        body = read_body(CompletionRequest, await read_json(request.scope, request.receive))
         asked = asked_completion(body)
         special = body.parse_special is not False
         head = new_head("text_completion", self._model(asked))
@@ -61,7 +62,7 @@ class Api:
             pairs: list[tuple[GenerationRequest, Choice]] = []
             for number, (one, prompt) in enumerate(zip(asked.requests, asked.prompts, strict=True)):
                 ids = self._ids(backend, prompt, special=special, bos=body.add_special_tokens is not False)
-                pairs.append((for_prompt(one, ids), await self._text_choice(backend, number, asked, ids)))
+                pairs.append((replace(one, prompt=ids), await self._text_choice(backend, number, asked, ids)))
             return pairs
 
         return await respond(self._host, asked, head, prepare, request, client_name(request.scope))
@@ -83,7 +84,7 @@ class Api:
 
     async def tokenize(self, request: Request) -> Response:
         """`/tokenize`, in llama-server's words and in vLLM's."""
-        body = read_body(TokenizeRequest, await read_json(request.receive))
+        body = read_body(TokenizeRequest, await read_json(request.scope, request.receive))
         async with self._host.turns.turn(client_name(request.scope)):
             backend = await self._host.opened()
             if body.messages is not None:
@@ -105,7 +106,7 @@ class Api:
 
     async def detokenize(self, request: Request) -> Response:
         """`/detokenize`."""
-        body = read_body(DetokenizeRequest, await read_json(request.receive))
+        body = read_body(DetokenizeRequest, await read_json(request.scope, request.receive))
         async with self._host.turns.turn(client_name(request.scope)):
             backend = await self._host.opened()
             ids = self._ids(backend, tuple(body.tokens), allow_empty=True)
@@ -191,7 +192,7 @@ class Api:
         if not ids and not allow_empty:
             raise invalid("the prompt is empty", "prompt")
         if len(ids) > backend.info.context_length and not allow_empty:
-            raise too_long(len(ids), backend.info.context_length)
+            raise too_long(f"the prompt has {len(ids)} tokens", len(ids), backend.info.context_length)
         return ids
 
     def _model(self, asked: Asked) -> str:
@@ -223,8 +224,9 @@ class Api:
 def make_app(api: Api, host: ModelHost, policy: Policy) -> Any:
     """The ASGI application."""
 
-    def both(path: str, handler: Handler, *methods: str) -> list[Route]:
-        return [Route(prefix + path, _guarded(handler), methods=list(methods)) for prefix in ("/v1", "")]
+    def both(path: str, handler: Handler, method: str) -> list[Route]:
+        run = _guarded(handler, "GET, HEAD" if method == "GET" else method)
+        return [Route(prefix + path, run, methods=[method, "OPTIONS"]) for prefix in ("/v1", "")]
 
     routes = [
         *both("/chat/completions", api.chat, "POST"),
@@ -257,8 +259,12 @@ def make_app(api: Api, host: ModelHost, policy: Policy) -> Any:
     return Guard(Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers), policy)
 
 
-def _guarded(handler: Handler) -> Handler:
+def _guarded(handler: Handler, methods: str) -> Handler:
+    """The handler with errors as responses; OPTIONS lists the methods."""
+
     async def run(request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return Response(headers={"Allow": f"{methods}, OPTIONS"})
         try:
             return await handler(request)
         except ApiError as error:

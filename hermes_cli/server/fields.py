@@ -1,42 +1,49 @@
 """The fields of requests: their types and limits, and with them the OpenAPI description."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 MOST_TOKENS = 1 << 20
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_Whole = Annotated[int, BeforeValidator(_whole)]  # in JSON, 1 and 1.0 are the same
 _Bias = dict[str, float | Literal[False]]
 
 
-class Part(BaseModel):
+class _Fields(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True)
+
+
+class Part(_Fields):
     """A part of a message's content; only text can be answered."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
     type: str
     text: str | None = None
 
 
-class FunctionCall(BaseModel):
+class FunctionCall(_Fields):
     """A call in an assistant's message; `arguments` is JSON text."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
     name: str
     arguments: str | dict[str, Any] | None = None
 
 
-class Call(BaseModel):
+class Call(_Fields):
     """A tool call with its id."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
     id: str | None = None
     type: str | None = None
     function: FunctionCall
 
 
-class ChatMessage(BaseModel):
+class ChatMessage(_Fields):
     """One message of a chat."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[Part] | None = None
     name: str | None = None
@@ -44,48 +51,43 @@ class ChatMessage(BaseModel):
     tool_call_id: str | None = None
 
 
-class Function(BaseModel):
+class Function(_Fields):
     """A function the model may call; `parameters` is a JSON Schema."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
     name: str = Field(min_length=1, max_length=256)
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
 
 
-class Tool(BaseModel):
+class Tool(_Fields):
     """A tool; the only type is `function`."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
     type: Literal["function"]
     function: Function
 
 
-class StreamOptions(BaseModel):
+class StreamOptions(_Fields):
     """What a stream carries beside the answer."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
     include_usage: bool | None = None
-    continuous_usage_stats: bool | None = None
 
 
-class _Common(BaseModel):
+class _Common(_Fields):
     """What chats and raw completions share."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
     model: str | None = None
-    max_tokens: int | None = Field(None, ge=0, le=MOST_TOKENS)
+    max_tokens: _Whole | None = Field(None, ge=0, le=MOST_TOKENS)
     temperature: float | None = Field(None, ge=0, le=100)
     top_p: float | None = Field(None, gt=0, le=1)
-    top_k: int | None = Field(None, ge=-1, le=2**31 - 1)
+    top_k: _Whole | None = Field(None, ge=-1, le=2**31 - 1)
     min_p: float | None = Field(None, ge=0, le=1)
-    seed: int | None = Field(None, ge=-(2**63), le=2**63)
+    seed: _Whole | None = Field(None, ge=-(2**63), le=2**63)
     repeat_penalty: float | None = Field(None, ge=0.01, le=100)
     repetition_penalty: float | None = Field(None, ge=0.01, le=100)
     logit_bias: _Bias | None = Field(None, max_length=1024)
     stop: str | list[str] | None = None
-    n: int | None = Field(None, ge=1, le=8)
+    n: _Whole | None = Field(None, ge=1, le=8)
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     return_progress: bool | None = None
@@ -100,12 +102,12 @@ class ChatRequest(_Common):
     """The body of `/v1/chat/completions`."""
 
     messages: list[ChatMessage] = Field(min_length=1, max_length=4096)
-    max_completion_tokens: int | None = Field(None, ge=0, le=MOST_TOKENS)
+    max_completion_tokens: _Whole | None = Field(None, ge=0, le=MOST_TOKENS)
     tools: list[Tool] | None = Field(None, max_length=128)
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     logprobs: bool | None = None
-    top_logprobs: int | None = Field(None, ge=0, le=20)
+    top_logprobs: _Whole | None = Field(None, ge=0, le=20)
     continue_final_message: bool | None = None
     add_generation_prompt: bool | None = None
 
@@ -114,18 +116,17 @@ class CompletionRequest(_Common):
     """The body of `/v1/completions`; `prompt` is text, token ids, or a list of either."""
 
     prompt: str | list[int] | list[str] | list[list[int]]
-    logprobs: int | None = Field(None, ge=0, le=20)
+    logprobs: _Whole | None = Field(None, ge=0, le=20)
     echo: bool | None = None
-    best_of: int | None = Field(None, ge=1)
+    best_of: _Whole | None = Field(None, ge=1)
     suffix: str | None = None
     parse_special: bool | None = None
     add_special_tokens: bool | None = None
 
 
-class TokenizeRequest(BaseModel):
+class TokenizeRequest(_Fields):
     """The body of `/tokenize`, in llama-server's words or vLLM's."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
     content: str | None = None
     prompt: str | None = None
     messages: list[ChatMessage] | None = Field(None, max_length=4096)
@@ -136,10 +137,9 @@ class TokenizeRequest(BaseModel):
     return_token_strs: bool | None = None
 
 
-class DetokenizeRequest(BaseModel):
+class DetokenizeRequest(_Fields):
     """The body of `/detokenize`."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
     tokens: list[int] = Field(max_length=MOST_TOKENS)
 
 
@@ -151,4 +151,10 @@ IGNORED = frozenset(
         *("ignore_eos", "frequency_penalty", "presence_penalty"),
     )
 )
-REFUSED = frozenset(("audio", "web_search_options", "suffix", "chat_template", "lora", "images"))
+# Refused, because an answer without them would be wrong.
+REFUSED = frozenset(
+    (
+        *("audio", "web_search_options", "suffix", "chat_template", "lora", "images"),
+        *("grammar", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs"),
+    )
+)

@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from hermes_cli.chat.events import (
     Finished,
@@ -20,6 +20,7 @@ from hermes_cli.chat.events import (
 from hermes_cli.chat.tool_call import BrokenCall, ToolCall
 from hermes_cli.formats.tool_call_parser import ToolCallParser
 
+LegacyTokens = list[tuple[bytes, TokenLogprob | None]]  # None for the first token of a prompt
 _LOWEST_LOGPROB = -9999.0  # JSON has no minus infinity
 
 
@@ -73,11 +74,19 @@ class ChatChoice:
         """Whether nothing more is wanted: a call came, and only one was allowed."""
         return bool(self.calls) and not self.parallel_calls
 
+    def opening(self) -> list[dict[str, Any]]:
+        """The first chunk's choice, which names the role."""
+        return [self._delta({"role": "assistant", "content": ""})]
+
+    def nothing(self) -> dict[str, Any]:
+        """The choice of a chunk without text."""
+        return self._delta({})
+
     def deltas(self, event: GenerationEvent) -> list[dict[str, Any]]:
         """The choices of the chunks that an event makes; the last one carries the finish reason."""
         if isinstance(event, ThinkingDelta):
             self.thinking += event.text
-            return [{"index": self.index, "delta": {"reasoning_content": event.text}, "finish_reason": None}]
+            return [self._delta({"reasoning_content": event.text})]
         if isinstance(event, TextDelta):
             found = self._parser.feed(event.text) if self._parser else [event.text]
             self.tokens += event.tokens
@@ -95,8 +104,8 @@ class ChatChoice:
             return "tool_calls"
         return "length" if self.finished and self.finished.reason == "length" else "stop"
 
-    def message(self) -> dict[str, Any]:
-        """The whole choice of an answer that is not streamed."""
+    def whole(self) -> dict[str, Any]:
+        """The choice of an answer that is not streamed."""
         text = self.text.strip() if self.calls else self.text
         message: dict[str, Any] = {
             "role": "assistant",
@@ -123,7 +132,7 @@ class ChatChoice:
             text = piece if isinstance(piece, str) else piece.text
             self.text += text
             if text and not (self.calls and not text.strip()):
-                delta: dict[str, Any] = {"index": self.index, "delta": {"content": text}, "finish_reason": None}
+                delta = self._delta({"content": text})
                 if self.logprobs:
                     delta["logprobs"] = {"content": list(map(_chat_logprob, tokens))}
                     tokens = ()
@@ -138,9 +147,10 @@ class ChatChoice:
         self.calls.append({**head, "function": {"name": call.name, "arguments": arguments}})
         first = {"index": number, **head, "function": {"name": call.name, "arguments": ""}}
         second = {"index": number, "function": {"arguments": arguments}}
-        return [
-            {"index": self.index, "delta": {"tool_calls": [part]}, "finish_reason": None} for part in (first, second)
-        ]
+        return [self._delta({"tool_calls": [part]}) for part in (first, second)]
+
+    def _delta(self, delta: dict[str, Any]) -> dict[str, Any]:
+        return {"index": self.index, "delta": delta, "finish_reason": None}
 
 
 @dataclass
@@ -150,25 +160,30 @@ class TextChoice:
     index: int
     logprobs: int | None = None
     prefix: str = ""
-    echoed: list[tuple[bytes, TokenLogprob | None]] = field(default_factory=list)
+    echoed: LegacyTokens = field(default_factory=list)
     text: str = ""
     tokens: list[TokenLogprob] = field(default_factory=list)
     finished: Finished | None = None
-    _sent_characters: int = 0
+    complete: ClassVar[bool] = False  # it always runs to its end
+
+    def opening(self) -> list[dict[str, Any]]:
+        """The first chunk's choice: the prompt, if it is sent back."""
+        return [self._delta(self.prefix, self.echoed, 0)] if self.prefix else []
+
+    def nothing(self) -> dict[str, Any]:
+        """The choice of a chunk without text."""
+        return {"index": self.index, "text": "", "logprobs": None, "finish_reason": None}
 
     def deltas(self, event: GenerationEvent) -> list[dict[str, Any]]:
-        """The choices of the chunks that an event makes."""
+        """The choices of the chunks that an event makes; the last one carries the finish reason."""
         if isinstance(event, TextDelta):
+            offset = len(self.prefix) + len(self.text)
             self.text += event.text
             self.tokens += event.tokens
-            logprobs = None
-            if self.logprobs is not None:
-                logprobs = legacy_logprobs(_pairs(event.tokens), self._sent_characters, self.logprobs)
-            self._sent_characters += len(event.text)
-            return [{"index": self.index, "text": event.text, "logprobs": logprobs, "finish_reason": None}]
+            return [self._delta(event.text, _pairs(event.tokens), offset)]
         if isinstance(event, Finished):
             self.finished = event
-            return [{"index": self.index, "text": "", "logprobs": None, "finish_reason": self.finish_reason}]
+            return [self.nothing() | {"finish_reason": self.finish_reason}]
         return []
 
     @property
@@ -188,8 +203,12 @@ class TextChoice:
             "finish_reason": self.finish_reason,
         }
 
+    def _delta(self, text: str, tokens: LegacyTokens, offset: int) -> dict[str, Any]:
+        logprobs = None if self.logprobs is None else legacy_logprobs(tokens, offset, self.logprobs)
+        return {"index": self.index, "text": text, "logprobs": logprobs, "finish_reason": None}
 
-def legacy_logprobs(tokens: Sequence[tuple[bytes, TokenLogprob | None]], offset: int, top: int) -> dict[str, list[Any]]:
+
+def legacy_logprobs(tokens: LegacyTokens, offset: int, top: int) -> dict[str, list[Any]]:
     """Log probabilities as raw completions have them: parallel lists; None for a first token of a prompt."""
     texts = [piece.decode("utf-8", "replace") for piece, _ in tokens]
     offsets = []
@@ -231,14 +250,9 @@ def timings_object(finished: Finished) -> dict[str, Any]:
     }
 
 
-def progress_object(progress: PromptProgress) -> dict[str, int]:
-    """How much of the prompt is processed, in llama.cpp's names."""
-    return {"total": progress.total_tokens, "cache": 0, "processed": progress.read_tokens}
-
-
-def sse(value: Any) -> bytes:
-    """One server-sent event."""
-    return b"data: " + json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n\n"
+def progress_object(progress: PromptProgress, cached: int) -> dict[str, int]:
+    """How much of the prompt is processed, cached tokens included, in llama.cpp's names."""
+    return {"total": progress.total_tokens, "cache": cached, "processed": progress.read_tokens}
 
 
 def _chat_logprob(token: TokenLogprob) -> dict[str, Any]:
@@ -249,7 +263,7 @@ def _chat_logprob(token: TokenLogprob) -> dict[str, Any]:
     return {**one(token), "top_logprobs": list(map(one, token.top))}
 
 
-def _pairs(tokens: Sequence[TokenLogprob]) -> list[tuple[bytes, TokenLogprob | None]]:
+def _pairs(tokens: Sequence[TokenLogprob]) -> LegacyTokens:
     return [(token.piece, token) for token in tokens]
 
 

@@ -1,5 +1,6 @@
 """Who may talk to the server: hosts, origins, keys, content types and sizes, checked before a request is read."""
 
+import asyncio
 import hmac
 import json
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
@@ -13,6 +14,7 @@ LARGEST_BODY_BYTES = 8 << 20
 _MOST_HEADERS, _LARGEST_HEADERS_BYTES = 100, 16 << 10
 LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 _OPEN = frozenset(("/health", "/v1/health"))
+_SLOWEST_BODY_S = 30.0
 _METHODS = "GET, POST, HEAD, OPTIONS"
 
 Scope = MutableMapping[str, Any]
@@ -50,7 +52,7 @@ class Guard:
             await _answer(send, error.status, error.body(), error.headers)
             return
         cors = [(b"access-control-allow-origin", origin.encode()), (b"vary", b"Origin")] if origin else []
-        if scope["method"] == "OPTIONS":
+        if cors and scope["method"] == "OPTIONS":
             await _preflight(send, cors)
             return
 
@@ -62,22 +64,41 @@ class Guard:
         await self._app(scope, receive, with_cors if cors else send)
 
 
-async def read_json(receive: Receive) -> Any:
-    """The JSON of a request's body. Raises ApiError for what is too large, cut off or not JSON."""
-    body = bytearray()
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise invalid("the request was cut off")
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > LARGEST_BODY_BYTES:
-            raise invalid(f"the body is larger than {LARGEST_BODY_BYTES >> 20} MiB", status=413)
+async def read_json(scope: Scope, receive: Receive, slowest_s: float = _SLOWEST_BODY_S) -> Any:
+    """The JSON of a request's body. Raises ApiError for what is too large, too slow, cut off or not JSON."""
+    headers = _headers(scope)
+    kind = (_single(headers, "content-type") or "").split(";")[0].strip().lower()
+    if kind != "application/json":
+        raise invalid("the content type must be application/json", status=415)
+    length = _single(headers, "content-length")
+    if length is not None and length.isdigit() and int(length) > LARGEST_BODY_BYTES:
+        raise _too_large()
+    try:
+        async with asyncio.timeout(slowest_s):
+            body = await _read_body(receive)
+    except TimeoutError:
+        raise invalid(f"the body did not arrive within {slowest_s:g} seconds", status=408) from None
     try:
         return json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise invalid("the body is not valid JSON") from None
+
+
+async def _read_body(receive: Receive) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise invalid("the request was cut off")
+        body += message.get("body", b"")
+        if len(body) > LARGEST_BODY_BYTES:
+            raise _too_large()
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def _too_large() -> ApiError:
+    return invalid(f"the body is larger than {LARGEST_BODY_BYTES >> 20} MiB", status=413)
 
 
 def _refuse_constant(name: str) -> None:
@@ -106,13 +127,6 @@ def _check(policy: Policy, scope: Scope, headers: dict[str, list[str]], origin: 
             code="invalid_api_key",
             headers={"WWW-Authenticate": "Bearer"},
         )
-    if scope["method"] == "POST":
-        kind = (_single(headers, "content-type") or "").split(";")[0].strip().lower()
-        if kind != "application/json":
-            raise invalid("the content type must be application/json", status=415)
-        length = _single(headers, "content-length")
-        if length is not None and length.isdigit() and int(length) > LARGEST_BODY_BYTES:
-            raise invalid(f"the body is larger than {LARGEST_BODY_BYTES >> 20} MiB", status=413)
 
 
 def client_name(scope: Scope) -> str:
@@ -164,8 +178,7 @@ async def _preflight(send: Send, cors: list[tuple[bytes, bytes]]) -> None:
         (b"access-control-allow-headers", b"authorization, content-type, x-api-key"),
         (b"access-control-max-age", b"600"),
     ]
-    headers = [*cors, *more] if cors else [(b"allow", _METHODS.encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": [*headers, (b"content-length", b"0")]})
+    await send({"type": "http.response.start", "status": 200, "headers": [*cors, *more, (b"content-length", b"0")]})
     await send({"type": "http.response.body", "body": b""})
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -69,12 +69,11 @@ class ModelHost:
             self._active.discard(cancel)
             self._last_used = time.monotonic()
 
-    async def events(self, request: GenerationRequest) -> AsyncIterator[GenerationEvent]:
+    async def events(self, request: GenerationRequest, cancel: CancelToken) -> AsyncGenerator[GenerationEvent]:
         """The events of a generation; leaving early stops it. Call it during a turn. Raises HermesError."""
         backend = await self.opened()
         loop = asyncio.get_running_loop()
         queue: asyncio.Queue[GenerationEvent | BaseException | None] = asyncio.Queue()
-        cancel = CancelToken()
         self._active.add(cancel)
 
         def produce() -> None:
@@ -82,7 +81,7 @@ class ModelHost:
                 with closing(backend.generate(request, cancel)) as events:
                     for event in events:
                         if queue.qsize() > _MOST_QUEUED_EVENTS:
-                            cancel.cancel("disconnect")
+                            cancel.cancel("too slow")
                         loop.call_soon_threadsafe(queue.put_nowait, event)
                 loop.call_soon_threadsafe(queue.put_nowait, None)
             except BaseException as error:

@@ -29,7 +29,6 @@ class Asked:
     model: str | None = None
     stream: bool = False
     include_usage: bool = False
-    continuous_usage: bool = False
     progress: bool = False
     tools: bool = False
     parallel_calls: bool = True
@@ -59,6 +58,10 @@ def read_body(kind: type[_Body], value: Any) -> _Body:
 def asked_chat(body: ChatRequest) -> Asked:
     """What a chat request asks for. Raises ApiError."""
     _check_stream(body)
+    if body.top_logprobs and not body.logprobs:
+        raise invalid("top_logprobs needs logprobs", "top_logprobs")
+    if body.continue_final_message and body.add_generation_prompt:
+        raise invalid("add_generation_prompt begins another answer: set it to false", "continue_final_message")
     tools = tuple(_tool_schema(tool) for tool in body.tools or ())
     choice = _tool_choice(body.tool_choice, tools)
     schema = _schema(body)
@@ -79,7 +82,6 @@ def asked_chat(body: ChatRequest) -> Asked:
         model=body.model,
         stream=bool(body.stream),
         include_usage=bool(options and options.include_usage),
-        continuous_usage=bool(options and options.continuous_usage_stats),
         progress=bool(body.return_progress),
         tools=bool(request.tools),
         parallel_calls=body.parallel_tool_calls is not False,
@@ -111,7 +113,6 @@ def asked_completion(body: CompletionRequest) -> Asked:
         model=body.model,
         stream=bool(body.stream),
         include_usage=bool(options and options.include_usage),
-        continuous_usage=bool(options and options.continuous_usage_stats),
         progress=bool(body.return_progress),
         logprobs=body.logprobs,
         echo=bool(body.echo),
@@ -292,7 +293,10 @@ def _arguments(arguments: str | dict[str, Any] | None) -> dict[str, Any]:
     return arguments or {}
 
 
-def _ignored(body: BaseModel) -> tuple[str, ...]:
+def _ignored(body: ChatRequest | CompletionRequest) -> tuple[str, ...]:
     given = {name for name in body.model_fields_set if getattr(body, name, None) is not None}
     unknown = {name for name, value in (body.model_extra or {}).items() if value is not None}
-    return tuple(sorted(unknown | given & IGNORED))
+    options = (body.stream_options and body.stream_options.model_extra) or {}
+    return tuple(
+        sorted(unknown | given & IGNORED | {f"stream_options.{name}" for name, value in options.items() if value})
+    )

@@ -1,5 +1,6 @@
 """The server's process: its sockets, its signals, and an orderly end."""
 
+import asyncio
 import contextlib
 import errno
 import logging
@@ -12,7 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import h11
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from hermes_cli.errors import EXIT_TERMINATED, HermesError
 from hermes_cli.server.host import ModelHost
@@ -20,6 +23,7 @@ from hermes_cli.server.host import ModelHost
 _GRACE_S = 5
 _MOST_CONNECTIONS = 128
 _LARGEST_HEADER_BYTES = 16 << 10
+_SLOWEST_HEAD_S = 10
 
 
 @contextmanager
@@ -48,14 +52,15 @@ def serve(app: Any, host: ModelHost, sockets: list[socket.socket]) -> None:
     """Answer requests until SIGINT or SIGTERM, then finish what runs, or end it after a few seconds."""
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=_Protocol,
         ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
+        date_header=False,
         limit_concurrency=_MOST_CONNECTIONS,
         timeout_keep_alive=30,
-        timeout_graceful_shutdown=_GRACE_S,
+        timeout_graceful_shutdown=_GRACE_S + 2,
         h11_max_incomplete_event_size=_LARGEST_HEADER_BYTES,
     )
     for name in ("uvicorn.error", "uvicorn.asgi"):  # nothing of a client's requests goes to stderr
@@ -75,6 +80,15 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, host: ModelHost) -> None:
         super().__init__(config)
         self._host = host
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Wait for a signal; uvicorn's own loop wakes up ten times a second."""
+        self._loop = asyncio.get_running_loop()
+        await self.on_tick(0)
+        if not self.should_exit:
+            await self._ended.wait()
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """The first signal lets running answers finish for a while; the second one ends them."""
@@ -82,6 +96,40 @@ class _Server(uvicorn.Server):
             self._host.stop_all()
         self._host.closing = True
         super().handle_exit(sig, frame)
+        if self._loop:
+            self._loop.call_soon_threadsafe(self._ended.set)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Wait for running answers; those that take too long end with an error."""
+        timer = asyncio.get_running_loop().call_later(_GRACE_S, self._host.stop_all)
+        await super().shutdown(sockets)
+        timer.cancel()
+
+
+class _Protocol(H11Protocol):
+    """Closes connections whose next request line and headers take too long to arrive."""
+
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(_SLOWEST_HEAD_S, transport.close)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.their_state is h11.IDLE:
+            self._timer = self._timer or self.loop.call_later(_SLOWEST_HEAD_S, self.transport.close)
+        else:
+            self._stop_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def _stop_timer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
 
 
 class _NoSuchFamily(Exception):

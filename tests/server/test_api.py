@@ -85,6 +85,16 @@ def test_a_streamed_call_comes_name_first(client: Any) -> None:
     assert json.loads("".join(part.function.arguments for part in parts))["city"] in ("Oslo", "Rome")
 
 
+def test_only_one_call_where_parallel_ones_are_off_is_counted_too(client: Any) -> None:
+    options = {"tools": [WEATHER], "tool_choice": "required", "parallel_tool_calls": False}
+    answer = chat(client, **options)
+    assert len(answer.choices[0].message.tool_calls) == 1 and answer.choices[0].finish_reason == "tool_calls"
+    assert answer.usage.prompt_tokens > 0 and answer.usage.completion_tokens > 0
+    chunks = list(chat(client, **options, stream=True, stream_options={"include_usage": True}))
+    assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "tool_calls"
+    assert chunks[-1].usage.completion_tokens > 0
+
+
 def test_a_result_of_a_tool_goes_back(client: Any) -> None:
     call = {"id": "c1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Rome"}'}}
     messages = [
@@ -156,6 +166,19 @@ def test_echo_alone_returns_the_prompt(client: Any) -> None:
     assert texts == ["the quick", "brown fox"]
 
 
+@pytest.mark.parametrize("more", [0, 3])
+def test_a_streamed_echo_equals_the_whole_answer(client: Any, more: int) -> None:
+    options = {"model": "demo", "prompt": "the quick", "max_tokens": more, "echo": True, "logprobs": 1}
+    whole = client.completions.create(**options, temperature=0)
+    choices = [chunk.choices[0] for chunk in client.completions.create(**options, temperature=0, stream=True)]
+    assert "".join(choice.text for choice in choices) == whole.choices[0].text
+    tokens = [token for choice in choices if choice.logprobs for token in choice.logprobs.tokens]
+    offsets = [offset for choice in choices if choice.logprobs for offset in choice.logprobs.text_offset]
+    assert (tokens, offsets) == (whole.choices[0].logprobs.tokens, whole.choices[0].logprobs.text_offset)
+    assert choices[-1].finish_reason == whole.choices[0].finish_reason == "length"
+    assert whole.usage.prompt_tokens == len(tokens) - more
+
+
 def test_tokens_there_and_back(client: Any) -> None:
     ids = client.post("/tokenize", body={"content": "Hello wörld"}, cast_to=dict)["tokens"]
     assert client.post("/detokenize", body={"tokens": ids}, cast_to=dict)["content"] == "Hello wörld"
@@ -173,6 +196,22 @@ def test_errors_have_the_shape_that_clients_read(client: Any, body: Any, status:
     with pytest.raises(openai.APIStatusError) as caught:
         client.post("/chat/completions", body=body, cast_to=dict)
     assert (caught.value.status_code, caught.value.code) == (status, code)
+
+
+def test_a_stream_that_cannot_begin_has_an_error_status(client: Any) -> None:
+    with pytest.raises(openai.BadRequestError, match="maximum context length is") as caught:
+        chat(client, messages=[{"role": "user", "content": "fox " * 9000}], stream=True)
+    error = caught.value.body
+    assert isinstance(error, dict) and error["n_prompt_tokens"] > error["n_ctx"] > 0
+
+
+def test_odd_names_of_ignored_fields_are_safe_in_headers(client: Any) -> None:
+    odd = {"a\r\nb": 1, "naïve": 1, **{f"many{number}": 1 for number in range(100)}}
+    options = {"model": "demo", "messages": FIVE, "max_tokens": 1, "extra_body": odd}
+    raw = client.chat.completions.with_raw_response.create(**options)
+    assert (
+        raw.headers["x-hermes-ignored"].startswith("a%0D%0Ab, many0, ") and len(raw.headers["x-hermes-ignored"]) < 2000
+    )
 
 
 def test_a_second_conversation_does_not_destroy_the_first_ones_prefix(client: Any) -> None:

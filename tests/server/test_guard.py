@@ -1,13 +1,17 @@
 """Attacks as browsers and careless clients make them, against the real server over plain sockets."""
 
+import asyncio
 import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from hermes_cli.server.api_error import ApiError
+from hermes_cli.server.guard import read_json
 from tests.server.running_server import Server, serving
 
 KEY = "correct-horse"
@@ -135,6 +139,49 @@ def test_a_chunked_body_is_counted_too(server: Server) -> None:
         "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
     )
     assert send(server, head.encode() + piece * 8 + b"1\r\n \r\n")[0] == 413
+
+
+def test_a_body_that_arrives_too_slowly_is_refused() -> None:
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b" ", "more_body": True}
+
+    scope = {"headers": [(b"content-type", b"application/json")]}
+    with pytest.raises(ApiError) as caught:
+        asyncio.run(read_json(scope, receive, 0.1))
+    assert caught.value.status == 408
+
+
+def test_connections_that_never_send_a_whole_request_are_closed(server: Server) -> None:
+    address = urlsplit(server.url)
+    with (
+        socket.create_connection((address.hostname or "", address.port or 0), timeout=60) as silent,
+        socket.create_connection((address.hostname or "", address.port or 0), timeout=60) as second,
+    ):
+        second.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = b""
+        while b"}" not in answer:
+            answer += second.recv(4096)
+        second.sendall(b"GET /health HTTP/1.1\r\nHost: loc")
+        assert silent.recv(1) == b"" and second.recv(4096) == b""
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("POST", "/health", {"GET", "HEAD", "OPTIONS"}),
+        ("GET", "/v1/completions", {"POST", "OPTIONS"}),
+        ("OPTIONS", "/v1/completions", {"POST", "OPTIONS"}),
+        ("OPTIONS", "/v1/models", {"GET", "HEAD", "OPTIONS"}),
+    ],
+)
+def test_methods_that_a_path_does_not_have_are_refused(
+    server: Server, method: str, path: str, allowed: set[str]
+) -> None:
+    request = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {KEY}\r\nConnection: close\r\n\r\n"
+    status, _, headers = send(server, request.encode())
+    assert status == (200 if method == "OPTIONS" else 405)
+    assert set(headers["allow"].split(", ")) == allowed
 
 
 def test_large_headers_are_refused(server: Server) -> None:

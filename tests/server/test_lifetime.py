@@ -1,20 +1,24 @@
 """How the server starts, shares, unloads and ends; and clients that leave at any moment."""
 
 import json
+import os
 import random
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
+import psutil
 import pytest
 
 from tests.server.running_server import Server, serving
 
+CLIENTS = int(os.environ.get("HERMES_CLI_TEST_CLIENTS", "80"))
 LONG = {"messages": [{"role": "user", "content": "fox " * 400}], "temperature": 5, "top_k": 0, "max_tokens": 3000}
 
 
@@ -31,37 +35,53 @@ def until_free(server: Server) -> None:
         time.sleep(0.1)
 
 
-def leave_after(server: Server, delay_s: float, *, stream: bool) -> None:
-    """Ask for a long answer, and close the connection after a while."""
-    address, body = urlsplit(server.url), json.dumps({**LONG, "stream": stream})
+REQUESTS = (
+    ("/v1/chat/completions", LONG),
+    ("/v1/chat/completions", {**LONG, "stream": True}),
+    ("/v1/completions", {"prompt": ["fox " * 200] * 4, "max_tokens": 1, "echo": True, "logprobs": 1}),
+    ("/v1/completions", {"prompt": "fox " * 100, "max_tokens": 500, "stream": True, "n": 4}),
+)
+
+
+def leave_after(server: Server, delay_s: float, path: str, fields: dict[str, Any]) -> None:
+    """Ask for a long answer, and close the connection after a while; the answer may be an error, as in a full queue."""
+    address, body = urlsplit(server.url), json.dumps(fields)
     with socket.create_connection((address.hostname or "", address.port or 0), timeout=60) as connection:
         connection.sendall(
-            f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
         )
         time.sleep(delay_s)
 
 
+def crowd(server: Server, generator: random.Random, clients: int, at_once: int) -> None:
+    """Clients that leave at random moments, several at once; then wait until nothing runs."""
+    with ThreadPoolExecutor(at_once) as threads:
+        leaving = [
+            threads.submit(leave_after, server, generator.uniform(0, 0.5), *generator.choice(REQUESTS))
+            for _ in range(clients)
+        ]
+        for one in leaving:
+            one.result()
+    until_free(server)
+
+
 def test_clients_that_leave_leave_nothing_running() -> None:
     generator = random.Random(3)
     with serving() as server:
-        threads = []
-        for number in range(120):
-            delay_s = generator.uniform(0, 0.5)
-            threads.append(
-                threading.Thread(target=leave_after, args=(server, delay_s), kwargs={"stream": number % 2 == 0})
-            )
-            threads[-1].start()
-            if len(threads) >= 12:
-                threads.pop(0).join()
-        for thread in threads:
-            thread.join()
-        until_free(server)
-        answer = httpx2.post(
-            f"{server.url}/v1/chat/completions",
-            json={"messages": [{"role": "user", "content": "What is 2 plus 3?"}], "temperature": 0},
-            timeout=60,
-        ).json()
+        process = psutil.Process(server.process.pid)
+        crowd(server, generator, 40, 12)  # everything is imported and allocated once
+        threads, memory = process.num_threads(), process.memory_info().rss
+        crowd(server, generator, CLIENTS, 24)
+        connections = [one for one in process.net_connections("inet") if one.status == "ESTABLISHED"]
+        assert len(connections) <= 1  # that of the last request for the metrics
+        assert process.num_threads() <= threads + 4  # the number of threads adapts to the load
+        assert process.memory_info().rss - memory < 64 << 20
+        before = sum(process.cpu_times()[:2])
+        time.sleep(1)
+        assert sum(process.cpu_times()[:2]) - before < 0.5
+        body = {"messages": [{"role": "user", "content": "What is 2 plus 3?"}], "temperature": 0}
+        answer = httpx2.post(f"{server.url}/v1/chat/completions", json=body, timeout=60).json()
         assert answer["choices"][0]["message"]["content"] == "2 plus 3 is 5."
 
 

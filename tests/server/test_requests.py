@@ -92,6 +92,17 @@ def test_every_way_to_ask_for_json(form: dict[str, Any]) -> None:
     assert chat(**form).requests[0].schema == {"type": "object"}
 
 
+def test_integers_may_be_written_as_floats() -> None:
+    assert chat(max_tokens=9.0).requests[0].max_tokens == 9
+    with pytest.raises(ApiError):
+        chat(max_tokens=9.5)
+
+
+def test_ignored_options_of_a_stream_are_named() -> None:
+    options = {"include_usage": True, "continuous_usage_stats": True}
+    assert chat(stream=True, stream_options=options).ignored == ("stream_options.continuous_usage_stats",)
+
+
 def test_several_choices_have_several_seeds() -> None:
     assert [one.sampling.seed for one in chat(n=3, seed=7).requests] == [7, 8, 9]
 
