@@ -15,3 +15,4 @@ class SessionSettings:
     max_tokens: int | None = None
     endpoint: str | None = None
     lora: tuple[str, ...] | None = None  # LoRA adapters, as --lora takes them
+    mcp: tuple[str, ...] | None = None  # names of MCP servers, never commands or addresses, which may hold secrets

@@ -94,13 +94,14 @@ def _with_preset(
     if name is None and not pairs:
         return layers
     from hermes_cli.session.choices import from_preset
-    from hermes_cli.store.presets.presets import find_preset, variable_values
+    from hermes_cli.store.presets.presets import variable_values
+    from hermes_cli.store.presets.server_prompts import chosen_preset
 
-    values = variable_values(pairs)
+    values: Mapping[str, str] = variable_values(pairs)
     if name is None or (values and prompted):
         raise UsageError("--var needs a preset with variables", "name the preset with --preset, without --system")
     try:
-        preset = find_preset(name)
+        preset, values = chosen_preset(name, values)
         for notice in preset.notices:
             console.notice(notice)
         return layers.with_preset(from_preset(preset, values, with_prompt=not prompted))

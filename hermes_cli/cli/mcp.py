@@ -2,10 +2,10 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,7 +21,8 @@ from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
 from hermes_cli.terminal.sanitize import one_line
 
 if TYPE_CHECKING:
-    from hermes_cli.tools.mcp import McpTools
+    from hermes_cli.tools.mcp import McpTools, ServerReport
+    from hermes_cli.tools.mcp_server import McpServer
     from hermes_cli.tools.tool import Tool
 
 _CHARACTERS_PER_TOKEN = 3.5
@@ -71,29 +72,53 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print the definitions as JSON.")] = False,
     tool_env: options.ToolVariables = None,
 ) -> int:
-    """Start a server and print its tools, what it claims about them, and about how many tokens they take."""
+    """Start a server and print its tools and their cost in tokens, its resources and its prompts."""
     cancel = CancelToken()
     with suppress(LoadCancelled), _opened(name, tool_env, cancel) as found:
-        tools = found.reports[0].tools
-        if as_json:
-            StandardOutput().write(_json([tool.schema.function for tool in tools]))
-            return 0
         report = found.reports[0]
-        total = sum(map(_tokens, tools))
+        if as_json:
+            StandardOutput().write(_json([tool.schema.function for tool in report.tools]))
+            return 0
+        catalog = found.host.catalog(report.server.name)
         lines = [
             f"{report.title} {report.version}, protocol {report.protocol}",
-            f"{len(tools)} tools, about {total:,} tokens in the prompt",
+            f"{len(report.tools)} tools, about {sum(map(_tokens, report.tools)):,} tokens in the prompt",
+            *_tool_lines(report),
+            *_catalog_lines(report.server, catalog),
         ]
-        claims = report.annotations or {}
-        for tool in tools:
-            stated = ", ".join(f"{key}: {json.dumps(value)}" for key, value in claims.get(tool.name, {}).items())
-            lines += ["", f"{tool.name} (about {_tokens(tool):,} tokens)", f"  {tool.description}"]
-            lines += [f"  the server claims {stated}"] if stated else []
-            arguments = tool.parameters.get("properties") or {}
-            lines += [f"  {argument}: {_shown(schema)}" for argument, schema in arguments.items()]
         StandardOutput().write("\n".join(lines) + "\n")
         return 0
     return EXIT_CODES[cancel.reason or "interrupt"]
+
+
+def _tool_lines(report: "ServerReport") -> Iterator[str]:
+    """Each tool with its arguments and with what the server claims about it."""
+    for tool in report.tools:
+        claims = report.annotations[tool.name]
+        stated = ", ".join(f"{key}: {json.dumps(value)}" for key, value in claims.items())
+        yield f"\n{tool.name} (about {_tokens(tool):,} tokens)\n  {tool.description}"
+        if stated:
+            yield f"  the server claims {stated}"
+        for argument, schema in (tool.parameters.get("properties") or {}).items():
+            yield f"  {argument}: {json.dumps(schema, ensure_ascii=False)}"
+
+
+def _catalog_lines(server: "McpServer", catalog: Mapping[str, Any]) -> Iterator[str]:
+    """Resources and prompts, as `-f` and `-p` take them."""
+    if catalog["resources"]:
+        yield "\nresources"
+    for one in catalog["resources"]:
+        yield f"  mcp:{server.name}/{one['uri']}{_described(one)}"
+    if catalog["prompts"]:
+        yield "\nprompts"
+    for one in catalog["prompts"]:
+        arguments = [name if required else f"[{name}]" for name, required in one["arguments"].items()]
+        yield f"  {' '.join([f'{server.name}:' + one['name'], *arguments])}{_described(one)}"
+
+
+def _described(one: Mapping[str, Any]) -> str:
+    text = " ".join((one["description"] or one["name"]).split())
+    return f"  {text}" if text else ""
 
 
 @app.command("test")
@@ -172,33 +197,19 @@ def import_servers(
 def _opened(name: str, variables: Sequence[str] | None, cancel: CancelToken) -> "Iterator[McpTools]":
     """One server that works. Raises UsageError, LoadCancelled, and ToolFailed with the reason if it does not start."""
     from hermes_cli.store.settings.settings import load_settings
-    from hermes_cli.tools.mcp import log_file, open_servers
     from hermes_cli.tools.mcp_server import find_servers
+    from hermes_cli.tools.mcp_single import running
 
-    servers = find_servers([name], load_settings().mcp_servers, variables or ())
-    with stopping(cancel, leave=lambda: None):
-        found = open_servers(servers, cancel=cancel)
-        try:
-            report = found.reports[0]
-            if report.problem:
-                log = log_file(report.server.name)
-                hint = f"read its log: {log}" if log.exists() else "check its definition: hermes mcp list"
-                raise ToolFailed(f"the MCP server {report.server.name} does not work: {report.problem}", hint)
-            for note in found.notes:
-                console.notice(note)
-            yield found
-        finally:
-            found.host.close()
+    (server,) = find_servers([name], load_settings().mcp_servers, variables or ())
+    with stopping(cancel, leave=lambda: None), running(server, cancel) as found:
+        for note in found.notes:
+            console.notice(note)
+        yield found
 
 
 def _tokens(tool: "Tool") -> int:
     """About how many tokens a definition takes; the exact number depends on the model."""
     return round(len(json.dumps(tool.schema.function, ensure_ascii=False)) / _CHARACTERS_PER_TOKEN)
-
-
-def _shown(schema: object) -> str:
-    text = json.dumps(schema, ensure_ascii=False)
-    return text if len(text) <= 200 else f"{text[:200]}…"
 
 
 def _json(value: object) -> str:

@@ -8,6 +8,7 @@ from hermes_cli.session import opening
 from hermes_cli.session.opening import Prepared, Start
 from hermes_cli.session.session import Session
 from hermes_cli.session.target import in_background
+from hermes_cli.session.tool_loading import ToolLoader
 from hermes_cli.terminal.answer.turn_view import print_loaded, print_tool_cost
 from hermes_cli.terminal.attachments.sources import attachments_at
 from hermes_cli.terminal.chat.chat import Chat
@@ -26,9 +27,9 @@ def print_notes(notes: Iterable[str]) -> None:
         notice(note)
 
 
-def prepare(start: Start, cancel: CancelToken | None = None, *, may_lack_servers: bool = False) -> Prepared:
+def prepare(start: Start, cancel: CancelToken | None = None, *, servers_later: bool = False) -> Prepared:
     """`opening.prepare`, its notes printed. Raises HermesError, LoadCancelled."""
-    prepared = opening.prepare(start, Consent, cancel, may_lack_servers=may_lack_servers)
+    prepared = opening.prepare(start, Consent, cancel, servers_later=servers_later)
     print_notes(prepared.notes)
     return prepared
 
@@ -56,8 +57,11 @@ def open_session(start: Start, cancel: CancelToken, *, verbose: bool = False) ->
 
 
 def open_chat(given: "Given", *, interactive: bool) -> Chat:
-    """A chat whose model loads in the background; the caller closes its session. Raises HermesError."""
-    prepared = prepare(opening.begin(given.layers, given.resume), may_lack_servers=True)
+    """A chat whose model loads in the background; the caller closes its session. Raises HermesError.
+
+    MCP servers start with the first message.
+    """
+    prepared = prepare(opening.begin(given.layers, given.resume), servers_later=True)
     attached = attachments_at(given.files, read_stdin)
     backend = in_background(prepared.target)
     opened = opening.open_session(prepared, lambda: backend)
@@ -67,7 +71,7 @@ def open_chat(given: "Given", *, interactive: bool) -> Chat:
         backend,
         opened.layers,
         open_model=lambda name: in_background(opening.other_target(prepared, name)),
-        load_tools=lambda choices: opening.load_tools(choices, Consent, servers=prepared.layers.mcp_servers),
+        tools=ToolLoader(Consent, prepared.layers.mcp_servers),
         interactive=interactive,
         verbose=given.verbose,
     )

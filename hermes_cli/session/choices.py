@@ -77,7 +77,14 @@ class Choices:
 
     def session_settings(self) -> SessionSettings:
         """The part of these choices that a session's file saves."""
-        return SessionSettings(self.model, self.preset, self.sampling, self.max_tokens, self.endpoint, self.load.lora)
+        mcp = self.mcp
+        if mcp:
+            from hermes_cli.tools.mcp_server import saved_name
+
+            mcp = tuple(dict.fromkeys(map(saved_name, mcp)))
+        return SessionSettings(
+            self.model, self.preset, self.sampling, self.max_tokens, self.endpoint, self.load.lora, mcp
+        )
 
     def load_options(self) -> LoadOptions:
         """How to open the model; an unsaved chat keeps no prompt cache, which holds its text too. Raises UsageError."""
@@ -279,6 +286,7 @@ def from_session(settings: SessionSettings, system_prompt: str | None) -> Choice
         settings.max_tokens,
         load=Loading(lora=settings.lora),
         endpoint=settings.endpoint,
+        mcp=None if settings.mcp is None else (),  # `opening.continued` adds those that are configured
     )
 
 

@@ -3,40 +3,29 @@
 `begin` reads the session to continue, `prepare` decides everything before a model is opened, `open_session` opens it.
 """
 
-import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from hermes_cli.backend import Backend
 from hermes_cli.chat.conversation import Conversation
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import MOST_REPAIRS, MOST_ROUNDS, TOOL_TIMEOUT_S, CancelToken
-from hermes_cli.chat.tool_call import ToolCall
+from hermes_cli.chat.request import MOST_REPAIRS, CancelToken
 from hermes_cli.chat.turn_tree import TurnTree
 from hermes_cli.engine.load_options import Adapter
-from hermes_cli.errors import ModelNotFound, SessionBusy, ToolFailed, UsageError, did_you_mean
+from hermes_cli.errors import ModelNotFound, SessionBusy, UsageError
 from hermes_cli.formats.segment import Segment, joined
 from hermes_cli.models.adapters import saved_adapters
 from hermes_cli.models.choose import saved_name, use_of_others
 from hermes_cli.session.choices import LAST_SESSION, Choices, Layers, from_session, toolset
 from hermes_cli.session.session import Session, as_read
 from hermes_cli.session.target import LocalTarget, RemoteTarget, Target, find_target
+from hermes_cli.session.tool_loading import MakeConsent, ToolLoader
 from hermes_cli.session.turn_loop import ToolUse
 from hermes_cli.store.sessions.files import latest_session
 from hermes_cli.store.sessions.names import find_session
 from hermes_cli.store.sessions.reader import SavedSession, first_words, read_session
 from hermes_cli.store.sessions.writer import Transcript
-
-if TYPE_CHECKING:
-    from hermes_cli.tools.approval import Decision, Policy
-    from hermes_cli.tools.mcp import ServerReport
-    from hermes_cli.tools.mcp_server import McpServer
-    from hermes_cli.tools.tool import Tool
-
-Consent = Callable[[ToolCall, CancelToken], "Decision"]
-MakeConsent = Callable[[Mapping[str, "Tool"], "Policy"], Consent]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +82,15 @@ def begin(layers: Layers, resume: str | None = None) -> Start:
 def continued(saved: SavedSession, join: Callable[[Choices, Choices], Layers], *, with_preset: bool) -> Start:
     """Continue a saved session: `join` puts its choices, and the tools and schema of its preset, into layers."""
     preset, notes = _saved_toolset(saved) if with_preset else (Choices(), ())
+    by_preset, named = preset.mcp or (), saved.settings.mcp
+    if named is not None:
+        preset = replace(preset, mcp=None)
     layers = join(from_session(saved.settings, saved.conversation.system_prompt), preset)
+    if named and layers.flags.mcp is None:
+        from hermes_cli.tools.mcp_server import saved_servers
+
+        servers, missing = saved_servers(named, {*by_preset, *layers.mcp_servers})
+        layers, notes = replace(layers, session=replace(layers.session, mcp=servers)), (*notes, *missing)
     return Start(layers, layers.now, saved, (*saved.notices, *notes))
 
 
@@ -103,7 +100,10 @@ def _saved_toolset(saved: SavedSession) -> tuple[Choices, tuple[str, ...]]:
     if name is None:
         return Choices(), ()
     from hermes_cli.store.presets.presets import find_preset
+    from hermes_cli.store.presets.server_prompts import is_of_server
 
+    if is_of_server(name):
+        return Choices(), ()
     try:
         preset = find_preset(name)
     except UsageError as problem:
@@ -112,11 +112,11 @@ def _saved_toolset(saved: SavedSession) -> tuple[Choices, tuple[str, ...]]:
 
 
 def prepare(
-    start: Start, consent: MakeConsent, cancel: CancelToken | None = None, *, may_lack_servers: bool = False
+    start: Start, consent: MakeConsent, cancel: CancelToken | None = None, *, servers_later: bool = False
 ) -> Prepared:
     """Find the model, load the tools, and check what can be constrained. Raises HermesError, LoadCancelled.
 
-    `may_lack_servers`: a server named by an option that does not start is a note, as one named elsewhere always is.
+    With `servers_later`, MCP servers are not started yet; otherwise those that an option names must start.
     """
     choices, saved = start.choices, start.saved
     target = _find_target(start)
@@ -126,8 +126,8 @@ def prepare(
         notes.append("no Hermes 3 model here; answering with the 8 MB demo model. Get the real one: hermes pull")
         notes += filter(None, [use_of_others()])
     with ExitStack() as on_failure:
-        needs_servers = bool(start.layers.flags.mcp) and not may_lack_servers
-        tools = load_tools(choices, consent, cancel, start.layers.mcp_servers, needs_servers=needs_servers)
+        loader = ToolLoader(consent, start.layers.mcp_servers)
+        tools = loader.load(choices, cancel, servers_later=servers_later, needs_servers=bool(start.layers.flags.mcp))
         if tools:
             notes += tools.notes
             on_failure.callback(tools.toolbox.close)
@@ -167,56 +167,6 @@ def other_target(prepared: Prepared, name: str) -> Target:
 def _target(choices: Choices, layers: Layers) -> Target:
     chosen = choices.endpoint in (layers.flags.endpoint, layers.settings.endpoint)
     return find_target(choices, layers.endpoints, chosen_by_user=chosen)
-
-
-def load_tools(
-    choices: Choices,
-    consent: MakeConsent,
-    cancel: CancelToken | None = None,
-    servers: "Mapping[str, McpServer] | None" = None,
-    *,
-    needs_servers: bool = False,
-) -> ToolUse | None:
-    """Load the tools that were chosen, and set who is asked before one runs; None without tools. Raises UsageError.
-
-    `servers` are the configured MCP servers; those chosen are started, and a note says which did not start. With
-    `needs_servers`, one of which nothing can be used raises ToolFailed.
-    """
-    if not choices.tools and not choices.mcp:
-        return None
-    from hermes_cli.tools.toolbox import load_toolbox
-
-    choice = choices.tool_choice or "auto"
-    notes: tuple[str, ...] = ()
-    toolbox = load_toolbox(choices.tools or (), choices.tool_variables or (), cancel)
-    with ExitStack() as on_failure:
-        on_failure.callback(lambda: toolbox.close())
-        if choices.mcp:
-            from hermes_cli.tools.mcp import open_servers
-            from hermes_cli.tools.mcp_server import find_servers
-
-            found = find_servers(choices.mcp, servers or {}, choices.tool_variables or ())
-            opened = open_servers(found, toolbox.tools, cancel)
-            toolbox, notes = toolbox.joined(opened.tools, opened.host), opened.notes
-            if needs_servers and (useless := next((one for one in opened.reports if not one.tools), None)):
-                raise _cannot_use(useless)
-        if choices.tools_only:
-            # The name may be that of a tool whose server did not start.
-            toolbox = toolbox.only(choices.tools_only, strict=not notes)
-        known = ("auto", "none", "required", *toolbox.tools)
-        if choice not in known:
-            hint = did_you_mean(choice, known, f"one of {', '.join(known)}")
-            raise UsageError(f"--tool-choice {choice} is not the name of a tool", hint)
-        asked = consent(toolbox.tools, choices.tool_policy or "ask")
-        on_failure.pop_all()
-    timeout_s = choices.tool_timeout_s or TOOL_TIMEOUT_S
-    return ToolUse(toolbox, asked, choice, choices.max_rounds or MOST_ROUNDS, timeout_s, notes)
-
-
-def _cannot_use(server: "ServerReport") -> ToolFailed:
-    name, why = server.server.name, server.problem or "it offers no tool that can be used"
-    hint = f"test it: hermes mcp test {shlex.quote(server.server.address)}; or omit --mcp"
-    return ToolFailed(f"the MCP server {name} cannot be used: {why}", hint)
 
 
 def open_session(prepared: Prepared, load: Callable[[], Backend]) -> Opened:

@@ -28,6 +28,7 @@ from hermes_cli.tools.results import fitting_limit, response_message
 if TYPE_CHECKING:
     from hermes_cli.formats.tool_call_parser import ToolCallParser
     from hermes_cli.tools.approval import Decision
+    from hermes_cli.tools.mcp import McpTools
     from hermes_cli.tools.toolbox import Toolbox
 
 _UNKNOWN = "unknown"
@@ -49,6 +50,8 @@ class ToolUse:
     max_rounds: int = MOST_ROUNDS
     timeout_s: float = TOOL_TIMEOUT_S
     notes: tuple[str, ...] = ()  # what the user should know of how they were loaded
+    servers: "McpTools | None" = None
+    servers_wait: bool = False  # MCP servers were chosen, and are not started yet
 
 
 class TurnLoop:

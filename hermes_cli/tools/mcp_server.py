@@ -13,7 +13,10 @@ from hermes_cli.errors import UsageError, did_you_mean
 from hermes_cli.network.proxies import is_loopback
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+_SCHEMES = ("http://", "https://")
 _SECRET = re.compile(r"authorization|cookie|token|secret|key|password", re.IGNORECASE)
+_CONFIGURED = "list those that are: hermes mcp list"
 _CONFIGURE = "configure it as [mcp.servers.NAME]: hermes config edit; or give a command or a URL"
 
 
@@ -103,8 +106,38 @@ def find_servers(
     return list(found.values())
 
 
+def configured_server(name: str, servers: Mapping[str, McpServer]) -> McpServer:
+    """The server of that name. Raises UsageError."""
+    if name not in servers:
+        raise UsageError(f"no MCP server {name} is configured", did_you_mean(name, servers, _CONFIGURED))
+    return servers[name]
+
+
+def saved_name(text: str) -> str:
+    """The name that a session saves for what `--mcp` was given: commands and URLs may hold secrets."""
+    if text.startswith(_SCHEMES):
+        return _short_name(urlsplit(text).hostname or "server")
+    words = text.split()
+    return text if NAME.fullmatch(text) else _name_of(words) if words else "server"
+
+
+def saved_servers(names: Sequence[str], known: Collection[str]) -> tuple[tuple[str, ...], list[str]]:
+    """Of the servers that a session saved by name those that are `known`, and a note on each other.
+
+    A session's file may come from elsewhere, so that nothing in it is started that the user did not define.
+    """
+    by_name = {saved_name(text): text for text in known}
+    found = tuple(by_name[name] for name in names if name in by_name)
+    notes = [
+        f"this session used the MCP server {name[:60]}, which is not configured; give it again with --mcp"
+        for name in names
+        if name not in by_name
+    ]
+    return found, notes
+
+
 def _unnamed(text: str, servers: Mapping[str, McpServer], variables: Sequence[str]) -> McpServer:
-    if text.startswith(("http://", "https://")):
+    if text.startswith(_SCHEMES):
         _check_url(text)
         return McpServer(_short_name(urlsplit(text).hostname or "server"), url=text)
     try:

@@ -47,6 +47,10 @@ class Toolbox:
         """These tools and others of `runner`."""
         return Toolbox([*self._pairs(), *tools], {*self._opened, runner})
 
+    def without(self, runner: Runner) -> "Toolbox":
+        """These tools except those of `runner`, which is not closed with them."""
+        return Toolbox([pair for pair in self._pairs() if pair[1] is not runner], self._opened - {runner})
+
     def only(self, patterns: Sequence[str], *, strict: bool = True) -> "Toolbox":
         """The tools that one of the names or patterns fits. Raises UsageError, if `strict`, for one that fits none."""
         for pattern in patterns if strict else ():

@@ -87,6 +87,24 @@ def test_commands(hermes: Hermes, config: Path) -> None:
     assert hermes("mcp", "run", "mine", "echo", "text=hi").out == b'"hi"\n'
 
 
+def test_resources_and_prompts(hermes: Hermes, config: Path) -> None:
+    configured(config)
+    shown = hermes("mcp", "show", "mine").out.decode()
+    assert "\n  mcp:mine/note://1  A note.\\u001b[2J\n  mcp:mine/note://{number}  notes\n" in shown
+    assert "\n  mine:write topic [style]  write\n" in shown
+    filled = hermes("ask", "-m", "demo", "--dry-run", "-p", "mine:write", "--var", "topic=cheese", "Go.")
+    assert b"system\nWrite about cheese.\\u001b[2J<|im_end|>" in filled.out and "tokens" in filled.err
+
+
+def test_mistakes_about_prompts(hermes: Hermes, config: Path) -> None:
+    configured(config)
+    ask = ("ask", "-m", "demo", "Hello", "-p")
+    assert_failed(hermes(*ask, "mine:write"), 2, "needs a value for topic")
+    assert_failed(hermes(*ask, "mine:writ"), 2, "no prompt writ")
+    assert_failed(hermes(*ask, "mine:write", "--var", "topic=x", "--var", "stile=y"), 2, "takes no stile")
+    assert_failed(hermes(*ask, "nowhere:write"), 2, "no MCP server nowhere")
+
+
 def test_claims_of_a_server_are_shown_and_its_escapes_are_not_sent_to_the_terminal(hermes: Hermes) -> None:
     shown = hermes("mcp", "show", f"{sys.executable} {SCRIPT} injected").out
     assert b"the server claims read_only_hint: true" in shown
@@ -167,6 +185,35 @@ def wait_until_it_listens(port: int) -> None:
             time.sleep(0.1)
 
 
+def test_a_session_saves_the_names_of_servers_and_starts_those_that_are_configured(
+    hermes: Hermes, config: Path, tmp_path: Path
+) -> None:
+    configured(config)
+    data = {"HERMES_CLI_DATA_DIR": str(tmp_path / "data")}
+    only = ("--tools-only", "echo", "-n", "3")
+    secret = f"{WELL} {tmp_path / 's3cret'}"
+    first = hermes("ask", "-m", "demo", "--mcp", "mine", "--mcp", secret, "--tools-only", "*echo", "Hello", env=data)
+    assert "2 tools: " in first.err
+    (file,) = (tmp_path / "data" / "sessions").glob("*.jsonl")
+    assert json.loads(file.read_text().splitlines()[0])["mcp"] == ["mine", "mcp"]
+    assert "s3cret" not in file.read_text()
+    again = hermes("ask", "-c", *only, "Hello", env=data)
+    assert again.code == 0 and "1 tool: " in again.err
+    assert "used the MCP server mcp, which is not configured; give it again with --mcp" in again.err
+    assert "mine  off" in hermes("chat", "-c", *only, stdin=b"/mcp mine off\n", env=data).err
+    assert "tool" not in hermes("ask", "-c", "-n", "3", "Hello", env=data).err
+
+
+def test_a_session_of_another_never_starts_a_program(hermes: Hermes, config: Path, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    header = {"hermes_session": 1, "id": "x", "created": None, "model": "demo", "mcp": [f"touch {made}", "http://a.b"]}
+    session = tmp_path / "other.jsonl"
+    session.write_text(json.dumps(header) + "\n")
+    answer = hermes("ask", "--session", session, "-n", "3", "Hello")
+    assert answer.code == 0 and "is not configured" in answer.err
+    assert not made.exists()
+
+
 def test_servers_in_the_chat(hermes: Hermes, config: Path) -> None:
     configured(config)
     lines = "/mcp\n/mcp mine on\n/tools\n/mcp mine off\n/tools\n/mcp mine\n"
@@ -224,4 +271,4 @@ main()
 loaded = [name for name in sys.modules if name.split(".")[0] in ("mcp", "mcp_types") or ".mcp" in name]
 print(loaded)
 """
-    assert script(program).out.decode().splitlines()[-1] == "['hermes_cli.cli.mcp']"
+    assert script(program).out.decode().splitlines()[-1] == "[]"

@@ -13,7 +13,17 @@ from typing import Any
 
 BEHAVIOUR = sys.argv[1]
 RECORD = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+calls = 0
 NO_ARGUMENTS: dict[str, Any] = {"type": "object", "properties": {}}
+
+CAPABILITIES: dict[str, Any] = {"tools": {"listChanged": True}, "resources": {}, "prompts": {}}
+LISTS: dict[str, Any] = {
+    "resources/list": {"resources": [{"uri": "note://1", "name": "note", "description": "A note.\x1b[2J"}]},
+    "resources/templates/list": {"resourceTemplates": [{"uriTemplate": "note://{number}", "name": "notes"}]},
+    "prompts/list": {
+        "prompts": [{"name": "write", "arguments": [{"name": "topic", "required": True}, {"name": "style"}]}]
+    },
+}
 
 
 def send(**message: Any) -> None:
@@ -41,6 +51,9 @@ def tools() -> list[dict[str, Any]]:
             tool("a b"),
             tool("a/b"),
         ]
+    if BEHAVIOUR == "new list":
+        others = [tool("added")] if calls else [tool("removed")]
+        return [tool("act", f"Version {calls}."), *others]
     if BEHAVIOUR == "changes":
         assert RECORD
         times = len(RECORD.read_text()) if RECORD.exists() else 0
@@ -51,6 +64,10 @@ def tools() -> list[dict[str, Any]]:
 
 
 def call(number: int, name: str, arguments: dict[str, Any], token: Any) -> None:
+    global calls
+    calls += 1
+    if BEHAVIOUR == "new list":
+        send(method="notifications/tools/list_changed")
     if BEHAVIOUR == "endless progress":
         while True:
             send(method="notifications/progress", params={"progressToken": token or 0, "progress": time.time()})
@@ -77,12 +94,25 @@ def call(number: int, name: str, arguments: dict[str, Any], token: Any) -> None:
     send(id=number, result={"content": result, "isError": BEHAVIOUR == "fails"})
 
 
+def read(number: int, uri: str) -> None:
+    if uri == "note://1":
+        content = {"uri": uri, "text": "Buy milk.\u202e"}
+    elif uri == "note://picture":
+        content = {"uri": uri, "blob": "aGFsbG8=", "mimeType": "image/png"}
+    else:
+        send(id=number, error={"code": -32002, "message": "no such note"})
+        return
+    send(id=number, result={"contents": [content]})
+
+
 def main() -> None:
     if BEHAVIOUR == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if os.fork() == 0:
             os.setsid()
-            time.sleep(600)
+            if os.fork() == 0:  # a daemon, whose parent ends
+                time.sleep(600)
+            os._exit(0)
     if BEHAVIOUR == "exits":
         sys.exit("no cheese here")
     if BEHAVIOUR == "noise":
@@ -98,12 +128,19 @@ def main() -> None:
         if method == "initialize":
             info = {"name": "test", "version": "1.0"}
             version = params["protocolVersion"]
-            send(id=number, result={"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info})
+            send(id=number, result={"protocolVersion": version, "capabilities": CAPABILITIES, "serverInfo": info})
         elif method == "tools/list":
             send(id=number, result={"tools": tools()})
         elif method == "tools/call":
             token = (params.get("_meta") or {}).get("progressToken")
             call(number, params["name"], params.get("arguments") or {}, token)
+        elif method in LISTS:
+            send(id=number, result=LISTS[method])
+        elif method == "resources/read":
+            read(number, params["uri"])
+        elif method == "prompts/get":
+            text = f"Write about {params['arguments']['topic']}.\x1b[2J"
+            send(id=number, result={"messages": [{"role": "user", "content": {"type": "text", "text": text}}]})
         else:
             send(id=number, error={"code": -32601, "message": "unknown method"})
     if BEHAVIOUR == "stubborn":

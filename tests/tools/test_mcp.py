@@ -16,8 +16,11 @@ import pytest
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.chat.tool_call import ToolCall, ToolResult
 from hermes_cli.errors import LoadCancelled
-from hermes_cli.tools.mcp import McpTools, log_file, open_servers, visible
+from hermes_cli.tools.child.process import CallFailed
+from hermes_cli.tools.mcp import McpTools, open_servers
+from hermes_cli.tools.mcp_host import log_file
 from hermes_cli.tools.mcp_server import McpServer
+from hermes_cli.tools.mcp_text import visible
 from hermes_cli.tools.toolbox import Toolbox
 
 pytest.importorskip("mcp")
@@ -226,6 +229,30 @@ def test_a_definition_that_changes_needs_consent_again(start: Open, tmp_path: Pa
     assert first.tools["act"].sha256 != second.tools["act"].sha256
     call(second, "act")
     assert "changed the definition of act" in (call(second, "act").error or "")
+
+
+def test_a_list_of_tools_that_changes_while_the_server_runs(start: Open) -> None:
+    toolbox, found = start("new list")
+    assert found.refreshed() is None
+    assert call(toolbox, "act").value == "done"
+    assert "changed the definition of act" in (call(toolbox, "act").error or "")
+    assert "changed the definition of removed" in (call(toolbox, "removed").error or "")
+    now = found.refreshed()
+    assert now and now.notes == ("the MCP server test changed its tools; new: added; changed: act; removed: removed",)
+    after = Toolbox().joined(now.tools, now.host)
+    assert after.tools["act"].sha256 != toolbox.tools["act"].sha256
+    assert call(after, "act").value == "done"
+
+
+def test_resources(start: Open) -> None:
+    host = start("well")[1].host
+    assert host.resource("test", "note://1") == "Buy milk.\\u202e"
+    for uri, problem in (
+        ("note://picture", "not text: .note://picture, image/png, 6 bytes"),
+        ("note://2", "no such note"),
+    ):
+        with pytest.raises(CallFailed, match=problem):
+            host.resource("test", uri)
 
 
 def test_a_stubborn_server_and_its_children_end_at_the_close(start: Open) -> None:

@@ -16,8 +16,9 @@ from hermes_cli.cli.opening import open_session
 from hermes_cli.cli.trials.cases import Case
 from hermes_cli.errors import ContextOverflow, UsageError, did_you_mean
 from hermes_cli.session.choices import Choices, Layers, from_preset, from_settings
-from hermes_cli.session.opening import begin, load_tools
+from hermes_cli.session.opening import begin
 from hermes_cli.session.session import Session, as_read
+from hermes_cli.session.tool_loading import ToolLoader
 from hermes_cli.store.settings.settings import load_settings
 from hermes_cli.terminal.answer.output import Collected
 from hermes_cli.terminal.answer.turn_view import show_answer
@@ -79,7 +80,7 @@ class Runner:
             self._prepared = [(case, self._choices(case)) for case in cases]
             for case, choices in self._prepared:
                 sources = choices.tools or ()
-                if sources not in self._tools and (loaded := load_tools(choices, Consent, cancel)):
+                if sources not in self._tools and (loaded := ToolLoader(Consent, {}).load(choices, cancel)):
                     self._tools[sources] = loaded
                     self._stack.callback(loaded.toolbox.close)
                 _check_calls(case, self._parameters(choices))

@@ -9,7 +9,7 @@ from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.chat.tool_call import ToolCall, ToolResult
 
-_SETTINGS = ("model", "preset", "sampling", "max_tokens", "endpoint", "lora")
+_SETTINGS = ("model", "preset", "sampling", "max_tokens", "endpoint", "lora", "mcp")
 
 
 class Malformed(ValueError):
@@ -72,6 +72,7 @@ def settings_fields(settings: SessionSettings, system_prompt: str | None) -> dic
         "max_tokens": settings.max_tokens,
         **({"endpoint": settings.endpoint} if settings.endpoint else {}),
         **({"lora": list(settings.lora)} if settings.lora is not None else {}),
+        **({} if settings.mcp is None else {"mcp": list(settings.mcp)}),
     }
 
 
@@ -99,14 +100,15 @@ def checked_settings(fields: Any) -> dict[str, Any]:
         if limit is not None and (type(limit) is not int or not 0 < limit < 2**31):
             raise Malformed("has a wrong max_tokens")
         found["max_tokens"] = limit
-    if "lora" in fields:
-        found["lora"] = _adapters(fields["lora"])
+    for name in ("lora", "mcp"):
+        if name in fields:
+            found[name] = _texts(name, fields[name])
     return found
 
 
-def _adapters(value: Any) -> tuple[str, ...] | None:
+def _texts(name: str, value: Any) -> tuple[str, ...] | None:
     if value is not None and not isinstance(value, list):
-        raise Malformed("has a wrong lora")
+        raise Malformed(f"has a wrong {name}")
     return None if value is None else tuple(map(text_in, value))
 
 

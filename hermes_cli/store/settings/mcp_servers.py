@@ -9,12 +9,11 @@ from typing import Any
 
 from hermes_cli import files
 from hermes_cli.errors import UsageError, did_you_mean
-from hermes_cli.tools.mcp_server import McpServer
+from hermes_cli.tools.mcp_server import NAME, McpServer
 
 _FIX = "fix it: hermes config edit"
 _KEYS = tuple(each.name for each in fields(McpServer) if each.name != "name")
 _LISTS = ("args", "env", "allow", "deny", "read_only")
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 _VARIABLE = re.compile(r"\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)\}")
 
 

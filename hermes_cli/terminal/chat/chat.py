@@ -13,9 +13,9 @@ from hermes_cli.chat.turn_tree import TurnTree
 from hermes_cli.engine.background import BackgroundBackend
 from hermes_cli.errors import ContextOverflow, HermesError, LoadCancelled, UsageError
 from hermes_cli.models.choose import saved_name
-from hermes_cli.session.choices import Choices, Layers
+from hermes_cli.session.choices import Layers
 from hermes_cli.session.session import Session
-from hermes_cli.session.turn_loop import ToolUse
+from hermes_cli.session.tool_loading import ToolLoader
 from hermes_cli.store.sessions.reader import SavedSession
 from hermes_cli.store.sessions.writer import Transcript
 from hermes_cli.terminal import console
@@ -24,10 +24,8 @@ from hermes_cli.terminal.answer.turn_view import (
     ShownAnswer,
     print_control_text,
     print_cut,
-    print_loaded,
     print_new_notes,
     print_saving_problem,
-    print_tool_cost,
     show_answer,
     stats_line,
     tokens_per_second,
@@ -36,19 +34,20 @@ from hermes_cli.terminal.answer.turn_view import (
 from hermes_cli.terminal.attachments.attachment import Attachment, joined
 from hermes_cli.terminal.attachments.size import size_line
 from hermes_cli.terminal.chat.named_turns import named
+from hermes_cli.terminal.chat.readiness import Readiness
 from hermes_cli.terminal.chat.texts import as_typed
-from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
+from hermes_cli.terminal.interrupts import stopping
 from hermes_cli.terminal.prompt.keyboard import quiet_keyboard
 from hermes_cli.terminal.prompt.prompt_input import PromptInput
 
 StartAnswer = Callable[[CancelToken], Generator[TurnEvent]]
 
 
-class Chat:
-    """One chat. `leaving` is the exit code once the chat should end, `draft` the text of the next prompt.
+class Chat(Readiness):
+    """One chat.
 
     `layers` are the choices the session is answered with; `choose` changes them. `open_model` takes the name of a
-    model, `load_tools` loads the tools that are chosen, if any. Both raise HermesErrors.
+    model and raises HermesErrors.
     """
 
     def __init__(
@@ -58,25 +57,18 @@ class Chat:
         layers: Layers,
         *,
         open_model: Callable[[str], BackgroundBackend],
-        load_tools: Callable[[Choices], ToolUse | None],
+        tools: ToolLoader,
         interactive: bool,
         verbose: bool = False,
     ) -> None:
-        self.session = session
-        self.backend = backend
-        self.layers = layers
-        self.interactive = interactive
+        super().__init__(session, backend, layers, tools, interactive=interactive, verbose=verbose)
         self.attached: tuple[Attachment, ...] = ()
-        self._verbose = verbose
         self.written: set[Path] = set()
-        self._open_model, self._load_tools = open_model, load_tools
-        self.draft = ""
+        self._open_model = open_model
         self.unsent: tuple[str, int | None] | None = None  # a message without an answer, and what it follows
         self.prefill = ""
         self.keeps_prefill = False
-        self.leaving: int | None = None
         self._announced: frozenset[int] = frozenset()
-        self._printed_loaded = False
         self._printed_problem = ""
         self._counted: tuple[tuple[object, ...], int | None] | None = None
         self._prompt: PromptInput | None = None
@@ -164,35 +156,6 @@ class Chat:
             self.session.set_state(sorted(ids), "left_out")
         return True
 
-    def ready(self, draft: str = "") -> bool:
-        """Wait for the model and show its loading. Stopped by the user, it restores `draft` and returns False."""
-        cancel = CancelToken()
-        status = console.StatusLine()
-        try:
-            with stopping(cancel), quiet_keyboard():
-                self.backend.wait(
-                    cancel,
-                    lambda fraction: status.show("stopping" if cancel.cancelled else f"loading model {fraction:.0%}"),
-                )
-        except LoadCancelled:
-            status.erase()
-            self.draft = draft
-            self._leave_after(cancel)
-            if self.leaving is None:
-                console.notice("loading stopped; the next message loads the model again")
-            return False
-        finally:
-            status.erase()
-        self._print_loaded()
-        return True
-
-    def _print_loaded(self) -> None:
-        """Print once how the model was loaded: above the prompt, or before the answer."""
-        if not self._printed_loaded:
-            self._printed_loaded = True
-            print_loaded(self.backend.info, verbose=self._verbose, in_chat=self.interactive)
-            print_tool_cost(self.session)
-
     def answer(self, start: StartAnswer, asking: str = "", *, after: str = "", resumable: bool = True) -> None:
         """Show the answer that `start` generates.
 
@@ -255,7 +218,8 @@ class Chat:
         """Use these choices, with their tools and schema, but leave the conversation alone. Raises UsageError."""
         wanted = layers.now
         if reload or (wanted.tools, wanted.mcp) != (self.layers.now.tools, self.layers.now.mcp):
-            loaded = self._load_tools(wanted)
+            loaded = self._tools.load(wanted, servers_later=True)
+            self._tool_cost_due = True
             if self.session.tools:
                 self.session.tools.toolbox.close()
             self.session.tools = loaded
@@ -283,6 +247,7 @@ class Chat:
         self.session.backend = self.backend = backend
         self.session.last_finished = None
         self._printed_loaded = False
+        self._tool_cost_due = True
 
     def _print_notices(self, shown: ShownAnswer, withdrawn: bool, resumable: bool) -> None:
         """Print the notices after an answer; `withdrawn` if there was no text, so that the message is not a turn."""
@@ -301,11 +266,6 @@ class Chat:
         before, self._printed_problem = self._printed_problem, problem.message if problem else ""
         if self._printed_problem != before:
             print_saving_problem(self.session)
-
-    def _leave_after(self, cancel: CancelToken) -> None:
-        """End the chat after a signal; Ctrl-C on a terminal only stops the answer."""
-        if cancel.reason and (cancel.reason != "interrupt" or not self.interactive):
-            self.leaving = EXIT_CODES[cancel.reason]
 
     def status(self) -> str:
         """The line below the prompt: model, context, speed of the last answer, or the progress of loading."""

@@ -4,15 +4,24 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx2
 from mcp.client._transport import TransportStreams
 from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
-from mcp_types import Implementation
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    Implementation,
+    Prompt,
+    Resource,
+    ResourceTemplate,
+    ServerNotification,
+    ToolListChangedNotification,
+)
 
 from hermes_cli import __version__
 from hermes_cli.tools.child.mcp_results import described
@@ -20,6 +29,8 @@ from hermes_cli.tools.child.mcp_stdio import ServerProcess
 
 _START_S = 15.0
 _MOST_TOOLS = 1000
+_MOST_LISTED = 100
+_LONGEST_TEXT = 1000
 _LARGEST_DEFINITIONS = 2_000_000  # characters, so that those of several servers fit into one answer
 
 
@@ -29,6 +40,8 @@ class Connection:
     def __init__(self, server: dict[str, Any]) -> None:
         self.server, self.name = server, str(server["name"])
         self.tools: dict[str, dict[str, Any]] = {}
+        self.offered: dict[str, dict[str, Any]] = {}  # as the program knows them; they are called only as such
+        self._tools_changed = False
         self._process: ServerProcess | None = None
         self._client: Client | None = None
         self._problem = ""
@@ -66,7 +79,31 @@ class Connection:
         except Exception as error:
             self._problem = self.ended or in_words(error)
             raise RuntimeError(self._problem) from error
+        self.offered = self.tools
         return {**found, "start_s": time.monotonic() - started}
+
+    async def refresh(self) -> None:
+        """List the tools again, if the server said that they changed. Raises what failed."""
+        if self._tools_changed:
+            await self._list_tools(self.client)
+            self._tools_changed = False
+
+    async def catalog(self) -> dict[str, list[dict[str, Any]]]:
+        """The first page of its resources, templates of their addresses, and prompts with their arguments."""
+        found: dict[str, list[dict[str, Any]]] = {"resources": [], "prompts": []}
+        if self.client.server_capabilities.resources:
+            resources = (await self.client.list_resources()).resources
+            found["resources"] = [_entry(one, uri=str(one.uri)) for one in resources[:_MOST_LISTED]]
+            with suppress(MCPError):  # many servers have no templates
+                templates = (await self.client.list_resource_templates()).resource_templates
+                found["resources"] += [_entry(one, uri=one.uri_template) for one in templates[:_MOST_LISTED]]
+        if self.client.server_capabilities.prompts:
+            prompts = (await self.client.list_prompts()).prompts
+            found["prompts"] = [
+                _entry(one, arguments={each.name: bool(each.required) for each in one.arguments or ()})
+                for one in prompts[:_MOST_LISTED]
+            ]
+        return found
 
     async def close(self) -> None:
         """End the connection, and the server's process."""
@@ -77,47 +114,69 @@ class Connection:
     async def _run(self, ready: "asyncio.Future[dict[str, Any]]") -> None:
         try:
             info = Implementation(name="hermes", version=__version__)
-            async with Client(self._transport(), client_info=info, cache=None) as client:
+            async with (
+                Client(self._transport(), client_info=info, cache=None, message_handler=self._heard) as client,
+                anyio.create_task_group() as tasks,
+            ):
                 self._client = client
-                found = await self._listed(client)
+                found = await self._facts(client)
                 if not ready.done():
                     ready.set_result(found)
+                tasks.start_soon(self._watch, client)
                 await self._stop.wait()
+                tasks.cancel_scope.cancel()
         except Exception as error:
             if ready.done():
                 self._problem = self._problem or in_words(error)
             else:
                 ready.set_exception(error)
 
-    async def _listed(self, client: Client) -> dict[str, Any]:
+    async def _heard(self, message: ServerNotification | Exception) -> None:
+        if isinstance(message, ToolListChangedNotification):
+            self._tools_changed = True
+
+    async def _watch(self, client: Client) -> None:
+        """Have servers of the protocol of 2026 report changes too; older ones do so unasked."""
+        with suppress(MCPError, RuntimeError, TimeoutError):
+            async with client.listen(tools_list_changed=True) as events:
+                async for _ in events:
+                    self._tools_changed = True
+
+    async def _facts(self, client: Client) -> dict[str, Any]:
         begun = time.monotonic()
-        cursor: str | None = None
-        while client.server_capabilities.tools and len(self.tools) < _MOST_TOOLS:
-            page = await client.list_tools(cursor=cursor)
-            latency_s = time.monotonic() - begun
-            self.tools |= {tool.name: described(tool) for tool in page.tools[: _MOST_TOOLS - len(self.tools)]}
-            cursor = page.next_cursor
-            if not cursor or not page.tools:
-                break
-        else:
-            latency_s = time.monotonic() - begun
-        if sum(len(json.dumps(tool)) for tool in self.tools.values()) > _LARGEST_DEFINITIONS:
-            self._problem = f"sent tool definitions longer than {_LARGEST_DEFINITIONS:,} characters"
-            raise RuntimeError(self._problem)
+        await self._list_tools(client)
         info = client.server_info
         return {
             "title": info.name if info else "",
             "version": info.version if info else "",
             "protocol": client.protocol_version,
             "tools": list(self.tools.values()),
-            "latency_s": latency_s,
+            "latency_s": time.monotonic() - begun,
         }
+
+    async def _list_tools(self, client: Client) -> None:
+        tools: dict[str, dict[str, Any]] = {}
+        cursor: str | None = None
+        while client.server_capabilities.tools and len(tools) < _MOST_TOOLS:
+            page = await client.list_tools(cursor=cursor)
+            tools |= {tool.name: described(tool) for tool in page.tools[: _MOST_TOOLS - len(tools)]}
+            cursor = page.next_cursor
+            if not cursor or not page.tools:
+                break
+        if sum(len(json.dumps(tool)) for tool in tools.values()) > _LARGEST_DEFINITIONS:
+            self._problem = f"sent tool definitions longer than {_LARGEST_DEFINITIONS:,} characters"
+            raise RuntimeError(self._problem)
+        self.tools = tools
 
     def _transport(self) -> AbstractAsyncContextManager[TransportStreams]:
         if command := self.server.get("command"):
             self._process = ServerProcess(command, self.server["variables"], Path(self.server["log"]))
             return self._process.streams()
         return _http(self.server["url"], self.server["headers"])
+
+
+def _entry(one: Resource | ResourceTemplate | Prompt, **more: Any) -> dict[str, Any]:
+    return {"name": one.name, "description": (one.description or "")[:_LONGEST_TEXT], **more}
 
 
 @asynccontextmanager

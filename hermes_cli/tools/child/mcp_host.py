@@ -17,10 +17,11 @@ import anyio
 
 from hermes_cli.tools.child.main import keep_the_machine_safe
 from hermes_cli.tools.child.mcp_connection import Connection, in_words
-from hermes_cli.tools.child.mcp_results import answer_of
-from hermes_cli.tools.child.mcp_stdio import descendants, kill
+from hermes_cli.tools.child.mcp_results import answer_of, prompt_of, resource_of
+from hermes_cli.tools.child.mcp_stdio import adopt_orphans, descendants, kill
 
 _LONGEST_REQUEST = 16_000_000  # bytes
+_CALL_LATER = "it can be called again after the user's next message"
 
 
 def main(channel: int) -> None:
@@ -29,6 +30,7 @@ def main(channel: int) -> None:
     os.environ.pop("PYTHONPATH", None)
     warnings.simplefilter("ignore")
     keep_the_machine_safe()
+    adopt_orphans()
     try:
         asyncio.run(_serve(socket.socket(fileno=channel)))
     finally:
@@ -90,6 +92,14 @@ class _Host:
                 return {"value": await self._start(servers, budget_s)}
             case {"call": tool, "server": name, "arguments": arguments}:
                 return await self._call(name, tool, arguments)
+            case {"read": uri, "server": name}:
+                return resource_of(await self._connections[name].client.read_resource(uri))
+            case {"prompt": prompt, "server": name, "arguments": arguments}:
+                return prompt_of(await self._connections[name].client.get_prompt(prompt, arguments))
+            case {"catalog": name}:
+                return {"value": await self._connections[name].catalog()}
+            case {"changed": True}:
+                return {"value": await self._changed()}
             case {"close": True}:
                 await asyncio.gather(*(one.close() for one in self._connections.values()))
                 return {"value": None}
@@ -115,8 +125,11 @@ class _Host:
             if name in self._restarted:
                 return {"error": f"the MCP server {name} {connection.ended}; it was restarted once already"}
             self._restarted.add(name)
-            connection = await self._restart(connection, tool)
+            connection = await self._restart(connection)
         try:
+            await connection.refresh()
+            if connection.tools.get(tool) != connection.offered.get(tool):
+                return {"error": f"the MCP server {name} changed the definition of {tool}; {_CALL_LATER}"}
             return answer_of(await connection.client.call_tool(tool, arguments))
         except Exception as error:
             await asyncio.sleep(0.3)  # the process may be ending just now
@@ -124,12 +137,21 @@ class _Host:
                 return {"error": f"the MCP server {name} {connection.ended}"}
             return {"error": in_words(error)[:2000]}
 
-    async def _restart(self, old: Connection, tool: str) -> Connection:
-        """A new connection to the same server. Raises RuntimeError where the tool is no longer what it was."""
+    async def _restart(self, old: Connection) -> Connection:
+        """A new connection to the same server."""
         await old.close()
         connection = self._connections[old.name] = Connection(old.server)
         await connection.open()
-        if connection.tools.get(tool) != old.tools.get(tool):
-            connection.ended = f"changed the definition of {tool} when it was restarted; start a new session to use it"
-            raise RuntimeError(f"the MCP server {old.name} {connection.ended}")
+        connection.offered = old.offered
         return connection
+
+    async def _changed(self) -> dict[str, Any]:
+        """The tools of each server that defines others than it did when they were listed last."""
+        found = {}
+        for name, connection in self._connections.items():
+            with suppress(Exception):  # a call will say what is wrong with it
+                await connection.refresh()
+            if connection.tools != connection.offered and not connection.ended:
+                connection.offered = connection.tools
+                found[name] = {"tools": list(connection.tools.values())}
+        return found

@@ -9,7 +9,9 @@ from mcp_types import (
     AudioContent,
     CallToolResult,
     EmbeddedResource,
+    GetPromptResult,
     ImageContent,
+    ReadResourceResult,
     ResourceLink,
     TextContent,
     TextResourceContents,
@@ -32,6 +34,24 @@ def answer_of(result: CallToolResult) -> dict[str, Any]:
     others = [block for block in result.content if not isinstance(block, TextContent)]
     value: Any = result.structured_content
     return {"value": limited({"result": value, "content": _all(others)} if others else value)}
+
+
+def resource_of(result: ReadResourceResult) -> dict[str, Any]:
+    """The `value` of a resource, its text; an `error` where it has none."""
+    texts = [one.text for one in result.contents if isinstance(one, TextResourceContents)]
+    if not texts:
+        return {"error": f"it is not text: {' '.join(map(_resource, result.contents)) or 'it is empty'}"}
+    return {"value": "\n".join(texts)}
+
+
+def prompt_of(result: GetPromptResult) -> dict[str, Any]:
+    """The `value` of a prompt: the text of its messages, with their roles where there are several."""
+    named = len({message.role for message in result.messages}) > 1
+    texts = [
+        f"{message.role.capitalize()}: {_written(message.content)}" if named else _written(message.content)
+        for message in result.messages
+    ]
+    return {"value": "\n\n".join(texts)}
 
 
 def described(tool: Tool) -> dict[str, Any]:

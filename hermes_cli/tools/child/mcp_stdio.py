@@ -21,7 +21,7 @@ from hermes_cli.tools.child.process import how_it_ended
 _LONGEST_LINE = 16_000_000  # bytes
 _LARGEST_LOG = 1_000_000  # bytes
 _GRACE_S = 1.0
-_DEATH_SIGNAL = 1
+_DEATH_SIGNAL, _CHILD_SUBREAPER = 1, 36  # of prctl
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
@@ -112,6 +112,12 @@ def _die_with_parent() -> None:
     """Between fork and exec: the kernel ends the server with the process that hosts its client."""
     assert _libc
     _libc.prctl(_DEATH_SIGNAL, signal.SIGKILL)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what servers leave behind in the background, so that `descendants` finds it."""
+    if _libc:
+        _libc.prctl(_CHILD_SUBREAPER, 1)
 
 
 async def _copy(stream: asyncio.StreamReader | None, write: Callable[[bytes], None]) -> None:

@@ -16,9 +16,9 @@ from hermes_cli.engine.background import BackgroundBackend
 from hermes_cli.engine.local import LoadSettings, open_backend
 from hermes_cli.errors import ContextOverflow, HermesError, ModelNotFound, OutputError, UsageError
 from hermes_cli.models.choose import find_model
-from hermes_cli.session import opening
 from hermes_cli.session.choices import Layers, from_session
 from hermes_cli.session.session import Session
+from hermes_cli.session.tool_loading import ToolLoader
 from hermes_cli.store.sessions.reader import read_session
 from hermes_cli.store.sessions.writer import Transcript
 from hermes_cli.terminal.chat import slash_commands
@@ -44,9 +44,9 @@ def chat() -> Iterator[Chat]:
     """A chat in a pipe on the demo model, saved."""
     backend = open_model("demo")
     session = Session(backend, settings=GREEDY, transcript=Transcript.new(GREEDY, None))
-    load_tools = partial(opening.load_tools, consent=Consent)
+    tools = ToolLoader(Consent, {})
     layers = Layers(flags=from_session(GREEDY, None))
-    opened = Chat(session, backend, layers, open_model=open_model, load_tools=load_tools, interactive=False)
+    opened = Chat(session, backend, layers, open_model=open_model, tools=tools, interactive=False)
     yield opened
     opened.session.close()
 

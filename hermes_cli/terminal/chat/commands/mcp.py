@@ -2,7 +2,6 @@
 
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
-from hermes_cli.terminal.answer.turn_view import print_tool_cost
 from hermes_cli.terminal.chat.chat import Chat
 from hermes_cli.terminal.chat.commands.arguments import words
 from hermes_cli.terminal.sanitize import one_line
@@ -20,12 +19,11 @@ def mcp(chat: Chat, argument: str) -> None:
         if len(named) != 1 or state not in ("on", "off"):
             raise UsageError(f"/mcp {argument} is not understood", "type /mcp NAME on, or /mcp NAME off")
         active = [one for one in active if one != named[0]] + (named if state == "on" else [])
-        layers = chat.layers.with_flag(mcp=tuple(active)) if active else chat.layers.without("mcp")
+        # An empty list, unlike None, is saved with the session.
+        layers = chat.layers.with_flag(mcp=tuple(active))
         chat.choose(layers.without("tool_choice"), reload_tools=True)
-        for note in chat.session.tools.notes if chat.session.tools else ():
-            console.notice(note)
-        if chat.backend.ready:
-            print_tool_cost(chat.session)
+        if chat.use_present_tools():
+            chat.print_tool_cost()
     names = list(dict.fromkeys((*configured, *active)))
     if not names:
         console.lines("no MCP servers; start one: /mcp 'COMMAND ARGUMENTS' on")

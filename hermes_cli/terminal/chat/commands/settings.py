@@ -43,7 +43,8 @@ def preset(chat: Chat, argument: str) -> None:
 
     /preset translate language="simple Greek" sets a variable. The conversation and the model stay.
     """
-    from hermes_cli.store.presets.presets import all_presets, find_preset, variable_values
+    from hermes_cli.store.presets.presets import all_presets, variable_values
+    from hermes_cli.store.presets.server_prompts import chosen_preset
 
     if argument == NOTHING:
         had = chat.session.settings.preset
@@ -62,8 +63,8 @@ def preset(chat: Chat, argument: str) -> None:
             return
         argument = shlex.quote(known[place].name)
     name, *pairs = words(argument)
-    preset = find_preset(name)
-    chat.choose(chat.layers.then_preset(from_preset(preset, variable_values(pairs))))
+    preset, values = chosen_preset(name, variable_values(pairs))
+    chat.choose(chat.layers.then_preset(from_preset(preset, values)))
     for notice in preset.notices:
         console.notice(notice)
     console.notice(f"preset {name}: used from the next message on; the conversation and the model stay")

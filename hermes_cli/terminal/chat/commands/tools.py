@@ -20,6 +20,8 @@ def tools(chat: Chat, argument: str) -> None:
         layers = chat.layers
         named = layers.without("tools") if argument in _NONE else layers.with_flag(tools=tuple(words(argument)))
         chat.choose(named.without("tool_choice"), reload_tools=True)
+    if not chat.use_present_tools():
+        return
     if not session.tools:
         console.lines("no tools; load some with /tools calculate or /tools FILE.py")
         return

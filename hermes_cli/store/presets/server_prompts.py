@@ -1,0 +1,27 @@
+"""Prompts of MCP servers as presets: NAME:PROMPT, where NAME is a configured server."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from hermes_cli.chat.request import Sampling
+from hermes_cli.store.presets.presets import Preset, find_preset
+
+_COLON = ":"
+
+
+def is_of_server(name: str) -> bool:
+    """Whether this names a prompt of a server, rather than a preset file."""
+    return _COLON in name
+
+
+def chosen_preset(name: str, values: Mapping[str, str]) -> tuple[Preset, Mapping[str, str]]:
+    """The preset and the values of its variables; a server fills in those of its prompts. Raises HermesError."""
+    if not is_of_server(name):
+        return find_preset(name), values
+    from hermes_cli.store.settings.settings import load_settings
+    from hermes_cli.tools.mcp_server import configured_server
+    from hermes_cli.tools.mcp_single import filled_prompt
+
+    server, _, prompt = name.partition(_COLON)
+    description, text = filled_prompt(configured_server(server, load_settings().mcp_servers), prompt, values)
+    return Preset(name, description, text, Sampling(), None, {}, None, Path(), bundled=False), {}

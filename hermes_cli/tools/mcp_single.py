@@ -1,0 +1,62 @@
+"""A single MCP server for one purpose: started, asked for a resource, a prompt or its definitions, and ended."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from hermes_cli.chat.request import CancelToken
+from hermes_cli.errors import ToolFailed, UsageError, did_you_mean
+from hermes_cli.tools.child.process import CallFailed
+from hermes_cli.tools.mcp import McpTools, open_servers
+from hermes_cli.tools.mcp_host import log_file
+from hermes_cli.tools.mcp_server import McpServer
+
+
+@contextmanager
+def running(server: McpServer, cancel: CancelToken | None = None) -> Iterator[McpTools]:
+    """The server while it runs. Raises UsageError, LoadCancelled, and ToolFailed if it does not work."""
+    found = open_servers([server], cancel=cancel)
+    try:
+        if problem := found.reports[0].problem:
+            log = log_file(server.name)
+            hint = f"read its log: {log}" if log.exists() else "check its definition: hermes mcp list"
+            raise ToolFailed(f"the MCP server {server.name} does not work: {problem}", hint)
+        yield found
+    finally:
+        found.host.close()
+
+
+def read_resource(server: McpServer, uri: str) -> str:
+    """The text of a resource. Raises UsageError, ToolFailed."""
+    with running(server) as found:
+        try:
+            return found.host.resource(server.name, uri)
+        except CallFailed as problem:
+            hint = f"list the resources: hermes mcp show {server.name}"
+            raise UsageError(f"cannot read {uri} of the MCP server {server.name}: {problem}", hint) from problem
+
+
+def filled_prompt(server: McpServer, name: str, values: Mapping[str, str]) -> tuple[str, str]:
+    """The description of a prompt, and its text with `values` as its arguments. Raises UsageError, ToolFailed."""
+    with running(server) as found:
+        try:
+            prompts = {one["name"]: one for one in found.host.catalog(server.name)["prompts"]}
+            if name not in prompts:
+                hint = did_you_mean(name, prompts, f"list the prompts: hermes mcp show {server.name}")
+                raise UsageError(f"the MCP server {server.name} has no prompt {name}", hint)
+            _check_arguments(name, prompts[name]["arguments"], values)
+            return prompts[name]["description"], found.host.prompt(server.name, name, values)
+        except CallFailed as problem:
+            hint = f"see what it takes: hermes mcp show {server.name}"
+            raise UsageError(f"the MCP server {server.name} gave no prompt {name}: {problem}", hint) from problem
+
+
+def _check_arguments(prompt: str, arguments: Mapping[str, Any], values: Mapping[str, str]) -> None:
+    """Raise UsageError for a value that the prompt does not take, or one that it needs and does not get."""
+    takes = f"it takes {', '.join(arguments)}" if arguments else "it takes no values"
+    for name in values:
+        if name not in arguments:
+            raise UsageError(f"the prompt {prompt} takes no {name}", did_you_mean(name, arguments, takes))
+    for name, required in arguments.items():
+        if required and name not in values:
+            raise UsageError(f"the prompt {prompt} needs a value for {name}", f"pass --var {name}=TEXT")
