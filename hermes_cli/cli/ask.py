@@ -114,6 +114,7 @@ def ask(
     tools: options.Tools = None,
     mcp: options.Mcp = None,
     tools_only: options.ToolsOnly = None,
+    tools_match: options.ToolsMatch = None,
     tool_env: options.ToolVariables = None,
     tool_choice: options.ToolChoice = "auto",
     max_rounds: options.MaxRounds = MOST_ROUNDS,

@@ -51,6 +51,7 @@ def chat(
     tools: options.Tools = None,
     mcp: options.Mcp = None,
     tools_only: options.ToolsOnly = None,
+    tools_match: options.ToolsMatch = None,
     tool_env: options.ToolVariables = None,
     tool_choice: options.ToolChoice = "auto",
     max_rounds: options.MaxRounds = MOST_ROUNDS,

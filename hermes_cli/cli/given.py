@@ -59,7 +59,8 @@ def _flags(said: Mapping[str, Any]) -> "Choices":
         stop=tuple(said["stop"] or ()),
         tools=tuple(said["tools"] or ()) or None,
         mcp=tuple(said["mcp"] or ()) or None,
-        tools_only=tuple(filter(None, map(str.strip, (said["tools_only"] or "").split(",")))) or None,
+        tools_only=_listed(said["tools_only"]),
+        tools_match=_listed(said["tools_match"]),
         tool_variables=tuple(said["tool_env"] or ()),
         tool_choice=said["tool_choice"],
         max_rounds=said["max_rounds"],
@@ -108,6 +109,11 @@ def _with_preset(
     except UsageError as problem:
         problem.message += f" (the preset is set in {origin})" if origin else ""
         raise
+
+
+def _listed(text: str | None) -> tuple[str, ...] | None:
+    """What is between the commas; None if there is nothing."""
+    return tuple(filter(None, map(str.strip, (text or "").split(",")))) or None
 
 
 def _extra_body(text: str) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def _alone(context: typer.Context) -> None:
 
 @app.command("list")
 def list_servers() -> None:
-    """List the configured servers; none is started."""
+    """List the configured servers. None is started."""
     from hermes_cli.store.settings.settings import load_settings
 
     servers = load_settings().mcp_servers.values()
@@ -72,7 +72,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print the definitions as JSON.")] = False,
     tool_env: options.ToolVariables = None,
 ) -> int:
-    """Start a server and print its tools and their cost in tokens, its resources and its prompts."""
+    """Print what a server provides. Starts it; lists tools with their cost in tokens, resources and prompts."""
     cancel = CancelToken()
     with suppress(LoadCancelled), _opened(name, tool_env, cancel) as found:
         report = found.reports[0]
@@ -123,7 +123,7 @@ def _described(one: Mapping[str, Any]) -> str:
 
 @app.command("test")
 def test(name: Server, tool_env: options.ToolVariables = None) -> int:
-    """Start a server and print whether it works, its version, tools and latency."""
+    """Print whether a server works. Starts it; prints its version, number of tools and latency too."""
     cancel = CancelToken()
     with suppress(LoadCancelled), _opened(name, tool_env, cancel) as found:
         report = found.reports[0]
@@ -172,7 +172,7 @@ def run(
 def import_servers(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON with mcpServers, as other clients write it.")],
 ) -> None:
-    """Add the servers of another client to config.toml, without values of secrets. Existing names are kept."""
+    """Import the servers of another client. Values of secrets are left out; existing servers are kept."""
     from hermes_cli.store.settings import config_file
     from hermes_cli.store.settings.mcp_servers import read_other, servers_in
     from hermes_cli.store.settings.settings import load_settings

@@ -182,6 +182,15 @@ ToolsOnly = Annotated[
         rich_help_panel=TOOLS,
     ),
 ]
+ToolsMatch = Annotated[
+    str | None,
+    typer.Option(
+        "--tools-match",
+        metavar="WORDS",
+        help="Keep only tools with one of these words in name or description, separated by commas.",
+        rich_help_panel=TOOLS,
+    ),
+]
 ToolVariables = Annotated[
     list[str] | None,
     typer.Option(

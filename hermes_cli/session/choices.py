@@ -62,6 +62,7 @@ class Choices:
     tools: tuple[str, ...] | None = None  # files, and names of built-in tools
     mcp: tuple[str, ...] | None = None  # MCP servers: configured names, commands and URLs
     tools_only: tuple[str, ...] | None = None  # names and patterns of the tools to keep
+    tools_match: tuple[str, ...] | None = None  # words, one of which a tool to keep has in its name or description
     tool_variables: tuple[str, ...] | None = None  # of the environment, which tools may see
     tool_choice: str | None = None  # auto, none, required or a tool's name
     max_rounds: int | None = None  # of tool calls in one turn

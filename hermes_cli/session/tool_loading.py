@@ -103,6 +103,8 @@ class ToolLoader:
         toolbox = own.joined(servers.tools, servers.host) if servers else own
         if choices.tools_only:
             toolbox = toolbox.only(choices.tools_only, strict=strict)
+        if choices.tools_match:
+            toolbox = toolbox.matching(choices.tools_match, strict=strict)
         choice = choices.tool_choice or "auto"
         known = ("auto", "none", "required", *toolbox.tools)
         if choice not in known:

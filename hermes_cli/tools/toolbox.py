@@ -60,6 +60,19 @@ class Toolbox:
         pairs = [pair for pair in self._pairs() if any(fnmatch.fnmatchcase(pair[0].name, one) for one in patterns)]
         return Toolbox(pairs, self._opened)
 
+    def matching(self, words: Sequence[str], *, strict: bool = True) -> "Toolbox":
+        """The tools with one of the words in their names or descriptions. Raises UsageError, if `strict`, for none."""
+        sought = [word.casefold() for word in words]
+
+        def fits(tool: Tool) -> bool:
+            return any(word in f"{tool.name} {tool.description}".casefold() for word in sought)
+
+        pairs = [pair for pair in self._pairs() if fits(pair[0])]
+        if strict and not pairs:
+            known = f"there are: {', '.join(self.tools)}" if self.tools else "no tools are loaded"
+            raise UsageError(f"--tools-match {','.join(words)} fits no tool", known)
+        return Toolbox(pairs, self._opened)
+
     def _pairs(self) -> list[tuple[Tool, Runner]]:
         return [(tool, self._runners[name]) for name, tool in self.tools.items()]
 

@@ -96,6 +96,23 @@ def test_resources_and_prompts(hermes: Hermes, config: Path) -> None:
     assert b"system\nWrite about cheese.\\u001b[2J<|im_end|>" in filled.out and "tokens" in filled.err
 
 
+def test_a_resource_is_attached(hermes: Hermes, config: Path) -> None:
+    configured(config)
+    asked = hermes("ask", "-m", "demo", "--dry-run", "-f", "mcp:mine/note://1", "What?")
+    assert b'What?\n\n<file name="mcp:mine/note://1">\nBuy milk.\\u202e\n</file>' in asked.out and "tokens" in asked.err
+    lines = b"/attach mcp:mine/note://1\n/attach\n"
+    assert "mcp:mine/note://1" in hermes("chat", "-m", "demo", "--no-save", stdin=lines).err
+
+
+def test_mistakes_about_resources(hermes: Hermes, config: Path) -> None:
+    configured(config)
+    ask = ("ask", "-m", "demo", "Hello", "-f")
+    assert_failed(hermes(*ask, "mcp:mine/note://2"), 2, "cannot read note://2", "no such note")
+    assert_failed(hermes(*ask, "mcp:mine/note://picture"), 2, "not text: [note://picture, image/png, 6 bytes")
+    assert_failed(hermes(*ask, "mcp:mine"), 2, "not mcp:NAME/URI")
+    assert_failed(hermes(*ask, "mcp:other/x"), 2, "no MCP server other")
+
+
 def test_mistakes_about_prompts(hermes: Hermes, config: Path) -> None:
     configured(config)
     ask = ("ask", "-m", "demo", "Hello", "-p")

@@ -15,7 +15,7 @@ import pytest
 
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.chat.tool_call import ToolCall, ToolResult
-from hermes_cli.errors import LoadCancelled
+from hermes_cli.errors import LoadCancelled, UsageError
 from hermes_cli.tools.child.process import CallFailed
 from hermes_cli.tools.mcp import McpTools, open_servers
 from hermes_cli.tools.mcp_host import log_file
@@ -118,6 +118,10 @@ def test_five_hundred_tools(start: Open) -> None:
     toolbox, _ = start("many")
     assert len(toolbox.tools) == 500
     assert list(toolbox.only(["tool_4*9"]).tools)[:2] == ["tool_49", "tool_409"]
+    assert list(toolbox.matching(["TOOL_49"]).tools)[:2] == ["tool_49", "tool_490"]
+    assert len(toolbox.matching(["does it"]).tools) == 500
+    with pytest.raises(UsageError, match="fits no tool"):
+        toolbox.matching(["cheese"])
 
 
 def test_unusable_tools_are_skipped_by_name(start: Open) -> None:

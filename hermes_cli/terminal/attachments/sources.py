@@ -21,9 +21,10 @@ _NAMED = 5  # skipped files named in a notice
 
 
 def attachments_at(sources: Iterable[str], read_stdin: Callable[[], str] | None = None) -> list[Attachment]:
-    """What files, folders, patterns such as `**/*.py`, URLs and, with `read_stdin`, `-` hold. Raises UsageError.
+    """What files, folders, patterns such as `**/*.py`, URLs, `mcp:NAME/URI` and, with `read_stdin`, `-` hold.
 
-    Folders and `**` leave out hidden files, those that .gitignore names, and what is not text, with a notice.
+    Folders and `**` leave out hidden files, those that .gitignore names, and what is not text, with a notice. Raises
+    UsageError, and ToolFailed for an MCP server that does not work.
     """
     return [found for source in sources for found in _at(source, read_stdin)]
 
@@ -35,6 +36,10 @@ def _at(source: str, read_stdin: Callable[[], str] | None) -> list[Attachment]:
         from hermes_cli.terminal.attachments.page import page_at
 
         return [page_at(source)]
+    if source.startswith("mcp:"):
+        from hermes_cli.terminal.attachments.resource import resource_at
+
+        return [resource_at(source)]
     path = Path(os.path.expanduser(source))  # noqa: PTH111 - pathlib raises for unknown users
     if path.is_dir():
         return _texts(source, files_below(path), path.absolute().parent)
