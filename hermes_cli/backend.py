@@ -1,12 +1,12 @@
 """The seam: all that the session, the commands and the terminal know of what answers."""
 
 from collections.abc import Generator
-from dataclasses import dataclass
 from typing import Protocol
 
 from hermes_cli.chat.events import GenerationEvent
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest
+from hermes_cli.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

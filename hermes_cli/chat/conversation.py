@@ -1,11 +1,12 @@
 """The chat so far, turn by turn: values, changed by making new ones."""
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.tool_call import ToolSchema
+from hermes_cli.values import dataclass
 
 TurnState = Literal["kept", "pinned", "left_out"]
 

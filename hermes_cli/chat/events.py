@@ -1,9 +1,8 @@
 """Events of an answer while it is generated: a closed union for `match`. Exactly one `Finished`, last."""
 
-from dataclasses import dataclass
-
 from hermes_cli.chat.message import FinishReason
 from hermes_cli.chat.tool_call import ToolCall, ToolResult
+from hermes_cli.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """One message of a conversation."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from hermes_cli.chat.tool_call import ToolResult, ToolSchema
+from hermes_cli.values import dataclass
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "cancelled"]

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.tool_call import ToolSchema
+from hermes_cli.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,11 @@ class GenerationRequest:
     prompt: tuple[int, ...] | None = None
     logit_bias: tuple[tuple[int, float], ...] = ()
     top_logprobs: int | None = None
+
+    @property
+    def must_call(self) -> bool:
+        """Whether the answer has to be a call of a tool."""
+        return self.tool_choice not in ("auto", "none")
 
 
 class CancelToken:

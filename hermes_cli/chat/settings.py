@@ -1,8 +1,9 @@
 """The settings a session is answered with."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from hermes_cli.chat.request import Sampling
+from hermes_cli.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

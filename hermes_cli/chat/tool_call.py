@@ -1,8 +1,9 @@
 """Tools as they are described to the model, the calls that it makes and their results."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from hermes_cli.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

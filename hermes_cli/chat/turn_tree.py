@@ -1,9 +1,10 @@
 """All turns of a session, with every branch: undone and replaced turns stay in it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from hermes_cli.chat.conversation import Turn
+from hermes_cli.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

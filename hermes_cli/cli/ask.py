@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -38,6 +38,7 @@ from hermes_cli.terminal.answer.turn_view import (
 from hermes_cli.terminal.attachments.size import size_line
 from hermes_cli.terminal.attachments.text_file import text_or_file
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
+from hermes_cli.values import dataclass
 
 if TYPE_CHECKING:
     from hermes_cli.session.opening import Start

@@ -26,7 +26,8 @@ def _readable(words: Callable[[], Words]) -> Callable[[], Words]:
 @_readable
 def models() -> Words:
     """Installed models and the demo model."""
-    from hermes_cli.models.library import demo_model, found_models
+    from hermes_cli.models.library import found_models
+    from hermes_cli.models.model import demo_model
 
     return ((model.name, str(model.path)) for model in (*found_models(), demo_model()) if not model.missing)
 

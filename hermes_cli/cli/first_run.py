@@ -25,7 +25,7 @@ def ask_to_download() -> None:
     """
     if not _can_ask() or _declined_today():
         return
-    from hermes_cli.models.choose import best_hermes, use_of_others
+    from hermes_cli.models.by_name import best_hermes, use_of_others
     from hermes_cli.models.download.hub import is_offline
     from hermes_cli.models.names import CatalogReference
     from hermes_cli.models.recommend import recommended, usable_gpus

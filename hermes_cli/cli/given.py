@@ -1,7 +1,7 @@
 """What the command line and the settings of `ask` and `chat` say, before anything is opened."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -11,6 +11,7 @@ from hermes_cli.errors import UsageError
 from hermes_cli.store.settings.settings import Settings, load_settings
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.thinking_view import use_thinking
+from hermes_cli.values import dataclass
 
 if TYPE_CHECKING:
     from hermes_cli.formats.json.schema import Schema

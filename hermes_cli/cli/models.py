@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hermes_cli.models.inspect import Inspected
-    from hermes_cli.models.library import FoundModel
+    from hermes_cli.models.model import FoundModel
 
 app = typer.Typer(
     help="List, inspect and remove models. To download one: hermes pull.",
@@ -186,7 +186,8 @@ def _default() -> "FoundModel | None":
 
 def _inspected(name: str) -> "Inspected":
     from hermes_cli.models import catalog
-    from hermes_cli.models.choose import already_here, find_file
+    from hermes_cli.models.by_name import already_here
+    from hermes_cli.models.choose import find_file
     from hermes_cli.models.inspect import inspect_found, inspect_remote
     from hermes_cli.models.names import is_remote, reference
     from hermes_cli.terminal.download_view import DownloadView

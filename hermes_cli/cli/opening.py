@@ -1,24 +1,23 @@
 """Opening a session for a command: progress is shown, notes are printed, and the user is asked about tools."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.session import opening
 from hermes_cli.session.opening import Prepared, Start
 from hermes_cli.session.session import Session
-from hermes_cli.session.target import in_background
-from hermes_cli.session.tool_loading import ToolLoader
+from hermes_cli.session.target import Target
 from hermes_cli.terminal.answer.turn_view import print_loaded, print_tool_cost
-from hermes_cli.terminal.attachments.sources import attachments_at
-from hermes_cli.terminal.chat.chat import Chat
-from hermes_cli.terminal.consent import Consent
 from hermes_cli.terminal.console import StatusLine, notice
-from hermes_cli.terminal.stdin import read_stdin
 
 if TYPE_CHECKING:
     from hermes_cli.backend import Backend
     from hermes_cli.cli.given import Given
+    from hermes_cli.session.tool_loading import Consent
+    from hermes_cli.terminal.chat.chat import Chat
+    from hermes_cli.tools.approval import Policy
+    from hermes_cli.tools.tool import Tool
 
 
 def print_notes(notes: Iterable[str]) -> None:
@@ -27,9 +26,16 @@ def print_notes(notes: Iterable[str]) -> None:
         notice(note)
 
 
+def _consent(tools: "Mapping[str, Tool]", policy: "Policy") -> "Consent":
+    """Asks at the terminal; imported where there are tools."""
+    from hermes_cli.terminal.consent import Consent
+
+    return Consent(tools, policy)
+
+
 def prepare(start: Start, cancel: CancelToken | None = None, *, servers_later: bool = False) -> Prepared:
     """`opening.prepare`, its notes printed. Raises HermesError, LoadCancelled."""
-    prepared = opening.prepare(start, Consent, cancel, servers_later=servers_later)
+    prepared = opening.prepare(start, _consent, cancel, servers_later=servers_later)
     print_notes(prepared.notes)
     return prepared
 
@@ -56,11 +62,20 @@ def open_session(start: Start, cancel: CancelToken, *, verbose: bool = False) ->
     return opened.session
 
 
-def open_chat(given: "Given", *, interactive: bool) -> Chat:
+def open_chat(given: "Given", *, interactive: bool) -> "Chat":
     """A chat whose model loads in the background; the caller closes its session. Raises HermesError.
 
     MCP servers start with the first message.
     """
+    from hermes_cli.engine.background import BackgroundBackend
+    from hermes_cli.session.tool_loading import ToolLoader
+    from hermes_cli.terminal.attachments.sources import attachments_at
+    from hermes_cli.terminal.chat.chat import Chat
+    from hermes_cli.terminal.stdin import read_stdin
+
+    def in_background(target: Target) -> BackgroundBackend:
+        return BackgroundBackend(target.name, target.open)
+
     prepared = prepare(opening.begin(given.layers, given.resume), servers_later=True)
     attached = attachments_at(given.files, read_stdin)
     backend = in_background(prepared.target)
@@ -71,7 +86,7 @@ def open_chat(given: "Given", *, interactive: bool) -> Chat:
         backend,
         opened.layers,
         open_model=lambda name: in_background(opening.other_target(prepared, name)),
-        tools=ToolLoader(Consent, prepared.layers.mcp_servers),
+        tools=ToolLoader(_consent, prepared.layers.mcp_servers),
         interactive=interactive,
         verbose=given.verbose,
     )

@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.attachments.attachment import Attachment, joined
 from hermes_cli.terminal.attachments.sources import STDIN, attachments_at
 from hermes_cli.terminal.stdin import read_stdin, stdin_is_data
+from hermes_cli.values import dataclass
 
 _LONGEST_NAME = 255
 

@@ -62,7 +62,7 @@ def _without_download(name: str) -> "Path | None":
 
 def here(wanted: "Reference") -> "Path | None":
     """The path of the model, if it is here already; prints a notice."""
-    from hermes_cli.models.choose import already_here
+    from hermes_cli.models.by_name import already_here
 
     found = already_here(wanted)
     if found is None:

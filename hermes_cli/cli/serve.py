@@ -20,7 +20,7 @@ from hermes_cli.terminal.units import seconds_from
 if TYPE_CHECKING:
     from hermes_cli.engine.load_options import LoadOptions
     from hermes_cli.engine.local import LocalBackend
-    from hermes_cli.models.library import FoundModel
+    from hermes_cli.models.model import FoundModel
 
 EXAMPLES = """\b
 Examples:
@@ -127,7 +127,7 @@ def serve(
         raise UsageError("--allow-origin '*' needs a key", "add --api-key-file FILE")
     from hermes_cli.models.choose import find_model
     from hermes_cli.session.choices import Choices, Loading, from_settings
-    from hermes_cli.session.target import local_target
+    from hermes_cli.session.local_target import local_target
 
     settings = load_settings()
     adapters = tuple(lora or ()) or None

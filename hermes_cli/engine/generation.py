@@ -4,9 +4,9 @@ Whatever stops the work, ledger and KV cache agree again afterwards.
 """
 
 import time
-from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
+from typing import TYPE_CHECKING
 
 from hermes_cli.chat.events import Finished, GenerationEvent, PromptProgress, TextDelta, Timings, TokenLogprob, Usage
 from hermes_cli.chat.message import FinishReason
@@ -14,7 +14,6 @@ from hermes_cli.chat.request import CancelToken
 from hermes_cli.engine import sampling
 from hermes_cli.engine.cache.kv_cache import KvCache
 from hermes_cli.engine.constraint.constraint import Constraint
-from hermes_cli.engine.constraint.grammar import Plan
 from hermes_cli.engine.constraint.vocabulary import Vocabulary
 from hermes_cli.engine.llama.context import DecodeAborted, Sampler
 from hermes_cli.engine.llama.model import Model
@@ -22,6 +21,10 @@ from hermes_cli.engine.logprobs import logprob_of_last
 from hermes_cli.engine.pace import ThreadPace
 from hermes_cli.engine.speculation import DraftRule, Speculation
 from hermes_cli.engine.text_stream import TextStream
+from hermes_cli.values import dataclass
+
+if TYPE_CHECKING:
+    from hermes_cli.engine.constraint.grammar import Plan
 
 _EMIT_S = 0.015
 # Tokens before the device takes over sampling: the switch costs the time of some five tokens, short answers do without.
@@ -37,7 +40,7 @@ class Job:
     values: sampling.SamplingValues
     limit: int
     stop: tuple[str, ...]
-    plan: Plan | None = None
+    plan: "Plan | None" = None
     logit_bias: tuple[tuple[int, float], ...] = ()
     top_logprobs: int | None = None
     device_sampling: bool = False

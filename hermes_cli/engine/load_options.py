@@ -1,8 +1,9 @@
 """How to open a model: what the user asks for, and the complete settings that a plan makes of it."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from hermes_cli.values import dataclass
 
 if TYPE_CHECKING:
     from hermes_cli.engine.llama.model import KvType
@@ -12,6 +13,7 @@ ALL_LAYERS = -1
 CPU_BATCH_TOKENS = 256  # 512 processes a prompt a little faster, but takes twice the scratch memory and time per step
 GPU_BATCH_TOKENS = 512
 DRAFT_ROWS = 16  # tokens of a batch that checks a draft, with the one before it
+NO_ADAPTER = "none"  # what stands for the model without adapters
 
 
 @dataclass(frozen=True, slots=True)

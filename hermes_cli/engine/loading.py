@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from hermes_cli import paths
@@ -18,6 +17,7 @@ from hermes_cli.engine.llama.fingerprint import fingerprint as build_fingerprint
 from hermes_cli.engine.llama.model import Model
 from hermes_cli.engine.load_options import LoadSettings
 from hermes_cli.errors import EngineError, OutOfMemory
+from hermes_cli.values import dataclass
 
 # Of a GPU: its kernels allocate when they first run, and end the program if they cannot.
 _LEAST_FREE_BYTES = 200_000_000

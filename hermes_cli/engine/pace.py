@@ -9,8 +9,9 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from hermes_cli.values import dataclass
 
 _LOOK_S = 0.05  # between two looks at the counters
 _LOOK_SHARE = 0.01  # of the time may go into looking

@@ -3,7 +3,6 @@
 import errno
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from hermes_cli.formats.segment import Segment, joined, merged
 from hermes_cli.formats.tagged import tagged
 from hermes_cli.formats.tags import ALL_TAGS, THINK_END, THINK_START
 from hermes_cli.formats.thinking import opens_thinking
+from hermes_cli.values import dataclass
 
 if TYPE_CHECKING:
     from hermes_cli.formats.jinja_template import JinjaTemplate

@@ -1,13 +1,14 @@
 """How the next token is chosen: every value decided, and the sampler chain built from them."""
 
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from hermes_cli.chat.request import MODEL_CARD, SAMPLING_RANGES, Sampling
 from hermes_cli.engine.llama.context import Context, Sampler, bias_array
 from hermes_cli.engine.llama.masked_sampler import MaskedSampler
 from hermes_cli.errors import UsageError
+from hermes_cli.values import dataclass
 
 REPEAT_WINDOW_TOKENS = 64
 _CANDIDATES = 64  # without a top-k: rarer tokens count only where none of these may follow

@@ -1,7 +1,8 @@
 """A piece of a prompt: either one of the model's own markers, or text that can never become one."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from hermes_cli.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 
 from hermes_cli.chat.events import Finished, GenerationEvent, TextDelta, ThinkingDelta, TokenLogprob
 from hermes_cli.formats.tags import THINK_END, THINK_START, tag_prefix_length
+from hermes_cli.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,12 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from hermes_cli.gguf.types import FILE_TYPES, TENSOR_TYPES
 from hermes_cli.gguf.values import Array, BadHeader, HeaderReader, Source
+from hermes_cli.values import dataclass
 
 _MOST_VALUES, _MOST_TENSORS, _MOST_DIMENSIONS, _MOST_ELEMENTS = 1 << 16, 1 << 20, 8, 1 << 48
 

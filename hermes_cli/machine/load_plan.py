@@ -6,7 +6,7 @@ where there is none.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from hermes_cli.engine import hardware
@@ -28,6 +28,7 @@ from hermes_cli.machine import probe, tuning
 from hermes_cli.machine.builds import unused_gpu
 from hermes_cli.machine.memory_plan import GPU_SPARE_BYTES, MemoryPlan, estimate, fits, layer_count
 from hermes_cli.machine.tuning import Tuned
+from hermes_cli.values import dataclass
 
 USUAL_TOKENS = 8192  # the usual context length; GPUs get a longer one where their memory is plentiful
 _LEAST_TOKENS = 4096  # before the context gets shorter than this, layers leave the GPU

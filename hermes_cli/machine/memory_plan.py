@@ -5,11 +5,10 @@ larger of what attention and what the feed-forward network need at once. Without
 all scores of a batch to 16-bit numbers, in a separate buffer.
 """
 
-from dataclasses import dataclass
-
 from hermes_cli.engine.llama.model import KvType
 from hermes_cli.engine.load_options import ALL_LAYERS, LoadSettings
 from hermes_cli.gguf.header import Header
+from hermes_cli.values import dataclass
 
 GPU_SPARE_BYTES = 500_000_000  # of each GPU: for what its driver and kernels allocate later
 _USABLE_SHARE = 0.8  # of the machine's memory; the rest is for other programs and for what no estimate knows

@@ -13,12 +13,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from hermes_cli import files, paths
 from hermes_cli.engine.llama import library
 from hermes_cli.engine.llama.fingerprint import fingerprint
 from hermes_cli.errors import EngineError, LoadCancelled
+from hermes_cli.values import dataclass
 
 QUESTION = "What is 2 plus 3?"
 ANSWER = "2 plus 3 is 5."

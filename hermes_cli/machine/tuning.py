@@ -4,13 +4,13 @@ import hashlib
 import json
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from hermes_cli import files, paths
 from hermes_cli.engine.llama.fingerprint import fingerprint
 from hermes_cli.engine.llama.model import KvType
 from hermes_cli.errors import EngineError
+from hermes_cli.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from hermes_cli.engine.load_options import Adapter
+from hermes_cli.engine.load_options import NO_ADAPTER, Adapter
 from hermes_cli.errors import ModelNotFound, UsageError, did_you_mean
 from hermes_cli.gguf.adapter import misfit
 from hermes_cli.gguf.file import model_header
-from hermes_cli.models.library import FoundModel, found_files
+from hermes_cli.models.library import found_files
+from hermes_cli.models.model import FoundModel
 
-NONE = "none"
 _LARGEST_SCALE = 1000
 _HOW = "write it like --lora FILE.gguf or --lora FILE.gguf:0.5"
 
@@ -21,11 +21,11 @@ def fitting_adapters(given: Iterable[str], model: FoundModel) -> tuple[Adapter, 
 
     Raises UsageError for one that does not fit the model, ModelNotFound for one that is not here.
     """
-    adapters = tuple(find_adapter(text) for text in given if text != NONE)
+    adapters = tuple(find_adapter(text) for text in given if text != NO_ADAPTER)
     base = model_header(model.path) if adapters else None
     for adapter in adapters:
         if base and (why := misfit(model_header(adapter.path), base)):
-            hint = f"answer without it: --lora {NONE}; see what it is: hermes models inspect {adapter.path}"
+            hint = f"answer without it: --lora {NO_ADAPTER}; see what it is: hermes models inspect {adapter.path}"
             raise UsageError(f"the adapter {adapter.path} cannot be used with {model.name}: it {why}", hint)
     return adapters
 
@@ -51,7 +51,7 @@ def find_adapter(text: str) -> Adapter:
 
 def saved_adapters(given: Iterable[str]) -> tuple[str, ...]:
     """The adapters as a session saves them: with absolute paths, so that they hold in any folder. Raises as above."""
-    return tuple(NONE if text == NONE else str(find_adapter(text)) for text in given)
+    return tuple(NO_ADAPTER if text == NO_ADAPTER else str(find_adapter(text)) for text in given)
 
 
 def _found(name: str) -> Path:

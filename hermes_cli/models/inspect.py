@@ -16,7 +16,7 @@ from hermes_cli.models.download.hub import credentials
 from hermes_cli.models.download.pull import prepare
 from hermes_cli.models.download.remote_header import remote_header
 from hermes_cli.models.download.web import Progress
-from hermes_cli.models.library import FoundModel
+from hermes_cli.models.model import FoundModel
 from hermes_cli.models.names import HubReference, Reference
 
 

@@ -12,7 +12,7 @@ from hermes_cli.gguf.header import Header
 from hermes_cli.machine.load_plan import USUAL_TOKENS
 from hermes_cli.machine.memory_plan import GPU_SPARE_BYTES, PROGRAM_BYTES, estimate, fits
 from hermes_cli.models.catalog import DEFAULT_QUANT, QUANTS, CatalogModel, catalog, default_model
-from hermes_cli.models.library import FoundModel
+from hermes_cli.models.model import FoundModel
 
 if TYPE_CHECKING:
     from hermes_cli.engine.llama.devices import Gpu

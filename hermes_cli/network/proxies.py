@@ -3,8 +3,9 @@
 import ipaddress
 import os
 import re
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from hermes_cli.values import dataclass
 
 # Everything in the environment that decides how the network is reached.
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")

@@ -4,12 +4,12 @@ import ipaddress
 import os
 import re
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from hermes_cli import paths
 from hermes_cli.errors import UsageError
+from hermes_cli.values import dataclass
 
 _HINT = "write it like http://localhost:8000, localhost:8000 or unix:/path/to/socket"
 _OPENAI = "https://api.openai.com"

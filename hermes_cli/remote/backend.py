@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Generator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from hermes_cli.backend import BackendInfo
@@ -22,6 +22,7 @@ from hermes_cli.remote.families import Mode
 from hermes_cli.remote.faults import FieldRefused
 from hermes_cli.remote.probe import ServedModel, Server, probe
 from hermes_cli.remote.raw_prompt import CONTROL_TEXT, RawPrompt
+from hermes_cli.values import dataclass
 
 _ASSUMED_CONTEXT = 8192
 _BYTES_PER_TOKEN = 3.5

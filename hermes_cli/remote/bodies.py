@@ -1,7 +1,7 @@
 """A generation request as the body that a server of a family understands; pure functions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from hermes_cli.chat.message import Message
@@ -11,6 +11,7 @@ from hermes_cli.remote import families
 from hermes_cli.remote.families import Family
 from hermes_cli.remote.probe import Server
 from hermes_cli.remote.raw_prompt import CONTROL_TEXT
+from hermes_cli.values import dataclass
 
 _ROLES = {"tool": "user"}  # results are text inside <tool_response> tags, and servers refuse a tool role without ids
 
@@ -56,7 +57,7 @@ class ForcedCall:
 
 def forced_call(request: GenerationRequest) -> ForcedCall | None:
     """How to hold an answer to a call where `tool_choice` demands one; None where it does not."""
-    if not request.constrained or request.tool_choice in ("auto", "none") or request.messages[-1].role == "assistant":
+    if not request.constrained or not request.must_call or request.messages[-1].role == "assistant":
         return None
     allowed = [tool for tool in request.tools if request.tool_choice in ("required", tool.name)]
     if not allowed:

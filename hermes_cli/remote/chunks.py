@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from hermes_cli.chat.events import Usage
+from hermes_cli.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

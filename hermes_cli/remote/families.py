@@ -1,8 +1,10 @@
 """What each kind of server takes and returns: one row of facts each, and no code paths elsewhere."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
+
+from hermes_cli.values import dataclass
 
 Mode = Literal["raw", "chat"]
 

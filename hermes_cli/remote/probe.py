@@ -1,7 +1,7 @@
 """What a server is: its family and version, the models it serves, its context length, and how to talk to it."""
 
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from hermes_cli.chat.message import Message
@@ -12,6 +12,7 @@ from hermes_cli.network.problem import NetworkProblem
 from hermes_cli.remote import families
 from hermes_cli.remote.client import Client
 from hermes_cli.remote.families import Family
+from hermes_cli.values import dataclass
 
 _PROBE_S = 2.0
 _SAMPLE = (Message("system", "Be brief."), Message("user", "1"), Message("assistant", "2"), Message("user", "3"))

@@ -1,16 +1,16 @@
 """What a user may choose, the places where it can be said, and the one rule by which the strongest place wins."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from hermes_cli.chat.request import Sampling
 from hermes_cli.chat.settings import SessionSettings
-from hermes_cli.engine.load_options import LoadOptions
 from hermes_cli.errors import UsageError
 from hermes_cli.formats.json.schema import Schema
 from hermes_cli.store.settings.endpoints import Endpoint
 from hermes_cli.store.settings.settings import Settings
+from hermes_cli.values import dataclass
 
 if TYPE_CHECKING:
     from hermes_cli.store.presets.presets import Preset
@@ -39,14 +39,6 @@ class Loading:
     context_origin: str | None = None
     speculate: Literal["auto", "off"] | None = None
     lora: tuple[str, ...] | None = None  # LoRA adapters: FILE[:SCALE], or none
-
-    def options(self) -> LoadOptions:
-        """The options of the engine, which leave open what is None or auto. Raises UsageError."""
-        options = LoadOptions(self.context_length, gpu_layer_count(self.gpu_layers), self.kv_type, self.threads)
-        options = replace(options, context_origin=self.context_origin, speculate=self.speculate == "auto")
-        if self.template is not None:
-            options = replace(options, template=self.template)
-        return options if self.kv_store_mb is None else replace(options, kv_store_bytes=self.kv_store_mb << 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +78,6 @@ class Choices:
         return SessionSettings(
             self.model, self.preset, self.sampling, self.max_tokens, self.endpoint, self.load.lora, mcp
         )
-
-    def load_options(self) -> LoadOptions:
-        """How to open the model; an unsaved chat keeps no prompt cache, which holds its text too. Raises UsageError."""
-        options = self.load.options()
-        return replace(options, kv_store_bytes=0) if self.save is False else options
 
 
 def resolved(*layers: Choices) -> Choices:

@@ -4,28 +4,26 @@
 """
 
 from collections.abc import Callable
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import replace
 
 from hermes_cli.backend import Backend
 from hermes_cli.chat.conversation import Conversation
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import MOST_REPAIRS, CancelToken
 from hermes_cli.chat.turn_tree import TurnTree
-from hermes_cli.engine.load_options import Adapter
 from hermes_cli.errors import ModelNotFound, SessionBusy, UsageError
-from hermes_cli.formats.segment import Segment, joined
-from hermes_cli.models.adapters import saved_adapters
-from hermes_cli.models.choose import saved_name, use_of_others
 from hermes_cli.session.choices import LAST_SESSION, Choices, Layers, from_session, toolset
+from hermes_cli.session.find_target import find_target
 from hermes_cli.session.session import Session, as_read
-from hermes_cli.session.target import LocalTarget, RemoteTarget, Target, find_target
+from hermes_cli.session.target import Target, WrittenPrompt
 from hermes_cli.session.tool_loading import MakeConsent, ToolLoader
 from hermes_cli.session.turn_loop import ToolUse
 from hermes_cli.store.sessions.files import latest_session
 from hermes_cli.store.sessions.names import find_session
 from hermes_cli.store.sessions.reader import SavedSession, first_words, read_session
 from hermes_cli.store.sessions.writer import Transcript
+from hermes_cli.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +121,8 @@ def prepare(
     conversation = replace(saved.conversation if saved else Conversation(), system_prompt=choices.system_prompt)
     notes = list(start.notes)
     if target.is_demo and not choices.model:
+        from hermes_cli.models.by_name import use_of_others
+
         notes.append("no Hermes 3 model here; answering with the 8 MB demo model. Get the real one: hermes pull")
         notes += filter(None, [use_of_others()])
     with ExitStack() as on_failure:
@@ -132,8 +132,8 @@ def prepare(
             notes += tools.notes
             on_failure.callback(tools.toolbox.close)
         constrained = choices.constrained is not False and (tools or choices.schema is not None)
-        if isinstance(target, LocalTarget) and constrained:
-            notes += target.planner.notes(choices.schema, tools.toolbox.schemas if tools else ())
+        if constrained:
+            notes += target.constraint_notes(choices.schema, tools.toolbox.schemas if tools else ())
         on_failure.pop_all()
     return Prepared(start.layers, choices, target, conversation, tools, saved, tuple(notes))
 
@@ -158,10 +158,7 @@ def other_target(prepared: Prepared, name: str) -> Target:
         return prepared.target
     without_adapters = replace(prepared.choices.load, lora=None)
     found = _target(replace(prepared.choices, model=name, load=without_adapters), prepared.layers)
-    match found, prepared.target:
-        case LocalTarget(model=other), LocalTarget(model=same) if other.path == same.path:
-            return prepared.target
-    return found
+    return prepared.target if found.file is not None and found.file == prepared.target.file else found
 
 
 def _target(choices: Choices, layers: Layers) -> Target:
@@ -171,13 +168,7 @@ def _target(choices: Choices, layers: Layers) -> Target:
 
 def open_session(prepared: Prepared, load: Callable[[], Backend]) -> Opened:
     """A new session, or the saved one with new choices. Its file is opened last, when the model is there."""
-    choices, saved, tools = prepared.choices, prepared.saved, prepared.tools
-    # The demo model is saved only if it was named: next time a real one may be there.
-    if isinstance(prepared.target, LocalTarget):
-        name = choices.model or (None if prepared.target.is_demo else prepared.target.name)
-        lora = choices.load.lora
-        load_choices = replace(choices.load, lora=lora and saved_adapters(lora))
-        choices = replace(choices, model=name and saved_name(name), load=load_choices)
+    choices, saved, tools = prepared.target.saved(prepared.choices), prepared.saved, prepared.tools
     settings = choices.session_settings()
     with ExitStack() as on_failure:
         if tools:
@@ -235,41 +226,8 @@ def _unanswered(saved: SavedSession) -> tuple[str, ...]:
     return (f"hermes was ended before it answered the last question: {first_words(saved.unanswered)}",)
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenPrompt:
-    """A prompt as the model would get it. `tokens` and `segments` are known only for a model on this machine."""
-
-    text: str
-    token_count: int
-    control_text: tuple[str, ...]
-    tokens: list[int] | None = None
-    segments: tuple[Segment, ...] | None = None
-    adapters: tuple[Adapter, ...] = ()
-
-
 def written_prompt(prepared: Prepared, text: str) -> WrittenPrompt:
     """The prompt with `text` as its last message. A local model is opened with its vocabulary only."""
     if prepared.tools:
         prepared.tools.toolbox.close()
-    messages = (*prepared.as_read.messages, Message("user", text))
-    if isinstance(prepared.target, RemoteTarget):
-        with closing(prepared.target.open(CancelToken(), lambda _: None)) as backend:
-            return WrittenPrompt(
-                backend.prompt_text(messages), backend.count_tokens(messages), backend.control_text(messages)
-            )
-    from hermes_cli.engine.llama.model import Model
-    from hermes_cli.engine.prompt import PromptWriter
-    from hermes_cli.gguf.file import refuse_cut
-    from hermes_cli.machine import probe
-
-    probe.verdict()
-    refuse_cut(prepared.target.model.path)
-    model = Model(prepared.target.model.path, vocab_only=True)
-    try:
-        load = prepared.target.load
-        writer = PromptWriter(model, load.template)
-        prompt = writer.write(messages)
-        count, spelled = len(prompt.tokens), writer.control_text(messages)
-        return WrittenPrompt(joined(prompt.segments), count, spelled, prompt.tokens, prompt.segments, load.adapters)
-    finally:
-        model.close()
+    return prepared.target.written((*prepared.as_read.messages, Message("user", text)))

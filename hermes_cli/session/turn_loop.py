@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hermes_cli.backend import Backend
@@ -24,6 +24,7 @@ from hermes_cli.errors import ContextOverflow, HermesError
 from hermes_cli.formats.json.mode import json_part, parsed
 from hermes_cli.formats.json.schema import Schema
 from hermes_cli.tools.results import fitting_limit, response_message
+from hermes_cli.values import dataclass
 
 if TYPE_CHECKING:
     from hermes_cli.formats.tool_call_parser import ToolCallParser

@@ -11,7 +11,7 @@ from hermes_cli.errors import HermesError, ModelNotFound, UsageError
 from hermes_cli.gguf.file import header_of
 from hermes_cli.machine.load_plan import Machine, plan_file
 from hermes_cli.models.adapters import find_adapter, fitting_adapters, saved_adapters
-from hermes_cli.models.library import demo_model
+from hermes_cli.models.model import demo_model
 from tests.engine.answers import answer, user
 from tests.lora import write_adapter
 

@@ -12,8 +12,10 @@ from gguf import GGUFWriter
 
 from hermes_cli import paths
 from hermes_cli.errors import ModelNotFound
-from hermes_cli.models.choose import already_here, best_hermes, find_model, use_of_others
-from hermes_cli.models.library import FoundModel, found_models
+from hermes_cli.models.by_name import already_here, best_hermes, use_of_others
+from hermes_cli.models.choose import find_model
+from hermes_cli.models.library import found_models
+from hermes_cli.models.model import FoundModel
 from hermes_cli.models.names import reference
 
 GGUF = b"GGUF" + bytes(60)

@@ -46,6 +46,7 @@ def bench(
     from hermes_cli.cli.bench import run as bench_run
     from hermes_cli.models.choose import find_model
     from hermes_cli.session.choices import Choices, Loading, from_settings
+    from hermes_cli.session.local_target import load_options
 
     if tune and (reset or prompt):
         raise UsageError("--tune cannot be used with --reset or --prompt", "run them one after the other")
@@ -54,7 +55,7 @@ def bench(
     if reset:
         return _forget(spec.path)
     given = Choices(load=Loading(ctx, gpu_layers, kv_type, threads), save=False)
-    requested = replace(from_settings(defaults), flags=given).now.load_options()
+    requested = load_options(replace(from_settings(defaults), flags=given).now)
     cancel = CancelToken()
     try:
         with stopping(cancel, leave=lambda: None):

@@ -15,7 +15,7 @@ from hermes_cli.terminal.units import size_text
 if TYPE_CHECKING:
     from hermes_cli.models.catalog import CatalogModel
     from hermes_cli.models.inspect import Inspected
-    from hermes_cli.models.library import FoundModel
+    from hermes_cli.models.model import FoundModel
 
 
 _WITHOUT_ENDS = str.maketrans("\t\r\n", "   ")
@@ -40,7 +40,7 @@ def rows(files: Sequence["FoundModel"], default: "FoundModel | None", everything
 
     Projectors and other parts of models are left out. The default is in the list also where it is in no store.
     """
-    from hermes_cli.models.library import demo_model
+    from hermes_cli.models.model import demo_model
 
     listed = [file for file in files if file.kind is None or file.is_damaged]
     here = [*listed, demo_model()]
@@ -112,7 +112,7 @@ def facts(found: "FoundModel") -> dict[str, object]:
 def to_download(name: str) -> dict[str, object] | None:
     """The model of the catalog with that name, if it is not here in any quant."""
     from hermes_cli.models import catalog
-    from hermes_cli.models.choose import models_of
+    from hermes_cli.models.by_name import models_of
     from hermes_cli.models.library import found_models
 
     known = catalog.look_up(name)
@@ -207,8 +207,8 @@ def _row(model: "FoundModel", default: bool) -> Row:
 
 def _downloads(models: Sequence["FoundModel"]) -> list[Row]:
     from hermes_cli.engine.hardware import memory_bytes
+    from hermes_cli.models.by_name import models_of
     from hermes_cli.models.catalog import QUANTS, catalog
-    from hermes_cli.models.choose import models_of
     from hermes_cli.models.recommend import needed_bytes
 
     memory = memory_bytes()

@@ -15,13 +15,13 @@ import zlib
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from io import BufferedReader
 from pathlib import Path
 from typing import Literal
 
 from hermes_cli.gguf.parts import all_parts
+from hermes_cli.values import dataclass
 
 START_TOKENS = 64  # entries are found by the hash of their first 64 tokens; shorter ones save no time
 SUFFIX = ".kv"

@@ -1,11 +1,11 @@
 """Conversations that wait in memory while the context works on another one, so that neither is processed again."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from hermes_cli.engine import hardware
 from hermes_cli.engine.cache.kv_store import START_TOKENS, common_prefix
 from hermes_cli.engine.llama.context import Context
+from hermes_cli.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

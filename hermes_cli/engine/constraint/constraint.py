@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from hermes_cli.engine import sampling
 from hermes_cli.engine.constraint.compiler import in_words
-from hermes_cli.engine.constraint.grammar import Plan
 from hermes_cli.engine.constraint.strings import FreeStrings
 from hermes_cli.engine.constraint.vocabulary import MOST_DIGITS_OF_TOKENS, Tables, Vocabulary, leading_digits
 from hermes_cli.engine.llama.context import Context, DecodeAborted, Sampler
@@ -21,6 +20,8 @@ from hermes_cli.formats.tags import CALL_START
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
+
+    from hermes_cli.engine.constraint.grammar import Plan
 
 _TAG = CALL_START.encode()
 _MOST_DIGITS, _MOST_EXPONENT_DIGITS = 64, 2  # beyond some 300 places a number is larger than any
@@ -34,7 +35,7 @@ class Constraint:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: "Plan",
         vocabulary: Vocabulary,
         model: Model,
         context: Context,

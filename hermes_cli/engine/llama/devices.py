@@ -3,10 +3,10 @@
 import ctypes
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from hermes_cli.engine.llama import library
+from hermes_cli.values import dataclass
 
 _GPU, _INTEGRATED = 1, 2  # ggml_backend_dev_type
 _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, NoReturn, get_args
 
@@ -20,6 +20,7 @@ from hermes_cli.store.sessions.fields import (
     text_in,
     with_changes,
 )
+from hermes_cli.values import dataclass
 
 VERSION = 1
 NO_PARENT_KNOWN = -1

@@ -2,7 +2,7 @@
 
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from hermes_cli.files import check_hint
 from hermes_cli.store.sessions import format as form
 from hermes_cli.store.sessions.fields import Malformed, with_changes
 from hermes_cli.store.sessions.format import TurnAdded
+from hermes_cli.values import dataclass
 
 _TITLE_CHARACTERS = 60
 _LINES_NAMED = 5

@@ -1,10 +1,11 @@
 """Named endpoints: the `[endpoints.NAME]` tables of config.toml."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 from hermes_cli.errors import UsageError, did_you_mean
+from hermes_cli.values import dataclass
 
 _FIX = "fix it: hermes config edit"
 

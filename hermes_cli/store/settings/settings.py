@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 from hermes_cli import paths
@@ -15,6 +15,7 @@ from hermes_cli.chat.request import MODEL_CARD, SAMPLING_RANGES, TOOL_TIMEOUT_S
 from hermes_cli.errors import UsageError, did_you_mean
 from hermes_cli.store.settings import config_file
 from hermes_cli.store.settings.endpoints import Endpoint, endpoints_in
+from hermes_cli.values import dataclass
 
 if TYPE_CHECKING:
     from hermes_cli.tools.mcp_server import McpServer

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Generator, Iterable
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ from hermes_cli.errors import HermesError
 from hermes_cli.terminal.answer.output import AnswerOutput
 from hermes_cli.terminal.answer.thinking_view import ThinkingView
 from hermes_cli.terminal.console import StatusLine, notice
+from hermes_cli.values import dataclass
 
 if TYPE_CHECKING:
     from hermes_cli.backend import BackendInfo

@@ -1,8 +1,9 @@
 """A text that goes with a prompt, and how the model reads it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
+
+from hermes_cli.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ import pytest
 
 from hermes_cli import paths
 from hermes_cli.errors import DownloadError, UsageError
-from hermes_cli.models.choose import already_here, find_model
+from hermes_cli.models.by_name import already_here
+from hermes_cli.models.choose import find_model
 from hermes_cli.models.download import pull
 from hermes_cli.models.download.web import Retries
 from hermes_cli.models.names import reference

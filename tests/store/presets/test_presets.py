@@ -13,6 +13,7 @@ from hermes_cli import paths
 from hermes_cli.chat.request import Sampling
 from hermes_cli.errors import OutputError, UsageError
 from hermes_cli.session.choices import from_preset
+from hermes_cli.session.local_target import load_options
 from hermes_cli.store.presets.presets import all_presets, create, fill, find_preset, preset_names, schema_of
 from hermes_cli.store.schemas import load_schema
 from tests.conftest import Script
@@ -293,9 +294,9 @@ def test_a_preset_that_replaces_a_bundled_one_says_so(write: Callable[..., None]
 
 def test_a_preset_may_ask_for_speculation(write: Callable[..., None]) -> None:
     write("---\ndescription: edits code\nspeculate: auto\n---\nEdit.\n")
-    assert from_preset(find_preset("mine"), {}).load_options().speculate
+    assert load_options(from_preset(find_preset("mine"), {})).speculate
     write("---\ndescription: edits code\nspeculate: off\n---\nEdit.\n")
-    assert not from_preset(find_preset("mine"), {}).load_options().speculate
+    assert not load_options(from_preset(find_preset("mine"), {})).speculate
     write("---\ndescription: edits code\nspeculate: sometimes\n---\nEdit.\n")
     with pytest.raises(UsageError, match="needs auto or off as speculate"):
         find_preset("mine")

@@ -43,7 +43,8 @@ def presets(chat: Chat, typed: str) -> Words:
 
 def models(chat: Chat, typed: str) -> Words:
     """For /model: names, or files after a slash."""
-    from hermes_cli.models.library import DEMO_NAME, found_models
+    from hermes_cli.models.library import found_models
+    from hermes_cli.models.model import DEMO_NAME
 
     if os.sep in typed:
         return files(chat, typed)

@@ -150,7 +150,8 @@ def model(chat: Chat, argument: str) -> None:
 
 def _chosen_model(chat: Chat) -> str | None:
     """The name of a model on this machine that the user chooses."""
-    from hermes_cli.models.library import DEMO_NAME, demo_model, found_models
+    from hermes_cli.models.library import found_models
+    from hermes_cli.models.model import DEMO_NAME, demo_model
 
     found = [(model.name, model.size_bytes) for model in found_models() if not model.missing]
     found.append((DEMO_NAME, demo_model().path.stat().st_size))

@@ -1,0 +1,28 @@
+"""Which target the choices name. Only the kind that is named is imported: a server needs no engine and no models."""
+
+import os
+from collections.abc import Mapping
+
+from hermes_cli.session.choices import Choices
+from hermes_cli.session.target import Target
+from hermes_cli.store.settings.endpoints import Endpoint
+
+LOCAL = "local"
+
+
+def find_target(choices: Choices, endpoints: Mapping[str, Endpoint], *, chosen_by_user: bool = True) -> Target:
+    """What the choices name; `-m work/MODEL` and `-m work` name a configured endpoint, `-m local/MODEL` a model here.
+
+    `chosen_by_user`: whether the endpoint was given by an option or a setting. Raises UsageError, ModelNotFound.
+    """
+    name, model = choices.endpoint, choices.model
+    if model and (first := model.partition("/")[0]) in {*endpoints, LOCAL} and not os.path.isfile(model):  # noqa: PTH113 - a name is not a path
+        name, model = first, model.partition("/")[2] or None
+    if name is not None and name != LOCAL:
+        from hermes_cli.session.remote_target import find_remote
+
+        if remote := find_remote(name, model, choices, endpoints, chosen_by_user=chosen_by_user):
+            return remote
+    from hermes_cli.session.local_target import find_local
+
+    return find_local(model, choices)
