@@ -25,11 +25,20 @@ def _readable(words: Callable[[], Words]) -> Callable[[], Words]:
 
 @_readable
 def models() -> Words:
-    """Installed models and the demo model."""
+    """Aliases, installed models and the demo model."""
     from hermes_cli.models.library import found_models
     from hermes_cli.models.model import demo_model
 
-    return ((model.name, str(model.path)) for model in (*found_models(), demo_model()) if not model.missing)
+    here = ((model.name, str(model.path)) for model in (*found_models(), demo_model()) if not model.missing)
+    return (*aliases(), *here)
+
+
+@_readable
+def aliases() -> Words:
+    """Aliases of models, with what they stand for."""
+    from hermes_cli.models.aliases import aliases as known
+
+    return known().items()
 
 
 @_readable
@@ -37,7 +46,8 @@ def downloads() -> Words:
     """Models that `hermes pull` knows by name."""
     from hermes_cli.models.catalog import catalog
 
-    return ((alias, model.title) for model in catalog() for alias in (model.name, *model.aliases))
+    names = ((alias, model.title) for model in catalog() for alias in (model.name, *model.aliases))
+    return (*aliases(), *names)
 
 
 @_readable

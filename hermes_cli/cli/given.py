@@ -36,11 +36,11 @@ def given(context: typer.Context) -> Given:
     settings = load_settings()
     console.use_color(said["color"] or settings.color)
     use_thinking(settings.thinking)
-    from hermes_cli.session.choices import from_settings
+    from hermes_cli.session.sources import from_settings
 
     resume = _resume(said["continue_last"], said["session"])
     layers = replace(from_settings(settings), flags=_flags(said))
-    if said["preset"] is not None or said["var"] or settings.preset is not None:
+    if said["preset"] is not None or said["var"] or settings.preset is not None or settings.models:
         layers = _with_preset(layers, said["preset"], said["var"] or (), settings, resumed=resume is not None)
     return Given(layers, resume, tuple(said["file"] or ()), said["verbose"], settings)
 
@@ -89,13 +89,13 @@ def _with_preset(
     layers: "Layers", name: str | None, pairs: Sequence[str], settings: Settings, *, resumed: bool
 ) -> "Layers":
     """With the preset named, otherwise with that of the settings if there is neither a prompt nor a session."""
-    origin = ""
+    origin, of_model = "", False
     prompted = layers.flags.system_prompt is not None
-    if name is None and not prompted and not resumed and settings.preset is not None:
-        name, origin = settings.preset, settings.origin("preset")
+    if name is None and not prompted and not resumed:
+        name, origin, of_model = _default_preset(layers, settings)
     if name is None and not pairs:
         return layers
-    from hermes_cli.session.choices import from_preset
+    from hermes_cli.session.sources import from_preset
     from hermes_cli.store.presets.presets import variable_values
     from hermes_cli.store.presets.server_prompts import chosen_preset
 
@@ -106,7 +106,8 @@ def _with_preset(
         preset, values = chosen_preset(name, values)
         for notice in preset.notices:
             console.notice(notice)
-        return layers.with_preset(from_preset(preset, values, with_prompt=not prompted))
+        choices = from_preset(preset, values, with_prompt=not prompted)
+        return layers.with_preset(replace(choices, model=None, endpoint=None) if of_model else choices)
     except UsageError as problem:
         problem.message += f" (the preset is set in {origin})" if origin else ""
         raise
@@ -115,6 +116,17 @@ def _with_preset(
 def _listed(text: str | None) -> tuple[str, ...] | None:
     """What is between the commas; None if there is nothing."""
     return tuple(filter(None, map(str.strip, (text or "").split(",")))) or None
+
+
+def _default_preset(layers: "Layers", settings: Settings) -> tuple[str | None, str, bool]:
+    """The preset where none is named, where it is set, and whether that is the table of the model in use."""
+    from hermes_cli.session.sources import tables_of_model
+
+    if not settings.is_from_environment("preset"):
+        for table in tables_of_model(layers):
+            if "preset" in table.values:
+                return table.values["preset"], table.origin, True
+    return settings.preset, settings.origin("preset"), False
 
 
 def _extra_body(text: str) -> dict[str, Any]:

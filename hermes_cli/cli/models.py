@@ -88,8 +88,10 @@ def show(name: Name, json: Json = False) -> None:
 
     For a model that is not here: what can be downloaded under that name.
     """
+    from hermes_cli.models.aliases import without_alias
     from hermes_cli.models.choose import find_file
 
+    name = without_alias(name)
     facts = model_list.to_download(name) or model_list.facts(find_file(name))
     _write(model_list.json_text(facts) if json else model_list.lines(facts))
 
@@ -159,6 +161,36 @@ def _remove_unfinished(yes: bool) -> int:
     return 1 if busy else 0
 
 
+@app.command("alias")
+def alias(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", autocompletion=completion.aliases, help="The alias.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODEL",
+            autocompletion=completion.models,
+            help="What it stands for: a model's name, a file, hf:OWNER/REPOSITORY:QUANT or a URL.",
+        ),
+    ] = None,
+    remove_it: Annotated[bool, typer.Option("--rm", help="Remove the alias.")] = False,
+) -> None:
+    """List, add or remove other names for models, usable wherever a model is named."""
+    from hermes_cli.cli.lists import alias_list
+
+    if remove_it and (name is None or model is not None):
+        raise UsageError("--rm takes one alias", "list the aliases: hermes models alias")
+    if name is None:
+        _write(alias_list.listing())
+    elif remove_it:
+        alias_list.remove(name)
+    elif model is None:
+        _write(f"{alias_list.target(name)}\n")
+    else:
+        alias_list.add(name, model)
+
+
 @app.command("path")
 def path(
     name: Annotated[
@@ -186,12 +218,14 @@ def _default() -> "FoundModel | None":
 
 def _inspected(name: str) -> "Inspected":
     from hermes_cli.models import catalog
+    from hermes_cli.models.aliases import without_alias
     from hermes_cli.models.by_name import already_here
     from hermes_cli.models.choose import find_file
     from hermes_cli.models.inspect import inspect_found, inspect_remote
     from hermes_cli.models.names import is_remote, reference
     from hermes_cli.terminal.download_view import DownloadView
 
+    name = without_alias(name)
     if not is_remote(name):
         try:
             return inspect_found(find_file(name))

@@ -126,14 +126,15 @@ def serve(
     if "*" in (allow_origin or ()) and not keys:
         raise UsageError("--allow-origin '*' needs a key", "add --api-key-file FILE")
     from hermes_cli.models.choose import find_model
-    from hermes_cli.session.choices import Choices, Loading, from_settings
+    from hermes_cli.session.choices import Choices, Loading
     from hermes_cli.session.local_target import local_target
+    from hermes_cli.session.sources import from_settings, with_model_defaults
 
     settings = load_settings()
     adapters = tuple(lora or ()) or None
     loading = Loading(ctx, gpu_layers, kv_type, threads, template, speculate=speculate, lora=adapters)
     flags = Choices(model=model, load=loading, save=False)
-    choices = replace(from_settings(settings), flags=flags).now
+    choices = with_model_defaults(replace(from_settings(settings), flags=flags)).now
     spec = find_model(choices.model)
     load = local_target(choices, spec).load
 

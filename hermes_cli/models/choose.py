@@ -50,6 +50,7 @@ def _default() -> FoundModel:
 
 
 def _resolved(name: str) -> FoundModel:
+    name = _without_alias(name)
     if name.lower() == DEMO_NAME:
         return demo_model()
     if not _is_file(name):
@@ -62,10 +63,17 @@ def _resolved(name: str) -> FoundModel:
     return FoundModel(path.stem, path, "own", None, (path,), (), kind_of_file(path))
 
 
+def _without_alias(name: str) -> str:
+    from hermes_cli.models.aliases import without_alias
+
+    return without_alias(name)
+
+
 def without_download(name: str) -> Path | None:
     """The demo model, or a file by its path; None for what may need a download. Raises ModelNotFound."""
     from hermes_cli.models import catalog
 
+    name = _without_alias(name)
     is_here = _is_file(name) and not catalog.look_up(name)
     return find_model(name).path if is_here or name.lower() == DEMO_NAME else None
 
@@ -73,7 +81,8 @@ def without_download(name: str) -> Path | None:
 def saved_name(name: str) -> str:
     """The name to save for a model: the absolute path where `name` is a file, so that it holds in any folder."""
     path = os.path.expanduser(name)  # noqa: PTH111 - pathlib raises for unknown users
-    return os.path.realpath(path) if name.lower() != DEMO_NAME and os.path.isfile(path) else name  # noqa: PTH113
+    is_file = os.path.isfile(path) and name.lower() != DEMO_NAME and _without_alias(name) == name  # noqa: PTH113
+    return os.path.realpath(path) if is_file else name
 
 
 def _hint_for(kind: str) -> str:

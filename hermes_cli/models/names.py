@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 from hermes_cli.errors import UsageError
 from hermes_cli.gguf.quant import normal_quant
 from hermes_cli.models import catalog
+from hermes_cli.models.aliases import without_alias
 
 _PREFIXES = ("hf:", "hf.co/", "huggingface.co/")
 _PAGES = ("huggingface.co", "hf.co", "www.huggingface.co")
@@ -93,7 +94,8 @@ def is_remote(text: str) -> bool:
 
 
 def reference(text: str) -> Reference:
-    """What `text` names. Raises UsageError, ModelNotFound."""
+    """What `text` names, which may be an alias. Raises UsageError, ModelNotFound."""
+    text = without_alias(text)
     if text.lower().startswith(("http://", "https://")):
         return _url(text)
     prefix = next((prefix for prefix in _PREFIXES if text.lower().startswith(prefix)), None)

@@ -2,25 +2,24 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from hermes_cli.chat.request import Sampling
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.errors import UsageError
 from hermes_cli.formats.json.schema import Schema
 from hermes_cli.store.settings.endpoints import Endpoint
-from hermes_cli.store.settings.settings import Settings
 from hermes_cli.values import dataclass
 
 if TYPE_CHECKING:
-    from hermes_cli.store.presets.presets import Preset
+    from hermes_cli.store.settings.model_tables import ModelTable
     from hermes_cli.tools.approval import Policy
     from hermes_cli.tools.mcp_server import McpServer
 
 LAST_SESSION = ""
 _SAMPLING = tuple(each.name for each in fields(Sampling))
 _Part = TypeVar("_Part", "Choices", Sampling, "Loading")
-LayerName = Literal["flags", "preset", "session", "settings"]
+LayerName = Literal["flags", "preset", "session", "environment", "defaults", "settings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,28 +103,31 @@ def _first_said(layers: tuple[_Part, ...]) -> _Part:
 class Layers:
     """What was said at each place, the strongest first; a command replaces a layer and asks `now` again.
 
-    `origins` says where a value of `settings` comes from: the name of a file or of a variable. `endpoints` and
-    `mcp_servers` are the configured servers by name.
+    `environment` are variables, and in a running chat what was said before its latest command; `defaults` are those of
+    the model. `origins` says where a value of `settings` comes from: the name of a file or of a variable. `endpoints`,
+    `mcp_servers` and `models` are the tables of config.toml by name.
     """
 
     flags: Choices = field(default_factory=Choices)
     preset: Choices = field(default_factory=Choices)
     session: Choices = field(default_factory=Choices)
+    environment: Choices = field(default_factory=Choices)
+    defaults: Choices = field(default_factory=Choices)
     settings: Choices = field(default_factory=Choices)
     origins: Mapping[str, str] = field(default_factory=dict)
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     mcp_servers: "Mapping[str, McpServer]" = field(default_factory=dict)
+    models: "Mapping[str, ModelTable]" = field(default_factory=dict)
 
     @property
     def now(self) -> Choices:
         """What counts."""
-        return resolved(self.flags, self.preset, self.session, self.settings)
+        return resolved(self.flags, self.preset, self.session, self.environment, self.defaults, self.settings)
 
     @property
     def model_layer(self) -> LayerName | None:
         """The layer that names the model."""
-        names: tuple[LayerName, ...] = ("flags", "preset", "session", "settings")
-        return next((name for name in names if getattr(self, name).model), None)
+        return next((name for name in get_args(LayerName) if getattr(self, name).model), None)
 
     @property
     def keeps_saved_preset(self) -> bool:
@@ -175,33 +177,28 @@ class Layers:
 
     def in_each(self, change: Callable[[Choices], Choices]) -> "Layers":
         """With every layer changed."""
-        return replace(
-            self,
-            flags=change(self.flags),
-            preset=change(self.preset),
-            session=change(self.session),
-            settings=change(self.settings),
-        )
+        changed: dict[str, Any] = {name: change(getattr(self, name)) for name in get_args(LayerName)}
+        return replace(self, **changed)
 
     def then_preset(self, preset: Choices) -> "Layers":
         """A preset chosen in a running chat goes before all that was said so far; the model stays."""
         session = _without_preset(self.session, preset.preset)
         preset = replace(preset, model=None, endpoint=None, load=replace(preset.load, lora=None))
-        return self._above(resolved(self.flags, session, self.settings)).with_preset(preset)
+        return self._above(resolved(self.flags, session, self.environment)).with_preset(preset)
 
     def then_session(self, session: Choices, preset: Choices) -> "Layers":
         """A session loaded in a running chat goes before all that was said so far; the model stays."""
         session = replace(session, endpoint=None, load=Loading())
-        return self._above(resolved(self.flags, self.settings)).with_session(session, preset)
+        return self._above(resolved(self.flags, self.environment)).with_session(session, preset)
 
     def _above(self, ground: Choices) -> "Layers":
         """New layers over what was said so far, except what belonged to the preset and the session before."""
-        return Layers(
+        return replace(
+            self,
             flags=Choices(model=self.now.model, endpoint=self.now.endpoint, load=Loading(lora=self.now.load.lora)),
-            settings=replace(ground, system_prompt=None, preset=None, tool_choice=None),
-            origins=self.origins,
-            endpoints=self.endpoints,
-            mcp_servers=self.mcp_servers,
+            preset=Choices(),
+            session=Choices(),
+            environment=replace(ground, system_prompt=None, preset=None, tool_choice=None),
         )
 
 
@@ -210,72 +207,6 @@ def _without_preset(session: Choices, preset: str | None) -> Choices:
     if session.preset not in (None, preset):
         session = replace(session, sampling=Sampling(), max_tokens=None)
     return replace(session, preset=None, system_prompt=None)
-
-
-def from_settings(settings: Settings) -> Layers:
-    """What config.toml and the environment say. Their preset is not among it: it counts only without a prompt."""
-    return Layers(
-        settings=Choices(
-            model=settings.model,
-            sampling=Sampling(
-                settings.temperature, settings.top_k, settings.top_p, settings.min_p, settings.repeat_penalty
-            ),
-            max_tokens=settings.max_tokens,
-            load=Loading(
-                settings.ctx,
-                str(settings.gpu_layers),
-                settings.kv_type,
-                settings.threads,
-                settings.template,
-                settings.kv_store_mb,
-                settings.origins.get("ctx"),
-                settings.speculate,
-            ),
-            tool_timeout_s=settings.tool_timeout,
-            save=settings.save,
-            endpoint=settings.endpoint,
-        ),
-        origins=settings.origins,
-        endpoints=settings.endpoints,
-        mcp_servers=settings.mcp_servers,
-    )
-
-
-def from_preset(preset: "Preset", values: Mapping[str, str], *, with_prompt: bool = True) -> Choices:
-    """What a preset says, with its variables filled in. Raises UsageError."""
-    from hermes_cli.store.presets.presets import fill
-
-    return replace(
-        toolset(preset),
-        model=preset.model or None,
-        preset=preset.name,
-        system_prompt=fill(preset, values) if with_prompt else None,
-        sampling=preset.sampling,
-        max_tokens=preset.max_tokens,
-        endpoint=preset.endpoint,
-        load=Loading(speculate=preset.speculate, lora=preset.lora or None),
-    )
-
-
-def toolset(preset: "Preset") -> Choices:
-    """The tools and the schema of a preset, and nothing else. Raises UsageError."""
-    from hermes_cli.store.presets.presets import schema_of
-
-    return Choices(tools=preset.tools or None, mcp=preset.mcp or None, schema=schema_of(preset))
-
-
-def from_session(settings: SessionSettings, system_prompt: str | None) -> Choices:
-    """What a saved session was answered with."""
-    return Choices(
-        settings.model or None,
-        settings.preset,
-        system_prompt,
-        settings.sampling,
-        settings.max_tokens,
-        load=Loading(lora=settings.lora),
-        endpoint=settings.endpoint,
-        mcp=None if settings.mcp is None else (),  # `opening.continued` adds those that are configured
-    )
 
 
 def gpu_layer_count(value: str | None) -> int | None:

@@ -7,7 +7,7 @@ from hermes_cli.session.choices import Choices
 from hermes_cli.session.target import Target
 from hermes_cli.store.settings.endpoints import Endpoint
 
-LOCAL = "local"
+LOCAL, AUTO = "local", "auto"
 
 
 def find_target(choices: Choices, endpoints: Mapping[str, Endpoint], *, chosen_by_user: bool = True) -> Target:
@@ -16,6 +16,10 @@ def find_target(choices: Choices, endpoints: Mapping[str, Endpoint], *, chosen_b
     `chosen_by_user`: whether the endpoint was given by an option or a setting. Raises UsageError, ModelNotFound.
     """
     name, model = choices.endpoint, choices.model
+    if model and name in (None, LOCAL, AUTO):
+        from hermes_cli.models.aliases import without_alias
+
+        model = without_alias(model)
     if model and (first := model.partition("/")[0]) in {*endpoints, LOCAL} and not os.path.isfile(model):  # noqa: PTH113 - a name is not a path
         name, model = first, model.partition("/")[2] or None
     if name is not None and name != LOCAL:

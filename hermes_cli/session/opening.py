@@ -13,9 +13,10 @@ from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import MOST_REPAIRS, CancelToken
 from hermes_cli.chat.turn_tree import TurnTree
 from hermes_cli.errors import ModelNotFound, SessionBusy, UsageError
-from hermes_cli.session.choices import LAST_SESSION, Choices, Layers, from_session, toolset
+from hermes_cli.session.choices import LAST_SESSION, Choices, Layers
 from hermes_cli.session.find_target import find_target
 from hermes_cli.session.session import Session, as_read
+from hermes_cli.session.sources import from_session, toolset, with_model_defaults
 from hermes_cli.session.target import Target, WrittenPrompt
 from hermes_cli.session.tool_loading import MakeConsent, ToolLoader
 from hermes_cli.session.turn_loop import ToolUse
@@ -72,6 +73,8 @@ def begin(layers: Layers, resume: str | None = None) -> Start:
         if path is None:
             raise UsageError("there is no session yet", "start one: hermes chat")
         start = continued(read_session(path), layers.with_session, with_preset=layers.keeps_saved_preset)
+    layers = with_model_defaults(start.layers)
+    start = replace(start, layers=layers, choices=layers.now)
     if start.choices.tool_choice not in (None, "auto") and not (start.choices.tools or start.choices.mcp):
         raise UsageError("--tool-choice needs tools", "name some with --tools; hermes tools list shows those built in")
     return start
@@ -144,7 +147,7 @@ def _find_target(start: Start) -> Target:
         return _target(start.choices, start.layers)
     except ModelNotFound as problem:
         layer = start.layers.model_layer
-        if layer == "settings" and (origin := start.layers.origins.get("model")):
+        if layer in ("environment", "settings") and (origin := start.layers.origins.get("model")):
             problem.message += f" (in {origin})"
         elif layer == "session" and start.saved:
             problem.message += f" (in the session {start.saved.id})"
@@ -156,8 +159,8 @@ def other_target(prepared: Prepared, name: str) -> Target:
     """The target for another model, or for the one that was prepared. Raises ModelNotFound, UsageError."""
     if name == prepared.target.name:
         return prepared.target
-    without_adapters = replace(prepared.choices.load, lora=None)
-    found = _target(replace(prepared.choices, model=name, load=without_adapters), prepared.layers)
+    layers = with_model_defaults(prepared.layers.with_model(name, with_adapters=False))
+    found = _target(replace(prepared.choices, model=name, load=layers.now.load), layers)
     return prepared.target if found.file is not None and found.file == prepared.target.file else found
 
 

@@ -1,4 +1,4 @@
-"""The precedence table of docs/settings.md: options, preset, session, environment and config.toml.
+"""The precedence table of docs/settings.md: options, preset, session, environment, a model's table, config.toml.
 
 Every row runs the real `ask` and reads what the session's file says it was answered with.
 """
@@ -45,6 +45,7 @@ def led(
 
 
 CONFIG = "temperature = 0.4\nmax_tokens = 40\n"
+TABLE_OF_DEMO = "[models.demo]\ntemperature = 0.45\ntop_k = 5\n"
 ENVIRONMENT = (("HERMES_CLI_TEMPERATURE", "0.5"),)
 COOL = led(0.9, 90, "cool", 9)  # saved with the preset `cool`, but other values: options had said so
 PLAIN = led(0.9, 90, None, 9)
@@ -53,6 +54,29 @@ TABLE: dict[str, tuple[Said, SessionSettings, str | None]] = {
     "nothing": (Said(), led(), None),
     "config": (Said(config=CONFIG), led(0.4, 40), None),
     "environment over config": (Said(config=CONFIG, environment=ENVIRONMENT), led(0.5, 40), None),
+    "the model's table over config": (Said(config=CONFIG + TABLE_OF_DEMO), led(0.45, 40, None, 5), None),
+    "environment over the model's table": (
+        Said(config=CONFIG + TABLE_OF_DEMO, environment=ENVIRONMENT),
+        led(0.5, 40, None, 5),
+        None,
+    ),
+    "preset over the model's table": (
+        Said(("-p", "warm"), CONFIG + TABLE_OF_DEMO),
+        led(0.6, 40, "warm", 5),
+        "I am warm.",
+    ),
+    "the preset of the model's table over that of the config": (
+        Said(config=f'preset = "cool"\n{TABLE_OF_DEMO}preset = "warm"\n'),
+        led(0.6, None, "warm", 5),
+        "I am warm.",
+    ),
+    "session over the model's table": (
+        Said(("-c",), CONFIG + TABLE_OF_DEMO, (), led(0.9)),
+        led(0.9, 40, None, 5),
+        "I am saved.",
+    ),
+    "options over the model's table": (Said(("-t", "0.1"), CONFIG + TABLE_OF_DEMO), led(0.1, 40, None, 5), None),
+    "another model's table": (Said(config=f"{CONFIG}[models.other]\ntemperature = 0.45\n"), led(0.4, 40), None),
     "preset over both": (
         Said(("-p", "warm"), CONFIG, ENVIRONMENT),
         led(0.6, 40, "warm"),

@@ -13,7 +13,8 @@ import pytest
 
 from hermes_cli import paths
 from hermes_cli.chat.request import Sampling
-from hermes_cli.session.choices import Choices, Layers, from_preset
+from hermes_cli.session.choices import Choices, Layers
+from hermes_cli.session.sources import from_preset
 from hermes_cli.store.presets.presets import find_preset
 from tests.cli.conftest import OnTerminal, assert_failed, exit_code
 from tests.conftest import Hermes, Result, child_environment

@@ -45,8 +45,9 @@ def bench(
     """
     from hermes_cli.cli.bench import run as bench_run
     from hermes_cli.models.choose import find_model
-    from hermes_cli.session.choices import Choices, Loading, from_settings
+    from hermes_cli.session.choices import Choices, Loading
     from hermes_cli.session.local_target import load_options
+    from hermes_cli.session.sources import from_settings
 
     if tune and (reset or prompt):
         raise UsageError("--tune cannot be used with --reset or --prompt", "run them one after the other")

@@ -15,9 +15,10 @@ from hermes_cli.cli.answer_form import final_text
 from hermes_cli.cli.opening import open_session
 from hermes_cli.cli.trials.cases import Case
 from hermes_cli.errors import ContextOverflow, UsageError, did_you_mean
-from hermes_cli.session.choices import Choices, Layers, from_preset, from_settings
+from hermes_cli.session.choices import Choices, Layers
 from hermes_cli.session.opening import begin
 from hermes_cli.session.session import Session, as_read
+from hermes_cli.session.sources import from_preset, from_settings
 from hermes_cli.session.tool_loading import ToolLoader
 from hermes_cli.store.settings.settings import load_settings
 from hermes_cli.terminal.answer.output import Collected

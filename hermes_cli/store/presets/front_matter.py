@@ -89,16 +89,6 @@ def tools(value: object, folder: Path) -> tuple[str, ...]:
     return tuple(found)
 
 
-def adapters(value: object, folder: Path) -> tuple[str, ...]:
-    """One LoRA adapter or a list, as `--lora` accepts them; paths are relative to `folder`. Raises Fault."""
-    found: list[str] = []
-    for text in texts("lora", value):
-        file = folder / paths.expanded(text)
-        without_scale = folder / paths.expanded(text.rpartition(":")[0])
-        found.append(str(file) if file.is_file() or without_scale.is_file() else text)
-    return tuple(found)
-
-
 def _in_words(error: yaml.YAMLError) -> str:
     """The error with its line in the file; the front matter begins on line 2."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:

@@ -16,6 +16,7 @@ from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
 from hermes_cli.errors import OutputError, UsageError, did_you_mean
 from hermes_cli.files import Unreadable, check_hint, make_private_folder, read_text, write_hint
 from hermes_cli.formats.json.schema import Schema
+from hermes_cli.store.adapters import beside
 from hermes_cli.store.presets import front_matter
 from hermes_cli.store.presets.front_matter import Fault
 
@@ -249,7 +250,7 @@ def _parsed(name: str, path: Path, text: str) -> Preset:
         bundled=path.parent == paths.bundled_prompts_folder(),
         tools=front_matter.tools(fields.get("tools"), path.parent),
         mcp=front_matter.texts("mcp", fields.get("mcp")),
-        lora=front_matter.adapters(fields.get("lora"), path.parent),
+        lora=tuple(beside(one, path.parent) for one in front_matter.texts("lora", fields.get("lora"))),
         schema=front_matter.text("schema", fields.get("schema")),
         speculate=_speculate(fields.get("speculate")),
     )

@@ -30,6 +30,35 @@ def put(name: str, value: str | int | float | bool) -> None:
         _replace(document.as_string())
 
 
+def put_in_table(path: Sequence[str], name: str, value: str) -> None:
+    """Set one key of a table, which is made if it is not there. Raises UsageError, OutputError."""
+    import tomlkit
+
+    with _locked():
+        document = _document()
+        place: Any = document
+        for depth, part in enumerate(path, 1):
+            if part not in place:
+                place[part] = tomlkit.table(is_super_table=depth < len(path))
+            place = place[part]
+        place[name] = value
+        _replace(document.as_string())
+
+
+def remove_from_table(path: Sequence[str], name: str) -> None:
+    """Remove one key of a table, and the table if it is empty then. Raises UsageError, OutputError."""
+    with _locked():
+        document = _document()
+        places: list[Any] = [document]
+        for part in path:
+            places.append(places[-1][part])
+        places[-1].remove(name)
+        for part, outer in zip(reversed(path), reversed(places[:-1]), strict=True):
+            if not outer[part]:
+                outer.remove(part)
+        _replace(document.as_string())
+
+
 def put_table(path: Sequence[str], values: Mapping[str, Any]) -> None:
     """Add a table by the names that lead to it. Raises UsageError, OutputError."""
     import tomlkit

@@ -14,10 +14,11 @@ from hermes_cli import paths
 from hermes_cli.chat.request import MODEL_CARD, SAMPLING_RANGES, TOOL_TIMEOUT_S
 from hermes_cli.errors import UsageError, did_you_mean
 from hermes_cli.store.settings import config_file
-from hermes_cli.store.settings.endpoints import Endpoint, endpoints_in
+from hermes_cli.store.settings.endpoints import Endpoint
 from hermes_cli.values import dataclass
 
 if TYPE_CHECKING:
+    from hermes_cli.store.settings.model_tables import ModelTable
     from hermes_cli.tools.mcp_server import McpServer
 
 Value = str | int | float | bool
@@ -187,10 +188,15 @@ class Settings:
     origins: Mapping[str, str] = field(default_factory=dict)
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     mcp_servers: "Mapping[str, McpServer]" = field(default_factory=dict)
+    models: "Mapping[str, ModelTable]" = field(default_factory=dict)
 
     def origin(self, name: str) -> str:
         """The origin of a value: the path of the file, the name of the variable, or `default`."""
         return self.origins.get(name, DEFAULT)
+
+    def is_from_environment(self, name: str) -> bool:
+        """Whether an environment variable sets it."""
+        return name in KEYS and self.origin(name) == KEYS[name].variable
 
 
 KEYS: dict[str, Key] = {
@@ -241,24 +247,13 @@ _Found = tuple[dict[str, Any], dict[str, str], list[UsageError]]
 def _from_file() -> _Found:
     origin = str(paths.config_file())
     values: dict[str, Any] = {}
-    problems: list[UsageError] = []
     try:
         given = config_file.read()
     except UsageError as problem:
         return {}, {}, [problem]
-    endpoints: dict[str, Endpoint] = {}
-    try:
-        endpoints = endpoints_in(given.pop("endpoints", {}), origin)
-    except UsageError as problem:
-        problems.append(problem)
-    servers: Mapping[str, McpServer] = {}
-    if "mcp" in given:
-        from hermes_cli.store.settings.mcp_servers import servers_in
+    from hermes_cli.store.settings.tables import take_tables
 
-        try:
-            servers = servers_in(given.pop("mcp"), origin)
-        except UsageError as problem:
-            problems.append(problem)
+    tables, problems = take_tables(given, origin, lambda key, value, where: known_key(key, where).checked(value, where))
     for name, value in given.items():
         try:
             values[name] = known_key(name, origin).checked(value, origin)
@@ -266,8 +261,7 @@ def _from_file() -> _Found:
             problem.hint += f"{'' if problem.hint.endswith('?') else ','} then fix it: hermes config edit"
             problems.append(problem)
     origins = dict.fromkeys(values, origin)
-    tables: dict[str, Any] = {"endpoints": endpoints, "mcp_servers": servers}
-    return values | {name: table for name, table in tables.items() if table}, origins, problems
+    return values | tables, origins, problems
 
 
 def _from_environment() -> _Found:

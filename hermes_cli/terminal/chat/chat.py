@@ -15,6 +15,7 @@ from hermes_cli.errors import ContextOverflow, HermesError, LoadCancelled, Usage
 from hermes_cli.models.choose import saved_name
 from hermes_cli.session.choices import Layers
 from hermes_cli.session.session import Session
+from hermes_cli.session.sources import with_model_defaults
 from hermes_cli.session.tool_loading import ToolLoader
 from hermes_cli.store.sessions.reader import SavedSession
 from hermes_cli.store.sessions.writer import Transcript
@@ -239,7 +240,10 @@ class Chat(Readiness):
             raise
         finally:
             self.watch_loading()
-        self.choose(self.layers.with_model(saved_name(name), with_adapters=bool(new.info.adapters)))
+        layers = with_model_defaults(self.layers.with_model(saved_name(name), with_adapters=False))
+        if new.info.adapters and not layers.now.load.lora:  # the model it was started with
+            layers = self.layers.with_model(saved_name(name), with_adapters=True)
+        self.choose(layers)
 
     def _use(self, backend: BackgroundBackend) -> None:
         """Switch to a backend; the old one is closed first, to free its memory."""

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hermes_cli import paths
 from hermes_cli.chat.request import Sampling
 from hermes_cli.errors import OutputError, UsageError
-from hermes_cli.session.choices import from_preset
 from hermes_cli.session.local_target import load_options
+from hermes_cli.session.sources import from_preset
 from hermes_cli.store.presets.presets import all_presets, create, fill, find_preset, preset_names, schema_of
 from hermes_cli.store.schemas import load_schema
 from tests.conftest import Script

@@ -16,8 +16,9 @@ from hermes_cli.engine.background import BackgroundBackend
 from hermes_cli.engine.local import LoadSettings, open_backend
 from hermes_cli.errors import ContextOverflow, HermesError, ModelNotFound, OutputError, UsageError
 from hermes_cli.models.choose import find_model
-from hermes_cli.session.choices import Layers, from_session
+from hermes_cli.session.choices import Layers
 from hermes_cli.session.session import Session
+from hermes_cli.session.sources import from_session
 from hermes_cli.session.tool_loading import ToolLoader
 from hermes_cli.store.sessions.reader import read_session
 from hermes_cli.store.sessions.writer import Transcript

@@ -43,12 +43,14 @@ def presets(chat: Chat, typed: str) -> Words:
 
 def models(chat: Chat, typed: str) -> Words:
     """For /model: names, or files after a slash."""
+    from hermes_cli.models.aliases import aliases
     from hermes_cli.models.library import found_models
     from hermes_cli.models.model import DEMO_NAME
 
     if os.sep in typed:
         return files(chat, typed)
     return (
+        *aliases().items(),
         *((spec.name, str(spec.path)) for spec in found_models() if not spec.missing),
         (DEMO_NAME, "bundled"),
     )

@@ -5,7 +5,8 @@ from dataclasses import asdict
 
 from hermes_cli.chat.request import MODEL_CARD
 from hermes_cli.errors import UsageError
-from hermes_cli.session.choices import Choices, Layers, from_preset
+from hermes_cli.session.choices import Choices, Layers
+from hermes_cli.session.sources import from_preset
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.turn_view import plan_line
 from hermes_cli.terminal.attachments.text_file import text_or_file
@@ -150,14 +151,17 @@ def model(chat: Chat, argument: str) -> None:
 
 def _chosen_model(chat: Chat) -> str | None:
     """The name of a model on this machine that the user chooses."""
+    from hermes_cli.models.aliases import aliases
     from hermes_cli.models.library import found_models
     from hermes_cli.models.model import DEMO_NAME, demo_model
 
     found = [(model.name, model.size_bytes) for model in found_models() if not model.missing]
     found.append((DEMO_NAME, demo_model().path.stat().st_size))
     rows = [(_mark(name == chat.backend.name), name, size_text(size)) for name, size in found]
+    others = aliases()
+    rows = [*(("", name, model) for name, model in others.items()), *rows]
     place = choose(chat, rows, "model", elastic=1)
-    return None if place is None else found[place][0]
+    return None if place is None else rows[place][1]
 
 
 def _mark(current: bool) -> str:

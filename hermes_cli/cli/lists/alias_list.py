@@ -1,0 +1,90 @@
+"""Aliases of models for `hermes models alias`: listed, added and removed."""
+
+import sys
+
+from hermes_cli.errors import ModelNotFound, UsageError, did_you_mean
+from hermes_cli.models.aliases import aliases, tables_by_name
+from hermes_cli.models.model import DEMO_NAME
+from hermes_cli.store.settings import config_file
+from hermes_cli.store.settings.model_tables import NAME
+from hermes_cli.store.settings.settings import load_settings
+from hermes_cli.terminal import console
+from hermes_cli.terminal.columns import table, window_columns
+from hermes_cli.terminal.sanitize import one_line
+
+_RESERVED = (DEMO_NAME, "local", "auto", "none")
+_LIST = "list the aliases: hermes models alias"
+
+
+def listing() -> str:
+    """Every alias with what it stands for: a table on a terminal, else tab-separated."""
+    load_settings()
+    found = sorted(aliases().items())
+    if not console.is_terminal(sys.stdout):
+        return "".join(f"{name}\t{model}\n" for name, model in found)
+    if not found:
+        console.notice("there are no aliases; add one: hermes models alias NAME MODEL")
+        return ""
+    return table(
+        [(one_line(name), one_line(model)) for name, model in found], window_columns(sys.stdout), order=(0,), elastic=1
+    )
+
+
+def target(name: str) -> str:
+    """What an alias stands for. Raises UsageError."""
+    return aliases()[_known(name)]
+
+
+def add(name: str, model: str) -> None:
+    """Add or change an alias. Raises UsageError, ModelNotFound for what cannot be a model."""
+    from hermes_cli.models import catalog
+    from hermes_cli.models.choose import saved_name
+
+    settings = load_settings()
+    if not NAME.fullmatch(name):
+        raise UsageError(f"{name} is not a name for an alias", "use letters, digits, . _ and -")
+    if name.lower() in _RESERVED or name in settings.endpoints:
+        raise UsageError(f"{name} has a meaning of its own and cannot be an alias", "choose another name")
+    between = {table.name.lower() for table in tables_by_name(model, settings.models)}
+    if name.lower() in {*between, model.lower()}:
+        raise UsageError(f"the alias {name} would stand for itself", "name a model that it stands for")
+    _check_target(model, settings.endpoints)
+    config_file.put_in_table(("models", _written_name(name)), "model", saved_name(model))
+    if catalog.look_up(name):
+        console.notice(f"{name} is in the catalog too; now it stands for {model}")
+
+
+def _check_target(model: str, endpoints: object) -> None:
+    """Raise UsageError or ModelNotFound for what is neither here nor can be downloaded nor is on an endpoint."""
+    from hermes_cli.models.choose import find_file
+    from hermes_cli.models.names import reference
+
+    if "/" in model and model.partition("/")[0] in endpoints:  # type: ignore[operator]
+        return
+    try:
+        find_file(model)
+    except ModelNotFound as problem:
+        try:
+            reference(model)
+        except (ModelNotFound, UsageError):
+            raise problem from None
+
+
+def remove(name: str) -> None:
+    """Remove an alias; other keys of its table stay. Raises UsageError."""
+    config_file.remove_from_table(("models", _written_name(_known(name))), "model")
+
+
+def _known(name: str) -> str:
+    """The alias as it is written in the file. Raises UsageError."""
+    load_settings()
+    found = next((known for known in aliases() if known.lower() == name.lower()), None)
+    if found is None:
+        raise UsageError(f"there is no alias {name}", did_you_mean(name, aliases(), _LIST))
+    return found
+
+
+def _written_name(name: str) -> str:
+    """The name of a table that is there in other letters, else the name."""
+    known = load_settings().models.get(name.lower())
+    return known.name if known else name

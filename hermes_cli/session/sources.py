@@ -1,0 +1,120 @@
+"""The choices made at each place: settings, defaults of the model, preset and saved session."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+from hermes_cli.chat.request import Sampling
+from hermes_cli.chat.settings import SessionSettings
+from hermes_cli.session.choices import Choices, Layers, Loading, resolved
+from hermes_cli.store.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from hermes_cli.store.presets.presets import Preset
+    from hermes_cli.store.settings.model_tables import ModelTable
+
+_LOCAL = "local/"
+
+
+def from_settings(settings: Settings) -> Layers:
+    """What config.toml and the environment say. Their preset is not among it: it counts only without a prompt."""
+    return Layers(
+        environment=_settings(
+            lambda name: getattr(settings, name) if settings.is_from_environment(name) else None, settings
+        ),
+        settings=_settings(lambda name: getattr(settings, name), settings),
+        origins=settings.origins,
+        endpoints=settings.endpoints,
+        mcp_servers=settings.mcp_servers,
+        models=settings.models,
+    )
+
+
+def _settings(value: Callable[[str], Any], settings: Settings) -> Choices:
+    """The choices in settings of which `value` returns those to use, by their keys."""
+    return replace(
+        _model_values(value, settings.origins.get("ctx")),
+        model=value("model"),
+        tool_timeout_s=value("tool_timeout"),
+        save=value("save"),
+        endpoint=value("endpoint"),
+    )
+
+
+def _model_values(value: Callable[[str], Any], origin: str | None) -> Choices:
+    """The choices that settings and the table of a model can both make; `origin` is that of the context length."""
+    layers = value("gpu_layers")
+    return Choices(
+        sampling=Sampling(**{each.name: value(each.name) for each in fields(Sampling) if each.name != "seed"}),
+        max_tokens=value("max_tokens"),
+        load=Loading(
+            value("ctx"),
+            None if layers is None else str(layers),
+            value("kv_type"),
+            value("threads"),
+            value("template"),
+            value("kv_store_mb"),
+            origin,
+            value("speculate"),
+        ),
+    )
+
+
+def with_model_defaults(layers: Layers) -> Layers:
+    """With what the tables of config.toml say of the model that counts now. Raises UsageError."""
+    if not layers.models:
+        return layers
+    said = [_from_table(table) for table in tables_of_model(layers)]
+    return replace(layers, defaults=resolved(*said) if said else Choices())
+
+
+def tables_of_model(layers: Layers) -> "list[ModelTable]":
+    """The tables for the model that counts now, the strongest first; none for a model on a server."""
+    from hermes_cli.models.defaults import tables_for
+
+    now = layers.now
+    if now.endpoint not in (None, "local", "auto"):
+        return []
+    return tables_for(now.model and now.model.removeprefix(_LOCAL), layers.models)
+
+
+def _from_table(table: "ModelTable") -> Choices:
+    choices = _model_values(table.values.get, table.origin)
+    return replace(choices, load=replace(choices.load, lora=table.lora))
+
+
+def from_preset(preset: "Preset", values: Mapping[str, str], *, with_prompt: bool = True) -> Choices:
+    """What a preset says, with its variables filled in. Raises UsageError."""
+    from hermes_cli.store.presets.presets import fill
+
+    return replace(
+        toolset(preset),
+        model=preset.model or None,
+        preset=preset.name,
+        system_prompt=fill(preset, values) if with_prompt else None,
+        sampling=preset.sampling,
+        max_tokens=preset.max_tokens,
+        endpoint=preset.endpoint,
+        load=Loading(speculate=preset.speculate, lora=preset.lora or None),
+    )
+
+
+def toolset(preset: "Preset") -> Choices:
+    """The tools and the schema of a preset, and nothing else. Raises UsageError."""
+    from hermes_cli.store.presets.presets import schema_of
+
+    return Choices(tools=preset.tools or None, mcp=preset.mcp or None, schema=schema_of(preset))
+
+
+def from_session(settings: SessionSettings, system_prompt: str | None) -> Choices:
+    """What a saved session was answered with."""
+    return Choices(
+        settings.model or None,
+        settings.preset,
+        system_prompt,
+        settings.sampling,
+        settings.max_tokens,
+        load=Loading(lora=settings.lora),
+        endpoint=settings.endpoint,
+        mcp=None if settings.mcp is None else (),  # `opening.continued` adds those that are configured
+    )
