@@ -6,6 +6,7 @@ Uses a copy of the demo model that never ends its turn.
 """
 
 import argparse
+import http.client
 import json
 import os
 import statistics
@@ -16,8 +17,8 @@ import time
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import httpx2
 import psutil
 
 import hermes_cli.server
@@ -33,15 +34,18 @@ from tests.server.running_server import serving
 LONG_PROMPT = "The quick brown fox jumps over the lazy dog. " * 30
 
 
-def streamed(client: httpx2.Client, prompt: str, tokens: int) -> tuple[float, float]:
-    """Seconds until the first text of a streamed chat, and from there to its last text."""
+def streamed(url: str, prompt: str, tokens: int) -> tuple[float, float]:
+    """Seconds until the first text of a streamed chat, and from there to its last text; read by a plain client."""
     body = {"messages": [{"role": "user", "content": prompt}], "max_tokens": tokens, "seed": 1, "stream": True}
-    started = time.perf_counter()
-    moments = []
-    with client.stream("POST", "/v1/chat/completions", json=body) as answer:
-        for line in answer.iter_lines():
-            if line.startswith("data: {") and json.loads(line[6:])["choices"][0]["delta"].get("content"):
-                moments.append(time.perf_counter())
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+    with closing(connection):
+        started = time.perf_counter()
+        connection.request("POST", "/v1/chat/completions", json.dumps(body), {"Content-Type": "application/json"})
+        moments = [
+            time.perf_counter()
+            for line in iter(connection.getresponse().readline, b"")
+            if b'"content":"' in line and b'"content":""' not in line
+        ]
     return moments[0] - started, moments[-1] - moments[0]
 
 
@@ -89,9 +93,9 @@ def main() -> None:
     print(f"hermes_cli/server: {lines()} lines")
     with tempfile.TemporaryDirectory() as folder:
         model = endless_copy(paths.DEMO_MODEL, Path(folder) / "endless.gguf")
-        with serving(model=str(model)) as server, httpx2.Client(base_url=server.url, timeout=60) as client:
+        with serving(model=str(model)) as server:
             pairs = [
-                (streamed(client, "Hello", given.tokens)[1], asked(model, "Hello", given.tokens))
+                (streamed(server.url, "Hello", given.tokens)[1], asked(model, "Hello", given.tokens))
                 for _ in range(given.rounds + 1)
             ][1:]
             served, local = (given.tokens / statistics.median(pair[place] for pair in pairs) for place in (0, 1))
@@ -99,7 +103,7 @@ def main() -> None:
             print(f"tokens per second: served {served:.0f}, hermes ask {local:.0f}, ratio {ratio:.2f}")
             with closing(open_backend(model, LoadSettings(context_length=2048))) as backend:
                 firsts = [
-                    (streamed(client, LONG_PROMPT, 8)[0], first_in_process(backend, LONG_PROMPT))
+                    (streamed(server.url, LONG_PROMPT, 8)[0], first_in_process(backend, LONG_PROMPT))
                     for _ in range(3 * given.rounds + 1)
                 ][1:]
             served, local = (milliseconds(pair[place] for pair in firsts) for place in (0, 1))

@@ -142,7 +142,7 @@ def serve(
     from hermes_cli.server.app import Api, make_app
     from hermes_cli.server.guard import LOOPBACK, Policy
     from hermes_cli.server.host import ModelHost
-    from hermes_cli.server.run import listening, serve
+    from hermes_cli.server.run import crash_reported, listening, serve
 
     names = LOOPBACK if loopback else LOOPBACK | {host}
     policy = Policy(
@@ -151,7 +151,7 @@ def serve(
     served = ModelHost(lambda cancel: _load(spec, load, cancel), idle_s)
     api = Api(served, spec.name, tuple(alias or ()), any_model)
     hosts = ("127.0.0.1", "::1") if host == "localhost" else (host,)
-    with listening(hosts, port, uds) as sockets:
+    with listening(hosts, port, uds) as sockets, crash_reported():
         served.backend = _load(spec, load, CancelToken())
         url = f"unix:{uds.resolve()}" if uds else f"http://{host}:{sockets[0].getsockname()[1]}"
         print(f"serving {spec.name} on {url} ({served.backend.info.placement})", file=sys.stderr, flush=True)

@@ -135,7 +135,7 @@ class Api:
                     "total_slots": 1,
                     "model_alias": self._name,
                     "chat_template": backend.model.chat_template() or "",
-                    "build_info": f"hermes {__version__}",
+                    "build_info": __version__,
                 }
             )
 

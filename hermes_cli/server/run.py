@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,11 @@ _GRACE_S = 5
 _MOST_CONNECTIONS = 128
 _LARGEST_HEADER_BYTES = 16 << 10
 _SLOWEST_HEAD_S = 10
+
+_WATCH = """
+read -r ended || printf '%s\\n' 'error: the server was killed, or crashed inside llama.cpp' \\
+    'hint: check the memory and the build: hermes doctor' >&2
+"""
 
 
 @contextmanager
@@ -46,6 +52,16 @@ def listening(hosts: Sequence[str], port: int, uds: Path | None) -> Iterator[lis
             one.close()
         if uds and sockets:
             uds.unlink(missing_ok=True)
+
+
+@contextmanager
+def crash_reported() -> Iterator[None]:
+    """Print an error if the process dies within the block, as by a crash inside llama.cpp: a shell waits for it."""
+    with subprocess.Popen(["/bin/sh", "-c", _WATCH], stdin=subprocess.PIPE, start_new_session=True) as watcher:
+        try:
+            yield
+        finally:
+            watcher.communicate(b"ended\n")
 
 
 def serve(app: Any, host: ModelHost, sockets: list[socket.socket]) -> None:

@@ -104,6 +104,40 @@ def test_a_signal_lets_a_short_answer_finish() -> None:
         assert [line for line in lines if line][-1] == "data: [DONE]"
 
 
+def test_a_signal_ends_long_answers_with_an_error() -> None:
+    url = "/v1/chat/completions"
+    with (
+        serving() as server,
+        httpx2.Client(base_url=server.url, timeout=60) as client,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        with client.stream("POST", url, json={**LONG, "n": 8, "stream": True}) as response:
+            lines = response.iter_lines()
+            next(lines)
+            waiting = threads.submit(client.post, url, json=LONG)
+            while not metric(server, "llamacpp:requests_deferred"):
+                time.sleep(0.05)
+            server.process.send_signal(signal.SIGTERM)
+            last = [line for line in lines if line][-1]
+        assert (
+            "shutting down" in last and json.loads(last.removeprefix("data: "))["error"]["type"] == "unavailable_error"
+        )
+        assert waiting.result().status_code == 503
+
+
+def test_a_crash_is_one_clear_line() -> None:
+    command = [sys.executable, "-m", "hermes_cli", "serve", "-m", "demo", "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr and process.stderr.readline().startswith("serving demo")
+        process.send_signal(signal.SIGSEGV)
+        error = process.stderr.read()
+        assert process.wait(30) == -signal.SIGSEGV
+    assert error == (
+        "error: the server was killed, or crashed inside llama.cpp\n"
+        "hint: check the memory and the build: hermes doctor\n"
+    )
+
+
 def test_an_idle_model_is_unloaded_and_loaded_again() -> None:
     with serving("--idle-unload", "1s") as server:
         deadline = time.monotonic() + 30
