@@ -1,5 +1,6 @@
 """Files that must survive a crash or be shared between programs: bounded reads, JSON records, atomic replace, locks."""
 
+import codecs
 import dataclasses
 import errno
 import json
@@ -15,6 +16,12 @@ from typing import Any, TypeVar
 
 FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk, of what a user may have of it
 _LARGEST_RECORD_BYTES = 1 << 20
+_MARKS = (  # UTF-32's begin like those of UTF-16
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 _Record = TypeVar("_Record")
 
 
@@ -46,13 +53,18 @@ def read_bytes(path: Path, largest_bytes: int) -> bytes:
 
 
 def read_text(path: Path, largest_bytes: int) -> str:
-    """A file's UTF-8 text without a byte order mark. Raises as `read_bytes`, and Unreadable for other encodings."""
+    """A file's text without a byte order mark. Raises as `read_bytes`, and Unreadable for other encodings."""
     data = read_bytes(path, largest_bytes)
     try:
-        return data.decode("utf-8-sig")
+        return data.decode(encoding_of(data))
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise Unreadable(f"is not UTF-8 text: line {line}") from error
+
+
+def encoding_of(data: bytes) -> str:
+    """The codec for a text that begins like this: UTF-16 or UTF-32 by a byte order mark, else UTF-8."""
+    return next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8-sig")
 
 
 def read_json(path: Path, largest_bytes: int = _LARGEST_RECORD_BYTES) -> Any:

@@ -206,7 +206,7 @@ def ask(
     _refuse_together({"--dry-run": dry_run, "--output": output})
     _refuse_together({"--dry-run": dry_run, "--extract": extract})
     _refuse_together({"--json": as_json, "--extract": extract})
-    if continue_last and prompt and prompt[0].isdecimal():
+    if continue_last and prompt and prompt[0].removesuffix("k").isdecimal():
         console.notice(f"-c continues the last session; the context length is --ctx {prompt[0]}")
     started = time.monotonic()
     try:

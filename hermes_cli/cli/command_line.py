@@ -1,5 +1,6 @@
 """The command line as Typer reads it: the default command is added, and Typer's errors become ours, with a hint."""
 
+import re
 import sys
 from collections.abc import Sequence
 
@@ -11,6 +12,7 @@ from hermes_cli.terminal import console
 
 _FIRST_COMMANDS = "ask a question: hermes ask; start a chat: hermes chat; see all commands: hermes --help"
 
+_NO_COMMAND = re.compile("No such command '(.*?)'")
 _OWN_OPTIONS = ("--help", "--version", "--install-completion", "--show-completion")
 
 # Options of llama-cli, ollama and llm, and what they are called here.
@@ -31,10 +33,39 @@ _OPTIONS_ELSEWHERE = {
     "--tool": "--tools",
     "--cid": "--session",
 }
+# Options of llama-cli with one dash would be read as several short ones: -hf as -h.
+_LONG_WITH_ONE_DASH = {
+    "-ngl": "did you mean --gpu-layers?",
+    "-sys": "did you mean --system?",
+    "-ctk": "did you mean --kv-type?",
+    "-hf": "download the model first: hermes pull hf:OWNER/REPOSITORY:QUANT",
+    "-hfr": "download the model first: hermes pull hf:OWNER/REPOSITORY:QUANT",
+    "-cnv": "for a conversation: hermes chat",
+    "-no-cnv": "for one answer: hermes ask",
+}
+# Commands of ollama and llm, and what they are called here.
+_COMMANDS_ELSEWHERE = {
+    "run": "chat -m NAME",
+    "prompt": "ask",
+    "list": "models",
+    "ls": "models",
+    "ps": "doctor",
+    "show": "models inspect",
+    "rm": "models rm",
+    "get": "pull",
+    "download": "pull",
+    "create": "presets new",
+    "logs": "sessions",
+    "history": "sessions",
+    "settings": "config",
+    "benchmark": "bench",
+}
+_IN_GROUPS_ELSEWHERE = {"ls": "list", "delete": "rm", "remove": "rm", "create": "new", "cat": "show", "info": "show"}
 
 
 def run(given: list[str], program: str) -> int:
     """Run the command and return its exit code; `program` is the name it was started by. Raises UsageError."""
+    _refuse_one_dash(given)
     try:
         given = _with_command(given)
         return app(given, prog_name=program, standalone_mode=False) or 0
@@ -58,9 +89,32 @@ def _command_line_error(problem: typer.TyperException, given: Sequence[str], com
         hint = f"did you mean {ours}?" if ours in known else did_you_mean(option, known, help_hint)
         return UsageError(f"no such option: {option}", hint)
     message = problem.format_message().rstrip(".")
+    if unknown := _NO_COMMAND.match(message):
+        return _no_command(unknown[1], problem, help_hint)
     if command in (" chat", " ask") and "-c" in given and (number := next(filter(str.isdecimal, given), None)):
         return UsageError(message, f"-c continues the last session; the context length is --ctx {number}")
     return UsageError(message, help_hint)
+
+
+def _no_command(name: str, problem: typer.TyperException, otherwise: str) -> UsageError:
+    """The error for a command that does not exist, with the one of that meaning or spelling."""
+    context = getattr(problem, "ctx", None)
+    known = list(getattr(context.command, "commands", ())) if context else []
+    if "ask" in known and name in _COMMANDS_ELSEWHERE:
+        hint = f"did you mean hermes {_COMMANDS_ELSEWHERE[name]}?"
+    elif (meant := _IN_GROUPS_ELSEWHERE.get(name)) in known:
+        hint = f"did you mean {meant}?"
+    else:
+        # Among short words the letters alone say little: cp is not mcp.
+        hint = did_you_mean(name, [one for one in known if one[:1] == name[:1]], otherwise)
+    return UsageError(f"no such command: {name}", hint)
+
+
+def _refuse_one_dash(given: Sequence[str]) -> None:
+    """Raise UsageError for a long option of llama-cli with one dash."""
+    for word in given[: given.index("--") if "--" in given else None]:
+        if hint := _LONG_WITH_ONE_DASH.get(word):
+            raise UsageError(f"no such option: {word}", hint)
 
 
 def _with_command(given: list[str]) -> list[str]:

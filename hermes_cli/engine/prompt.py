@@ -11,6 +11,7 @@ from hermes_cli.chat.message import Message
 from hermes_cli.engine.cache.token_cache import TokenCache
 from hermes_cli.engine.llama.model import Model
 from hermes_cli.errors import EngineError, HermesError, UsageError
+from hermes_cli.files import encoding_of
 from hermes_cli.formats import chatml, probes
 from hermes_cli.formats.segment import Segment, joined, merged
 from hermes_cli.formats.tagged import tagged
@@ -141,7 +142,8 @@ def _read_template(path: Path) -> str:
     try:
         if not path.is_file():
             raise FileNotFoundError(errno.ENOENT, "not a file")
-        return path.read_text(encoding="utf-8-sig")
+        data = path.read_bytes()
+        return data.decode(encoding_of(data)).replace("\r\n", "\n")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(

@@ -55,7 +55,7 @@ def not_gguf(path: Path, start: bytes) -> ModelNotFound:
     """The error for a file that begins with `start`, which names what it is."""
     what = other_format(start)
     hint = "download it again, or name another file"
-    if "LFS" in what:
+    if "LFS" in what or "Xet" in what:
         hint = "get the file itself: git lfs pull in its repository, or hermes pull"
     return ModelNotFound(f"{path} is {what}", hint)
 

@@ -20,6 +20,8 @@ _KINDS = {
 }
 _STARTS = (
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
+    (b"# xet version", "a Xet pointer, not the file itself"),
+    (b"/annex/objects/", "a git-annex pointer, not the file itself"),
     (b"PK\x03\x04", "a zip archive or a PyTorch file"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"lmgg", "in the old GGML format"),
@@ -45,7 +47,13 @@ def other_format(start: bytes) -> str:
         return "a safetensors file"
     if not any(start):
         return "full of zeros: an unfinished download"
-    return "not a GGUF file"
+    return f'text, not a GGUF file: "{said}"' if (said := _first_line(text)) else "not a GGUF file"
+
+
+def _first_line(start: bytes) -> str:
+    """The first words of a file, if they are text: a server's message in place of the file."""
+    line = start.split(b"\n", 1)[0].decode("ascii", "replace").strip()
+    return f"{line[:60]}…" * (len(line) > 60) or line if line.isprintable() and line.isascii() and " " in line else ""
 
 
 def kind_of(header: Header) -> str | None:

@@ -41,7 +41,12 @@ def find_named(name: str) -> FoundModel | None:
     if is_remote(name):
         return _downloaded(name)
     is_path = os.sep in name or name.startswith("~") or (name.endswith(".gguf") and os.path.lexists(name))
-    return None if is_path else _by_name(name)
+    return None if is_path and not _begins_a_name(name) else _by_name(name)
+
+
+def _begins_a_name(name: str) -> bool:
+    """Whether this is the beginning of a name with slashes, such as `OWNER/MODEL` of Ollama's `OWNER/MODEL:TAG`."""
+    return any(model.name.lower().startswith(f"{name.lower()}:") for model in found_models())
 
 
 def _by_name(name: str) -> FoundModel:
@@ -67,6 +72,7 @@ def _by_name(name: str) -> FoundModel:
     if others:
         return others[0]
     if known:
+        catalog.check_quant(*known)
         raise ModelNotFound(f"{known[0].title} is not here", f"download it: hermes pull {name.lower()}")
     if wanted.endswith(".gguf"):
         hint = did_you_mean(name, [model.path.name for model in models], "list the models here: hermes models")
@@ -117,6 +123,8 @@ def _is_from(model: FoundModel, wanted: HubReference) -> bool:
         return record is not None and record.source == str(wanted)
     if wanted.file:
         return model.path.as_posix().endswith(f"/{all_parts(wanted.file)[0]}")
+    if wanted.folder and f"/{wanted.folder}/" not in model.path.as_posix():
+        return False
     return wanted.quant in (None, model.quant)
 
 

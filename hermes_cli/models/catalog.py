@@ -79,7 +79,7 @@ def default_model() -> CatalogModel:
 def look_up(name: str) -> tuple[CatalogModel, str | None] | None:
     """The model and quant in `hermes-3-8b:Q5_K_M`, `3b` or the like, in any case; None for any other name.
 
-    Raises ModelNotFound for a quant that the catalog does not have.
+    The quant may be one that the catalog does not have.
     """
     wanted = name.lower()
     for model in catalog():
@@ -89,7 +89,7 @@ def look_up(name: str) -> tuple[CatalogModel, str | None] | None:
             quant = wanted.removeprefix(known).removeprefix(":") if wanted.startswith(f"{known}:") else ""
             # `hermes3:8b` is a name of its own; only what looks like a quant is one.
             if quant_of(f":{quant}"):
-                return model, _quant(normal_quant(quant), model)
+                return model, normal_quant(quant)
     return None
 
 
@@ -104,11 +104,11 @@ def nothing_called(name: str) -> ModelNotFound:
     return ModelNotFound(f"there is no model called {name}", did_you_mean(name.lower(), names(), otherwise))
 
 
-def _quant(text: str, model: CatalogModel) -> str:
-    if text not in QUANTS:
-        hint = f"there are {', '.join(QUANTS)}; others by repository: hf:{model.repository}:{text}"
-        raise ModelNotFound(f"the catalog does not have {model.name} as {text}", hint)
-    return text
+def check_quant(model: CatalogModel, quant: str | None) -> None:
+    """Raise ModelNotFound for a quant that the catalog does not have."""
+    if quant is not None and quant not in QUANTS:
+        hint = f"the catalog has {', '.join(QUANTS)}; others by repository: hermes pull hf:{model.repository}:{quant}"
+        raise ModelNotFound(f"the catalog does not have {model.name} as {quant}", hint)
 
 
 def _model(entry: dict[str, object]) -> CatalogModel:

@@ -25,7 +25,8 @@ def find_model(name: str | None) -> FoundModel:
             f"put it beside the others in {found.path.parent}, or pull the model again",
         )
     if found.kind:
-        raise ModelNotFound(f"{found.name} is {found.kind}: it cannot chat", _hint_for(found.kind))
+        why = "" if found.is_damaged else ": it cannot chat"
+        raise ModelNotFound(f"{found.name} is {found.kind}{why}", _hint_for(found.kind))
     return found
 
 
@@ -91,7 +92,7 @@ def _hint_for(kind: str) -> str:
         return "name the model that it belongs to; images are not supported"
     if "adapter" in kind:
         return "name its base model, and the adapter with --lora"
-    if "LFS" in kind:
+    if "LFS" in kind or "Xet" in kind:
         return "get the file itself: git lfs pull in its repository, or hermes pull"
     return "name another with --model; list the models here: hermes models"
 

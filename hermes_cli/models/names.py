@@ -11,7 +11,7 @@ from hermes_cli.gguf.quant import normal_quant
 from hermes_cli.models import catalog
 from hermes_cli.models.aliases import without_alias
 
-_PREFIXES = ("hf:", "hf.co/", "huggingface.co/")
+_PREFIXES = ("hf://", "hf:", "hf.co/", "huggingface.co/")
 _PAGES = ("huggingface.co", "hf.co", "www.huggingface.co")
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 _ON_HUB = re.compile(rf"(?P<repository>{_NAME}/{_NAME})(?::(?P<quant>[A-Za-z0-9_.-]+)|/(?P<file>.+\.gguf))?")
@@ -104,6 +104,7 @@ def reference(text: str) -> Reference:
     known = catalog.look_up(text)
     if known:
         model, quant = known
+        catalog.check_quant(model, quant)
         return CatalogReference(model, quant or catalog.DEFAULT_QUANT)
     if re.fullmatch(rf"{_NAME}/{_NAME}(?::.*|/.*\.gguf)?", text):
         raise UsageError(f"{text} could be a file here or a repository on the hub", f"for the hub: hf:{text}")
@@ -119,7 +120,7 @@ def _on_hub(text: str, rest: str) -> HubReference:
     found = _ON_HUB.fullmatch(rest)
     if not found or not is_safe(found["file"] or "x"):
         raise UsageError(f"{text} does not name a file on the hub", _HOW)
-    quant = found["quant"]
+    quant = None if found["quant"] == "latest" else found["quant"]  # Ollama's word for the usual one
     return HubReference(found["repository"], normal_quant(quant) if quant else None, found["file"])
 
 
@@ -156,7 +157,7 @@ def _hub_page(path: str, query: str) -> HubReference | None:
     revision, inside = unquote(page["revision"] or "") or None, unquote(page["path"] or "")
     shown = parse_qs(query).get("show_file_info", [""])[0]  # the dialog about a file on a repository's page
     inside = shown if shown.lower().endswith(".gguf") else inside
-    if inside and not is_safe(inside):
+    if inside and (not is_safe(inside) or ("/blob/" in path and not inside.lower().endswith(".gguf"))):
         return None
     if inside.lower().endswith(".gguf"):
         return HubReference(page["repository"], None, inside, revision or "main")

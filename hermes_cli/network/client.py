@@ -173,7 +173,8 @@ def _tls_context(named: tuple[tuple[str, str], ...]) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     for variable, value in named:
         place = Path(value)
-        hint = f"set {variable} to a file of certificates in PEM format, or unset it"
+        what = "folder" if variable.endswith("_DIR") else "file"
+        hint = f"set {variable} to a {what} of certificates in PEM format, or unset it"
         if not os.path.exists(place):  # noqa: PTH110 - pathlib raises for what may not be looked at
             raise NetworkProblem("certificate", f"{variable} names {value}, which does not exist", hint)
         try:

@@ -82,7 +82,8 @@ class Exchange:
         needs_password = "407" in words or "from proxy server" in words or "password" in words
         hint = f"check {self._proxy.variable}, or set NO_PROXY={self._host} to connect directly"
         if needs_password:
-            hint = f"put the user name and password into {self._proxy.variable}: http://USER:PASSWORD@HOST:PORT"
+            scheme = self._proxy.url.partition("://")[0]
+            hint = f"put the user name and password into {self._proxy.variable}: {scheme}://USER:PASSWORD@HOST:PORT"
         return NetworkProblem("proxy", message, hint, is_temporary=not _FINAL_REFUSALS.search(words))
 
     def _nearest(self) -> str:

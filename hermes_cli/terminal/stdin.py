@@ -11,7 +11,7 @@ import time
 
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
-from hermes_cli.terminal.attachments.text_file import LARGEST_BYTES, decoded
+from hermes_cli.terminal.attachments.text_file import LARGEST_BYTES, text_of
 
 _NOTICE_AFTER_S = 2.0
 _WAKE_S = 0.1
@@ -39,12 +39,12 @@ def read_stdin(timeout_s: float | None = None, *, asked_for: bool = True) -> str
     except TimeoutError:
         raise
     except OSError as error:
-        raise UsageError(f"cannot read stdin: {error.strerror}", "pipe text into the command") from error
+        raise UsageError(f"cannot read stdin: {error.strerror}", "pipe text into it, or add < /dev/null") from error
     if shared and data:
         lines = data.count(b"\n") + (not data.endswith(b"\n"))
         count = "1 line" if lines == 1 else f"{lines:,} lines"
         console.notice(f"read the other {count} of stdin too; to leave them to a loop, add < /dev/null")
-    return decoded(data, "stdin")
+    return text_of(data, "stdin", nul_is_text=True)
 
 
 def _is_shared() -> bool:

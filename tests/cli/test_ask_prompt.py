@@ -158,6 +158,34 @@ def test_a_byte_order_mark_is_dropped_from_every_text(hermes: Hermes, tmp_path: 
     assert "/exit" in hermes("chat", "-m", "demo", "--no-save", stdin="\ufeff/help\n").err
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_utf_16_with_its_byte_order_mark_is_read_everywhere(hermes: Hermes, tmp_path: Path, encoding: str) -> None:
+    """PowerShell and Notepad write it."""
+    data = ("Größe\r\nzwei\r\n" if encoding in ("utf-16", "utf-32") else "\ufeffGröße\r\nzwei\r\n").encode(encoding)
+    (tmp_path / "wide.txt").write_bytes(data)
+    result = hermes(*DRY, stdin=data)
+    assert (user_text(result), result.err) == ("Größe\r\nzwei", "")
+    assert "\nGröße\r\nzwei\n" in user_text(hermes(*DRY, "-f", "wide.txt", cwd=tmp_path))
+    assert "\nGröße\r\nzwei\n" in user_text(hermes(*DRY, "-f", ".", cwd=tmp_path))
+    assert "system\\nGr\\u00f6\\u00dfe" in hermes(*DRY, "-s", "@wide.txt", "Hi", cwd=tmp_path).out.decode()
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "picture"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF", "picture"),
+        (b"PK\x03\x04\x14\0", "archive"),
+        (b"\x1f\x8b\x08\0", "archive"),
+    ],
+)
+def test_pictures_and_archives_are_refused_by_name(hermes: Hermes, tmp_path: Path, data: bytes, kind: str) -> None:
+    (tmp_path / "given").write_bytes(data)
+    assert_failed(hermes(*DRY, "What is this?", stdin=data), 2, f"stdin is not a text file: {kind}")
+    assert_failed(hermes(*DRY, "-f", "given", "Hi", cwd=tmp_path), 2, f"given is not a text file: {kind}")
+    assert_failed(hermes(*DRY, "-s", "@given", "Hi", cwd=tmp_path), 2, f"given is not a text file: {kind}")
+
+
 def test_a_context_length_after_c_gets_a_notice(hermes: Hermes) -> None:
     hermes("ask", "-m", "demo", "-n", "1", "Hi")
     result = hermes(*DRY, "-c", "4096", "Hello")
@@ -180,6 +208,31 @@ def test_an_unknown_option_gets_a_close_suggestion_or_none(hermes: Hermes, optio
     result = hermes("ask", option, "0", "Hi")
     assert_failed(result, 2, f"no such option: {option}")
     assert result.err.endswith(f"hint: {hint}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (("ask", "-ngl", "33", "Hi"), "no such option: -ngl", "did you mean --gpu-layers?"),
+        (("ask", "-hf", "a/b", "Hi"), "no such option: -hf", "hermes pull hf:"),
+        (("-m", "demo", "-cnv"), "no such option: -cnv", "hermes chat"),
+        (("run", "hermes3"), "no such command: run", "did you mean hermes chat -m NAME?"),
+        (("list",), "no such command: list", "did you mean hermes models?"),
+        (("logs",), "no such command: logs", "did you mean hermes sessions?"),
+        (("pul", "3b"), "no such command: pul", "did you mean pull?"),
+        (("cp", "a", "b"), "no such command: cp", "see all commands: hermes --help"),
+        (("sessions", "exprt"), "no such command: exprt", "did you mean export?"),
+        (("sessions", "ls"), "no such command: ls", "did you mean list?"),
+        (("sessions", "run"), "no such command: run", "hermes sessions --help"),
+    ],
+)
+def test_habits_from_other_programs_get_the_word_here(
+    hermes: Hermes, words: tuple[str, ...], message: str, hint: str
+) -> None:
+    result = hermes(*words)
+    assert_failed(result, 2, message)
+    assert hint in result.err
+    assert user_text(hermes(*DRY, "--", "-hf")) == "-hf"
 
 
 def test_bytes_that_are_not_utf8_are_replaced_with_a_notice(hermes: Hermes, tmp_path: Path) -> None:

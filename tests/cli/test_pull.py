@@ -254,7 +254,10 @@ def test_a_download_that_failed_without_a_byte_leaves_nothing(hub: Hub, hermes: 
     hub.put(REPOSITORY, FILE, b"text of the right checksum")
     assert_failed(hermes("pull", f"{hub.url}/plain/gone.gguf"), 3, "there is nothing at")
     refused = hermes("pull", WANTED)
-    assert refused.code == 3 and "is not a GGUF file\nhint: name another file" in refused.err
+    assert (
+        refused.code == 3
+        and 'is text, not a GGUF file: "text of the right checksum"\nhint: name another file' in refused.err
+    )
     assert list(paths.models_folder().iterdir()) == []
 
 

@@ -236,6 +236,9 @@ def test_a_chat_model_may_have_any_name(home: Path, name: str) -> None:
         ((80).to_bytes(8, "little") + b'{"__metadata__":{}}', "a safetensors file"),
         (b'{"error": "Not found"}', "JSON"),
         (b"hello", "not a GGUF file"),
+        (b"Invalid credentials in Authorization header", 'text, not a GGUF file: "Invalid credentials in'),
+        (b"# xet version 0\nfilesize = 4\n", "a Xet pointer, not the file itself"),
+        (b"/annex/objects/SHA256E-s5--0.gguf\n", "a git-annex pointer, not the file itself"),
     ],
 )
 def test_what_is_not_a_gguf_is_named(home: Path, content: bytes, words: str) -> None:
@@ -243,8 +246,16 @@ def test_what_is_not_a_gguf_is_named(home: Path, content: bytes, words: str) -> 
     for name in ("Hermes-3-8B", str(path)):
         with pytest.raises(ModelNotFound, match=f"is {re.escape(words)}") as caught:
             find_model(name)
-        assert ("git lfs pull" in caught.value.hint) == ("LFS" in words)
+        assert ("git lfs pull" in caught.value.hint) == ("pointer" in words and "annex" not in words)
     assert best_hermes() is None
+
+
+def test_a_quant_that_only_a_file_here_has_is_found(home: Path) -> None:
+    for quant in ("UD-Q4_K_XL", "i1-IQ3_M"):
+        path = file(home / f".lmstudio/models/u/Hermes-3-GGUF/Hermes-3-Llama-3.2-3B-{quant}.gguf")
+        assert find_model(f"3b:{quant.lower()}").path == find_model(f"Hermes-3-3B:{quant}").path == path
+    with pytest.raises(ModelNotFound, match="the catalog does not have hermes-3-3b as Q2_K"):
+        find_model("3b:Q2_K")
 
 
 def test_two_names_of_ollama_for_one_blob_both_load(home: Path) -> None:
@@ -254,7 +265,7 @@ def test_two_names_of_ollama_for_one_blob_both_load(home: Path) -> None:
     in_ollama(home, "example.org", "me", "vick", "v2")
     names = [model.name for model in found_models()]
     assert names == ["example.org/me/vick:v2", "aaa:latest", "hermes3:latest", "vick:latest", "me/vick:v2"]
-    for name in (*names, "vick", "hermes3", "VICK:latest"):
+    for name in (*names, "vick", "hermes3", "VICK:latest", "me/vick", "example.org/me/vick"):
         assert find_model(name).path == path
     assert find_model(None).name == "hermes3:latest"
 

@@ -66,7 +66,7 @@ def test_files_on_the_hub_and_elsewhere(text: str, expected: object) -> None:
         *("https://x:99999999/a.gguf", "https://x/a b.gguf", f"https://x/{'a' * 300}.gguf", "https://x/a%2f.gguf"),
         *("https://huggingface.co/datasets/a/b", "https://huggingface.co/a", "https://huggingface.co/docs/hub"),
         *("https://user:secret@x/a.gguf", "https://../a.gguf"),
-        *("owner/repository", "owner/repository:Q4_K_M"),
+        *("owner/repository", "owner/repository:Q4_K_M", "https://huggingface.co/a/b/blob/main/README.md"),
     ],
 )
 def test_an_invalid_reference_is_reported(text: str) -> None:
@@ -88,6 +88,11 @@ def test_a_file_of_one_revision_is_called_by_its_page(file: str, revision: str) 
     pinned = HubReference(NOUS, None, file, revision)
     assert reference(str(pinned)) == pinned
     assert str(HubReference(NOUS, None, file, "main")) == f"hf:{NOUS}/{file}"
+
+
+@pytest.mark.parametrize("text", [f"hf://{NOUS}", f"hf:{NOUS}:latest", f"hf.co/{NOUS}:latest", f"https://hf.co/{NOUS}"])
+def test_other_ways_to_write_a_repository(text: str) -> None:
+    assert reference(text) == HubReference(NOUS)
 
 
 def test_the_nearest_name_is_suggested() -> None:

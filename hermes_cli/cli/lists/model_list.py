@@ -118,6 +118,7 @@ def to_download(name: str) -> dict[str, object] | None:
     known = catalog.look_up(name)
     if not known or models_of(known, found_models()):
         return None
+    catalog.check_quant(*known)
     model, quant = known
     return {
         "name": model.name,

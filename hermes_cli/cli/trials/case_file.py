@@ -11,6 +11,7 @@ import yaml
 from hermes_cli.cli.trials.cases import Case, Expected, Form
 from hermes_cli.cli.trials.expected_calls import ExpectedCall
 from hermes_cli.errors import UsageError
+from hermes_cli.files import encoding_of
 from hermes_cli.formats.json.check import checked
 from hermes_cli.formats.json.schema import Schema
 from hermes_cli.store.presets import front_matter
@@ -86,7 +87,7 @@ def preset_cases(name: str) -> list[Case]:
 def _loaded(content: bytes) -> object:
     """The YAML document. Raises Fault."""
     try:
-        return yaml.load(content.decode("utf-8-sig"), _Loader)
+        return yaml.load(content.decode(encoding_of(content)), _Loader)
     except UnicodeDecodeError as error:
         raise Fault("is not UTF-8 text") from error
     except yaml.MarkedYAMLError as error:

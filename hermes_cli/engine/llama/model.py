@@ -62,7 +62,7 @@ class Model:
                 raise OutOfMemory(
                     f"cannot load {path}: {reason}", f"close other programs, {fewer}or use a smaller model"
                 )
-            raise EngineError(f"cannot load {path}: {reason}", "check the file, or choose another: hermes models list")
+            raise EngineError(f"cannot load {path}: {reason}", _hint(reason))
         self._vocab = llama.llama_model_get_vocab(self.handle)
         self._pieces: dict[int, bytes] = {}
         self.adapters: list[tuple[Any, float]] = []  # handles with their scales; freed with the model
@@ -240,3 +240,10 @@ class Model:
     def is_end(self, token: int) -> bool:
         """Whether the token ends the model's turn."""
         return bool(self._llama.llama_vocab_is_eog(self._vocab, token))
+
+
+def _hint(reason: str) -> str:
+    """What helps where llama.cpp cannot load a file for this reason."""
+    if "unknown model architecture" in reason:
+        return "a newer llama.cpp may know it: pip install --upgrade llama-cpp-python; or hermes models list"
+    return "check the file, or choose another: hermes models list"

@@ -40,7 +40,15 @@ def schema_from_json(text: str | bytes, name: str = "the schema") -> Schema:
 
 
 def _unwrapped(value: Any) -> Any:
-    """The schema in OpenAI's `response_format` or in its inner object with a name; else `value` itself."""
+    """The schema in OpenAI's `response_format`, in its inner object with a name or in a function; else `value`."""
+    if value == {"type": "json_object"}:
+        return {"type": "object"}
+    if isinstance(value, dict) and value.get("type") == "function":
+        value = value.get("function", value)
+    if isinstance(value, dict) and isinstance(value.get("name"), str):
+        for key in ("parameters", "input_schema"):
+            if isinstance(value.get(key), dict):
+                return value[key]
     if isinstance(value, dict) and isinstance(value.get("json_schema"), dict):
         value = value["json_schema"]
     if isinstance(value, dict) and isinstance(value.get("schema"), dict | bool) and set(value) <= _WRAPPER:

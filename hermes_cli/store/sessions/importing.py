@@ -10,7 +10,7 @@ from typing import Any
 
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.errors import OutputError, UsageError
-from hermes_cli.files import check_hint
+from hermes_cli.files import check_hint, encoding_of
 from hermes_cli.store.sessions.dialects import Fault, Imported, imported
 from hermes_cli.store.sessions.files import remove_session
 from hermes_cli.store.sessions.writer import Transcript
@@ -58,7 +58,7 @@ def conversations_in(path: Path) -> list[Imported]:
     if data.startswith(_SQLITE):
         return _in_database(path)
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode(encoding_of(data))
     except UnicodeDecodeError as error:
         raise UsageError(f"{shown} is not UTF-8 text", _HINT) from error
     found = []

@@ -26,6 +26,7 @@ DEFAULT = "default"
 _PREFIX = "HERMES_CLI_"
 # Variables that are not settings: the key of a server, folders, tracebacks, and what tests use.
 _OTHER_VARIABLES = re.compile(_PREFIX + "(API_KEY|(CACHE|CONFIG|DATA)_DIR|DEBUG|TEST_.*|TOOL_(PROCESS|SETTING))")
+_FOLDERS = tuple(f"{_PREFIX}{name}_DIR" for name in ("CACHE", "CONFIG", "DATA"))
 _TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _LARGEST = 2**31 - 1
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -274,7 +275,7 @@ def _from_environment() -> _Found:
         try:
             key = _BY_VARIABLE.get(variable)
             if key is None:
-                nearest = did_you_mean(variable, _BY_VARIABLE, f"unset it: unset {variable}")
+                nearest = did_you_mean(variable, [*_BY_VARIABLE, *_FOLDERS], f"unset it: unset {variable}")
                 raise UsageError(f"the environment variable {variable} is not a setting", nearest)
             values[key.name], origins[key.name] = key.from_text(text, variable), variable
         except UsageError as problem:

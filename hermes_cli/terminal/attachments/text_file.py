@@ -1,14 +1,14 @@
-"""Text from files: UTF-8 and UTF-16, PDF and DOCX; everything else is refused with what it is."""
+"""Text from files: UTF-8, UTF-16 and UTF-32, PDF and DOCX; everything else is refused with what it is."""
 
 import os
 from pathlib import Path
 
 from hermes_cli.errors import UsageError
+from hermes_cli.files import encoding_of
 from hermes_cli.terminal import console
 
 LARGEST_BYTES = 64 << 20
-_BYTE_ORDER_MARK = "\ufeff"
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_BINARY = "binary data"
 _CHECKED_BYTES = 1 << 13  # a NUL in the first bytes: not a text
 _FILE_SIGN = "@"
 _PICTURE, _ARCHIVE, _SOUND, _VIDEO = "picture", "archive", "sound", "video"
@@ -74,10 +74,13 @@ def read_text(path: Path) -> str:
     return text_of(data, str(path))
 
 
-def text_of(data: bytes, source: str) -> str:
-    """The text in the bytes of a file. Raises UsageError, which is a NotText for other kinds of files."""
+def text_of(data: bytes, source: str, *, nul_is_text: bool = False) -> str:
+    """The text in the bytes of a file. Raises UsageError, which is a NotText for other kinds of files.
+
+    `nul_is_text` accepts NULs in what no other sign marks as a kind of file, as in the output of `find -print0`.
+    """
     if len(data) > LARGEST_BYTES:
-        return decoded(data, source)
+        return _decoded(data, source)
     from hermes_cli.terminal.attachments import documents
 
     if reader := documents.reader_of(data):
@@ -87,34 +90,39 @@ def text_of(data: bytes, source: str) -> str:
             raise NotText(source, "PDF or DOCX", f"to read such files: {documents.INSTALL}") from error
         except ValueError as problem:
             raise NotText(source, str(problem)) from problem
-    if data[:2] not in _UTF16 and (kind := _kind(data)):
+    kind = _kind(data)
+    if kind and not (nul_is_text and kind is _BINARY):
         raise NotText(source, kind, _HINTS.get(kind, "convert it to text (UTF-8) first"))
-    return decoded(data, source)
+    return _decoded(data, source)
 
 
-def decoded(data: bytes, source: str) -> str:
+def _decoded(data: bytes, source: str) -> str:
     """`data` as text without byte order mark and last newline, at most LARGEST_BYTES of it. Raises UsageError.
 
-    Bytes that are not UTF-8 are replaced, with a notice.
+    Bytes that are wrong in its encoding are replaced, with a notice.
     """
     if len(data) > LARGEST_BYTES:
         raise UsageError(f"{source} is larger than {LARGEST_BYTES >> 20} MiB", "give a part of it")
-    encoding = "utf-16" if data[:2] in _UTF16 else "utf-8"
+    encoding = encoding_of(data)
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError:
         text = data.decode(encoding, "replace")
-        console.notice(f"{source} is not {encoding.upper()}; invalid bytes were replaced by U+FFFD")
-    return text.removeprefix(_BYTE_ORDER_MARK).removesuffix("\n").removesuffix("\r")
+        console.notice(
+            f"{source} is not {encoding.removesuffix('-sig').upper()}; invalid bytes were replaced by U+FFFD"
+        )
+    return text.removesuffix("\n").removesuffix("\r")
 
 
 def _kind(data: bytes) -> str:
     """What bytes that are not text are, in a word; empty for text, which may begin like another kind of file."""
+    if encoding_of(data) != "utf-8-sig":
+        return ""
     binary = b"\0" in data[:_CHECKED_BYTES]
     for place, sign, kind in _SIGNS:
         if data[place : place + len(sign)] == sign and (binary or not _could_be_text(sign)):
             return kind
-    return "binary data" if binary else ""
+    return _BINARY if binary else ""
 
 
 def _could_be_text(sign: bytes) -> bool:

@@ -69,9 +69,10 @@ def _text(target: Path) -> str:
         if status.st_size > _MOST_BYTES:
             raise ValueError(f"the file has {status.st_size:,} bytes, and at most {_MOST_BYTES:,} are read")
         content = file.read(_MOST_BYTES)
-    if b"\0" in content:
+    encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    if encoding == "utf-8-sig" and b"\0" in content:
         raise ValueError("the file is not text")
     try:
-        return content.decode("utf-8-sig")
+        return content.decode(encoding)
     except UnicodeDecodeError:
         raise ValueError("the file is not UTF-8 text") from None

@@ -63,6 +63,10 @@ def test_json(text: str, schema: Any) -> None:
     "text",
     [
         '{"name": "person", "strict": true, "schema": {"type": "string"}}',
+        '{"name": "person", "description": "A person.", "parameters": {"type": "string"}}',
+        '{"name": "person", "input_schema": {"type": "string"}}',
+        '{"type": "function", "function": {"name": "person", "parameters": {"type": "string"}}}',
+        '{"type": "function", "name": "person", "parameters": {"type": "string"}}',
         '{"type": "json_schema", "json_schema": {"name": "person", "schema": {"type": "string"}}}',
         '{"type": "json_schema", "name": "person", "schema": {"type": "string"}, "strict": true}',
     ],
