@@ -1,5 +1,6 @@
 """LoRA adapters: what `--lora` names, what fits the model, and what they change in memory and in saved caches."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ def test_an_adapter_in_the_models_folder_has_a_name(adapter: Path) -> None:
             find_adapter("pirat")
         assert problem.value.hint == "did you mean pirate?"
     finally:
-        place.unlink()
+        shutil.rmtree(place.parent)
 
 
 @pytest.mark.parametrize("text", ["", " ", "{0}:", "{0}:x", "{0}:nan", "{0}:1e9", "no.gguf", "no.gguf:1"])
