@@ -43,6 +43,13 @@ REQUESTS = (
 )
 
 
+def endless(server: Server) -> dict[str, Any]:
+    """A request whose answers run to their limit: the tokens that end one are banned."""
+    ends = {"content": "<|im_end|><|end_of_text|>", "parse_special": True}
+    ids = httpx2.post(f"{server.url}/tokenize", json=ends, timeout=30).json()["tokens"]
+    return {**LONG, "n": 8, "logit_bias": {str(id): -100 for id in ids}}
+
+
 def leave_after(server: Server, delay_s: float, path: str, fields: dict[str, Any]) -> None:
     """Ask for a long answer, and close the connection after a while; the answer may be an error, as in a full queue."""
     address, body = urlsplit(server.url), json.dumps(fields)
@@ -111,7 +118,7 @@ def test_a_signal_ends_long_answers_with_an_error() -> None:
         httpx2.Client(base_url=server.url, timeout=60) as client,
         ThreadPoolExecutor(1) as threads,
     ):
-        with client.stream("POST", url, json={**LONG, "n": 8, "stream": True}) as response:
+        with client.stream("POST", url, json={**endless(server), "stream": True}) as response:
             lines = response.iter_lines()
             next(lines)
             waiting = threads.submit(client.post, url, json=LONG)
