@@ -17,3 +17,4 @@ class SessionSettings:
     endpoint: str | None = None
     lora: tuple[str, ...] | None = None  # LoRA adapters, as --lora takes them
     mcp: tuple[str, ...] | None = None  # names of MCP servers, never commands or addresses, which may hold secrets
+    prefill: str | None = None  # begins every answer

@@ -6,7 +6,7 @@ import time
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -51,8 +51,6 @@ Examples:
   hermes ask --schema 'name, age int' -f letter.txt "Who wrote this?"
 """
 
-Overflow = Literal["error", "drop"]
-
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
@@ -63,7 +61,7 @@ class _Wanted:
     time_left_s: float | None  # of the timeout, after reading stdin
     stats: bool
     verbose: bool
-    overflow: Overflow
+    drops_turns: bool
     prefill: str
 
 
@@ -87,14 +85,7 @@ def ask(
     continue_last: options.Continue = False,
     session: options.SessionName = None,
     no_save: options.NoSave = False,
-    overflow: Annotated[
-        Overflow,
-        typer.Option(
-            "--overflow",
-            help="If the session exceeds the context length: fail, or drop its oldest turns.",
-            rich_help_panel=options.SESSION,
-        ),
-    ] = "error",
+    overflow: options.OverflowChoice = None,
     temperature: options.Temperature = None,
     top_k: options.TopK = None,
     top_p: options.TopP = None,
@@ -223,7 +214,9 @@ def ask(
     has_schema = start.choices.schema is not None
     form: Form = "json" if as_json else "data" if has_schema else "code" if extract else "text"
     target = FileOutput(output) if output else standard_output() if form == "text" else StandardOutput()
-    wanted = _Wanted(form, timeout, left, stats, given.verbose, overflow, text_or_file(prefill))
+    begin_with = text_or_file(prefill) or start.choices.prefill or ""
+    drops = start.choices.overflow == "drop"
+    wanted = _Wanted(form, timeout, left, stats, given.verbose, drops, begin_with)
     return _answer(whole, start, target, wanted)
 
 
@@ -252,7 +245,8 @@ def _answer(prompt: Prompt, start: "Start", target: AnswerOutput, wanted: _Wante
         ):
             if prompt.attachments and (wanted.verbose or console.is_terminal(sys.stderr)):
                 console.notice(f"attached: {size_line(prompt.attachments, session.backend)}")
-            _make_room(session, text, wanted.overflow)
+            if wanted.drops_turns:
+                _make_room(session, text)
             print_control_text(session.control_text(text))
             before, known = session.conversation, session.backend.info
             try:
@@ -261,7 +255,7 @@ def _answer(prompt: Prompt, start: "Start", target: AnswerOutput, wanted: _Wante
                 )
             except ContextOverflow as too_long:
                 at_once = session.conversation is before  # otherwise the tool results are too long
-                if at_once and wanted.overflow == "error" and session.turns_to_leave_out(text):
+                if at_once and not wanted.drops_turns and session.turns_to_leave_out(text):
                     too_long.hint = f"drop the oldest turns: --overflow drop, or {too_long.hint}"
                 raise
             print_new_notes(session.backend.info, known)
@@ -301,10 +295,8 @@ def _timed_out(timeout_s: float | None) -> int:
     return EXIT_TIMEOUT
 
 
-def _make_room(session: "Session", text: str, overflow: Overflow) -> None:
-    """Leave out the oldest turns if they do not fit, and --overflow allows it; otherwise the prompt is refused."""
-    if overflow == "error":
-        return
+def _make_room(session: "Session", text: str) -> None:
+    """Leave out the oldest turns if they do not fit."""
     if going := session.turns_to_leave_out(text):
         session.set_state([turn.id for turn in going], "left_out")
         oldest = "the oldest turn" if len(going) == 1 else f"the {len(going)} oldest turns"

@@ -40,6 +40,7 @@ def chat(
     continue_last: options.Continue = False,
     session: options.SessionName = None,
     no_save: options.NoSave = False,
+    overflow: options.OverflowChoice = None,
     temperature: options.Temperature = None,
     top_k: options.TopK = None,
     top_p: options.TopP = None,

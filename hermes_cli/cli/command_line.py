@@ -27,7 +27,6 @@ _OPTIONS_ELSEWHERE = {
     "--repetition-penalty": "--repeat-penalty",
     "--chat-template-file": "--template",
     "--json-schema": "--schema",
-    "--format": "--schema",
     "--system-prompt": "--system",
     "--attachment": "--file",
     "--tool": "--tools",
@@ -63,6 +62,10 @@ _COMMANDS_ELSEWHERE = {
 _IN_GROUPS_ELSEWHERE = {"ls": "list", "delete": "rm", "remove": "rm", "create": "new", "cat": "show", "info": "show"}
 
 
+# Options for one answer, which a chat does not have.
+_OF_ASK = ("--dry-run", "--extract", "--json", "--map", "--output", "--prefill", "--stats", "--timeout", "-o", "-x")
+
+
 def run(given: list[str], program: str) -> int:
     """Run the command and return its exit code; `program` is the name it was started by. Raises UsageError."""
     _refuse_one_dash(given)
@@ -86,6 +89,8 @@ def _command_line_error(problem: typer.TyperException, given: Sequence[str], com
         context = getattr(problem, "ctx", None)
         known = [name for part in context.command.params for name in part.opts] if context else []
         ours = _OPTIONS_ELSEWHERE.get(option)
+        if command in ("", " chat") and option in _OF_ASK:
+            return UsageError(f"no such option: {option}", f"{option} is an option of hermes ask")
         hint = f"did you mean {ours}?" if ours in known else did_you_mean(option, known, help_hint)
         return UsageError(f"no such option: {option}", hint)
     message = problem.format_message().rstrip(".")

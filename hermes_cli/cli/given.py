@@ -57,6 +57,7 @@ def _flags(said: Mapping[str, Any]) -> "Choices":
         system_prompt=None if said["system"] is None else text_or_file(said["system"]),
         sampling=Sampling(**{each.name: said[each.name] for each in fields(Sampling)}),
         max_tokens=said["max_tokens"],
+        overflow=said["overflow"],
         stop=tuple(said["stop"] or ()),
         tools=tuple(said["tools"] or ()) or None,
         mcp=tuple(said["mcp"] or ()) or None,

@@ -87,6 +87,7 @@ def open_chat(given: "Given", *, interactive: bool) -> "Chat":
         opened.layers,
         open_model=lambda name: in_background(opening.other_target(prepared, name)),
         tools=ToolLoader(_consent, prepared.layers.mcp_servers),
+        constraint_notes=lambda choices, tools: opening.constraint_notes(prepared.target, choices, tools),
         interactive=interactive,
         verbose=given.verbose,
     )

@@ -131,6 +131,7 @@ SessionName = Annotated[
         rich_help_panel=SESSION,
     ),
 ]
+OverflowChoice = Annotated[Literal["ask", "error", "drop"] | None, _setting("--overflow", group=SESSION)]
 NoSave = Annotated[bool, typer.Option("--no-save", help="Do not save this session.", rich_help_panel=SESSION)]
 Temperature = Annotated[float | None, _setting("--temperature", "-t", metavar="T", group=SAMPLING)]
 TopK = Annotated[int | None, _setting("--top-k", metavar="K", group=SAMPLING)]
@@ -227,8 +228,9 @@ SchemaText = Annotated[
     str | None,
     typer.Option(
         "--schema",
-        metavar="FILE|MODULE:MODEL|FIELDS",
-        help="Answer in JSON by this schema: a file, a Python model, or fields such as 'name, age int'.",
+        "--format",
+        metavar="FILE|MODULE:MODEL|FIELDS|json",
+        help="Answer in JSON by this schema: a file, a Python model, fields such as 'name, age int', or any JSON.",
         rich_help_panel=TOOLS,
     ),
 ]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 LAST_SESSION = ""
 _SAMPLING = tuple(each.name for each in fields(Sampling))
 _Part = TypeVar("_Part", "Choices", Sampling, "Loading")
+Overflow = Literal["ask", "error", "drop"]  # of the context
 LayerName = Literal["flags", "preset", "session", "environment", "defaults", "settings"]
 
 
@@ -49,6 +50,8 @@ class Choices:
     system_prompt: str | None = None
     sampling: Sampling = field(default_factory=Sampling)
     max_tokens: int | None = None
+    prefill: str | None = None  # begins every answer
+    overflow: "Overflow | None" = None
     stop: tuple[str, ...] | None = None
     tools: tuple[str, ...] | None = None  # files, and names of built-in tools
     mcp: tuple[str, ...] | None = None  # MCP servers: configured names, commands and URLs
@@ -75,7 +78,14 @@ class Choices:
 
             mcp = tuple(dict.fromkeys(map(saved_name, mcp)))
         return SessionSettings(
-            self.model, self.preset, self.sampling, self.max_tokens, self.endpoint, self.load.lora, mcp
+            self.model,
+            self.preset,
+            self.sampling,
+            self.max_tokens,
+            self.endpoint,
+            self.load.lora,
+            mcp,
+            self.prefill or None,
         )
 
 
@@ -189,7 +199,8 @@ class Layers:
     def then_session(self, session: Choices, preset: Choices) -> "Layers":
         """A session loaded in a running chat goes before all that was said so far; the model stays."""
         session = replace(session, endpoint=None, load=Loading())
-        return self._above(resolved(self.flags, self.environment)).with_session(session, preset)
+        now = replace(resolved(self.flags, self.environment), prefill=None)
+        return self._above(now).with_session(session, preset)
 
     def _above(self, ground: Choices) -> "Layers":
         """New layers over what was said so far, except what belonged to the preset and the session before."""

@@ -134,11 +134,16 @@ def prepare(
         if tools:
             notes += tools.notes
             on_failure.callback(tools.toolbox.close)
-        constrained = choices.constrained is not False and (tools or choices.schema is not None)
-        if constrained:
-            notes += target.constraint_notes(choices.schema, tools.toolbox.schemas if tools else ())
+        notes += constraint_notes(target, choices, tools)
         on_failure.pop_all()
     return Prepared(start.layers, choices, target, conversation, tools, saved, tuple(notes))
+
+
+def constraint_notes(target: Target, choices: Choices, tools: ToolUse | None) -> tuple[str, ...]:
+    """What of the schema and the tools is not enforced while it is generated. Raises UsageError."""
+    if choices.constrained is False or not (tools or choices.schema is not None):
+        return ()
+    return target.constraint_notes(choices.schema, tools.toolbox.schemas if tools else ())
 
 
 def _find_target(start: Start) -> Target:

@@ -35,6 +35,7 @@ def _settings(value: Callable[[str], Any], settings: Settings) -> Choices:
     return replace(
         _model_values(value, settings.origins.get("ctx")),
         model=value("model"),
+        overflow=value("overflow"),
         tool_timeout_s=value("tool_timeout"),
         save=value("save"),
         endpoint=value("endpoint"),
@@ -116,5 +117,6 @@ def from_session(settings: SessionSettings, system_prompt: str | None) -> Choice
         settings.max_tokens,
         load=Loading(lora=settings.lora),
         endpoint=settings.endpoint,
+        prefill=settings.prefill,
         mcp=None if settings.mcp is None else (),  # `opening.continued` adds those that are configured
     )

@@ -13,14 +13,18 @@ from hermes_cli.formats.json.short_form import MOST_BYTES, schema_from_json, sch
 from hermes_cli.tools.child.worker import model_schema
 
 _IN_MODULE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
+_ANY = "json"
 _IN_FILE = re.compile(r"(?P<file>.+\.py):(?P<model>[^\W\d]\w*)", re.DOTALL)
 
 
 def load_schema(text: str, folder: Path = Path()) -> Schema:
-    """The JSON Schema in FILE.json, FILE.py:Model, module:Model, JSON or `name, age int`. Raises UsageError.
+    """The JSON Schema in FILE.json, FILE.py:Model, module:Model, JSON or `name, age int`; `json` is any object.
 
-    Paths are relative to `folder`. Python models are imported in a child process. Nothing is downloaded.
+    Raises UsageError. Paths are relative to `folder`. Python models are imported in a child process. Nothing is
+    downloaded.
     """
+    if text == _ANY:
+        return {"type": "object"}
     in_file = _IN_FILE.fullmatch(text)
     if in_file:
         return checked(model_schema(in_file["model"], (folder / paths.expanded(in_file["file"])).absolute()), text)

@@ -73,6 +73,7 @@ def settings_fields(settings: SessionSettings, system_prompt: str | None) -> dic
         **({"endpoint": settings.endpoint} if settings.endpoint else {}),
         **({"lora": list(settings.lora)} if settings.lora is not None else {}),
         **({} if settings.mcp is None else {"mcp": list(settings.mcp)}),
+        **({"prefill": settings.prefill} if settings.prefill else {}),
     }
 
 
@@ -81,7 +82,8 @@ def with_changes(
 ) -> tuple[SessionSettings, str | None]:
     """Settings and system prompt after a change. Raises Malformed."""
     changed = checked_settings(fields)
-    new = SessionSettings(**{name: changed.get(name, getattr(settings, name)) for name in _SETTINGS})
+    values = {name: changed.get(name, getattr(settings, name)) for name in _SETTINGS}
+    new = SessionSettings(**values, prefill=changed.get("prefill"))  # written only where there is one
     return new, changed.get("system_prompt", system_prompt)
 
 
@@ -90,7 +92,7 @@ def checked_settings(fields: Any) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise Malformed("has settings that are not an object")
     found: dict[str, Any] = {}
-    for name in ("model", "preset", "system_prompt", "endpoint"):
+    for name in ("model", "preset", "system_prompt", "endpoint", "prefill"):
         if name in fields:
             found[name] = None if fields[name] is None else text_in(fields[name])
     if "sampling" in fields:

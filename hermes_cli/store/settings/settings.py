@@ -30,6 +30,20 @@ _FOLDERS = tuple(f"{_PREFIX}{name}_DIR" for name in ("CACHE", "CONFIG", "DATA"))
 _TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _LARGEST = 2**31 - 1
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+THEMES = (
+    "terminal",
+    "dracula",
+    "friendly",
+    "github-dark",
+    "gruvbox-dark",
+    "gruvbox-light",
+    "monokai",
+    "nord",
+    "one-dark",
+    "solarized-dark",
+    "solarized-light",
+    "vs",
+)
 _LONGEST_SHOWN = 60  # characters of a value in a message
 
 
@@ -170,6 +184,20 @@ class Settings:
     )
     template: str = _text("Chat template: auto, chatml, embedded or a file.", "auto")
     color: Literal["auto", "always", "never"] = _text("Colours in the terminal.", "auto", "auto", "always", "never")
+    theme: str = _text("Colours of code: those of the terminal, or a Pygments style.", "terminal", *THEMES)
+    width: int = _key(Key(int, "Maximum number of columns of text, not of code.", 100, low=20, high=1000))
+    notify: Literal["off", "bell", "desktop"] = _text(
+        "Signal in a chat when an answer is complete that took over 20 seconds.", "off", "off", "bell", "desktop"
+    )
+    overflow: Literal["ask", "error", "drop"] | None = _key(
+        Key(
+            str,
+            "If the context is full: fail, drop the oldest turns, or ask in a chat.",
+            otherwise="ask in a chat, else error",
+            choices=("ask", "error", "drop"),
+            example="drop",
+        )
+    )
     tool_timeout: float = _key(Key(float, "Maximum seconds of a tool call.", TOOL_TIMEOUT_S, low=0.1, high=86_400))
     thinking: Literal["show", "hide"] = _text(
         "What a model thinks before it answers, dimmed in the terminal.", "show", "show", "hide"

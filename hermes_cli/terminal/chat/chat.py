@@ -13,10 +13,11 @@ from hermes_cli.chat.turn_tree import TurnTree
 from hermes_cli.engine.background import BackgroundBackend
 from hermes_cli.errors import ContextOverflow, HermesError, LoadCancelled, UsageError
 from hermes_cli.models.choose import saved_name
-from hermes_cli.session.choices import Layers
+from hermes_cli.session.choices import Choices, Layers
 from hermes_cli.session.session import Session
 from hermes_cli.session.sources import with_model_defaults
 from hermes_cli.session.tool_loading import ToolLoader
+from hermes_cli.session.turn_loop import ToolUse
 from hermes_cli.store.sessions.reader import SavedSession
 from hermes_cli.store.sessions.writer import Transcript
 from hermes_cli.terminal import console
@@ -29,6 +30,7 @@ from hermes_cli.terminal.answer.turn_view import (
     print_saving_problem,
     show_answer,
     stats_line,
+    thousands,
     tokens_per_second,
     window_use,
 )
@@ -48,7 +50,7 @@ class Chat(Readiness):
     """One chat.
 
     `layers` are the choices the session is answered with; `choose` changes them. `open_model` takes the name of a
-    model and raises HermesErrors.
+    model and raises HermesErrors; `constraint_notes` says what of the tools and the schema cannot be enforced.
     """
 
     def __init__(
@@ -59,16 +61,16 @@ class Chat(Readiness):
         *,
         open_model: Callable[[str], BackgroundBackend],
         tools: ToolLoader,
+        constraint_notes: Callable[[Choices, ToolUse | None], tuple[str, ...]] = lambda choices, tools: (),
         interactive: bool,
         verbose: bool = False,
     ) -> None:
         super().__init__(session, backend, layers, tools, interactive=interactive, verbose=verbose)
         self.attached: tuple[Attachment, ...] = ()
         self.written: set[Path] = set()
-        self._open_model = open_model
+        self._open_model, self._constraint_notes = open_model, constraint_notes
         self.unsent: tuple[str, int | None] | None = None  # a message without an answer, and what it follows
-        self.prefill = ""
-        self.keeps_prefill = False
+        self.prefill = ""  # of the next answer; that of all answers is a setting of the session
         self._announced: frozenset[int] = frozenset()
         self._printed_problem = ""
         self._counted: tuple[tuple[object, ...], int | None] | None = None
@@ -105,17 +107,18 @@ class Chat(Readiness):
             return
         before = self.session.conversation
         try:
-            self.answer(lambda cancel: self.session.send(whole, cancel, after=after, prefill=self.prefill), whole)
+            begun = self.beginning
+            self.answer(lambda cancel: self.session.send(whole, cancel, after=after, prefill=begun), whole)
         except ContextOverflow as problem:
             if before.turns and self.session.fits_alone(whole):
-                problem.hint = f"start a new session with /new, or {problem.hint}"
+                drop = "drop the oldest turns with /set overflow drop, " if self.layers.now.overflow == "error" else ""
+                problem.hint = f"{drop}start a new session with /new, or {problem.hint}"
             if self.attached and self.session.fits_alone(text):
                 problem.hint = f"remove the files with /attach -, or {problem.hint}"
             raise
         finally:
             if self.session.conversation is not before:
-                self.attached, self.unsent = (), None
-                self.use_up_prefill()
+                self.attached, self.unsent, self.prefill = (), None, ""
 
     def attach(self, found: Sequence[Attachment]) -> None:
         """Attach texts to the next message, and print how long they are."""
@@ -126,10 +129,10 @@ class Chat(Readiness):
         """The names and the number of tokens of attachments, estimated while the model loads."""
         return size_line(attachments, self.backend if self.backend.ready else None)
 
-    def use_up_prefill(self) -> None:
-        """Forget the prefill after an answer that it began, unless it stays for the session."""
-        if not self.keeps_prefill:
-            self.prefill = ""
+    @property
+    def beginning(self) -> str:
+        """What the next answer begins with."""
+        return self.prefill or self.session.settings.prefill or ""
 
     def ask(self, label: str, draft: str = "") -> str | None:
         """A text from the user that is not a message; None if the question is cancelled."""
@@ -140,21 +143,26 @@ class Chat(Readiness):
 
         Without `text`, for a new answer to the last turn, or with `resume` for the rest of its answer.
         """
+        policy = self.layers.now.overflow
         if not self.ready(draft):
             return False
+        if policy == "error":
+            return True
         going = self.session.turns_to_leave_out(text, after=after, resume=resume)
         ids = frozenset(turn.id for turn in going)
-        if going and self.interactive and after is None and not ids <= self._announced:
+        asks = self.interactive and after is None and policy != "drop"
+        if going and asks and not ids <= self._announced:
             self._announced = ids
             self.draft = draft
             console.notice(f"the context is full; this would leave out {named(self.session, going)}")
             again = "" if text is None else ", /retry sends the message"
-            console.notice("press Enter to send anyway")
+            console.notice("press Enter to send anyway; /set overflow drop stops asking")
             console.notice(f"after Ctrl-C: /compact summarises instead, /pin N keeps a turn{again}")
             return False
         if going:
-            console.notice(f"left out of the context: {named(self.session, going)}")
             self.session.set_state(sorted(ids), "left_out")
+            rest = f"the other {thousands(self.session.context_tokens())} tok are read again"
+            console.notice(f"left out of the context: {named(self.session, going)}; {rest}")
         return True
 
     def answer(self, start: StartAnswer, asking: str = "", *, after: str = "", resumable: bool = True) -> None:
@@ -217,15 +225,17 @@ class Chat(Readiness):
 
     def use_tools(self, layers: Layers, *, reload: bool = False) -> None:
         """Use these choices, with their tools and schema, but leave the conversation alone. Raises UsageError."""
-        wanted = layers.now
-        if reload or (wanted.tools, wanted.mcp) != (self.layers.now.tools, self.layers.now.mcp):
-            loaded = self._tools.load(wanted, servers_later=True)
+        wanted, now, tools = layers.now, self.layers.now, self.session.tools
+        reload = reload or (wanted.tools, wanted.mcp) != (now.tools, now.mcp)
+        if reload:
+            tools = self._tools.load(wanted, servers_later=True)
             self._tool_cost_due = True
-            if self.session.tools:
-                self.session.tools.toolbox.close()
-            self.session.tools = loaded
-        self.session.schema = wanted.schema
-        self.layers = layers
+        notes = self._constraint_notes(wanted, tools) if reload or wanted.schema != now.schema else ()
+        if reload and self.session.tools:
+            self.session.tools.toolbox.close()
+        self.session.tools, self.session.schema, self.layers = tools, wanted.schema, layers
+        for note in notes:
+            console.notice(note)
 
     def change_model(self, name: str) -> None:
         """Close the model and load another; if that fails, load the old one again. Raises HermesError."""

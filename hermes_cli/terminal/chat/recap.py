@@ -18,6 +18,8 @@ def greet(chat: Chat) -> None:
     saved = f"session {session.transcript.id}" if session.transcript else "not saved"
     preset = f" · preset {session.settings.preset}" if session.settings.preset else ""
     console.notice(f"{saved}{preset} · /help")
+    if session.settings.prefill:
+        console.notice(f"every answer begins with: {session.settings.prefill}")
     print_recap(chat)
 
 

@@ -355,6 +355,48 @@ def test_a_file_goes_with_the_next_message_only(chat: Chat, say: Say, tmp_path: 
             say(wrong)
 
 
+def test_a_prefill_for_every_answer_is_saved_with_the_session(chat: Chat, say: Say) -> None:
+    assert say("/prefill --keep Sure, ")[1] == "every answer begins with: Sure,\n"
+    say(SUM)
+    assert chat.session.transcript
+    path = chat.session.transcript.path
+    assert read_session(path).settings.prefill == "Sure,"
+    say("/new")
+    assert say("/prefill")[1] == "every answer begins with: Sure,\n"
+    say("/prefill -")
+    say(f"/load {path}")
+    assert say("/prefill")[1] == "every answer begins with: Sure,\n"
+    assert say("/prefill -")[1] == "no prefill\n"
+    assert read_session(path).settings.prefill is None
+
+
+def test_a_full_context_drops_turns_or_is_an_error_as_set(chat: Chat, say: Say) -> None:
+    say("/set overflow error")
+    with pytest.raises(ContextOverflow) as raised:
+        for _ in range(9):
+            say(f"{'qx ' * 40}{SUM}")
+    assert raised.value.hint.startswith("drop the oldest turns with /set overflow drop, start a new session")
+    assert say("/set overflow drop")[1] == "overflow is drop from the next message on\n"
+    said = say(f"{'qx ' * 40}{SUM}")[1]
+    assert re.search(r"left out of the context: turn.*; the other [\d.k]+ tok are read again", said)
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("/set ctx 4096", "leave with /exit, then: hermes -c --ctx VALUE"),
+        ("/set num_ctx 4096", "leave with /exit, then: hermes -c --ctx VALUE"),
+        ("/set endpoint http://localhost", "leave with /exit, then: hermes -c --endpoint VALUE"),
+        ("/set model x", "change it with /model NAME"),
+        ("/set width 80", "change it with: hermes config set width VALUE"),
+    ],
+)
+def test_what_cannot_be_set_in_a_chat_says_how_it_is_changed(say: Say, line: str, hint: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        say(line)
+    assert raised.value.hint == hint
+
+
 def test_several_files_are_attached_listed_and_removed(chat: Chat, say: Say, tmp_path: Path) -> None:
     for name in ("a.txt", "b.txt", "two words.txt"):
         (tmp_path / name).write_text("The code of Mira is 7312.")
@@ -381,7 +423,7 @@ def test_a_prompt_and_the_beginning_of_an_answer_can_be_in_a_file(chat: Chat, sa
     (tmp_path / "text").write_text("Be brief.\n")
     say(f"/system @{tmp_path / 'text'}")
     say(f"/prefill --keep @{tmp_path / 'text'}")
-    assert (chat.session.conversation.system_prompt, chat.prefill) == ("Be brief.", "Be brief.")
+    assert (chat.session.conversation.system_prompt, chat.beginning) == ("Be brief.", "Be brief.")
 
 
 def test_a_file_may_be_named_as_a_terminal_writes_one_that_is_dropped_on_it(

@@ -13,6 +13,17 @@ from hermes_cli.errors import UsageError, did_you_mean
 from hermes_cli.store.settings.settings import KEYS
 from hermes_cli.terminal.chat.chat import Chat
 
+_OTHER_NAMES = {"temp": "temperature", "num_ctx": "ctx", "context_length": "ctx", "num_predict": "max_tokens"}
+_COMMANDS = {
+    "model": "/model NAME",
+    "preset": "/preset NAME",
+    "system": "/system TEXT",
+    "prefill": "/prefill --keep TEXT",
+    "tools": "/tools NAME",
+    "schema": "/schema SCHEMA",
+    "format": "/schema SCHEMA",
+}
+_AT_START = ("endpoint", "ctx", "gpu_layers", "kv_type", "threads", "template", "save", "color")
 NOTHING = "-"  # removes what a command sets
 SAMPLING_KEYS = tuple(field.name for field in fields(Sampling))
 
@@ -91,7 +102,15 @@ def with_sampling_value(sampling: Sampling, key: str, value: str) -> Sampling:
 
 def setting_name(key: str, known: Sequence[str]) -> str:
     """The setting that `key` names, one of `known`. Raises UsageError."""
-    name = "temperature" if key == "temp" else key.replace("-", "_")
+    name = key.replace("-", "_")
+    name = _OTHER_NAMES.get(name, name)
+    if name in _COMMANDS:
+        raise UsageError(f"{key} is not a value of /set", f"change it with {_COMMANDS[name]}")
+    if name in _AT_START:
+        option = f"--{name.replace('_', '-')}"
+        raise UsageError(f"{key} is set when a chat starts", f"leave with /exit, then: hermes -c {option} VALUE")
+    if name not in known and name in KEYS:
+        raise UsageError(f"{key} is a setting of all chats", f"change it with: hermes config set {name} VALUE")
     if name not in known:
         raise UsageError(f"there is no setting {key}", did_you_mean(name, known, ", ".join(known)))
     return name

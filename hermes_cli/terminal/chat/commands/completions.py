@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 
 from hermes_cli.errors import HermesError
+from hermes_cli.store.settings.settings import KEYS
 from hermes_cli.terminal.chat.chat import Chat
 from hermes_cli.terminal.chat.commands.arguments import SAMPLING_KEYS
 from hermes_cli.terminal.chat.commands.settings import keys
@@ -18,7 +19,10 @@ def sampling_keys(chat: Chat, typed: str) -> Words:
 
 def setting_keys(chat: Chat, typed: str) -> Words:
     """For /set."""
-    return () if " " in typed else ((key, "") for key in keys())
+    key, space, _ = typed.partition(" ")
+    if space:
+        return ((choice, "") for choice in (*KEYS[key].choices, "default")) if key in KEYS else ()
+    return ((key, "") for key in keys())
 
 
 def mcp_servers(chat: Chat, typed: str) -> Words:

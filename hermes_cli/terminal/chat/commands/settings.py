@@ -72,10 +72,10 @@ def preset(chat: Chat, argument: str) -> None:
 
 
 def set_value(chat: Chat, argument: str) -> None:
-    """Change the sampling or the maximum tokens of an answer.
+    """Change the sampling, max_tokens or overflow.
 
-    For the rest of this session: /set temperature 0.3, /set max_tokens 500, /set seed default. /set KEY shows a
-    value, /set all of them.
+    For the rest of this session: /set temperature 0.3, /set max_tokens 500, /set seed default, /set overflow drop.
+    /set KEY shows a value, /set all of them.
     """
     if not argument:
         console.table(list(_values(chat).items()), order=(0,), elastic=1)
@@ -95,21 +95,22 @@ def set_value(chat: Chat, argument: str) -> None:
 def _with_value(layers: Layers, key: str, value: str) -> Layers:
     if value == "default":
         return layers.without(key)
-    if key == "max_tokens":
-        return layers.with_flag(max_tokens=setting_value(key, value))
+    if key in ("max_tokens", "overflow"):
+        return layers.with_flag(**{key: setting_value(key, value)})
     return layers.with_sampling(key, setting_value(key, value))
 
 
 def keys() -> tuple[str, ...]:
     """The keys of /set."""
-    return (*SAMPLING_KEYS, "max_tokens")
+    return (*SAMPLING_KEYS, "max_tokens", "overflow")
 
 
 def _values(chat: Chat) -> dict[str, str]:
     """The current values of the keys of /set."""
     session = chat.session
-    standard = {**asdict(MODEL_CARD), "seed": "random", "max_tokens": "the context length"}
-    values = {**asdict(session.settings.sampling), "max_tokens": session.max_tokens}
+    standard = {**asdict(MODEL_CARD), "seed": "random", "max_tokens": "the context length", "overflow": "ask"}
+    others = {"max_tokens": session.max_tokens, "overflow": chat.layers.now.overflow}
+    values = {**asdict(session.settings.sampling), **others}
     return {
         key: f"{_number(standard[key])} (default)" if value is None else _number(value) for key, value in values.items()
     }
@@ -129,6 +130,8 @@ def show(chat: Chat, argument: str) -> None:
     if session.transcript:
         facts["session"] = session.transcript.id
     facts |= _values(chat)
+    if session.settings.prefill:
+        facts["prefill"] = session.settings.prefill
     system_prompt = session.conversation.system_prompt
     facts["system"] = "none" if system_prompt is None else system_prompt
     console.table(list(facts.items()), order=(0,), elastic=1)
@@ -155,8 +158,9 @@ def _chosen_model(chat: Chat) -> str | None:
     from hermes_cli.models.library import found_models
     from hermes_cli.models.model import DEMO_NAME, demo_model
 
-    found = [(model.name, model.size_bytes) for model in found_models() if not model.missing]
-    found.append((DEMO_NAME, demo_model().path.stat().st_size))
+    sizes = {model.name: model.size_bytes for model in reversed(found_models()) if not model.missing}
+    sizes.setdefault(DEMO_NAME, demo_model().path.stat().st_size)
+    found = list(reversed(sizes.items()))
     rows = [(_mark(name == chat.backend.name), name, size_text(size)) for name, size in found]
     others = aliases()
     rows = [*(("", name, model) for name, model in others.items()), *rows]

@@ -31,10 +31,10 @@ def retry(chat: Chat, argument: str) -> None:
     sampling = sampling_changes(replace(chat.session.settings.sampling, seed=None), argument.split())
     if not chat.make_room(f"/retry {argument}".rstrip()):
         return
-    before = chat.session.conversation
-    chat.answer(lambda cancel: chat.session.regenerate(cancel, sampling, chat.prefill))
+    before, begun = chat.session.conversation, chat.beginning
+    chat.answer(lambda cancel: chat.session.regenerate(cancel, sampling, begun))
     if chat.session.conversation is not before:
-        chat.use_up_prefill()
+        chat.prefill = ""
         print_version(chat)
 
 
@@ -48,18 +48,22 @@ def continue_answer(chat: Chat, argument: str) -> None:
 def prefill(chat: Chat, argument: str) -> None:
     """Begin the next answer with TEXT.
 
-    /prefill --keep TEXT begins every answer of this chat with it; /prefill - removes it. /prefill shows it.
+    /prefill --keep TEXT begins every answer of this session with it; @FILE reads it. /prefill - removes it, /prefill
+    shows it.
     """
     first, _, rest = argument.partition(" ")
     if argument == NOTHING:
-        chat.prefill, chat.keeps_prefill = "", False
+        chat.prefill = ""
+        chat.choose(chat.layers.without("prefill"))
     elif first == _KEEP and not rest.strip():
         raise UsageError("--keep needs the text that answers begin with", "such as /prefill --keep Sure,")
     elif argument:
         text = text_or_file(rest if first == _KEEP else argument)
-        chat.prefill, chat.keeps_prefill = text, first == _KEEP
-    which = "every answer begins" if chat.keeps_prefill else "the next answer begins"
-    console.notice(f"{which} with: {chat.prefill}" if chat.prefill else "no prefill")
+        chat.prefill = "" if first == _KEEP else text
+        if first == _KEEP:
+            chat.choose(chat.layers.with_flag(prefill=text))
+    which = "the next answer begins" if chat.prefill else "every answer begins"
+    console.notice(f"{which} with: {chat.beginning}" if chat.beginning else "no prefill")
 
 
 def undo(chat: Chat, argument: str) -> None:
