@@ -24,9 +24,13 @@ from collections.abc import Iterable
 
 
 class HermesError(Exception):
-    """What went wrong, one sentence without a full stop, and a hint that helps."""
+    """What went wrong, one sentence without a full stop, and a hint that helps.
+
+    `setting` is the key of the setting that was used, where it may be the cause.
+    """
 
     exit_code = 1
+    setting: str | None = None
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -56,6 +60,7 @@ class EndpointError(HermesError):
     """The server at an endpoint could not be reached, refused the request or failed."""
 
     exit_code = 3
+    setting = "endpoint"
 
 
 class ContextOverflow(HermesError):

@@ -37,8 +37,10 @@ def ask_to_download() -> None:
     if others:
         console.notice(others)
     if choice.slower:
+        better = choice.slower
         console.notice(
-            f"{_summary(choice.slower)} would be slow here; to download it: hermes pull {choice.slower.name}"
+            f"{better.model.title} would generate {better.expected_speed()} here, {choice.model.title} "
+            f"{choice.expected_speed()}; to download the larger one: hermes pull {better.name}"
         )
     question = f"Download {_summary(choice)}?"
     if not _agreed(question):

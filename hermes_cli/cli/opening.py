@@ -50,7 +50,7 @@ def open_session(start: Start, cancel: CancelToken, *, verbose: bool = False) ->
             status.show(f"loading {prepared.target.name} {part:.0%}")
 
         try:
-            backend = prepared.target.open(cancel, show)
+            backend = prepared.open(cancel, show)
         finally:
             status.erase()
         print_loaded(backend.info, verbose=verbose)
@@ -78,7 +78,7 @@ def open_chat(given: "Given", *, interactive: bool) -> "Chat":
 
     prepared = prepare(opening.begin(given.layers, given.resume), servers_later=True)
     attached = attachments_at(given.files, read_stdin)
-    backend = in_background(prepared.target)
+    backend = BackgroundBackend(prepared.target.name, prepared.open)
     opened = opening.open_session(prepared, lambda: backend)
     print_notes(opened.notes)
     chat = Chat(

@@ -47,13 +47,17 @@ class PromptWriter:
         self._tags = frozenset(self._controls).intersection(ALL_TAGS)
         self._texts = TokenCache(model.tokenize)
         speaks_chatml = all(marker in self._controls for marker in chatml.MARKERS)
-        if template == "chatml" and not speaks_chatml:
-            raise UsageError("this model has no ChatML markers", "specify a template: --template FILE")
-        self._template = self._chosen(template, speaks_chatml)
+        try:
+            self._template = self._chosen(template, speaks_chatml)
+        except HermesError as problem:
+            problem.setting = "template"
+            raise
         self.format_name = template if template != "auto" else "embedded" if self._template else "chatml"
 
     def _chosen(self, name: str, speaks_chatml: bool) -> "JinjaTemplate | None":
         """The template to write with; None for our own ChatML."""
+        if name == "chatml" and not speaks_chatml:
+            raise UsageError("this model has no ChatML markers", "specify a template: --template FILE")
         if name == "chatml":
             return None
         if name not in ("auto", "embedded"):

@@ -139,6 +139,15 @@ class Layers:
         """The layer that names the model."""
         return next((name for name in get_args(LayerName) if getattr(self, name).model), None)
 
+    def origin_of(self, name: str) -> str | None:
+        """Where `model`, `endpoint` or `template` is set, if a setting counts: a file, a variable or a table."""
+        values = {layer: getattr(self, layer) for layer in get_args(LayerName)}
+        said = {layer: one.load.template if name == "template" else getattr(one, name) for layer, one in values.items()}
+        layer = next((layer for layer, value in said.items() if value is not None), None)
+        if layer == "defaults":
+            return next((table.origin for table in self.models.values() if name in table.values), None)
+        return self.origins.get(name) if layer in ("environment", "settings") else None
+
     @property
     def keeps_saved_preset(self) -> bool:
         """Whether a session is continued with the preset it was saved with: no other preset or prompt was given."""

@@ -3,8 +3,8 @@
 `begin` reads the session to continue, `prepare` decides everything before a model is opened, `open_session` opens it.
 """
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from hermes_cli.backend import Backend
@@ -12,7 +12,7 @@ from hermes_cli.chat.conversation import Conversation
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import MOST_REPAIRS, CancelToken
 from hermes_cli.chat.turn_tree import TurnTree
-from hermes_cli.errors import ModelNotFound, SessionBusy, UsageError
+from hermes_cli.errors import HermesError, ModelNotFound, SessionBusy, UsageError
 from hermes_cli.session.choices import LAST_SESSION, Choices, Layers
 from hermes_cli.session.find_target import find_target
 from hermes_cli.session.session import Session, as_read
@@ -53,6 +53,11 @@ class Prepared:
     def as_read(self) -> Conversation:
         """The conversation as the model reads it."""
         return as_read(self.conversation, self.tools.toolbox.schemas if self.tools else (), self.choices.schema)
+
+    def open(self, cancel: CancelToken, on_progress: Callable[[float], None]) -> Backend:
+        """The target, ready to answer. Raises as `Target.open`, with the origin of a setting that may be the cause."""
+        with _naming_origin(self.layers):
+            return self.target.open(cancel, on_progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +156,9 @@ def _find_target(start: Start) -> Target:
     try:
         return _target(start.choices, start.layers)
     except ModelNotFound as problem:
-        layer = start.layers.model_layer
-        if layer in ("environment", "settings") and (origin := start.layers.origins.get("model")):
+        if origin := start.layers.origin_of("model"):
             problem.message += f" (in {origin})"
-        elif layer == "session" and start.saved:
+        elif start.layers.model_layer == "session" and start.saved:
             problem.message += f" (in the session {start.saved.id})"
             problem.hint = "continue with another: -m NAME; see what is here: hermes models"
         raise
@@ -238,4 +242,16 @@ def written_prompt(prepared: Prepared, text: str) -> WrittenPrompt:
     """The prompt with `text` as its last message. A local model is opened with its vocabulary only."""
     if prepared.tools:
         prepared.tools.toolbox.close()
-    return prepared.target.written((*prepared.as_read.messages, Message("user", text)))
+    with _naming_origin(prepared.layers):
+        return prepared.target.written((*prepared.as_read.messages, Message("user", text)))
+
+
+@contextmanager
+def _naming_origin(layers: Layers) -> Iterator[None]:
+    """Add to an error where the setting that may be its cause is set."""
+    try:
+        yield
+    except HermesError as problem:
+        if problem.setting and (origin := layers.origin_of(problem.setting)):
+            problem.message += f" ({problem.setting} is set in {origin})"
+        raise

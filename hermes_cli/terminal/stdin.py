@@ -8,6 +8,7 @@ import select
 import stat
 import sys
 import time
+from pathlib import Path
 
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
@@ -16,6 +17,7 @@ from hermes_cli.terminal.attachments.text_file import LARGEST_BYTES, text_of
 _NOTICE_AFTER_S = 2.0
 _WAKE_S = 0.1
 _READ_BYTES = 1 << 20
+_SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "mksh", "busybox", "ash", "fish")
 
 
 def stdin_is_data() -> bool:
@@ -30,26 +32,39 @@ def stdin_is_data() -> bool:
 def read_stdin(timeout_s: float | None = None, *, asked_for: bool = True) -> str:
     """The rest of stdin as text. Raises UsageError, and TimeoutError after `timeout_s`.
 
-    A notice is printed if nothing arrives for two seconds, and, unless stdin was `asked_for`, if another program has
-    read the beginning of the file: then this is a loop over its lines.
+    A notice is printed if nothing arrives for two seconds, and, unless stdin was `asked_for`, if a loop over its lines
+    may have been meant: the beginning of a file was read before, or the shell that runs hermes reads the same pipe.
     """
     try:
-        shared = not asked_for and _is_shared()
+        shared = None if asked_for else _shared()
         data = _read(time.monotonic(), timeout_s) if sys.stdin else b""
     except TimeoutError:
         raise
     except OSError as error:
         raise UsageError(f"cannot read stdin: {error.strerror}", "pipe text into it, or add < /dev/null") from error
-    if shared and data:
+    if shared is not None and data:
         lines = data.count(b"\n") + (not data.endswith(b"\n"))
         count = "1 line" if lines == 1 else f"{lines:,} lines"
-        console.notice(f"read the other {count} of stdin too; to leave them to a loop, add < /dev/null")
+        console.notice(f"read {shared}{count} of stdin too; to leave them to a loop, add < /dev/null")
     return text_of(data, "stdin", nul_is_text=True)
 
 
-def _is_shared() -> bool:
-    """Whether stdin is a regular file that was read in part before."""
-    return stat.S_ISREG(os.fstat(0).st_mode) and os.lseek(0, 0, os.SEEK_CUR) > 0
+def _shared() -> str | None:
+    """None if stdin is for hermes alone, else how to call what is left: `the other ` of a file read in part before."""
+    mode = os.fstat(0).st_mode
+    if stat.S_ISREG(mode):
+        return "the other " if os.lseek(0, 0, os.SEEK_CUR) > 0 else None
+    return "" if _parent_shell_has_it() else None
+
+
+def _parent_shell_has_it() -> bool:
+    """Whether the parent is a shell with the same stdin; False where that cannot be found out, as on macOS."""
+    parent = Path("/proc", str(os.getppid()))
+    try:
+        is_shell = (parent / "comm").read_text().strip() in _SHELLS
+        return is_shell and os.path.samestat(os.fstat(0), (parent / "fd" / "0").stat())
+    except OSError:
+        return False
 
 
 def _read(started: float, timeout_s: float | None) -> bytes:

@@ -99,6 +99,16 @@ def test_in_a_loop_over_a_file_the_first_call_names_what_it_read(
     assert (len(result.out.splitlines()), result.err) == (3, "")
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="who else has the pipe cannot be found out")
+def test_in_a_loop_over_a_pipe_the_first_call_names_what_it_read(shell: Callable[[str], Result]) -> None:
+    loop = f'printf "one\\ntwo\\nthree\\n" | while read -r line; do {DRY_LINE} "$line" %s; done'
+    result = shell(loop % "")
+    assert user_text(result) == "one\n\ntwo\nthree"
+    assert result.err == "read 2 lines of stdin too; to leave them to a loop, add < /dev/null\n"
+    result = shell(loop % "< /dev/null")
+    assert (len(result.out.splitlines()), result.err) == (3, "")
+
+
 def test_a_word_that_names_a_file_gets_a_notice(hermes: Hermes, tmp_path: Path) -> None:
     for name in ("a.txt", "b.txt", "c.txt"):
         (tmp_path / name).write_text(name)

@@ -170,3 +170,20 @@ def test_what_a_preset_chosen_in_a_chat_leaves_open_is_as_options_and_settings_s
         rows = [line.split() for line in shown.err.splitlines()]
         values = [row[1] for row in rows if row and row[0] in ("temperature", "top_k", "max_tokens")]
         assert values == ["2", "3", "7", "0.25", "50", "7"]
+
+
+def test_a_template_or_endpoint_that_cannot_be_used_names_where_it_is_set(hermes: Hermes, config: Path) -> None:
+    missing = "cannot read the template /missing.jinja: not a file"
+    (config / "config.toml").write_text('template = "/missing.jinja"\n')
+    where = f"{missing} (template is set in {config / 'config.toml'})"
+    for command in (("ask", "Hi"), ("ask", "--dry-run", "Hi"), ("chat",)):
+        assert_failed(hermes(*command, "-m", "demo", stdin="Hi\n"), 2, where)
+    env: dict[str, str | None] = {"HERMES_CLI_TEMPLATE": "/missing.jinja"}
+    assert_failed(hermes("ask", "-m", "demo", "Hi", env=env), 2, f"{missing} (template is set in HERMES_CLI_TEMPLATE)")
+    given = hermes("ask", "-m", "demo", "--template", "/missing.jinja", "Hi")
+    assert_failed(given, 2, missing)
+    assert "is set in" not in given.err
+    (config / "config.toml").write_text('[models.demo]\ntemplate = "/missing.jinja"\n')
+    assert_failed(hermes("ask", "-m", "demo", "Hi"), 2, f"{missing} (template is set in models.demo in {config}")
+    env = {"HERMES_CLI_ENDPOINT": "http://127.0.0.1:9"}
+    assert_failed(hermes("ask", "Hi", env=env), 3, "(endpoint is set in HERMES_CLI_ENDPOINT)")

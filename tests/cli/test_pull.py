@@ -268,7 +268,7 @@ def test_without_a_name_it_recommends_and_asks(hub: Hub, hermes: Hermes, on_term
         "for this machine: Hermes 3" in without_terminal.err
         and "hint: download it without asking: hermes pull --yes" in without_terminal.err
     )
-    assert_failed(hermes("pull", "--yes", ""), 3, "there is no model called")
+    assert_failed(hermes("pull", "--yes", ""), 2, "the argument MODEL is empty")
     child = on_terminal("pull")
     child.expect(r"for this machine: Hermes 3 .* to download, about .* of memory to run")
     child.expect("Download it")

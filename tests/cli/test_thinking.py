@@ -40,7 +40,7 @@ def reply(deltas: list[dict[str, str]]) -> Reply:
 
 @pytest.mark.parametrize("deltas", [IN_CONTENT, APART], ids=["in the content", "apart"])
 def test_thinking_is_not_the_answer(hermes: Hermes, server: OddServer, deltas: list[dict[str, str]]) -> None:
-    server.replies = [reply(deltas) for _ in range(4)]
+    server.replies = [reply(deltas) for _ in range(5)]
     ask = ("ask", "--endpoint", server.url, "Write it.")
     result = hermes(*ask)
     assert result.out.decode() == f"{ANSWER}\n" and "draft" not in result.err
@@ -49,6 +49,9 @@ def test_thinking_is_not_the_answer(hermes: Hermes, server: OddServer, deltas: l
     result = hermes(*ask, "--json")
     report = json.loads(result.out)
     assert (report["answer"], report["thinking"]) == (ANSWER, THOUGHT) and result.err
+    mapped = hermes("ask", "--endpoint", server.url, "--map", stdin="Write it.\n")
+    record = json.loads(mapped.out)
+    assert (record["answer"], record["thinking"]) == (ANSWER, THOUGHT) and mapped.err is not None
     assert hermes("ask", "--endpoint", server.url, "-c", "Again.").err
     assert [message["content"] for message in server.bodies[-1]["messages"]] == ["Write it.", ANSWER, "Again."]
     exported = json.loads(hermes("sessions", "export", report["session"], "--format", "json").out)

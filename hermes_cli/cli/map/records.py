@@ -15,7 +15,7 @@ from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import AnswerOutput, FileOutput, StandardOutput
 
 _BEGINNING = b'{"index": '
-_OWN = ("index", "input", "answer", "data", "tool_calls", "finish_reason", "error")
+_OWN = ("index", "input", "answer", "thinking", "data", "tool_calls", "finish_reason", "error")
 _DESCRIPTORS = ("/dev", "/dev/fd", "/proc/self/fd")
 
 

@@ -205,6 +205,8 @@ def _outcome_of(shown: ShownAnswer, session: "Session") -> Outcome:
     from hermes_cli.store.sessions.fields import result_fields
 
     text, facts = final_text(shown, session), dict[str, Any]()
+    if shown.thinking:
+        facts["thinking"] = shown.thinking
     problem: HermesError | None = problem_with_data(shown, session)
     if session.schema is not None:
         facts["data"] = None if problem else parsed(text)

@@ -11,6 +11,7 @@ from typing import Any
 from hermes_cli.chat.conversation import Conversation, Turn
 from hermes_cli.chat.message import Message, Role
 from hermes_cli.formats.function_calling import call_block, response_block
+from hermes_cli.formats.thinking import without_thinking
 
 _ROLES: dict[str, Role] = {
     **dict.fromkeys(("system", "developer"), "system"),
@@ -29,13 +30,11 @@ _EXTRAS = {
     "audio": "audio",
     "files": "files",
     "attachments": "files",
-    "thinking": "thinking",
-    "reasoning": "thinking",
-    "reasoning_content": "thinking",
     "rejected": "rejected answers",
 }
 _PARTS = {"image_url": "images", "input_image": "images", "image": "images", "input_audio": "audio", "file": "files"}
-_REASONING = re.compile(r'<details type="reasoning".*?</details>\n*', re.DOTALL)
+_THINKING = ("thinking", "reasoning_content", "reasoning")
+_REASONING = re.compile(r'<details type="reasoning"[^>]*>(?:\s*<summary>.*?</summary>)?(.*?)</details>\n*', re.DOTALL)
 
 
 class Fault(ValueError):
@@ -113,8 +112,12 @@ def _chatgpt_entry(message: dict[str, Any]) -> dict[str, Any]:
     author, content = message.get("author"), message.get("content")
     role = author.get("role") if isinstance(author, dict) else None
     parts = content.get("parts", [content.get("text", "")]) if isinstance(content, dict) else []
-    hidden = isinstance(content, dict) and content.get("content_type") in ("thoughts", "reasoning_recap")
-    return {"role": role, "content": None, "thinking": parts} if hidden else {"role": role, "content": parts}
+    match content:
+        case {"content_type": "thoughts", **rest}:
+            return {"role": role, "content": None, "thinking": rest.get("thoughts") or parts}
+        case {"content_type": "reasoning_recap"}:  # "Thought for 5 seconds"
+            return {"role": role, "content": None, "thinking": []}
+    return {"role": role, "content": parts}
 
 
 def _current_version(entry: Any) -> Any:
@@ -132,7 +135,7 @@ def _current_version(entry: Any) -> Any:
     for step in version["steps"]:
         match step:
             case {"type": "contentBlock", "style": {"type": "thinking"}}:
-                thinking.append(step)
+                thinking += step.get("content") or ()
             case {"type": "contentBlock", "content": list(content)}:
                 parts += content
     return {"role": version.get("role"), "content": parts, "thinking": thinking}
@@ -152,7 +155,7 @@ def _instruction(value: Mapping[str, Any], asked: str, answer: str) -> list[Any]
 
 def _messages(entries: list[Any], left_out: Counter[str]) -> Iterator[Message]:
     names: dict[object, str] = {}  # of the functions called, by the ids of the calls
-    last_name = ""
+    last_name, earlier = "", list[str]()  # `earlier`: thinking in messages of its own
     for entry in entries:
         if not isinstance(entry, dict):
             raise Fault("has a message that is not an object")
@@ -161,7 +164,8 @@ def _messages(entries: list[Any], left_out: Counter[str]) -> Iterator[Message]:
         if role is None:
             raise Fault(f"has a message from {given!r}")
         left_out += _extras(entry)
-        text = _text(entry, left_out)
+        text, thinking = _apart(_text(entry, left_out), role)
+        thoughts = list(filter(None, (*earlier, _joined(next(filter(None, map(entry.get, _THINKING)), "")), thinking)))
         calls = list(_calls(entry, given, text))
         for call in calls:
             last_name = str(call.get("name") or "")
@@ -172,10 +176,13 @@ def _messages(entries: list[Any], left_out: Counter[str]) -> Iterator[Message]:
         elif role == "tool" and text is not None and _is_bare_result(entry, given, text):
             name = entry.get("name") or names.get(entry.get("tool_call_id")) or last_name
             text = response_block(str(name), _json(text))
-        if text is None:
+        if text is None and "thinking" in entry and role == "assistant":
+            earlier = thoughts
+        elif text is None:
             left_out["messages without text"] += 1
         else:
-            yield Message(role, text)
+            yield Message(role, text, thinking="\n\n".join(thoughts) if role == "assistant" else "")
+            earlier = []
 
 
 def _is_bare_result(entry: Mapping[str, Any], given: object, text: str) -> bool:
@@ -191,9 +198,7 @@ def _text(entry: Mapping[str, Any], left_out: Counter[str]) -> str | None:
         refusal = entry.get("refusal")
         return refusal if isinstance(refusal, str) else None
     if isinstance(value, str):
-        text, count = _REASONING.subn("", value)
-        left_out["thinking"] += count
-        return text
+        return value
     if not isinstance(value, list):
         raise Fault("has a message whose text is neither a string nor a list of parts")
     texts: list[str] = []
@@ -205,6 +210,28 @@ def _text(entry: Mapping[str, Any], left_out: Counter[str]) -> str | None:
             kind = part.get("type") or part.get("content_type") if isinstance(part, dict) else None
             left_out[_PARTS.get(str(kind), "images" if "image" in str(kind) else "other parts")] += 1
     return "".join(texts)
+
+
+def _apart(text: str | None, role: Role) -> tuple[str | None, str]:
+    """The text of an answer without the thinking in it, as Open WebUI or the model itself marks it, and that."""
+    if text is None or role != "assistant":
+        return text, ""
+    folded = [re.sub(r"^> ?", "", found, flags=re.MULTILINE).strip() for found in _REASONING.findall(text)]
+    rest = _REASONING.sub("", text)
+    thinking, answer = without_thinking(rest)
+    return answer if thinking else rest, "\n\n".join(filter(None, (*folded, thinking)))
+
+
+def _joined(value: Any) -> str:
+    """Thinking as text: given as such, or in parts."""
+    if isinstance(value, str):
+        return value.strip()
+    found = []
+    for part in value if isinstance(value, list) else []:
+        words = part.get("text", part.get("content")) if isinstance(part, dict) else part
+        if isinstance(words, str) and words.strip():
+            found.append(words.strip())
+    return "\n\n".join(found)
 
 
 def _calls(entry: Mapping[str, Any], given: object, text: str | None) -> Iterator[dict[str, Any]]:

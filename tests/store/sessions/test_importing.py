@@ -96,6 +96,11 @@ def test_a_file_that_would_take_all_memory_is_refused(tmp_path: Path) -> None:
     assert "is larger than 512 MiB" in message(lambda: import_sessions(endless), UsageError)
 
 
+def thoughts(found: Imported) -> list[str]:
+    """What the model thought, message by message."""
+    return [message.thinking for message in found.conversation.messages if message.thinking]
+
+
 def said(found: Imported) -> list[tuple[str, str]]:
     """Role and text of every message, the system prompt first."""
     conversation = found.conversation
@@ -156,7 +161,8 @@ def test_openai_with_parts_calls_and_results() -> None:
     ]
     found = imported({"messages": entries})
     assert said(found) == [("system", "Be brief."), *WEATHER]
-    assert found.left_out == Counter({"images": 1, "thinking": 1})
+    assert found.left_out == Counter({"images": 1})
+    assert thoughts(found) == ["Easy."]
 
 
 def test_openai_with_the_old_function_call() -> None:
@@ -184,10 +190,10 @@ def test_a_request_to_ollama_and_the_list_alone(tmp_path: Path) -> None:
         {"role": "tool", "content": '{"degrees": 21}', "name": "get_weather"},
         {"role": "assistant", "content": "21 degrees.", "thinking": "Easy."},
     ]
-    expected = Counter({"images": 1, "thinking": 1})
+    expected = Counter({"images": 1})
     for value in ({"model": "hermes3", "messages": entries}, entries):
         (found,) = conversations_in(in_file(tmp_path, json.dumps(value)))
-        assert (said(found), found.left_out) == (WEATHER, expected)
+        assert (said(found), thoughts(found), found.left_out) == (WEATHER, ["Easy."], expected)
 
 
 def test_a_modelfile_of_ollama(tmp_path: Path) -> None:
@@ -219,7 +225,7 @@ def test_the_database_of_ollamas_desktop_program(tmp_path: Path) -> None:
             INSERT INTO messages VALUES (1, 'x', 'user', 'a', ''), (2, 'x', 'assistant', 'b', 'Hm.');"""
         )
     first, second = conversations_in(file)
-    assert first == Imported(AB, "Weather", Counter({"thinking": 1}))
+    assert (said(first), thoughts(first), first.title) == ([("user", "a"), ("assistant", "b")], ["Hm."], "Weather")
     assert not second.conversation.turns
 
 
@@ -239,7 +245,8 @@ def test_the_export_of_open_webui() -> None:
     found = imported({"id": "x", "chat": {**chat, "messages": []}})
     assert found.title == "Letters"
     assert said(found) == [("system", "Be brief."), ("user", "a"), ("assistant", "b")]
-    assert found.left_out == Counter({"files": 1, "thinking": 1, "messages of other branches": 1})
+    assert thoughts(found) == ["Hm."]
+    assert found.left_out == Counter({"files": 1, "messages of other branches": 1})
 
 
 def test_a_conversation_of_lm_studio() -> None:
@@ -254,7 +261,8 @@ def test_a_conversation_of_lm_studio() -> None:
     found = imported({"name": "Letters", "systemPrompt": "Be brief.", "messages": entries})
     assert found.title == "Letters"
     assert said(found) == [("system", "Be brief."), ("user", "a"), ("assistant", "b")]
-    assert found.left_out == Counter({"files": 1, "thinking": 1})
+    assert thoughts(found) == ["Hm."]
+    assert found.left_out == Counter({"files": 1})
 
 
 def test_the_export_of_chatgpt() -> None:
@@ -273,6 +281,34 @@ def test_the_export_of_chatgpt() -> None:
     }
     value = json.loads(json.dumps({"title": "Letters", "mapping": nodes, "current_node": "2"}))
     assert imported(value) == Imported(AB, "Letters", Counter({"images": 1, "messages of other branches": 1}))
+
+
+def test_thinking_stays_a_part_of_its_own(sessions: Path, tmp_path: Path) -> None:
+    def of_chatgpt(parent: str | None, role: str, content: dict[str, Any]) -> dict[str, Any]:
+        return {"parent": parent, "message": {"author": {"role": role}, "content": content}}
+
+    nodes = {
+        "1": of_chatgpt(None, "user", {"content_type": "text", "parts": ["a"]}),
+        "2": of_chatgpt(
+            "1", "assistant", {"content_type": "thoughts", "thoughts": [{"summary": "S", "content": "Hm."}]}
+        ),
+        "3": of_chatgpt("2", "assistant", {"content_type": "reasoning_recap", "content": "Thought for 5s"}),
+        "4": of_chatgpt("3", "assistant", {"content_type": "text", "parts": ["b"]}),
+    }
+    in_text = {
+        "conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "<think>\nHm.\n</think>\n\nb"}]
+    }
+    for value in ({"mapping": nodes, "current_node": "4"}, in_text):
+        found = imported(value)
+        assert (said(found), thoughts(found), +found.left_out) == (
+            [("user", "a"), ("assistant", "b")],
+            ["Hm."],
+            Counter(),
+        )
+    ((path,), _) = import_sessions(in_file(tmp_path, json.dumps(in_text)))
+    assert read_session(path).conversation.messages[1].thinking == "Hm."
+    ((again,), _) = import_sessions(in_file(tmp_path, as_json(read_session(path))))
+    assert read_session(again).conversation.messages[1].thinking == "Hm."
 
 
 def test_our_own_json_comes_back(sessions: Path, tmp_path: Path) -> None:
