@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 BUILD_CMAKE := $(CURDIR)/hermes_cli/engine/llama/build.cmake
 export SKBUILD_CMAKE_DEFINE ?= LLAVA_BUILD=OFF;CMAKE_PROJECT_INCLUDE=$(BUILD_CMAKE)
 
-.PHONY: help setup test lint format types bench docs evaluation constraints
+.PHONY: help setup test lint format types bench performance docs evaluation constraints
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ bench:  ## measure start-up, memory and rendering
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.render
+
+performance:  ## measure beside llama.cpp's own programs and write docs/performance.md; TOOLS=DIR has llama-bench
+	$(BIN)/python -m benchmarks.performance $(if $(TOOLS),--tools $(TOOLS))
 
 docs:  ## write the generated page docs/cli.md
 	$(BIN)/python docs/make_cli.py

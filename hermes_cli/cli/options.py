@@ -66,6 +66,17 @@ Model = Annotated[
         rich_help_panel=MODEL,
     ),
 ]
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME|PATH",
+        autocompletion=completion.models,
+        help="A model's name, or the path of a GGUF file (repeatable).",
+        rich_help_panel=MODEL,
+    ),
+]
 EndpointUrl = Annotated[
     str | None,
     typer.Option(

@@ -113,6 +113,21 @@ def reading_bytes_per_s(cores: int) -> float:
     return 2 * cores * _COPIES * size / (time.perf_counter() - started)
 
 
+def process_bytes() -> int:
+    """The machine's memory that this process uses now, mapped files included."""
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
+def energy_joules(root: str = "") -> float | None:
+    """The energy that the processors have used since some moment; None if the system does not say, or not to us."""
+    packages = sorted(Path(f"{root}/sys/class/powercap").glob("intel-rapl:?"))
+    readings = [_read(f"{package}/energy_uj") for package in packages]
+    values = [int(reading) / 1e6 for reading in readings if reading and reading.isdigit()]
+    return sum(values) if values else None
+
+
 def cpu_name() -> str:
     """The processor's model name."""
     return _cpu_field("model name") or platform.processor() or platform.machine()

@@ -19,8 +19,9 @@ from hermes_cli.machine import tuning
 from hermes_cli.machine.measure import generation_speed, prompt_speed, sample_tokens
 from hermes_cli.machine.tuning import Tuned
 
-BUDGET_S = 40.0
+_BUDGET_S = 40.0
 _SAMPLE_S = 0.35
+_SAMPLE_SHARE = 0.01  # of the time for the search, at most
 _SLOW_S = 0.8  # a sample that takes longer, its load included, is not repeated
 _LEAST_LOAD_S = 0.5  # repacking weights makes a load longer than the one before
 _EXTRA_S = 5.0  # beyond the budget, for the final check
@@ -52,12 +53,14 @@ class Trial:
     setting: str
     speed: Speed | None
     kept: bool = False
+    loaded: bool = False  # the model was loaded for it
 
 
 class Tuner:
     """The search for one model, which is loaded again only for settings that require it.
 
-    It starts from `base` and does not change what `options` set; `report` is called with every trial.
+    It starts from `base` and does not change what `options` set; `report` is called with every trial. The search takes
+    about `budget_s`, by default 40 s; with less, samples are shorter too.
     """
 
     def __init__(
@@ -67,8 +70,11 @@ class Tuner:
         options: LoadOptions,
         cancel: CancelToken,
         report: Callable[[Trial], None],
+        budget_s: float | None = None,
     ) -> None:
         self._path, self._options, self._cancel, self._report = path, options, cancel, report
+        self._budget_s = _BUDGET_S if budget_s is None else budget_s
+        self._sample = min(_SAMPLE_S, self._budget_s * _SAMPLE_SHARE)
         self._model: Model | None = None
         self._repacked, self._load_s = False, 0.0
         self._base = self._best = base
@@ -80,14 +86,14 @@ class Tuner:
             self._model.close()
             self._model = None
 
-    def tune(self, *, may_repack: bool, budget_s: float = BUDGET_S) -> Tuned:
+    def tune(self, *, may_repack: bool) -> Tuned:
         """Try as many settings as there is time for; save the best and return it. Raises LoadCancelled, EngineError."""
-        until = time.monotonic() + budget_s
+        until = time.monotonic() + self._budget_s
         self._loaded(self._base)
         before = best = self._first_speed()
         self._report(Trial("current settings", before, kept=True))
         for setting, settings, least_gain in self._candidates(may_repack):
-            usual = self._read
+            usual, before_trial = self._read, self._best
             if settings.batch_tokens != self._best.batch_tokens:
                 self._read = max(usual, settings.batch_tokens)  # only a prompt that fills a batch shows it
             try:
@@ -103,7 +109,8 @@ class Tuner:
             kept = now.turn_s / tried.turn_s >= (least_gain if is_sure else max(least_gain, _LEAST_GAIN_OF_ONE))
             if kept:
                 self._best, best = settings, tried
-            self._report(Trial(setting, tried, kept))
+            reloads = settings.extra_buffers != before_trial.extra_buffers
+            self._report(Trial(setting, tried, kept, reloads))
         if self._best != self._base and time.monotonic() + self._comparing_s(self._base, best) < until + _EXTRA_S:
             best, before = self._compare(self._base)  # a gain by chance does not repeat
             if before.turn_s / best.turn_s < _LEAST_GAIN:
@@ -147,8 +154,8 @@ class Tuner:
     def _first_speed(self) -> Speed:
         """The speed of the current settings, with samples as long as this model needs."""
         speed = self._measured(self._best)
-        self._read = _within(speed.read * _SAMPLE_S, _READ_RANGE, step=_READ_RANGE[0])
-        self._write = _within(speed.write * _SAMPLE_S, _WRITE_RANGE)
+        self._read = _within(speed.read * self._sample, _READ_RANGE, step=_READ_RANGE[0])
+        self._write = _within(speed.write * self._sample, _WRITE_RANGE)
         return self._measured(self._best)
 
     def _sample_s(self, speed: Speed) -> float:

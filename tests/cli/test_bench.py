@@ -1,16 +1,21 @@
 """`hermes bench`: figures of the real program, settings that are remembered, and calm ends."""
 
+import csv
 import json
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from hermes_cli import __version__
 from hermes_cli.engine.llama import library
 from tests.cli.conftest import OnScreen, OnTerminal, Start, assert_failed, exit_code
 from tests.conftest import Hermes, child_environment
 
 DEMO = ("bench", "-m", "demo")
+TUNE = (*DEMO, "--tune", "--time", "2")
 
 
 @pytest.fixture
@@ -22,24 +27,69 @@ def cache(tmp_path: Path) -> dict[str, str]:
 def test_a_table_reports_how_it_reads_and_writes_and_llama_cpp_alone(hermes: Hermes) -> None:
     lines = hermes(*DEMO, "--prompt", "128", "--prompt", "400").out.decode().splitlines()
     assert lines[0].startswith("Hermes demo model · ") and " · ctx 4.1k · " in lines[0]
-    assert lines[1].startswith("loaded in ") and "first token after" in lines[1]
+    assert lines[1].startswith("loaded in ") and "first token after" in lines[1] and "MB of memory" in lines[1]
     assert lines[2].split("  ")[0].strip() == "tokens" and "llama.cpp alone" in lines[2]
     rows = [[float(cell.replace(",", "")) for cell in line.split()] for line in lines[3:]]
-    assert [len(row) for row in rows] == [5, 5] and all(speed > 0 for row in rows for speed in row)
+    columns = 5 + ("J/token" in lines[2])
+    assert [len(row) for row in rows] == [columns] * 2 and all(speed > 0 for row in rows for speed in row)
     assert 100 <= rows[0][0] <= 200 and 350 <= rows[1][0] <= 450
 
 
 def test_json_has_the_settings_too(hermes: Hermes) -> None:
-    facts = json.loads(hermes(*DEMO, "--prompt", "128", "--json", "--threads", "1", "--kv-type", "q8_0").out)
+    result = json.loads(hermes(*DEMO, "--prompt", "128", "--json", "--threads", "1", "--kv-type", "q8_0").out)
+    (facts,) = result["runs"]
+    assert result["version"] == __version__ and result["date"]
     assert (facts["settings"]["threads"], facts["settings"]["kv_type"]) == (1, "q8_0")
     assert facts["context_length"] == 4096 and facts["first_token_s"] > 0
-    assert set(facts["prompts"][0]) == {"prompt_tokens", "read", "write", "bare_read", "bare_write"}
+    assert facts["process_bytes"] > 20e6
+    numbers = {"prompt_tokens", "read", "write", "bare_read", "bare_write", "joules_per_token"}
+    assert set(facts["prompts"][0]) == numbers
+
+
+@pytest.fixture(scope="module")
+def two_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The JSON of a run of two settings."""
+    file = tmp_path_factory.mktemp("bench") / "earlier.json"
+    environment = child_environment({})
+    command = [sys.executable, "-m", "hermes_cli", *DEMO, "--prompt", "64", "--threads", "1", "--kv-type", "f16"]
+    command += ["--kv-type", "q8_0", "--format", "json"]
+    with file.open("wb") as out:
+        subprocess.run(command, stdout=out, env=environment, check=True)
+    return file
+
+
+def test_every_combination_is_measured_in_one_table(hermes: Hermes, two_runs: Path) -> None:
+    runs = json.loads(two_runs.read_text())["runs"]
+    assert [run["settings"]["kv_type"] for run in runs] == ["f16", "q8_0"]
+    options = ("--prompt", "64", "--threads", "1", "--kv-type", "f16", "--kv-type", "q8_0")
+    rows = list(csv.DictReader(hermes(*DEMO, *options, "--format", "csv").out.decode().splitlines()))
+    assert [row["settings"] for row in rows] == ["1 thread, f16", "1 thread, q8_0"]
+    assert all(float(row["generation tok/s"]) > 0 and float(row["MB"]) > 20 for row in rows)
+    head, line, first, second = hermes(*DEMO, *options, "--format", "markdown").out.decode().splitlines()
+    assert head.startswith("| model | settings | MB | tokens |") and set(line) == set("| -")
+    assert "| 1 thread, f16 |" in first and "| 1 thread, q8_0 |" in second
+
+
+def test_a_run_is_compared_with_an_earlier_one(hermes: Hermes, two_runs: Path) -> None:
+    options = (*DEMO, "--prompt", "64", "--threads", "1", "--kv-type", "q8_0", "--compare", two_runs)
+    (row,) = csv.DictReader(hermes(*options, "--format", "csv").out.decode().splitlines())
+    assert float(row["prompt / earlier"]) > 0 and float(row["generation / earlier"]) > 0
+    other = hermes(*DEMO, "--prompt", "128", "--threads", "1", "--compare", two_runs)
+    assert other.code == 0 and "has no row with the same model, settings and prompt length" in other.err
+    assert "/ earlier" not in other.out.decode()
+
+
+def test_a_file_to_compare_with_must_be_a_result(hermes: Hermes, tmp_path: Path) -> None:
+    for text in ("", "[]", "{}", '{"runs": [1]}', '{"runs": [{"settings": {}}]}'):
+        (tmp_path / "earlier.json").write_text(text)
+        assert_failed(hermes(*DEMO, "--compare", tmp_path / "earlier.json"), 2, "is not a result of hermes bench")
+    assert_failed(hermes(*DEMO, "--compare", tmp_path / "none.json"), 2, "cannot read")
 
 
 def test_what_tuning_finds_is_reported_used_and_forgotten(hermes: Hermes, cache: dict[str, str]) -> None:
-    tuned = json.loads(hermes(*DEMO, "--tune", "--json", env=cache).out)
+    tuned = json.loads(hermes(*TUNE, "--json", env=cache).out)
     assert len(tuned["trials"]) > 3 and tuned["tuned"]["model"] == "hermes-demo"
-    settings = json.loads(hermes(*DEMO, "--prompt", "128", "--json", env=cache).out)["settings"]
+    settings = json.loads(hermes(*DEMO, "--prompt", "128", "--json", env=cache).out)["runs"][0]["settings"]
     for name in ("threads", "kv_type", "batch_tokens", "extra_buffers"):
         assert settings[name] == tuned["tuned"][name]
     report = hermes("doctor", env=cache).out.decode()
@@ -54,18 +104,21 @@ def test_a_prompt_that_does_not_fit_is_an_error(hermes: Hermes) -> None:
     assert_failed(hermes(*DEMO, "--prompt", "64", "--prompt", "4090"), 2, "--prompt 4090 does not fit")
     assert_failed(hermes(*DEMO, "--ctx", "128"), 2, "--prompt 128 does not fit into the context")
     assert_failed(hermes(*DEMO, "--tune", "--reset"), 2, "--tune cannot be used with")
+    assert_failed(hermes(*DEMO, "--tune", "--kv-type", "f16", "--kv-type", "q8_0"), 2, "take one model")
+    assert_failed(hermes(*DEMO, "--json", "--format", "csv"), 2, "cannot be used together")
+    assert_failed(hermes(*DEMO, "--time", "5"), 2, "--time is the time of a search")
 
 
 def test_a_gpu_that_was_asked_for_and_is_not_there_is_reported(hermes: Hermes, cache: dict[str, str]) -> None:
     if library.supports_gpu():
         pytest.skip("there is a GPU")
-    for options in (("--prompt", "64"), ("--tune", "--json")):
+    for options in (("--prompt", "64"), ("--tune", "--time", "1", "--json")):
         report = hermes(*DEMO, "--gpu-layers", "all", *options, env=cache).err
         assert report.startswith("the GPU is not used: this build of llama.cpp finds none\n")
 
 
 def test_prompts_that_come_out_alike_are_one_row(hermes: Hermes) -> None:
-    rows = json.loads(hermes(*DEMO, "--prompt", "128", "--prompt", "129", "--json").out)["prompts"]
+    rows = json.loads(hermes(*DEMO, "--prompt", "128", "--prompt", "129", "--json").out)["runs"][0]["prompts"]
     assert len(rows) == 1 and rows[0]["bare_read"] > 0
 
 
@@ -88,7 +141,7 @@ def test_ctrl_c_in_a_search_leaves_no_line_behind(on_screen: OnScreen) -> None:
 def test_ctrl_c_in_a_search_keeps_what_an_earlier_one_found(
     start: Start, hermes: Hermes, cache: dict[str, str], tmp_path: Path
 ) -> None:
-    assert hermes(*DEMO, "--tune", "--json", env=cache).code == 0
+    assert hermes(*TUNE, "--json", env=cache).code == 0
     kept = (tmp_path / "cache" / "tuning.json").read_bytes()
     child = start(*DEMO, "--tune", env=child_environment(cache))
     assert child.stderr and child.stderr.readline().startswith(b"current settings ")

@@ -70,3 +70,17 @@ def test_the_speed_of_memory_is_found_in_little_of_it_however_many_cores_there_a
 
 def test_the_processor_has_a_name() -> None:
     assert hardware.cpu_name().strip()
+
+
+def test_the_energy_of_all_processors_is_added(tmp_path: Path) -> None:
+    assert hardware.energy_joules(str(tmp_path)) is None
+    for number, microjoules in enumerate((1_500_000, 2_000_000)):
+        for name in (f"intel-rapl:{number}", f"intel-rapl:{number}:0"):  # the second is a part of the first
+            folder = tmp_path / "sys" / "class" / "powercap" / name
+            folder.mkdir(parents=True)
+            (folder / "energy_uj").write_text(f"{microjoules}\n")
+    assert hardware.energy_joules(str(tmp_path)) == 3.5
+
+
+def test_the_memory_of_this_process_is_known() -> None:
+    assert 5e6 < hardware.process_bytes() < 64e9

@@ -33,13 +33,13 @@ def nothing_remembered() -> Iterator[Path]:
 def tune(path: Path, cancel: CancelToken, trials: list[Trial], options: LoadOptions, budget_s: float) -> Tuned:
     """What a search finds, beginning with what is usual here."""
     base = plan_load(path, options).attempts[0]
-    with closing(Tuner(path, base, options, cancel, trials.append)) as tuner:
-        return tuner.tune(may_repack=probe.verdict().extra_buffers, budget_s=budget_s)
+    with closing(Tuner(path, base, options, cancel, trials.append, budget_s)) as tuner:
+        return tuner.tune(may_repack=probe.verdict().extra_buffers)
 
 
 def test_settings_are_tried_and_the_best_is_used_by_the_next_load(demo_path: Path, nothing_remembered: Path) -> None:
     trials: list[Trial] = []
-    found = tune(demo_path, CancelToken(), trials, ON_CPU, 600)
+    found = tune(demo_path, CancelToken(), trials, ON_CPU, 10)
     assert trials[0].setting == "current settings" and trials[0].kept
     tried = [trial.setting for trial in trials if trial.speed]
     assert {"flash attention on", "cache q8_0"} <= set(tried)
@@ -71,7 +71,7 @@ def test_a_stop_ends_the_search_and_nothing_is_remembered(demo_path: Path, nothi
 
     trials = Stopping()
     with pytest.raises(LoadCancelled):
-        tune(demo_path, cancel, trials, LoadOptions(), 600)
+        tune(demo_path, cancel, trials, LoadOptions(), 10)
     assert len(trials) == 1 and not nothing_remembered.exists()
 
 

@@ -1,8 +1,11 @@
-"""`hermes bench`: the speed of a model here, compared with llama.cpp alone; --tune finds the fastest settings."""
+"""`hermes bench`: the speed of models here, compared with llama.cpp alone; --tune finds the fastest settings."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from enum import StrEnum
+from itertools import product
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,62 +17,136 @@ from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import StandardOutput
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
 
+if TYPE_CHECKING:
+    from hermes_cli.cli.bench.report import Format
+    from hermes_cli.engine.load_options import LoadOptions
+
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+class CacheType(StrEnum):
+    """The types of a KV cache; Typer takes lists of these, not of literals."""
+
+    F16 = "f16"
+    Q8_0 = "q8_0"
 
 
 @app.command()
 def bench(
-    model: options.Model = None,
+    model: options.Models = None,
     ctx: options.ContextLength = None,
     gpu_layers: options.GpuLayers = None,
-    kv_type: options.CacheType = None,
-    threads: options.Threads = None,
+    kv_type: Annotated[
+        list[CacheType] | None, typer.Option("--kv-type", help="Precision of the KV cache (repeatable).")
+    ] = None,
+    threads: Annotated[
+        list[int] | None,
+        typer.Option("--threads", metavar="N", min=1, max=512, help="Number of CPU threads (repeatable)."),
+    ] = None,
     prompt: Annotated[
         list[int] | None,
         typer.Option(
             "--prompt", metavar="N", min=64, help="Measure a prompt of N tokens (repeatable). [default: 128 to 8192]"
         ),
     ] = None,
+    form: Annotated[
+        Literal["table", "csv", "markdown", "json"] | None,
+        typer.Option("--format", help="How to print the result. [default: table]"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    compare: Annotated[
+        Path | None,
+        typer.Option("--compare", metavar="FILE", help="Compare with an earlier run, saved with --format json."),
+    ] = None,
     tune: Annotated[
         bool, typer.Option("--tune", help="Find the fastest settings for this model and use them from now on.")
     ] = False,
+    time_s: Annotated[
+        float | None,
+        typer.Option("--time", metavar="S", min=1, max=3600, help="Search for S seconds with --tune. [default: 40]"),
+    ] = None,
     reset: Annotated[
         bool, typer.Option("--reset", help="Remove the settings that --tune saved for this model.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> int:
     """Measure the speed of prompt processing and generation.
 
-    Prints tokens per second, beside llama.cpp alone with the same settings.
-    Takes at most a minute. Longer prompts than that allows are skipped; --prompt measures them.
+    Prints tokens per second, beside llama.cpp alone with the same settings. Repeat --model, --threads or --kv-type to
+    measure every combination. Each takes at most a minute; longer prompts than that allows are skipped, unless --prompt
+    names them.
     """
-    from hermes_cli.cli.bench import run as bench_run
+    if as_json and form not in (None, "json"):
+        raise UsageError(f"--json and --format {form} cannot be used together", "omit one of them")
+    form = "json" if as_json else form or "table"
+    _check_tuning(tune, reset, one=not (prompt or compare) and form in ("table", "json"), time_s=time_s)
+    from hermes_cli.cli.bench import tune as bench_tune
     from hermes_cli.models.choose import find_model
-    from hermes_cli.session.choices import Choices, Loading
-    from hermes_cli.session.local_target import load_options
-    from hermes_cli.session.sources import from_settings
 
-    if tune and (reset or prompt):
-        raise UsageError("--tune cannot be used with --reset or --prompt", "run them one after the other")
+    if (reset or tune) and max(map(len, (model or (), threads or (), kv_type or ()))) > 1:
+        raise UsageError("--tune and --reset take one model and one value of each option", "run them one by one")
     defaults = load_settings()
-    spec = find_model(model or defaults.model)
+    files = [find_model(name).path for name in model or (defaults.model,)]
     if reset:
-        return _forget(spec.path)
-    given = Choices(load=Loading(ctx, gpu_layers, kv_type, threads), save=False)
-    requested = load_options(replace(from_settings(defaults), flags=given).now)
+        return _forget(files[0])
+    requested = list(_requested(ctx, gpu_layers, kv_type or [None], threads or [None]))
     cancel = CancelToken()
     try:
         with stopping(cancel, leave=lambda: None):
             if tune:
-                text = bench_run.tuned(spec.path, requested, cancel, as_json)
+                text = bench_tune.tuned(files[0], requested[0], cancel, time_s, as_json=form == "json")
             else:
-                text = bench_run.measured(spec.path, requested, prompt, cancel, as_json)
+                text = _measured(list(product(files, requested)), prompt, cancel, form, compare)
     except LoadCancelled:
         text = ""
     if cancel.reason:
         return EXIT_CODES[cancel.reason]
     StandardOutput().write(text)
     return 0
+
+
+def _check_tuning(tune: bool, reset: bool, *, one: bool, time_s: float | None) -> None:
+    if tune and (reset or not one):
+        raise UsageError(
+            "--tune cannot be used with --reset, --prompt, --compare, or --format csv or markdown",
+            "run them one after the other",
+        )
+    if time_s and not tune:
+        raise UsageError("--time is the time of a search", "add --tune")
+
+
+def _requested(
+    ctx: int | None,
+    gpu_layers: str | None,
+    kv_types: list[CacheType] | list[None],
+    threads: list[int] | list[None],
+) -> "Iterator[LoadOptions]":
+    """The options of every combination."""
+    from hermes_cli.session.choices import Choices, Loading
+    from hermes_cli.session.local_target import load_options
+    from hermes_cli.session.sources import from_settings
+
+    layers = from_settings(load_settings())
+    for kv_type, count in product(kv_types, threads):
+        given = Choices(load=Loading(ctx, gpu_layers, kv_type.value if kv_type else None, count), save=False)
+        yield load_options(replace(layers, flags=given).now)
+
+
+def _measured(
+    jobs: "list[tuple[Path, LoadOptions]]",
+    lengths: list[int] | None,
+    cancel: CancelToken,
+    form: "Format",
+    compare: Path | None,
+) -> str:
+    """The report on all runs. Raises LoadCancelled, HermesError."""
+    from hermes_cli.cli.bench.report import earlier_run, matches, report
+    from hermes_cli.cli.bench.run import measured
+
+    earlier = earlier_run(compare) if compare else None
+    runs = [measured(path, load, lengths, cancel) for path, load in jobs]
+    if earlier is not None and not matches(runs, earlier):
+        console.notice(f"{compare} has no row with the same model, settings and prompt length")
+    return report(runs, form, earlier)
 
 
 def _forget(path: Path) -> int:

@@ -1,27 +1,25 @@
-"""Measuring prompts of several lengths, llama.cpp alone for comparison, and the search of --tune."""
+"""Measuring prompts of several lengths, and llama.cpp alone for comparison."""
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hermes_cli.backend import BackendInfo
 from hermes_cli.chat.events import Finished
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.engine import hardware
 from hermes_cli.engine.llama.context import DecodeAborted
 from hermes_cli.engine.load_options import LoadOptions, LoadSettings
 from hermes_cli.engine.loading import make_context, make_model
 from hermes_cli.engine.local import LocalBackend, open_backend
 from hermes_cli.errors import LoadCancelled, UsageError
-from hermes_cli.machine.load_plan import plan_load, this_machine
+from hermes_cli.machine.load_plan import plan_load
 from hermes_cli.machine.measure import SAMPLE_TEXT, generation_speed, prompt_seconds, sample_tokens
-from hermes_cli.machine.tuner import Trial, Tuner
-from hermes_cli.machine.tuning import Tuned
 from hermes_cli.terminal import console
-from hermes_cli.terminal.answer.turn_view import plan_line, print_loaded, thousands
+from hermes_cli.terminal.answer.turn_view import print_loaded, thousands
 
 _LENGTHS = (128, 512, 2048, 8192)
 _WRITTEN = 64
@@ -32,19 +30,32 @@ _TASK = Message("user", "Tell me a very long story about the sea, with many ship
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Prompt processing and generation in tokens per second at this prompt length; `bare_*`: llama.cpp alone."""
+    """Prompt processing and generation in tokens per second at this prompt length; `bare_*`: llama.cpp alone.
+
+    `joules_per_token` is what the processors took for a generated token, None if the machine does not say.
+    """
 
     prompt_tokens: int
     read: float
     write: float
     bare_read: float = 0.0
     bare_write: float = 0.0
+    joules_per_token: float | None = None
 
 
-def measured(
-    path: Path, requested: LoadOptions, lengths: Sequence[int] | None, cancel: CancelToken, as_json: bool
-) -> str:
-    """The report on prompts of these lengths, by default 128 to 8192 tokens. Raises LoadCancelled, HermesError."""
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One model with one choice of settings; `process_bytes` is the memory of this process, with the model in use."""
+
+    info: BackendInfo
+    settings: LoadSettings
+    first_token_s: float
+    process_bytes: int
+    rows: tuple[Row, ...]
+
+
+def measured(path: Path, requested: LoadOptions, lengths: Sequence[int] | None, cancel: CancelToken) -> Run:
+    """A model measured with prompts of these lengths, by default 128 to 8192. Raises LoadCancelled, HermesError."""
     plan = plan_load(path, requested, lambda: not cancel.cancelled)
     status = console.StatusLine()
     try:
@@ -57,13 +68,11 @@ def measured(
             if used.gpu_layers:  # a GPU loads its kernels on first use
                 _asked(backend, (Message("user", SAMPLE_TEXT * min(20, info.context_length // 64)),), 1, cancel)
             rows = list(_rows(backend, lengths, cancel, status))
+            process_bytes = hardware.process_bytes()
         rows = list(_with_bare(path, used, rows, cancel, status))
     finally:
         status.erase()
-    if as_json:
-        facts = {**asdict(info), "first_token_s": first_s, "settings": asdict(used), "prompts": list(map(asdict, rows))}
-        return json.dumps(facts, indent=2) + "\n"
-    return _table(info, first_s, rows)
+    return Run(info, used, first_s, process_bytes, tuple(rows))
 
 
 def _rows(
@@ -100,12 +109,19 @@ def _row(backend: LocalBackend, length: int, cancel: CancelToken) -> Row:
     first = _asked(backend, (filler, _TASK), _WRITTEN, cancel)
     read = (first.usage.prompt_tokens - first.usage.cached_tokens) / first.timings.prefill_s
     written, seconds = first.usage.completion_tokens - 1, first.timings.decode_s
+    before = hardware.energy_joules()
+    repeated = 0  # tokens of the answers whose prompts were cached: their energy is that of generation
     for seed in _SEEDS:
-        if written >= _WRITTEN // 2:
+        if written >= _WRITTEN // 2 and (before is None or repeated):
             break
         more = _asked(backend, (filler, _TASK), _WRITTEN, cancel, seed)
         written, seconds = written + more.usage.completion_tokens - 1, seconds + more.timings.decode_s
-    return Row(first.usage.prompt_tokens, read, written / seconds if seconds else 0.0)
+        repeated += more.usage.completion_tokens
+    after = hardware.energy_joules()
+    # A counter that started again says nothing.
+    joules = (after - before) / repeated if before and after and repeated and after > before else None
+    speed = written / seconds if seconds else 0.0
+    return Row(first.usage.prompt_tokens, read, speed, joules_per_token=joules)
 
 
 def _asked(
@@ -139,64 +155,3 @@ def _with_bare(
             except DecodeAborted:
                 raise LoadCancelled("measuring was stopped", "run the command again") from None
             yield replace(row, bare_read=new / seconds, bare_write=write)
-
-
-def _table(info: BackendInfo, first_s: float, rows: Sequence[Row]) -> str:
-    """The report for people."""
-    cells: list[tuple[str, ...]] = [
-        ("tokens", "prompt tok/s", "generation tok/s", "llama.cpp alone: prompt", "generation")
-    ]
-    for row in rows:
-        speeds = (row.read, row.write, row.bare_read, row.bare_write)
-        cells.append((f"{row.prompt_tokens:,}", *(f"{speed:,.1f}" for speed in speeds)))
-    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    lines = ("  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in cells)
-    return (
-        f"{info.model_name} · {info.description} · {plan_line(info)}\n"
-        f"loaded in {info.load_s:.2f} s · first token after {first_s:.2f} s\n" + "".join(f"{line}\n" for line in lines)
-    )
-
-
-def tuned(path: Path, requested: LoadOptions, cancel: CancelToken, as_json: bool) -> str:
-    """Try settings, print each trial, and return a report on what was saved. Raises LoadCancelled."""
-    plan = plan_load(path, requested, lambda: not cancel.cancelled, use_tuned=False)
-    for note in plan.notes:
-        console.notice(note)
-    trials: list[Trial] = []
-    status = console.StatusLine()
-
-    def add(trial: Trial) -> None:
-        status.erase()
-        trials.append(trial)
-        if not as_json:
-            console.lines(_trial_line(trial))
-        status.show("measuring")
-
-    try:
-        status.show(f"loading {path.stem}")
-        with closing(Tuner(path, plan.attempts[0], requested, cancel, add)) as tuner:
-            found = tuner.tune(may_repack=this_machine().may_repack)
-    finally:
-        status.erase()
-    if as_json:
-        facts = {"tuned": asdict(found), "trials": [asdict(trial) for trial in trials]}
-        return json.dumps(facts, indent=2) + "\n"
-    return f"{tuned_line(found)}\nsaved for this model; to remove it: hermes bench --reset\n"
-
-
-def _trial_line(trial: Trial) -> str:
-    if trial.speed is None:
-        return f"{trial.setting:<22} skipped: not enough time or memory"
-    mark = "  kept" if trial.kept else ""
-    return f"{trial.setting:<22} prompt {trial.speed.read:>8,.1f}  generation {trial.speed.write:>7,.1f} tok/s{mark}"
-
-
-def tuned_line(tuned: Tuned) -> str:
-    """The tuned settings of a model and what they gain, on one line."""
-    flash = {None: "", True: ", flash attention on", False: ", flash attention off"}[tuned.flash_attention]
-    return (
-        f"{tuned.model}: {tuned.threads} thread{'s' * (tuned.threads != 1)}{flash}, cache {tuned.kv_type}, "
-        f"batches of {tuned.batch_tokens}, weights {'' if tuned.extra_buffers else 'not '}repacked; "
-        f"{tuned.read_before:,.1f} -> {tuned.read:,.1f} tok/s prompt, "
-        f"{tuned.write_before:,.1f} -> {tuned.write:,.1f} generation"
-    )

@@ -142,7 +142,7 @@ def _model(facts: Facts) -> Iterator[Finding]:
 
 
 def _engine(facts: Facts) -> Iterator[Finding]:
-    from hermes_cli.cli.bench.run import tuned_line
+    from hermes_cli.cli.bench.tune import tuned_line
     from hermes_cli.engine import hardware
     from hermes_cli.machine import builds as build_advice
     from hermes_cli.machine.tuning import Tuned

@@ -1,0 +1,94 @@
+"""docs/performance.md and its plots, from the results of benchmarks.performance."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.plot import bars
+from benchmarks.rounds import markdown
+
+Table = Mapping[str, Mapping[str, float]]
+_OWN = "hermes ask"
+_INTRODUCTION = """# Performance
+
+Written by `make performance` (`python -m benchmarks.performance`). Every figure is the median of interleaved rounds:
+A B C A B C, so that a machine that slows down touches all alike. Compare figures within one table only.
+
+`llama-bench` and `llama-completion` are built from the source of the installed llama-cpp-python and run on its
+libraries; give their folder with `--tools`. `xllamacpp` is measured if it is installed; its wheel has its own kernels
+for each CPU. llama-bench samples nothing; llama-completion and `hermes ask` sample with the default settings of hermes
+unless "greedy" is said. The 8B shape is a file with the tensor shapes of Hermes 3 8B (Q4_K_M), four layers and random
+weights.
+"""
+
+
+def write(folder: Path, results: Mapping[str, Any]) -> None:
+    """Write the page beside `folder`, and the plots into it."""
+    parts = [_INTRODUCTION]
+    if "generation" in results:
+        parts += _generation(folder, results["generation"])
+    if "threads" in results:
+        parts += _threads(folder, results["threads"])
+    if "speculation" in results:
+        parts += _speculation(results["speculation"])
+    (folder.parent / "performance.md").write_text("\n".join(parts), encoding="utf-8")
+
+
+def _generation(folder: Path, section: Mapping[str, Any]) -> Iterator[str]:
+    yield f"## Generation\n\n{_machine(section)}\n"
+    plotted: dict[str, dict[str, float]] = {}
+    for model, table in section["models"].items():
+        names = list(next(iter(table.values())))
+        rows = [(f"{model}, tokens per second", *table)]
+        rows += [(name, *(f"{column[name]:,.1f}" for column in table.values())) for name in names]
+        for own in (_OWN, f"{_OWN}, greedy"):
+            rows.append((f"**{own} / best llama-bench**", *(_ratio(column, own) for column in table.values())))
+        yield markdown(rows) + "\n"
+        for threads, column in table.items():
+            plotted[f"{model}, {threads}"] = {name: value for name, value in column.items() if "," not in name}
+    (folder / "generation.svg").write_text(bars("Generation", "tokens per second", plotted), encoding="utf-8")
+    yield "![Generation](performance/generation.svg)\n"
+
+
+def _ratio(column: Mapping[str, float], own: str) -> str:
+    others = [value for name, value in column.items() if name.startswith("llama-bench")]
+    return f"**{column[own] / max(others):.2f}**" if others else ""
+
+
+def _threads(folder: Path, section: Mapping[str, Any]) -> Iterator[str]:
+    yield f"## Threads beside other busy processes\n\n{_machine(section)}\n"
+    plotted: dict[str, Mapping[str, float]] = {}
+    names = list(next(iter(next(iter(section["models"].values())).values())))
+    rows = [("model", "busy processes", *(f"{name}, tok/s" for name in names), "adapting / best fixed")]
+    for model, table in section["models"].items():
+        for busy, column in table.items():
+            best = max(value for name, value in column.items() if name != "adapting")
+            cells = (f"{column[name]:,.1f}" for name in names)
+            rows.append((model, busy.split()[0], *cells, f"**{column['adapting'] / best:.2f}**"))
+            plotted[f"{model}, {busy}"] = column
+    yield markdown(rows) + "\n"
+    (folder / "threads.svg").write_text(bars("Threads", "tokens per second", plotted), encoding="utf-8")
+    yield "![Threads beside busy processes](performance/threads.svg)\n"
+
+
+def _speculation(section: Mapping[str, Any]) -> Iterator[str]:
+    yield f"## Speculation\n\n{_machine(section)}\n"
+    yield "Greedy answers. Why it is off by default: [engine.md](engine.md#speculation).\n"
+    rows: list[tuple[str, ...]] = [("model", "task", "off, tok/s", "auto, tok/s", "ratio", "same text")]
+    costs: list[tuple[str, ...]] = []
+    for model, table in section["models"].items():
+        for task, column in table.items():
+            if task == "costs":
+                costs = costs or [("model", *(f"{length} drafted" for length in column))]
+                costs.append((model, *(f"{cost:.2f}" for cost in column.values())))
+                continue
+            off, auto = column["off"], column["auto"]
+            rows.append((model, task, f"{off:,.1f}", f"{auto:,.1f}", f"{auto / off:.2f}", f"{column['same text']:.0%}"))
+    yield markdown(rows) + "\n"
+    yield f"What a batch with drafted tokens takes, in units of the time of one token:\n\n{markdown(costs)}\n"
+
+
+def _machine(section: Mapping[str, Any]) -> str:
+    facts = section["machine"]
+    where = f"{facts['processor']}; {facts['system']}; {facts['versions']}"
+    return f"{where}; {facts['date']}, load of the machine at the end: {facts['load']}."
