@@ -25,6 +25,7 @@ from hermes_cli import paths
 from hermes_cli.chat.events import Finished, TextDelta
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.chat.sampling import decide
 from hermes_cli.engine import sampling
 from hermes_cli.engine.constraint.constraint import Constraint
 from hermes_cli.engine.constraint.planner import Planner
@@ -103,7 +104,7 @@ def cost(path: Path) -> None:
     vocabulary.tables()
     plan = Planner().plan(GenerationRequest(QUESTION, schema=LONG))
     assert plan
-    values = sampling.decide(Sampling(seed=1))
+    values = decide(Sampling(seed=1))
     free = sampling.sampler(values, model.vocab_size)
     constraint = Constraint(plan, vocabulary, model, context, values, lambda: True)
     spent: dict[str, list[float]] = {"free": [], "held": []}

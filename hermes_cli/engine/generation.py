@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hermes_cli.chat.events import Finished, GenerationEvent, PromptProgress, TextDelta, Timings, TokenLogprob, Usage
 from hermes_cli.chat.message import FinishReason
 from hermes_cli.chat.request import CancelToken
+from hermes_cli.chat.sampling import SamplingValues
 from hermes_cli.engine import sampling
 from hermes_cli.engine.cache.kv_cache import KvCache
 from hermes_cli.engine.constraint.constraint import Constraint
@@ -37,7 +38,7 @@ class Job:
     """What to answer: the prompt's tokens, how to sample, at most how many tokens, where to stop, what to hold to."""
 
     tokens: list[int]
-    values: sampling.SamplingValues
+    values: SamplingValues
     limit: int
     stop: tuple[str, ...]
     plan: "Plan | None" = None

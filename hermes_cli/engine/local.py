@@ -17,7 +17,7 @@ from hermes_cli.backend import BackendInfo
 from hermes_cli.chat.events import GenerationEvent, PromptProgress, TokenLogprob
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest
-from hermes_cli.engine import sampling
+from hermes_cli.chat.sampling import decide
 from hermes_cli.engine.constraint.planner import Planner
 from hermes_cli.engine.constraint.vocabulary import Vocabulary
 from hermes_cli.engine.generation import Generation, Job, QueuedEvent
@@ -186,7 +186,7 @@ class LocalBackend:
             raise self._overflow(f"the prompt has {len(tokens):,} tokens", len(tokens))
         if not tokens:
             raise UsageError("the template writes nothing for this conversation", "specify another: --template FILE")
-        values = sampling.decide(request.sampling)
+        values = decide(request.sampling)
         room = context_length - len(tokens)
         limit = room if request.max_tokens is None else min(request.max_tokens, room)
         events: SimpleQueue[QueuedEvent] = SimpleQueue()

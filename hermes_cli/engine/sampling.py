@@ -1,45 +1,16 @@
-"""How the next token is chosen: every value decided, and the sampler chain built from them."""
+"""How the next token is chosen: the sampler chain built from the values that were decided."""
 
-import os
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
-from hermes_cli.chat.request import MODEL_CARD, SAMPLING_RANGES, Sampling
+from hermes_cli.chat.sampling import SamplingValues
 from hermes_cli.engine.llama.context import Context, Sampler, bias_array
 from hermes_cli.engine.llama.masked_sampler import MaskedSampler
-from hermes_cli.errors import UsageError
-from hermes_cli.values import dataclass
 
 REPEAT_WINDOW_TOKENS = 64
 _CANDIDATES = 64  # without a top-k: rarer tokens count only where none of these may follow
 _OTHER_SEED = 0x9E3779B9
 _COLDEST = 1e-3  # below it only the likeliest token is left, and 1/temperature overflows
-
-
-@dataclass(frozen=True, slots=True)
-class SamplingValues:
-    """Every value decided."""
-
-    temperature: float
-    top_k: int
-    top_p: float
-    min_p: float
-    repeat_penalty: float
-    seed: int
-
-
-def decide(sampling: Sampling) -> SamplingValues:
-    """Fill in what is None from the model card; a missing seed is drawn at random. Raises UsageError."""
-    given = {name: value for name, value in asdict(sampling).items() if value is not None}
-    seed = {"seed": int.from_bytes(os.urandom(4), "big")}
-    values = SamplingValues(**{**asdict(MODEL_CARD), **seed, **given})
-    for name, (low, high) in SAMPLING_RANGES.items():
-        value = getattr(values, name)
-        if not low <= value <= high:
-            raise UsageError(
-                f"--{name.replace('_', '-')} {value} is out of range", f"give a number from {low} to {high}"
-            )
-    return values
 
 
 def sampler(

@@ -5,10 +5,12 @@ takes 0.1 s, so it is imported where a request is made.
 """
 
 import os
+import socket
 import ssl
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import httpcore2
 import httpx2
@@ -24,21 +26,56 @@ def open_client(
     connect_s: float = 10.0,
     read_s: float | None = 30.0,
     deadline: Deadline | None = None,
-    unix_socket: str | None = None,
     check_address: AddressCheck | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> httpx2.Client:
     """A client that honours proxy and certificate variables; it follows no redirects by itself.
 
-    `read_s` limits the silence between two reads, `deadline` everything. `unix_socket` is a path to connect to
-    whatever the URL's host is. `check_address` is called before each request with the server's addresses.
+    `read_s` limits the silence between two reads, `deadline` everything. `check_address` is called before each
+    request with the server's addresses.
     """
     return httpx2.Client(
-        transport=_Transport(deadline or Deadline(), unix_socket, check_address),
+        transport=_Transport(deadline or Deadline(), check_address),
         timeout=httpx2.Timeout(read_s, connect=connect_s),
         headers={"User-Agent": f"hermes-cli/{__version__}", **(headers or {})},
         trust_env=False,  # the transport reads the variables
     )
+
+
+_CONNECTED = ("connection.connect_tcp.complete", "connection.start_tls.complete")
+
+
+class WebConnector:
+    """See `Connector`: to any server, with TLS and through proxies."""
+
+    def __init__(self) -> None:
+        self._client = open_client(read_s=None)
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        *,
+        connect_s: float,
+        read_s: float | None,
+        on_connect: Callable[[socket.socket], None],
+    ) -> httpx2.Response:
+        """See `Connector`."""
+
+        def trace(event: str, info: Mapping[str, Any]) -> None:
+            if event in _CONNECTED:
+                on_connect(info["return_value"].get_extra_info("socket"))
+
+        limits = httpx2.Timeout(read_s, connect=connect_s)
+        request = self._client.build_request(method, url, content=body, headers=headers, timeout=limits)
+        request.extensions["trace"] = trace
+        return self._client.send(request, stream=True)
+
+    def close(self) -> None:
+        """See `Connector`."""
+        self._client.close()
 
 
 def get(
@@ -77,14 +114,14 @@ def _is_safe(source: httpx2.URL, target: httpx2.URL) -> bool:
 class _Transport(httpx2.BaseTransport):
     """Sends each request directly or through its proxy; one pool of connections for each way."""
 
-    def __init__(self, deadline: Deadline, unix_socket: str | None, check_address: AddressCheck | None) -> None:
+    def __init__(self, deadline: Deadline, check_address: AddressCheck | None) -> None:
         self._direct, self._to_proxy = Network(deadline, check_address), Network(deadline, None)
-        self._unix_socket, self._check_address = unix_socket, check_address
+        self._check_address = check_address
         self._pools: dict[tuple[Proxy | None, bool], httpcore2.ConnectionPool] = {}
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        proxy = None if self._unix_socket else proxy_for(str(request.url))
-        exchange = Exchange(request.url, self._unix_socket, proxy)
+        proxy = proxy_for(str(request.url))
+        exchange = Exchange(request.url, proxy)
         if proxy and self._check_address:
             check_behind_proxy(request.url.host, request.url.port or _port(request.url.scheme), self._check_address)
         pool = self._pool(proxy, request.url.scheme == "https")
@@ -128,9 +165,7 @@ class _Transport(httpx2.BaseTransport):
             if proxy:
                 self._pools[key] = _proxy_pool(proxy, context, self._to_proxy)
             else:
-                self._pools[key] = httpcore2.ConnectionPool(
-                    ssl_context=context, uds=self._unix_socket, network_backend=self._direct
-                )
+                self._pools[key] = httpcore2.ConnectionPool(ssl_context=context, network_backend=self._direct)
         return self._pools[key]
 
 

@@ -78,13 +78,6 @@ class Network(httpcore2.NetworkBackend):
                     raise
         raise httpcore2.ConnectError(f"{host} has no address")
 
-    def connect_unix_socket(
-        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
-    ) -> httpcore2.NetworkStream:
-        """Connect to the socket at a path."""
-        timeout = self._deadline.left(timeout)
-        return _Stream(self._sockets.connect_unix_socket(path, timeout, socket_options), self._deadline)
-
 
 def check_behind_proxy(host: str, port: int, check_address: AddressCheck) -> None:
     """Check the addresses of a server that a proxy connects to, as far as they can be looked up here."""

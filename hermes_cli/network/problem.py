@@ -28,8 +28,8 @@ class NetworkProblem(Exception):
 class Exchange:
     """One request: to which server, through which proxy, since when."""
 
-    def __init__(self, url: "httpx2.URL", unix_socket: str | None, proxy: Proxy | None) -> None:
-        self._host = unix_socket or url.netloc.decode("ascii", "replace")
+    def __init__(self, url: "httpx2.URL", proxy: Proxy | None) -> None:
+        self._host = url.netloc.decode("ascii", "replace")
         self._proxy = proxy
         self._started = time.monotonic()
 

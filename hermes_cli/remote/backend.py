@@ -9,7 +9,7 @@ from hermes_cli.backend import BackendInfo
 from hermes_cli.chat.events import GenerationEvent, PromptProgress, TextDelta, Usage
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
-from hermes_cli.engine.sampling import decide
+from hermes_cli.chat.sampling import decide
 from hermes_cli.errors import ContextOverflow, EngineError, LoadCancelled, UsageError
 from hermes_cli.formats import chatml
 from hermes_cli.formats.segment import joined

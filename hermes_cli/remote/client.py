@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from hermes_cli import __version__
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.errors import EndpointError, HermesError
 from hermes_cli.network.problem import NetworkProblem
@@ -18,7 +19,7 @@ from hermes_cli.remote.faults import refusal
 from hermes_cli.remote.sse import event_data
 
 if TYPE_CHECKING:
-    import httpx2
+    from hermes_cli.network.exchange import Answer, Connector
 
 CONNECT_S = 5.0
 _TRIES = 3
@@ -31,11 +32,6 @@ _LONGEST_WAIT_S = 20.0
 _LONGEST_ERROR_BYTES = 64 << 10
 _SHORTEST_SECRET = 4
 _WAKE_S = 0.05
-_CONNECTED = (
-    "connection.connect_tcp.complete",
-    "connection.connect_unix_socket.complete",
-    "connection.start_tls.complete",
-)
 
 
 class Cancelled(Exception):
@@ -46,19 +42,12 @@ class Client:
     """One server. Use it from one thread; only `CancelToken.cancel` may come from another, or from a signal handler."""
 
     def __init__(self, address: Address, key: str | None = None) -> None:
-        from hermes_cli.network.client import open_client
-
         self.address = address
         self._key = key
         self._cancel = CancelToken()
         self._closed = False
         self._socket: socket.socket | None = None
-        self._http = open_client(
-            connect_s=CONNECT_S,
-            read_s=None,
-            unix_socket=address.socket_path,
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-        )
+        self._http = _connector(address)
 
     @property
     def exposes_key(self) -> bool:
@@ -100,12 +89,11 @@ class Client:
             with contextlib.closing(response):
                 yield self._values(response, cancel)
 
-    def _first_answer(self, path: str, body: Mapping[str, Any], cancel: CancelToken) -> "httpx2.Response":
+    def _first_answer(self, path: str, body: Mapping[str, Any], cancel: CancelToken) -> "Answer":
         """The response with status 200, its body unread."""
-        request = self._http.build_request("POST", self.address.base + path, json=body)
         for attempt in range(1, _TRIES + 1):
             try:
-                response = self._send(request, cancel)
+                response = self._send("POST", path, body, cancel, None)
             except NetworkProblem as problem:
                 if problem.kind != "unreachable" or attempt == _TRIES:
                     raise self._unreachable(problem) from problem
@@ -119,14 +107,17 @@ class Client:
             _pause(_retry_after_s(response.headers, 0.5 * 2**attempt), cancel)
         raise AssertionError("the last try returns or raises")
 
-    def _values(self, response: "httpx2.Response", cancel: CancelToken) -> Generator[Any]:
+    def _values(self, response: "Answer", cancel: CancelToken) -> Generator[Any]:
         try:
             if "json" in response.headers.get("content-type", ""):
-                response.read()
-                if not response.content.lstrip().startswith(b"data:"):
-                    yield _parsed(response.text)
+                whole = response.read()
+                if not whole.lstrip().startswith(b"data:"):
+                    yield _parsed(whole.decode("utf-8", "replace"))
                     return
-            for data in event_data(response.iter_bytes()):
+                chunks = iter((whole,))
+            else:
+                chunks = response.iter_bytes()
+            for data in event_data(chunks):
                 self._check(cancel)
                 if data.strip() == "[DONE]":
                     return
@@ -138,45 +129,54 @@ class Client:
         self._check(cancel)
 
     def _json(self, method: str, path: str, body: Mapping[str, Any] | None, timeout_s: float) -> Any:
-        import httpx2
-
-        cancel, limits = self._cancel, httpx2.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s))
-        request = self._http.build_request(method, self.address.base + path, json=body, timeout=limits)
+        cancel = self._cancel
         with cancel.calling(self._disconnect), self._without_key():
             try:
-                with contextlib.closing(self._send(request, cancel)) as response:
+                with contextlib.closing(self._send(method, path, body, cancel, timeout_s)) as response:
                     if response.status_code != 200:
                         raise self._refusal(response, self._start_of(response, cancel))
-                    response.read()
+                    text = response.read().decode("utf-8", "replace")
             except NetworkProblem as problem:
                 self._check(cancel)
                 raise self._unreachable(problem) from problem
-            return _parsed(response.text)
+            return _parsed(text)
 
-    def _send(self, request: "httpx2.Request", cancel: CancelToken) -> "httpx2.Response":
+    def _send(
+        self, method: str, path: str, body: Mapping[str, Any] | None, cancel: CancelToken, read_s: float | None
+    ) -> "Answer":
         """The response, its body unread. Raises NetworkProblem, and Cancelled at once.
 
         Nothing can interrupt looking up a name or connecting, so that happens on a thread which a cancel leaves behind.
         """
         self._check(cancel)
-        outcome: list[httpx2.Response | BaseException] = []
+        outcome: list[Answer | BaseException] = []
         done = threading.Event()
+        headers = {"User-Agent": f"hermes-cli/{__version__}", "Accept": "*/*"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        content = None if body is None else json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+        connect_s = CONNECT_S if read_s is None else min(CONNECT_S, read_s)
 
-        def remember_socket(event: str, info: Mapping[str, Any]) -> None:
-            if event in _CONNECTED:
-                self._socket = info["return_value"].get_extra_info("socket")
-                if cancel.cancelled:
-                    self._disconnect()
-                    raise Cancelled
+        def remember(opened: socket.socket) -> None:
+            self._socket = opened
+            if cancel.cancelled:
+                self._disconnect()
+                raise Cancelled
 
         def send() -> None:
+            url = self.address.base + path
             try:
-                outcome.append(self._http.send(request, stream=True))
+                outcome.append(
+                    self._http.send(
+                        method, url, headers, content, connect_s=connect_s, read_s=read_s, on_connect=remember
+                    )
+                )
             except BaseException as error:
                 outcome.append(error)
             done.set()
 
-        request.extensions["trace"] = remember_socket
         threading.Thread(target=send, name="request", daemon=True).start()
         while not done.wait(_WAKE_S):
             self._check(cancel)
@@ -186,7 +186,7 @@ class Client:
             raise got
         return got
 
-    def _start_of(self, response: "httpx2.Response", cancel: CancelToken) -> bytes:
+    def _start_of(self, response: "Answer", cancel: CancelToken) -> bytes:
         text = b""
         try:
             for chunk in response.iter_bytes():
@@ -197,7 +197,7 @@ class Client:
             self._check(cancel)
         return text
 
-    def _refusal(self, response: "httpx2.Response", body: bytes) -> HermesError:
+    def _refusal(self, response: "Answer", body: bytes) -> HermesError:
         return refusal(self.address, response.status_code, body, response.headers.get("location"))
 
     def _unreachable(self, problem: NetworkProblem) -> EndpointError:
@@ -224,7 +224,18 @@ class Client:
             raise Cancelled
 
 
-def _is_busy(response: "httpx2.Response") -> bool:
+def _connector(address: Address) -> "Connector":
+    """How the server is reached: a client with TLS and proxies is imported only for one that is elsewhere."""
+    if address.is_local and address.base.startswith("http:"):
+        from hermes_cli.network.local import LocalConnector
+
+        return LocalConnector(address.socket_path)
+    from hermes_cli.network.client import WebConnector
+
+    return WebConnector()
+
+
+def _is_busy(response: "Answer") -> bool:
     asked = "retry-after" in response.headers or "retry-after-ms" in response.headers
     return response.status_code in _BUSY or (asked and response.status_code in _BUSY_IF_SAID)
 

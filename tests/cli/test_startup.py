@@ -1,4 +1,4 @@
-"""What asking for help costs: nothing heavy is imported for it."""
+"""What each command imports, which decides how fast it starts: nothing that it does not use."""
 
 import json
 import subprocess
@@ -11,7 +11,36 @@ from hermes_cli.cli.app import app, command
 from hermes_cli.cli.commands import COMMANDS as TABLE
 from hermes_cli.cli.overview import OPTIONS
 from tests.conftest import Hermes, child_environment
+from tests.server.running_server import serving
 
+# What only some answers need: tools, schemas, templates, TLS, the terminal.
+FOR_SOME_ANSWERS = {
+    "rich",
+    "prompt_toolkit",
+    "jinja2",
+    "psutil",
+    "numpy",
+    "pydantic",
+    "jsonschema",
+    "llguidance",
+    "yaml",
+    "tomlkit",
+    "tomllib",
+    "huggingface_hub",
+    "httpx2",
+    "anyio",
+    "truststore",
+    "markdown_it",
+    "secrets",
+}
+ROOMS_FOR_SOME_ANSWERS = (
+    "hermes_cli.tools.approval",
+    "hermes_cli.tools.child",
+    "hermes_cli.tools.toolbox",
+    "hermes_cli.engine.constraint.plans",
+    "hermes_cli.terminal.chat",
+    "hermes_cli.store.presets",
+)
 HEAVY = {"llama_cpp", "pydantic", "rich", "prompt_toolkit", "jinja2", "psutil", "numpy", "platformdirs", "httpx"}
 COMMANDS = [["--version"], ["--help"], ["ask", "--help"], ["chat", "--help"], ["doctor", "--help"]]
 WITH_OPTIONS = ["sessions", "list", "-n", "3"]
@@ -57,6 +86,26 @@ def test_a_command_imports_no_other_command() -> None:
     loaded = loaded_after(["sessions", "list"])
     others = {f"hermes_cli.cli.{module}" for name, (module, _) in TABLE.items() if name != "sessions"}
     assert loaded & others == set()
+
+
+def within(loaded: set[str], rooms: tuple[str, ...]) -> list[str]:
+    return sorted(name for name in loaded if name.startswith(rooms))
+
+
+def test_an_answer_of_a_model_here_imports_neither_servers_nor_what_it_does_not_use() -> None:
+    loaded = loaded_after(["ask", "-m", "demo", "-t", "0", "What is 2 plus 3?"])
+    assert loaded & FOR_SOME_ANSWERS == set()
+    others = ("hermes_cli.remote", "hermes_cli.network", "hermes_cli.models.catalog", "hermes_cli.models.library")
+    assert within(loaded, (*ROOMS_FOR_SOME_ANSWERS, *others)) == []
+
+
+def test_an_answer_of_a_server_here_imports_neither_engine_nor_models() -> None:
+    with serving() as server:
+        loaded = loaded_after(["ask", "--endpoint", server.url, "-t", "0", "What is 2 plus 3?"])
+    assert loaded & {*FOR_SOME_ANSWERS, "llama_cpp", "ctypes"} == set()
+    engine = {"hermes_cli.engine", "hermes_cli.engine.load_options"}
+    others = ("hermes_cli.engine", "hermes_cli.machine", "hermes_cli.models", "hermes_cli.gguf")
+    assert within(loaded - engine, (*ROOMS_FOR_SOME_ANSWERS, *others)) == []
 
 
 def test_the_overview_says_what_the_commands_and_options_say_of_themselves() -> None:

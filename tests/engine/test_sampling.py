@@ -5,8 +5,8 @@ import math
 import pytest
 
 from hermes_cli.chat.request import Sampling
+from hermes_cli.chat.sampling import decide
 from hermes_cli.engine.local import LocalBackend
-from hermes_cli.engine.sampling import decide
 from hermes_cli.errors import UsageError
 from tests.engine.answers import answer
 

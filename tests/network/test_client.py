@@ -1,6 +1,5 @@
 """The HTTP client with real servers: proxies, certificates, time limits, Unix sockets, and the words of its errors."""
 
-import gc
 import http.server
 import socket
 import ssl
@@ -183,30 +182,6 @@ def test_an_answer_that_is_cut_off() -> None:
 
     with answering(cut) as url:
         assert problem(url).kind == "lost"
-
-
-def test_a_unix_socket(tmp_path: Path) -> None:
-    path = str(tmp_path / "s")
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path)
-        listener.listen()
-
-        def serve() -> None:
-            client, _ = listener.accept()
-            with client:
-                client.recv(4096)
-                client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
-
-        threading.Thread(target=serve, daemon=True).start()
-        assert fetched("http://model/v1/models", unix_socket=path) == b"hello"
-
-
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # httpcore leaves that socket open
-def test_a_unix_socket_that_is_not_there(tmp_path: Path) -> None:
-    error = problem("http://model/", unix_socket=str(tmp_path / "s"))
-    assert str(error) == f"cannot reach {tmp_path / 's'}: No such file or directory"
-    del error
-    gc.collect()
 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])

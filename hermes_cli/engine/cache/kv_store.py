@@ -6,7 +6,6 @@ llama.cpp aborts on a truncated state, so it only gets states that are complete 
 
 import hashlib
 import os
-import secrets
 import shutil
 import stat
 import struct
@@ -119,7 +118,7 @@ class KvStore:
         )
         head = header + array("i", tokens).tobytes()
         head += _CHECKSUM.pack(zlib.crc32(head))
-        temporary = self.folder / f"{os.getpid()}-{secrets.token_hex(8)}.part"
+        temporary = self.folder / f"{os.getpid()}-{os.urandom(8).hex()}.part"
         target = self.folder / f"{self._start(tokens)}-{_digest(head)}{SUFFIX}"
         size = len(head) + len(state)
         try:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from hermes_cli.chat.sampling import SamplingValues
 from hermes_cli.engine import sampling
 from hermes_cli.engine.constraint.compiler import in_words
 from hermes_cli.engine.constraint.strings import FreeStrings
@@ -39,7 +40,7 @@ class Constraint:
         vocabulary: Vocabulary,
         model: Model,
         context: Context,
-        values: sampling.SamplingValues,
+        values: SamplingValues,
         keep_on: Callable[[], bool],
     ) -> None:
         """Ready for the first token. Raises DecodeAborted if `keep_on` returns False, UsageError."""

@@ -2,7 +2,6 @@
 
 import os
 import re
-import secrets
 import stat
 import time
 from collections.abc import Iterator
@@ -49,7 +48,7 @@ def latest_session() -> Path | None:
 
 def new_id() -> str:
     """An id that sorts by time: UTC date and time, and four random digits."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.urandom(2).hex()}"
 
 
 def session_file(id: str) -> Path:

@@ -120,6 +120,8 @@ def _text() -> str:
 
 
 def _parsed(text: str) -> dict[str, Any]:
+    if not text:
+        return {}
     import tomllib
 
     try:

@@ -25,8 +25,9 @@ Value = str | int | float | bool
 DEFAULT = "default"
 _PREFIX = "HERMES_CLI_"
 # Variables that are not settings: the key of a server, folders, tracebacks, and what tests use.
-_OTHER_VARIABLES = re.compile(_PREFIX + "(API_KEY|(CACHE|CONFIG|DATA)_DIR|DEBUG|TEST_.*|TOOL_(PROCESS|SETTING))")
 _FOLDERS = tuple(f"{_PREFIX}{name}_DIR" for name in ("CACHE", "CONFIG", "DATA"))
+_OTHER_VARIABLES = {*_FOLDERS, *(_PREFIX + name for name in ("API_KEY", "DEBUG", "TOOL_PROCESS", "TOOL_SETTING"))}
+_TEST_VARIABLES = _PREFIX + "TEST_"
 _TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _LARGEST = 2**31 - 1
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -298,7 +299,9 @@ def _from_environment() -> _Found:
     origins: dict[str, str] = {}
     problems: list[UsageError] = []
     for variable, text in sorted(os.environ.items()):
-        if not variable.startswith(_PREFIX) or not text or _OTHER_VARIABLES.fullmatch(variable):
+        if not variable.startswith(_PREFIX) or not text:
+            continue
+        if variable in _OTHER_VARIABLES or variable.startswith(_TEST_VARIABLES):
             continue
         try:
             key = _BY_VARIABLE.get(variable)

@@ -1,7 +1,6 @@
 """A text that goes with a prompt, and how the model reads it."""
 
 from collections.abc import Sequence
-from html import escape
 
 from hermes_cli.values import dataclass
 
@@ -23,6 +22,8 @@ class Attachment:
         """The text between tags that name its source."""
         if not self.tag:
             return self.text
+        from html import escape
+
         key = "command" if self.tag == "command" else "url" if self.tag == "page" else "name"
         attributes = f'{key}="{escape(" ".join(self.name.split()))}" {self.more}'.rstrip()
         return f"<{self.tag} {attributes}>\n{self.text}\n</{self.tag}>"

@@ -1,7 +1,6 @@
 """Child processes that the model's calls run in: what they may see, how long they may take, how they are ended."""
 
 import os
-import secrets
 import signal
 import subprocess
 import time
@@ -65,7 +64,7 @@ def start(
     channel: int | None = None,
 ) -> "Child":
     """A child in a session of its own, which has no terminal; what it prints can be read from its stdout."""
-    mark = secrets.token_hex(8)
+    mark = os.urandom(8).hex()
     process = subprocess.Popen(
         command,
         env={**variables, _MARK: mark},

@@ -14,6 +14,7 @@ from benchmarks.schemas import EVERYDAY, collection
 from hermes_cli.chat.events import TextDelta
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.chat.sampling import decide
 from hermes_cli.chat.tool_call import ToolCall, ToolSchema
 from hermes_cli.engine import sampling
 from hermes_cli.engine.constraint.constraint import Constraint
@@ -275,7 +276,7 @@ class Driven:
 
     def __init__(self, backend: LocalBackend, choice: str) -> None:
         self.model, self.context = backend.model, backend.cache.context
-        vocabulary, values = backend.vocabulary, sampling.decide(Sampling(temperature=0))
+        vocabulary, values = backend.vocabulary, decide(Sampling(temperature=0))
         planned = Planner().plan(GenerationRequest((user("x"),), tools=TOOLS, tool_choice=choice))
         assert planned
         self.constraint = Constraint(planned, vocabulary, self.model, self.context, values, lambda: True)
@@ -362,7 +363,7 @@ def test_a_second_choice_leaves_the_odds_of_the_allowed_tokens_as_they_are(backe
     mask = bytearray(size // 8 + 1)
     for token in allowed:
         mask[token >> 3] |= 1 << (token & 7)
-    sampler = sampling.masked_sampler(sampling.decide(Sampling(temperature=1, seed=0)), context)
+    sampler = sampling.masked_sampler(decide(Sampling(temperature=1, seed=0)), context)
     drawn = collections.Counter[int]()
     for _ in range(4000):
         token = context.sample(sampler)

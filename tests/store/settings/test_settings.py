@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 import hermes_cli
 from hermes_cli import paths
 from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
+from hermes_cli.chat.sampling import decide
 from hermes_cli.cli.config import _template
-from hermes_cli.engine.sampling import decide
 from hermes_cli.errors import HermesError, OutputError, UsageError
 from hermes_cli.store.settings import config_file
 from hermes_cli.store.settings.settings import KEYS, Settings, load_settings, read_settings, written
