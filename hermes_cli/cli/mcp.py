@@ -174,18 +174,12 @@ def import_servers(
 ) -> None:
     """Import the servers of another client. Values of secrets are left out; existing servers are kept."""
     from hermes_cli.store.settings import config_file
-    from hermes_cli.store.settings.mcp_servers import read_other, servers_in
+    from hermes_cli.store.settings.mcp_import import read_other
     from hermes_cli.store.settings.settings import load_settings
 
-    known = load_settings().mcp_servers
-    for server in read_other(file):
-        if server.name in known:
-            console.notice(f"{server.name} is configured already; left as it is")
-            continue
-        try:
-            servers_in({"servers": {server.name: server.table}}, str(file))
-        except UsageError as problem:
-            console.notice(f"{server.name} skipped: {problem.message}")
+    for server in read_other(file, load_settings().mcp_servers):
+        if server.problem:
+            console.notice(f"{server.name} skipped: {server.problem}")
             continue
         config_file.put_table(("mcp", "servers", server.name), server.table)
         console.notice(f"added {server.name}; use it: --mcp {server.name}")

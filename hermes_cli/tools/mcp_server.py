@@ -14,10 +14,13 @@ from hermes_cli.network.proxies import is_loopback
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
-_SCHEMES = ("http://", "https://")
+_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~A-Za-z0-9-]+")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _SECRET = re.compile(r"authorization|cookie|token|secret|key|password", re.IGNORECASE)
+_FIX = "fix it: hermes config edit"
 _CONFIGURED = "list those that are: hermes mcp list"
-_CONFIGURE = "configure it as [mcp.servers.NAME]: hermes config edit; or give a command or a URL"
+_CONFIGURE = "give a name from hermes mcp list, a command in quotes, or a URL with https://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,20 @@ class McpServer:
     def check(self) -> None:
         """Raise UsageError for a definition that cannot be used."""
         if bool(self.command) == bool(self.url):
-            raise UsageError(f"the MCP server {self.name} needs either command or url", "fix it: hermes config edit")
+            raise UsageError(f"the MCP server {self.name} needs either command or url", _FIX)
         if self.url:
             _check_url(self.url)
+        if "\0" in "".join((self.command or "", *self.args)):
+            raise UsageError(f"the MCP server {self.name} has a NUL character in its command", _FIX)
+        for variable in self.env:
+            if not _VARIABLE_NAME.fullmatch(variable):
+                raise UsageError(f"the MCP server {self.name} cannot have a variable {variable!r}", _FIX)
+        self._check_headers()
+
+    def _check_headers(self) -> None:
         for header, value in self.headers.items():
+            if not _HEADER_NAME.fullmatch(header) or not value.isprintable():
+                raise UsageError(f"the MCP server {self.name} cannot have a header {header!r}", _FIX)
             if _SECRET.search(header) and not _REFERENCE.search(value):
                 raise UsageError(
                     f"the MCP server {self.name} has a secret in the header {header}",
@@ -86,6 +99,11 @@ class McpServer:
         return os.environ[variable]
 
 
+def looks_secret(text: str) -> bool:
+    """Whether an argument or an address seems to hold a token or a password."""
+    return _SECRET.search(text) is not None
+
+
 def matches(name: str, patterns: Collection[str]) -> bool:
     """Whether one of the names or patterns fits."""
     return any(fnmatchcase(name, pattern) for pattern in patterns)
@@ -115,7 +133,7 @@ def configured_server(name: str, servers: Mapping[str, McpServer]) -> McpServer:
 
 def saved_name(text: str) -> str:
     """The name that a session saves for what `--mcp` was given: commands and URLs may hold secrets."""
-    if text.startswith(_SCHEMES):
+    if _URL.match(text):
         return _short_name(urlsplit(text).hostname or "server")
     words = text.split()
     return text if NAME.fullmatch(text) else _name_of(words) if words else "server"
@@ -137,7 +155,7 @@ def saved_servers(names: Sequence[str], known: Collection[str]) -> tuple[tuple[s
 
 
 def _unnamed(text: str, servers: Mapping[str, McpServer], variables: Sequence[str]) -> McpServer:
-    if text.startswith(_SCHEMES):
+    if _URL.match(text):
         _check_url(text)
         return McpServer(_short_name(urlsplit(text).hostname or "server"), url=text)
     try:
@@ -175,7 +193,7 @@ def _short_name(text: str) -> str:
 def _check_url(url: str) -> None:
     try:
         parts = urlsplit(url)
-        host = parts.hostname
+        host, _ = parts.hostname, parts.port
     except ValueError:
         host = None
     if not host or parts.scheme not in ("http", "https"):

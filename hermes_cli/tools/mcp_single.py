@@ -8,7 +8,7 @@ from hermes_cli.chat.request import CancelToken
 from hermes_cli.errors import ToolFailed, UsageError, did_you_mean
 from hermes_cli.tools.child.process import CallFailed
 from hermes_cli.tools.mcp import McpTools, open_servers
-from hermes_cli.tools.mcp_host import log_file
+from hermes_cli.tools.mcp_host import McpHost, log_file
 from hermes_cli.tools.mcp_server import McpServer
 
 
@@ -36,19 +36,24 @@ def read_resource(server: McpServer, uri: str) -> str:
             raise UsageError(f"cannot read {uri} of the MCP server {server.name}: {problem}", hint) from problem
 
 
-def filled_prompt(server: McpServer, name: str, values: Mapping[str, str]) -> tuple[str, str]:
+def read_prompt(server: McpServer, name: str, values: Mapping[str, str]) -> tuple[str, str]:
     """The description of a prompt, and its text with `values` as its arguments. Raises UsageError, ToolFailed."""
     with running(server) as found:
-        try:
-            prompts = {one["name"]: one for one in found.host.catalog(server.name)["prompts"]}
-            if name not in prompts:
-                hint = did_you_mean(name, prompts, f"list the prompts: hermes mcp show {server.name}")
-                raise UsageError(f"the MCP server {server.name} has no prompt {name}", hint)
-            _check_arguments(name, prompts[name]["arguments"], values)
-            return prompts[name]["description"], found.host.prompt(server.name, name, values)
-        except CallFailed as problem:
-            hint = f"see what it takes: hermes mcp show {server.name}"
-            raise UsageError(f"the MCP server {server.name} gave no prompt {name}: {problem}", hint) from problem
+        return filled_prompt(found.host, server.name, name, values)
+
+
+def filled_prompt(host: McpHost, server: str, name: str, values: Mapping[str, str]) -> tuple[str, str]:
+    """`read_prompt` of a server that runs. Raises UsageError."""
+    try:
+        prompts = {one["name"]: one for one in host.catalog(server)["prompts"]}
+        if name not in prompts:
+            hint = did_you_mean(name, prompts, f"list the prompts: hermes mcp show {server}")
+            raise UsageError(f"the MCP server {server} has no prompt {name}", hint)
+        _check_arguments(name, prompts[name]["arguments"], values)
+        return prompts[name]["description"], host.prompt(server, name, values)
+    except CallFailed as problem:
+        hint = f"see what it takes: hermes mcp show {server}"
+        raise UsageError(f"the MCP server {server} gave no prompt {name}: {problem}", hint) from problem
 
 
 def _check_arguments(prompt: str, arguments: Mapping[str, Any], values: Mapping[str, str]) -> None:

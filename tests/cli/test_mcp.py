@@ -4,32 +4,18 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from tests.cli.conftest import assert_failed
 from tests.conftest import Hermes, Script
+from tests.tools.test_mcp import http_server
 
 pytest.importorskip("mcp")
 SCRIPT = Path(__file__).parents[1] / "tools" / "mcp_server.py"
 WELL = f"{sys.executable} {SCRIPT} well"
 TIME = f"{sys.executable} -m mcp_server_time"
-HTTP_SERVER = """
-import sys
-from mcp.server import MCPServer
-from mcp.server.mcpserver import Context
-
-server = MCPServer("http test")
-
-@server.tool()
-def key(context: Context) -> str:
-    return context.headers.get("x-api-key", "none")
-
-server.run("streamable-http", host="127.0.0.1", port=int(sys.argv[1]))
-"""
 
 
 @pytest.fixture
@@ -54,6 +40,18 @@ def test_the_model_calls_a_tool_of_a_server(hermes: Hermes) -> None:
     call = json.loads(answer.out)["tool_calls"][0]
     assert call["name"] == "get_current_time"
     assert "1 tool: " in answer.err and "of the context" in answer.err
+
+
+def test_the_model_calls_a_tool_for_files(hermes: Hermes, tmp_path: Path) -> None:
+    if shutil.which("mcp-server-filesystem") is None:
+        pytest.skip("mcp-server-filesystem is not installed")
+    tool = "list_allowed_directories"
+    only = ("--tools-only", tool, "--tool-choice", tool, "--max-rounds", "1", "--yes")
+    server = f"mcp-server-filesystem {tmp_path}"
+    answer = hermes("ask", "-m", "demo", "-t", "0", "--mcp", server, *only, "--json", "Which folders are there?")
+    call = json.loads(answer.out)["tool_calls"][0]
+    assert call["name"] == tool and str(tmp_path) in json.dumps(call["result"])
+    assert "1 tool: " in answer.err
 
 
 def test_without_consent_nothing_runs(hermes: Hermes) -> None:
@@ -81,8 +79,6 @@ def test_commands(hermes: Hermes, config: Path) -> None:
     configured(config)
     assert hermes("mcp", "list").out.decode() == f"mine\tstdio\t{WELL}\n"
     assert hermes("mcp", "test", "mine").out.startswith(b"mine: works\n  test 1.0, protocol 2025-")
-    shown = hermes("mcp", "show", "mine").out.decode()
-    assert '\n  text: {"type": "string"}\n' in shown
     assert json.loads(hermes("mcp", "show", "mine", "--json").out)[0]["name"] == "echo"
     assert hermes("mcp", "run", "mine", "echo", "text=hi").out == b'"hi"\n'
 
@@ -90,6 +86,7 @@ def test_commands(hermes: Hermes, config: Path) -> None:
 def test_resources_and_prompts(hermes: Hermes, config: Path) -> None:
     configured(config)
     shown = hermes("mcp", "show", "mine").out.decode()
+    assert '\n  text: {"type": "string"}\n' in shown
     assert "\n  mcp:mine/note://1  A note.\\u001b[2J\n  mcp:mine/note://{number}  notes\n" in shown
     assert "\n  mine:write topic [style]  write\n" in shown
     filled = hermes("ask", "-m", "demo", "--dry-run", "-p", "mine:write", "--var", "topic=cheese", "Go.")
@@ -108,7 +105,6 @@ def test_mistakes_about_resources(hermes: Hermes, config: Path) -> None:
     configured(config)
     ask = ("ask", "-m", "demo", "Hello", "-f")
     assert_failed(hermes(*ask, "mcp:mine/note://2"), 2, "cannot read note://2", "no such note")
-    assert_failed(hermes(*ask, "mcp:mine/note://picture"), 2, "not text: [note://picture, image/png, 6 bytes")
     assert_failed(hermes(*ask, "mcp:mine"), 2, "not mcp:NAME/URI")
     assert_failed(hermes(*ask, "mcp:other/x"), 2, "no MCP server other")
 
@@ -117,8 +113,6 @@ def test_mistakes_about_prompts(hermes: Hermes, config: Path) -> None:
     configured(config)
     ask = ("ask", "-m", "demo", "Hello", "-p")
     assert_failed(hermes(*ask, "mine:write"), 2, "needs a value for topic")
-    assert_failed(hermes(*ask, "mine:writ"), 2, "no prompt writ")
-    assert_failed(hermes(*ask, "mine:write", "--var", "topic=x", "--var", "stile=y"), 2, "takes no stile")
     assert_failed(hermes(*ask, "nowhere:write"), 2, "no MCP server nowhere")
 
 
@@ -136,16 +130,8 @@ def test_mistakes(hermes: Hermes, config: Path) -> None:
     assert_failed(hermes("mcp", "run", WELL, "ecko"), 2, "no tool ecko")
     assert_failed(hermes("mcp", "run", f"{sys.executable} {SCRIPT} fails", "act"), 6, "act: done")
     assert_failed(hermes("ask", "--mcp", WELL, "--tools-only", "nothing", "x"), 2, "--tools-only nothing")
-    for text, part in (
-        ("[mcp.servers.a]\ncomand = 'x'", "has no key comand"),
-        ("[mcp.servers.a]\nargs = ['x']", "needs either command or url"),
-        ("[mcp.servers.a]\ncommand = 'x'\nargs = 'y'", "must be a list of texts"),
-        ("[mcp.servers.a]\ncommand = 'x'\ntimeout = -1", "must be seconds"),
-        ("[mcp.servers.a]\nurl = 'https://a.example'\nheaders = {Authorization = 'Bearer x'}", "secret in the header"),
-        ("[mcp]\nserver = 1", "a key other than servers"),
-    ):
-        config.write_text(text)
-        assert_failed(hermes("mcp", "list"), 2, part)
+    config.write_text("[mcp.servers.a]\ncomand = 'x'")
+    assert_failed(hermes("mcp", "list"), 2, "has no key comand")
 
 
 def test_import_takes_names_of_secrets_and_not_their_values(hermes: Hermes, config: Path, tmp_path: Path) -> None:
@@ -159,47 +145,60 @@ def test_import_takes_names_of_secrets_and_not_their_values(hermes: Hermes, conf
     }
     other.write_text(json.dumps({"mcpServers": servers}))
     notes = hermes("mcp", "import", other).err
-    assert "mine is configured already" in notes and "odd skipped" in notes
+    assert "mine skipped: a server of this name is configured already" in notes and "odd skipped" in notes
     assert "export KEY=..." in notes and "export HUB_AUTHORIZATION=..." in notes
     assert "s3cret" not in config.read_text() and "# a comment" in config.read_text()
     names = [line.split("\t")[0] for line in hermes("mcp", "list").out.decode().splitlines()]
     assert names == ["mine", "my-files", "hub"]
-    assert_failed(hermes("mcp", "import", config), 2, "not JSON")
 
 
-def test_a_server_over_http(hermes: Hermes, config: Path, free_port: int) -> None:
-    config.write_text(
-        f"[mcp.servers.web]\nurl = 'http://127.0.0.1:{free_port}/mcp'\nheaders = {{X-Api-Key = '${{WEB_KEY}}'}}\n"
-    )
-    command = [sys.executable, "-c", HTTP_SERVER, str(free_port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            wait_until_it_listens(free_port)
-            result = hermes("mcp", "run", "web", "key", env={"WEB_KEY": "k3y"})
-            assert json.loads(result.out) in ("k3y", {"result": "k3y"}), result
-        finally:
-            process.kill()
+def test_an_import_of_odd_entries(hermes: Hermes, config: Path, tmp_path: Path) -> None:
+    odd = {
+        "null": None,
+        "number": {"command": 5},
+        "args": {"command": "x", "args": "y"},
+        "env": {"command": "x", "env": "KEY"},
+        "variable": {"command": "x", "env": {"A B": "1"}},
+        "headers": {"url": "https://e.org", "headers": {"A\n": "x"}},
+        "nul": {"command": "x\0"},
+        "url": {"url": "example.org/mcp"},
+        "http": {"url": "http://example.org"},
+        "sse": {"url": "https://e.org", "type": "sse"},
+        "off": {"command": "x", "disabled": True},
+    }
+    good = {"../a b": {"command": "x", "args": ["--token=1"]}, "\x1b[2J/a": {"command": "y"}, "a b": {"command": "z"}}
+    file = tmp_path / "mcp.json"
+    file.write_text(json.dumps({"mcpServers": {**odd, **good}}))
+    notes = hermes("mcp", "import", file).err
+    assert [line.split()[0] for line in notes.splitlines() if " skipped: " in line] == list(odd)
+    assert "a-b may have a secret in its arguments" in notes
+    names = [line.split("\t")[0] for line in hermes("mcp", "list").out.decode().splitlines()]
+    assert names == ["a-b", "2J-a", "a-b-2"]
+
+
+def test_an_import_of_what_is_not_such_a_file(hermes: Hermes, config: Path, tmp_path: Path) -> None:
+    config.write_text("")
+    large = tmp_path / "large.json"
+    large.write_bytes(b" " * 10_000_000)
+    deep = tmp_path / "deep.json"
+    deep.write_text("[" * 100_000)
+    for file, problem in ((config, "not JSON"), (large, "larger than"), (deep, "not JSON"), (tmp_path, "a folder")):
+        assert_failed(hermes("mcp", "import", file), 2, problem)
+
+
+def test_a_server_over_http(hermes: Hermes, config: Path, tmp_path: Path) -> None:
+    address = tmp_path / "address"
+    process = http_server(address)
+    try:
+        config.write_text(
+            f"[mcp.servers.web]\nurl = '{address.read_text()}'\nheaders = {{X-Api-Key = '${{WEB_KEY}}'}}\n"
+        )
+        result = hermes("mcp", "run", "web", "environment", env={"WEB_KEY": "k3y"})
+        assert json.loads(result.out)["x-api-key"] == "k3y"
+    finally:
+        process.kill()
+        process.wait()
     assert_failed(hermes("mcp", "test", "web", env={"WEB_KEY": "k3y"}), 6, "web does not work")
-
-
-@pytest.fixture
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-def wait_until_it_listens(port: int) -> None:
-    end = time.monotonic() + 30
-    while True:
-        try:
-            httpx2.get(f"http://127.0.0.1:{port}/")
-            return
-        except httpx2.TransportError:
-            assert time.monotonic() < end
-            time.sleep(0.1)
 
 
 def test_a_session_saves_the_names_of_servers_and_starts_those_that_are_configured(

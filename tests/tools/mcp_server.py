@@ -1,6 +1,7 @@
 """An MCP server for tests, in the standard library alone: `python mcp_server.py BEHAVIOUR [FILE]`.
 
-It speaks the handshake of 2025 and refuses what it does not know. FILE collects what it was sent.
+It speaks the handshake of 2025 and refuses what it does not know. FILE collects what it was sent. With the behaviour
+"http", FILE gets the address that it listens on.
 """
 
 import json
@@ -8,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,14 @@ LISTS: dict[str, Any] = {
 }
 
 
+sent: list[dict[str, Any]] = []  # over HTTP, where messages are not written to stdout
+headers: dict[str, str] = {}
+
+
 def send(**message: Any) -> None:
+    if BEHAVIOUR == "http":
+        sent.append({"jsonrpc": "2.0", **message})
+        return
     sys.stdout.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
     sys.stdout.flush()
 
@@ -85,10 +94,15 @@ def call(number: int, name: str, arguments: dict[str, Any], token: Any) -> None:
     elif BEHAVIOUR == "picture":
         result = [{"type": "image", "data": "aGFsbG8=", "mimeType": "image/png"}]
     elif BEHAVIOUR == "asks":
-        send(id=900, method="sampling/createMessage", params={"messages": [], "maxTokens": 1})
-        result = [{"type": "text", "text": json.dumps(json.loads(sys.stdin.readline())["error"]["code"])}]
+        asked = (
+            {"messages": [], "maxTokens": 1}
+            if name == "echo"
+            else {"message": "Name?", "requestedSchema": NO_ARGUMENTS}
+        )
+        send(id=900, method="sampling/createMessage" if name == "echo" else "elicitation/create", params=asked)
+        result = [{"type": "text", "text": json.loads(sys.stdin.readline())["error"]["message"]}]
     elif name == "environment":
-        result = [{"type": "text", "text": json.dumps(dict(os.environ))}]
+        result = [{"type": "text", "text": json.dumps(headers or dict(os.environ))}]
     else:
         result = [{"type": "text", "text": arguments.get("text", "done")}]
     send(id=number, result={"content": result, "isError": BEHAVIOUR == "fails"})
@@ -105,6 +119,53 @@ def read(number: int, uri: str) -> None:
     send(id=number, result={"contents": [content]})
 
 
+def handle(message: dict[str, Any]) -> None:
+    number, method, params = message.get("id"), message.get("method"), message.get("params") or {}
+    if number is None or BEHAVIOUR == "silent":
+        return
+    if method == "initialize":
+        info = {"name": "test", "version": "1.0"}
+        version = params["protocolVersion"]
+        send(id=number, result={"protocolVersion": version, "capabilities": CAPABILITIES, "serverInfo": info})
+    elif method == "tools/list":
+        send(id=number, result={"tools": tools()})
+    elif method == "tools/call":
+        token = (params.get("_meta") or {}).get("progressToken")
+        call(number, params["name"], params.get("arguments") or {}, token)
+    elif method in LISTS:
+        send(id=number, result=LISTS[method])
+    elif method == "resources/read":
+        read(number, params["uri"])
+    elif method == "prompts/get":
+        text = f"Write about {params['arguments']['topic']}.\x1b[2J"
+        send(id=number, result={"messages": [{"role": "user", "content": {"type": "text", "text": text}}]})
+    else:
+        send(id=number, error={"code": -32601, "message": "unknown method"})
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        headers.update({name.lower(): value for name, value in self.headers.items()})
+        handle(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        body = json.dumps(sent.pop()).encode() if sent else b""
+        self.send_response(200 if body else 202)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def serve_http() -> None:
+    assert RECORD
+    port = int(RECORD.read_text().split(":")[2].split("/")[0]) if RECORD.exists() else 0
+    with HTTPServer(("127.0.0.1", port), Handler) as server:
+        RECORD.write_text(f"http://127.0.0.1:{server.server_port}/mcp")
+        server.serve_forever()
+
+
 def main() -> None:
     if BEHAVIOUR == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -117,32 +178,13 @@ def main() -> None:
         sys.exit("no cheese here")
     if BEHAVIOUR == "noise":
         os.write(1, b"Welcome to this server!\n")
+    if BEHAVIOUR == "http":
+        serve_http()
     for line in sys.stdin:
-        message = json.loads(line)
         if RECORD and BEHAVIOUR != "changes":
             with RECORD.open("a") as file:
                 file.write(line)
-        number, method, params = message.get("id"), message.get("method"), message.get("params") or {}
-        if number is None or BEHAVIOUR == "silent":
-            continue
-        if method == "initialize":
-            info = {"name": "test", "version": "1.0"}
-            version = params["protocolVersion"]
-            send(id=number, result={"protocolVersion": version, "capabilities": CAPABILITIES, "serverInfo": info})
-        elif method == "tools/list":
-            send(id=number, result={"tools": tools()})
-        elif method == "tools/call":
-            token = (params.get("_meta") or {}).get("progressToken")
-            call(number, params["name"], params.get("arguments") or {}, token)
-        elif method in LISTS:
-            send(id=number, result=LISTS[method])
-        elif method == "resources/read":
-            read(number, params["uri"])
-        elif method == "prompts/get":
-            text = f"Write about {params['arguments']['topic']}.\x1b[2J"
-            send(id=number, result={"messages": [{"role": "user", "content": {"type": "text", "text": text}}]})
-        else:
-            send(id=number, error={"code": -32601, "message": "unknown method"})
+        handle(json.loads(line))
     if BEHAVIOUR == "stubborn":
         time.sleep(600)
 

@@ -20,8 +20,8 @@ def chosen_preset(name: str, values: Mapping[str, str]) -> tuple[Preset, Mapping
         return find_preset(name), values
     from hermes_cli.store.settings.settings import load_settings
     from hermes_cli.tools.mcp_server import configured_server
-    from hermes_cli.tools.mcp_single import filled_prompt
+    from hermes_cli.tools.mcp_single import read_prompt
 
     server, _, prompt = name.partition(_COLON)
-    description, text = filled_prompt(configured_server(server, load_settings().mcp_servers), prompt, values)
+    description, text = read_prompt(configured_server(server, load_settings().mcp_servers), prompt, values)
     return Preset(name, description, text, Sampling(), None, {}, None, Path(), bundled=False), {}

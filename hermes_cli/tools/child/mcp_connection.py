@@ -37,10 +37,10 @@ _LARGEST_DEFINITIONS = 2_000_000  # characters, so that those of several servers
 class Connection:
     """A server by its definition: `name`, and `command`, `variables` and `log`, or `url` and `headers`."""
 
-    def __init__(self, server: dict[str, Any]) -> None:
+    def __init__(self, server: dict[str, Any], offered: dict[str, dict[str, Any]] | None = None) -> None:
         self.server, self.name = server, str(server["name"])
         self.tools: dict[str, dict[str, Any]] = {}
-        self.offered: dict[str, dict[str, Any]] = {}  # as the program knows them; they are called only as such
+        self.offered = offered or {}  # as the program knows them; they are called only as such
         self._tools_changed = False
         self._process: ServerProcess | None = None
         self._client: Client | None = None
@@ -54,6 +54,11 @@ class Connection:
         if self._client is None:
             raise RuntimeError(f"the MCP server {self.name} is not running")
         return self._client
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is at a URL: nothing is started here, and connecting again costs nothing."""
+        return "url" in self.server
 
     @property
     def ended(self) -> str:
@@ -79,7 +84,7 @@ class Connection:
         except Exception as error:
             self._problem = self.ended or in_words(error)
             raise RuntimeError(self._problem) from error
-        self.offered = self.tools
+        self.offered = self.offered or self.tools
         return {**found, "start_s": time.monotonic() - started}
 
     async def refresh(self) -> None:
@@ -127,7 +132,7 @@ class Connection:
                 tasks.cancel_scope.cancel()
         except Exception as error:
             if ready.done():
-                self._problem = self._problem or in_words(error)
+                self._problem = self._problem or f"cannot be reached: {in_words(error)}"
             else:
                 ready.set_exception(error)
 
@@ -193,4 +198,6 @@ def in_words(error: BaseException) -> str:
     """The message of an error; of a group, that of its first."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     return str(error).strip() or type(error).__name__

@@ -122,10 +122,13 @@ class _Host:
     async def _call(self, name: str, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
         connection = self._connections[name]
         if connection.ended:
-            if name in self._restarted:
+            if name in self._restarted and not connection.is_remote:
                 return {"error": f"the MCP server {name} {connection.ended}; it was restarted once already"}
             self._restarted.add(name)
-            connection = await self._restart(connection)
+            try:
+                connection = await self._restart(connection)
+            except Exception as error:
+                return {"error": f"the MCP server {name} cannot be started again: {in_words(error)[:2000]}"}
         try:
             await connection.refresh()
             if connection.tools.get(tool) != connection.offered.get(tool):
@@ -140,9 +143,8 @@ class _Host:
     async def _restart(self, old: Connection) -> Connection:
         """A new connection to the same server."""
         await old.close()
-        connection = self._connections[old.name] = Connection(old.server)
+        connection = self._connections[old.name] = Connection(old.server, old.offered)
         await connection.open()
-        connection.offered = old.offered
         return connection
 
     async def _changed(self) -> dict[str, Any]:
