@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -14,7 +15,7 @@ from hermes_cli.errors import HermesError
 from hermes_cli.server.api_error import ApiError, from_error, unavailable
 from hermes_cli.server.frames import ChatChoice, Head, TextChoice, progress_object, timings_object, usage_object
 from hermes_cli.server.host import ModelHost
-from hermes_cli.server.requests import Asked
+from hermes_cli.server.requests import ParsedRequest
 from hermes_cli.server.streams import ClientGone, EventStream, sse, unless_gone, with_pings
 
 _MOST_NAMED = 20  # ignored fields in one answer
@@ -23,73 +24,84 @@ Pairs = Sequence[tuple[GenerationRequest, Choice]]
 Prepare = Callable[[], Awaitable[Pairs]]
 
 
-async def respond(
-    host: ModelHost, asked: Asked, head: Head, prepare: Prepare, request: Request, client: str
-) -> Response:
-    """The response to a request that is understood, streamed or whole. Raises ApiError.
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a request; `prepare` makes its generations and choices when it is the `client`'s turn."""
 
-    A stream begins with its first frame or ping, so that an error before it has an HTTP status of its own.
-    """
-    _check_open(host)
-    host.turns.check_room(client)
-    host.counters.requests += 1
-    ignored = [name[:60] for name in asked.ignored[:_MOST_NAMED]]
-    headers = {"x-hermes-ignored": ", ".join(quote(name, safe="[]") for name in ignored)} if ignored else {}
-    if asked.stream:
-        frames = with_pings(_frames(host, asked, head, prepare, client))
-        return EventStream(await _unless_gone(request, anext(frames)), frames, headers)
-    body = await _unless_gone(request, _whole(host, asked, head, prepare, client))
-    if ignored:
-        body["warnings"] = [f"{name} was ignored" for name in ignored]
-    return JSONResponse(body, headers=headers)
+    host: ModelHost
+    parsed: ParsedRequest
+    head: Head
+    prepare: Prepare
+    client: str
+
+    async def response(self, request: Request) -> Response:
+        """The response, streamed or whole. Raises ApiError.
+
+        A stream begins with its first frame or ping, so that an error before it has an HTTP status of its own.
+        """
+        _check_open(self.host)
+        self.host.turns.check_room(self.client)
+        self.host.counters.requests += 1
+        ignored = [name[:60] for name in self.parsed.ignored[:_MOST_NAMED]]
+        headers = {"x-hermes-ignored": ", ".join(quote(name, safe="[]") for name in ignored)} if ignored else {}
+        if self.parsed.stream:
+            frames = with_pings(self._frames())
+            return EventStream(await _unless_gone(request, anext(frames)), frames, headers)
+        body = await _unless_gone(request, self._whole())
+        if ignored:
+            body["warnings"] = [f"{name} was ignored" for name in ignored]
+        return JSONResponse(body, headers=headers)
+
+    async def _whole(self) -> dict[str, Any]:
+        async with self.host.turns.turn(self.client):
+            with _failures(self.host):
+                pairs = await self.prepare()
+                for generation, choice in pairs:
+                    async with aclosing(_steps(self.host, generation, choice)) as steps:
+                        async for _ in steps:
+                            pass
+        return self.head.object(
+            [choice.whole() for _, choice in pairs], **_totals(pairs), seed=_finished(pairs)[0].seed
+        )
+
+    async def _frames(self) -> AsyncGenerator[bytes]:
+        """The frames of a streamed answer. Raises ApiError, also in its middle."""
+        async with self.host.turns.turn(self.client):
+            with _failures(self.host):
+                pairs = await self.prepare()
+                async with aclosing(self._chunks(pairs)) as chunks:
+                    async for chunk in chunks:
+                        yield sse(chunk)
+        if self.parsed.include_usage:
+            yield sse(self.head.object([], **_totals(pairs)))
+        yield b"data: [DONE]\n\n"
+
+    async def _chunks(self, pairs: Pairs) -> AsyncGenerator[dict[str, Any]]:
+        """The chunks of a streamed answer; the first event opens every choice, so that their order is that of `n`."""
+        usage_later = {"usage": None} if self.parsed.include_usage else {}
+        unopened = [choice for _, choice in pairs]
+        for generation, choice in pairs:
+            cached: int | None = None
+            async with aclosing(_steps(self.host, generation, choice)) as steps:
+                async for event, deltas in steps:
+                    for delta in (delta for one in unopened for delta in one.opening()):
+                        yield self.head.object([delta], **usage_later)
+                    unopened.clear()
+                    if isinstance(event, PromptProgress) and self.parsed.progress:
+                        cached = event.read_tokens if cached is None else cached
+                        progress = progress_object(event, cached)
+                        yield self.head.object([choice.nothing()], prompt_progress=progress, **usage_later)
+                    for delta in deltas:
+                        yield self.head.object([delta], **usage_later)
 
 
-async def _whole(host: ModelHost, asked: Asked, head: Head, prepare: Prepare, client: str) -> dict[str, Any]:
-    async with host.turns.turn(client):
-        with _failures(host):
-            pairs = await prepare()
-            for generation, choice in pairs:
-                async with aclosing(_steps(host, generation, choice)) as steps:
-                    async for _ in steps:
-                        pass
-    finished = [choice.finished for _, choice in pairs if choice.finished]
-    body = head.object([choice.whole() for _, choice in pairs], usage=usage_object([one.usage for one in finished]))
-    return body | {"timings": timings_object(finished[-1]), "seed": finished[0].seed}
+def _totals(pairs: Pairs) -> dict[str, Any]:
+    finished = _finished(pairs)
+    return {"usage": usage_object([one.usage for one in finished]), "timings": timings_object(finished[-1])}
 
 
-async def _frames(host: ModelHost, asked: Asked, head: Head, prepare: Prepare, client: str) -> AsyncGenerator[bytes]:
-    """The frames of a streamed answer. Raises ApiError, also in its middle."""
-    async with host.turns.turn(client):
-        with _failures(host):
-            pairs = await prepare()
-            async with aclosing(_chunks(host, asked, head, pairs)) as chunks:
-                async for chunk in chunks:
-                    yield sse(chunk)
-    if asked.include_usage:
-        finished = [choice.finished for _, choice in pairs if choice.finished]
-        usage = usage_object([one.usage for one in finished])
-        yield sse(head.object([], usage=usage, timings=timings_object(finished[-1])))
-    yield b"data: [DONE]\n\n"
-
-
-async def _chunks(host: ModelHost, asked: Asked, head: Head, pairs: Pairs) -> AsyncGenerator[dict[str, Any]]:
-    """The chunks of a streamed answer; every choice is opened with the first event, so that the first comes first."""
-    usage_later = {"usage": None} if asked.include_usage else {}
-    unopened = [choice for _, choice in pairs]
-    for generation, choice in pairs:
-        cached: int | None = None
-        async with aclosing(_steps(host, generation, choice)) as steps:
-            async for event, deltas in steps:
-                for one in unopened:
-                    for delta in one.opening():
-                        yield head.object([delta], **usage_later)
-                unopened.clear()
-                if isinstance(event, PromptProgress) and asked.progress:
-                    cached = event.read_tokens if cached is None else cached
-                    progress = progress_object(event, cached)
-                    yield head.object([choice.nothing()], prompt_progress=progress, **usage_later)
-                for delta in deltas:
-                    yield head.object([delta], **usage_later)
+def _finished(pairs: Pairs) -> list[Finished]:
+    return [choice.finished for _, choice in pairs if choice.finished]
 
 
 async def _steps(

@@ -16,14 +16,15 @@ from hermes_cli import __version__
 from hermes_cli.chat.request import GenerationRequest
 from hermes_cli.engine.local import LocalBackend
 from hermes_cli.errors import HermesError
-from hermes_cli.server.answers import Choice, respond
+from hermes_cli.server.answers import Answer, Choice
 from hermes_cli.server.api_error import ApiError, from_error, invalid, too_long
 from hermes_cli.server.fields import ChatRequest, CompletionRequest, DetokenizeRequest, TokenizeRequest
 from hermes_cli.server.frames import ChatChoice, TextChoice, new_head
 from hermes_cli.server.guard import Guard, Policy, client_name, read_json
 from hermes_cli.server.host import ModelHost
+from hermes_cli.server.messages import chat_messages
 from hermes_cli.server.openapi import document
-from hermes_cli.server.requests import Asked, asked_chat, asked_completion, chat_messages, read_body
+from hermes_cli.server.requests import ParsedRequest, parse_chat, parse_completion, read_body
 
 Handler = Callable[[Request], Awaitable[Response]]
 _ABSENT = ("responses", "messages", "embeddings", "infill", "fim/completions", "audio/speech", "files")
@@ -38,34 +39,34 @@ class Api:
 
     async def chat(self, request: Request) -> Response:
         """`/v1/chat/completions`."""
-        asked = asked_chat(read_body(ChatRequest, await read_json(request.scope, request.receive)))
-        head = new_head("chat.completion.chunk" if asked.stream else "chat.completion", self._model(asked))
+        parsed = parse_chat(read_body(ChatRequest, await read_json(request.scope, request.receive)))
+        head = new_head("chat.completion.chunk" if parsed.stream else "chat.completion", self._model(parsed))
 
         async def prepare() -> list[tuple[GenerationRequest, Choice]]:
             await self._host.opened()
             return [
-                (one, ChatChoice(number, asked.tools, asked.parallel_calls, asked.logprobs is not None))
-                for number, one in enumerate(asked.requests)
+                (one, ChatChoice(number, parsed.tools, parsed.parallel_calls, parsed.logprobs is not None))
+                for number, one in enumerate(parsed.generations)
             ]
 
-        return await respond(self._host, asked, head, prepare, request, client_name(request.scope))
+        return await Answer(self._host, parsed, head, prepare, client_name(request.scope)).response(request)
 
     async def completion(self, request: Request) -> Response:
         """`/v1/completions`."""
         body = read_body(CompletionRequest, await read_json(request.scope, request.receive))
-        asked = asked_completion(body)
+        parsed = parse_completion(body)
         special = body.parse_special is not False
-        head = new_head("text_completion", self._model(asked))
+        head = new_head("text_completion", self._model(parsed))
 
         async def prepare() -> list[tuple[GenerationRequest, Choice]]:
             backend = await self._host.opened()
             pairs: list[tuple[GenerationRequest, Choice]] = []
-            for number, (one, prompt) in enumerate(zip(asked.requests, asked.prompts, strict=True)):
+            for number, (one, prompt) in enumerate(zip(parsed.generations, parsed.prompts, strict=True)):
                 ids = self._ids(backend, prompt, special=special, bos=body.add_special_tokens is not False)
-                pairs.append((replace(one, prompt=ids), await self._text_choice(backend, number, asked, ids)))
+                pairs.append((replace(one, prompt=ids), await self._text_choice(backend, number, parsed, ids)))
             return pairs
 
-        return await respond(self._host, asked, head, prepare, request, client_name(request.scope))
+        return await Answer(self._host, parsed, head, prepare, client_name(request.scope)).response(request)
 
     async def models(self, request: Request) -> Response:
         """`/v1/models` and `/v1/models/{id}`."""
@@ -161,13 +162,15 @@ class Api:
         """`/openapi.json`."""
         return JSONResponse(document())
 
-    async def _text_choice(self, backend: LocalBackend, number: int, asked: Asked, ids: tuple[int, ...]) -> TextChoice:
-        choice = TextChoice(number, asked.logprobs)
-        if asked.echo:
+    async def _text_choice(
+        self, backend: LocalBackend, number: int, parsed: ParsedRequest, ids: tuple[int, ...]
+    ) -> TextChoice:
+        choice = TextChoice(number, parsed.logprobs)
+        if parsed.echo:
             pieces = [backend.model.piece(id) for id in ids]
             choice.prefix = b"".join(pieces).decode("utf-8", "replace")
-            if asked.logprobs is not None:
-                scored = await self._host.score(ids, max(asked.logprobs, 1))
+            if parsed.logprobs is not None:
+                scored = await self._host.score(ids, max(parsed.logprobs, 1))
                 choice.echoed = list(zip(pieces, scored, strict=True))
         return choice
 
@@ -195,11 +198,11 @@ class Api:
             raise too_long(f"the prompt has {len(ids)} tokens", len(ids), backend.info.context_length)
         return ids
 
-    def _model(self, asked: Asked) -> str:
-        if asked.model and self._any_model:
-            return asked.model
-        if asked.model:
-            self._check_model(asked.model)
+    def _model(self, parsed: ParsedRequest) -> str:
+        if parsed.model and self._any_model:
+            return parsed.model
+        if parsed.model:
+            self._check_model(parsed.model)
         return self._name
 
     def _check_model(self, wanted: str) -> None:

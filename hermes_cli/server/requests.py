@@ -11,10 +11,11 @@ from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import GenerationRequest, Sampling
 from hermes_cli.chat.tool_call import ToolSchema
 from hermes_cli.errors import UsageError
-from hermes_cli.formats.function_calling import call_block, offer, response_block
+from hermes_cli.formats.function_calling import offer
 from hermes_cli.formats.json.mode import schema_prompt
 from hermes_cli.server.api_error import invalid
-from hermes_cli.server.fields import IGNORED, REFUSED, ChatMessage, ChatRequest, CompletionRequest, Part, Tool
+from hermes_cli.server.fields import IGNORED, REFUSED, ChatRequest, CompletionRequest, Tool
+from hermes_cli.server.messages import chat_messages
 
 _MOST_STOPS, _LONGEST_STOP = 16, 256
 _LARGEST_SCHEMA_CHARACTERS = 64 << 10
@@ -22,10 +23,10 @@ _Body = TypeVar("_Body", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A request that is understood: the generations to run, and how to send what they produce."""
+class ParsedRequest:
+    """A valid request: the generations to run, and how to send their output."""
 
-    requests: tuple[GenerationRequest, ...]  # one for each choice
+    generations: tuple[GenerationRequest, ...]  # one for each choice
     model: str | None = None
     stream: bool = False
     include_usage: bool = False
@@ -55,8 +56,8 @@ def read_body(kind: type[_Body], value: Any) -> _Body:
         raise invalid("the body is nested too deeply") from None
 
 
-def asked_chat(body: ChatRequest) -> Asked:
-    """What a chat request asks for. Raises ApiError."""
+def parse_chat(body: ChatRequest) -> ParsedRequest:
+    """The generations of a chat request. Raises ApiError."""
     _check_stream(body)
     if body.top_logprobs and not body.logprobs:
         raise invalid("top_logprobs needs logprobs", "top_logprobs")
@@ -77,8 +78,8 @@ def asked_chat(body: ChatRequest) -> Asked:
         top_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
     )
     options = body.stream_options
-    return Asked(
-        requests=_choices(request, body.n or 1),
+    return ParsedRequest(
+        generations=_choices(request, body.n or 1),
         model=body.model,
         stream=bool(body.stream),
         include_usage=bool(options and options.include_usage),
@@ -90,8 +91,8 @@ def asked_chat(body: ChatRequest) -> Asked:
     )
 
 
-def asked_completion(body: CompletionRequest) -> Asked:
-    """What a raw completion asks for; its prompts are still text or ids. Raises ApiError."""
+def parse_completion(body: CompletionRequest) -> ParsedRequest:
+    """The generations of a raw completion; its prompts are still text or ids. Raises ApiError."""
     _check_stream(body)
     if body.best_of and body.best_of > (body.n or 1):
         raise invalid("best_of greater than n is not supported", "best_of")
@@ -107,8 +108,8 @@ def asked_completion(body: CompletionRequest) -> Asked:
     )
     options = body.stream_options
     count = body.n or 1
-    return Asked(
-        requests=tuple(one for _ in prompts for one in _choices(request, count)),
+    return ParsedRequest(
+        generations=tuple(one for _ in prompts for one in _choices(request, count)),
         prompts=tuple(prompt for prompt in prompts for _ in range(count)),
         model=body.model,
         stream=bool(body.stream),
@@ -118,34 +119,6 @@ def asked_completion(body: CompletionRequest) -> Asked:
         echo=bool(body.echo),
         ignored=_ignored(body),
     )
-
-
-def chat_messages(messages: Sequence[ChatMessage]) -> tuple[Message, ...]:
-    """The messages in the model's trained form; results of tools in a row become one message. Raises ApiError."""
-    result: list[Message] = []
-    names: dict[str, str] = {}
-    blocks: list[str] = []
-    for place, message in enumerate(messages):
-        text = _text(message.content, f"messages.{place}.content")
-        if message.role in ("tool", "function"):
-            name = message.name or names.get(message.tool_call_id or "", "unknown")
-            blocks.append(response_block(name, _value(text)))
-            continue
-        if blocks:
-            result.append(Message("tool", "\n".join(blocks)))
-            blocks = []
-        if message.role == "assistant":
-            calls = message.tool_calls or []
-            names |= {call.id: call.function.name for call in calls if call.id}
-            written = [call_block(call.function.name, _arguments(call.function.arguments)) for call in calls]
-            result.append(Message("assistant", "\n".join(filter(None, [text, *written]))))
-        elif message.role == "user":
-            result.append(Message("user", text))
-        else:
-            result.append(Message("system", text))
-    if blocks:
-        result.append(Message("tool", "\n".join(blocks)))
-    return tuple(result)
 
 
 def _messages(body: ChatRequest, tools: Sequence[ToolSchema], schema: Any) -> tuple[Message, ...]:
@@ -262,35 +235,6 @@ def _prompts(prompt: str | list[int] | list[str] | list[list[int]]) -> list[str 
     if len(prompt) > 256:
         raise invalid("at most 256 prompts in one request", "prompt")
     return [one if isinstance(one, str) else tuple(one) for one in prompt if not isinstance(one, int)]
-
-
-def _text(content: str | list[Part] | None, place: str) -> str:
-    if content is None or isinstance(content, str):
-        return content or ""
-    for part in content:
-        if part.type not in ("text", "input_text", "output_text") or part.text is None:
-            raise invalid(f"content parts of type {part.type} are not supported", place)
-    return "".join(part.text or "" for part in content)
-
-
-def _value(text: str) -> Any:
-    """A tool's result: the JSON object or list that the text is, else the text."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-    return value if isinstance(value, dict | list) else text
-
-
-def _arguments(arguments: str | dict[str, Any] | None) -> dict[str, Any]:
-    if isinstance(arguments, str):
-        try:
-            arguments = json.loads(arguments or "{}")
-        except (ValueError, RecursionError):
-            raise invalid("the arguments of a call must be a JSON object", "messages") from None
-    if arguments is not None and not isinstance(arguments, dict):
-        raise invalid("the arguments of a call must be a JSON object", "messages")
-    return arguments or {}
 
 
 def _ignored(body: ChatRequest | CompletionRequest) -> tuple[str, ...]:

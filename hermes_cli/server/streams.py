@@ -27,10 +27,16 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, first: bytes, frames: AsyncGenerator[bytes], headers: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        first: bytes,
+        frames: AsyncGenerator[bytes],
+        headers: Mapping[str, str],
+        slowest_reader_s: float = _SLOWEST_READER_S,
+    ) -> None:
         super().__init__(headers={**_HEADERS, **headers})
         del self.headers["content-length"]
-        self._first, self._frames = first, frames
+        self._first, self._frames, self._slowest_reader_s = first, frames, slowest_reader_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
@@ -42,13 +48,20 @@ class EventStream(Response):
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        await _send_frame(send, self._first)
+        await self._send_frame(send, self._first)
         try:
             async for frame in self._frames:
-                await _send_frame(send, frame)
+                await self._send_frame(send, frame)
         except ApiError as error:
-            await _send_frame(send, sse(error.body()))
+            await self._send_frame(send, sse(error.body()))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send_frame(self, send: Send, frame: bytes) -> None:
+        try:
+            async with asyncio.timeout(self._slowest_reader_s):
+                await send({"type": "http.response.body", "body": frame, "more_body": True})
+        except TimeoutError:
+            raise ClientGone from None
 
 
 def sse(value: Any) -> bytes:
@@ -101,11 +114,3 @@ async def unless_gone(receive: Receive, work: Awaitable[_Result]) -> _Result:
 async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _send_frame(send: Send, frame: bytes) -> None:
-    try:
-        async with asyncio.timeout(_SLOWEST_READER_S):
-            await send({"type": "http.response.body", "body": frame, "more_body": True})
-    except TimeoutError:
-        raise ClientGone from None

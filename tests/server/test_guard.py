@@ -75,10 +75,71 @@ def test_the_key_guards_all_but_health(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "evil@localhost"]
+    "host",
+    [
+        *("evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "evil@localhost", "localhost@evil"),
+        *("localhost.", "0.0.0.0", "[::]", "127.0.0.2", "2130706433", "localhost:80:80", "localhost/x", "[::1"),
+    ],
 )
 def test_foreign_hosts_are_refused(server: Server, host: str) -> None:
     assert post(server, host=host)[0] == 403
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:9", "[::1]:8080"])
+def test_every_name_of_this_machine_is_a_host(server: Server, host: str) -> None:
+    assert post(server, host=host)[0] == 200
+
+
+@pytest.mark.parametrize("host", ["", "Host:\r\n", "Host: \r\n"])
+def test_a_missing_or_empty_host_is_refused(server: Server, host: str) -> None:
+    request = f"GET /health HTTP/1.1\r\n{host}Connection: close\r\n\r\n"
+    assert send(server, request.encode())[0] in (400, 403)
+
+
+@pytest.mark.parametrize(
+    "path", ["/health/../metrics", "//metrics", "/v1/../props", "/health?/metrics", "/%2e%2e/props"]
+)
+def test_no_path_leads_around_the_key(server: Server, path: str) -> None:
+    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    status, body, _ = send(server, request.encode())
+    assert status == 401 or body == '{"status":"ok"}'
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/props", "/v1/models", "/health"])
+def test_foreign_pages_cannot_read_either(server: Server, path: str) -> None:
+    origin = f"Origin: https://evil.example\r\nX-Api-Key: {KEY}\r\n"
+    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{origin}Connection: close\r\n\r\n"
+    assert send(server, request.encode())[0] == 403
+
+
+def test_a_page_of_the_server_itself_is_allowed(server: Server) -> None:
+    assert post(server, Origin=f"http://{urlsplit(server.url).netloc}")[0] == 200
+    assert post(server, Origin=f"https://{urlsplit(server.url).netloc}")[0] == 403
+
+
+def test_a_request_hidden_in_another_ones_body_is_not_answered(server: Server) -> None:
+    hidden = f"GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {KEY}\r\n\r\n"
+    request = (
+        f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {KEY}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: 4\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\n{hidden}"
+    )
+    status, body, _ = send(server, request.encode())
+    assert status == 400 and "llamacpp" not in body
+
+
+@pytest.mark.parametrize("method", ["TRACE", "PUT", "DELETE", "CONNECT"])
+def test_other_methods_are_refused(server: Server, method: str) -> None:
+    target = "localhost:1" if method == "CONNECT" else "/v1/models"
+    request = f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {KEY}\r\nConnection: close\r\n\r\n"
+    assert send(server, request.encode())[0] in (400, 404, 405)
+
+
+def test_an_upgrade_to_a_web_socket_is_not_made(server: Server) -> None:
+    request = (
+        "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    assert send(server, request.encode())[0] == 200
 
 
 def test_two_hosts_are_refused(server: Server) -> None:

@@ -7,30 +7,30 @@ import pytest
 from hermes_cli.chat.message import Message
 from hermes_cli.server.api_error import ApiError
 from hermes_cli.server.fields import ChatRequest, CompletionRequest
-from hermes_cli.server.requests import Asked, asked_chat, asked_completion, read_body
+from hermes_cli.server.requests import ParsedRequest, parse_chat, parse_completion, read_body
 
 HI = [{"role": "user", "content": "Hi"}]
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
 
 
-def chat(**fields: Any) -> Asked:
-    return asked_chat(read_body(ChatRequest, {"messages": HI, **fields}))
+def chat(**fields: Any) -> ParsedRequest:
+    return parse_chat(read_body(ChatRequest, {"messages": HI, **fields}))
 
 
-def completion(**fields: Any) -> Asked:
-    return asked_completion(read_body(CompletionRequest, fields))
+def completion(**fields: Any) -> ParsedRequest:
+    return parse_completion(read_body(CompletionRequest, fields))
 
 
 def test_a_plain_chat() -> None:
-    asked = chat(temperature=0.5, max_tokens=9, seed=3, stop="end", repetition_penalty=1.2)
-    (request,) = asked.requests
+    parsed = chat(temperature=0.5, max_tokens=9, seed=3, stop="end", repetition_penalty=1.2)
+    (request,) = parsed.generations
     assert request.messages == (Message("user", "Hi"),)
     assert (request.sampling.temperature, request.sampling.seed, request.sampling.repeat_penalty) == (0.5, 3, 1.2)
-    assert (request.max_tokens, request.stop, asked.ignored) == (9, ("end",), ())
+    assert (request.max_tokens, request.stop, parsed.ignored) == (9, ("end",), ())
 
 
 def test_the_new_length_field_wins() -> None:
-    assert chat(max_tokens=9, max_completion_tokens=5).requests[0].max_tokens == 5
+    assert chat(max_tokens=9, max_completion_tokens=5).generations[0].max_tokens == 5
 
 
 def test_what_has_no_effect_is_named() -> None:
@@ -43,12 +43,12 @@ def test_what_has_no_effect_is_named() -> None:
 
 def test_content_parts_become_one_message() -> None:
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
-    assert chat(messages=[{"role": "user", "content": parts}]).requests[0].messages == (Message("user", "ab"),)
+    assert chat(messages=[{"role": "user", "content": parts}]).generations[0].messages == (Message("user", "ab"),)
 
 
 def test_the_developer_role_is_the_system_role() -> None:
-    asked = chat(messages=[{"role": "developer", "content": "Be brief."}, *HI])
-    assert asked.requests[0].messages[0] == Message("system", "Be brief.")
+    parsed = chat(messages=[{"role": "developer", "content": "Be brief."}, *HI])
+    assert parsed.generations[0].messages[0] == Message("system", "Be brief.")
 
 
 def test_calls_and_results_take_the_trained_form() -> None:
@@ -58,7 +58,7 @@ def test_calls_and_results_take_the_trained_form() -> None:
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "c1", "content": '{"sky": "blue"}'},
     ]
-    request = chat(messages=messages, tools=[WEATHER]).requests[0]
+    request = chat(messages=messages, tools=[WEATHER]).generations[0]
     system, _, said, result = request.messages
     assert "weather" in system.content and system.role == "system"
     assert said.content == '<tool_call>\n{"name": "weather", "arguments": {"city": "Rome"}}\n</tool_call>'
@@ -69,14 +69,14 @@ def test_calls_and_results_take_the_trained_form() -> None:
 
 def test_a_named_tool_is_the_choice() -> None:
     choice = {"type": "function", "function": {"name": "weather"}}
-    assert chat(tools=[WEATHER], tool_choice=choice).requests[0].tool_choice == "weather"
-    assert chat(tools=[WEATHER], tool_choice="none").requests[0].tools == ()
+    assert chat(tools=[WEATHER], tool_choice=choice).generations[0].tool_choice == "weather"
+    assert chat(tools=[WEATHER], tool_choice="none").generations[0].tools == ()
 
 
 def test_a_trailing_answer_is_continued_only_on_request() -> None:
     begun = [*HI, {"role": "assistant", "content": "Hel"}]
-    assert chat(messages=begun, continue_final_message=True).requests[0].messages[-1] == Message("assistant", "Hel")
-    assert chat(messages=begun).requests[0].messages[-2:] == (Message("assistant", "Hel"), Message("assistant", ""))
+    assert chat(messages=begun, continue_final_message=True).generations[0].messages[-1] == Message("assistant", "Hel")
+    assert chat(messages=begun).generations[0].messages[-2:] == (Message("assistant", "Hel"), Message("assistant", ""))
 
 
 @pytest.mark.parametrize(
@@ -89,11 +89,11 @@ def test_a_trailing_answer_is_continued_only_on_request() -> None:
     ],
 )
 def test_every_way_to_ask_for_json(form: dict[str, Any]) -> None:
-    assert chat(**form).requests[0].schema == {"type": "object"}
+    assert chat(**form).generations[0].schema == {"type": "object"}
 
 
 def test_integers_may_be_written_as_floats() -> None:
-    assert chat(max_tokens=9.0).requests[0].max_tokens == 9
+    assert chat(max_tokens=9.0).generations[0].max_tokens == 9
     with pytest.raises(ApiError):
         chat(max_tokens=9.5)
 
@@ -104,7 +104,7 @@ def test_ignored_options_of_a_stream_are_named() -> None:
 
 
 def test_several_choices_have_several_seeds() -> None:
-    assert [one.sampling.seed for one in chat(n=3, seed=7).requests] == [7, 8, 9]
+    assert [one.sampling.seed for one in chat(n=3, seed=7).generations] == [7, 8, 9]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_what_is_wrong_is_refused_by_field(fields: dict[str, Any], param: str) -
 @pytest.mark.parametrize(("prompt", "count"), [("text", 1), ([1, 2, 3], 1), (["a", "b"], 2), ([[1, 2], [3]], 2)])
 def test_prompts_in_every_form(prompt: Any, count: int) -> None:
     assert len(completion(prompt=prompt).prompts) == count
-    assert len(completion(prompt=prompt, n=2).requests) == count * 2
+    assert len(completion(prompt=prompt, n=2).generations) == count * 2
 
 
 def test_a_body_that_is_no_object_is_refused() -> None:
