@@ -11,7 +11,8 @@ from hermes_cli import paths
 from hermes_cli.cli import completion
 from hermes_cli.errors import UsageError
 from hermes_cli.store.settings import config_file
-from hermes_cli.store.settings.settings import KEYS, Key, Settings, known_key, load_settings, read_settings, written
+from hermes_cli.store.settings.key import Key, written
+from hermes_cli.store.settings.settings import KEYS, Settings, known_key, load_settings, read_settings
 from hermes_cli.terminal import console, editor
 from hermes_cli.terminal.answer.output import StandardOutput
 from hermes_cli.terminal.columns import table, window_columns

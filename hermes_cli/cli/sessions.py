@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hermes_cli import paths
-from hermes_cli.cli import completion
-from hermes_cli.cli.confirm import agreed, check_terminal
+from hermes_cli.cli import completion, session_removal
 from hermes_cli.cli.lists import session_list, session_text
 from hermes_cli.errors import HermesError, SessionBusy, UsageError
 from hermes_cli.terminal import console
@@ -141,23 +140,7 @@ def remove(
     yes: Yes = False,
 ) -> int:
     """Remove sessions permanently."""
-    from hermes_cli.files import in_use
-    from hermes_cli.store.sessions.names import find_to_change
-    from hermes_cli.store.sessions.reader import read_session
-
-    files = list(dict.fromkeys(map(find_to_change, names)))
-    for path in files:
-        if in_use(path):
-            raise SessionBusy(f"the session {path.stem} is open in another program", "close it there first")
-    without_asking = "hermes sessions rm --yes " + " ".join(path.stem for path in files)
-    _need_terminal(yes, without_asking)
-    for path in () if yes else files:
-        try:
-            title = read_session(path).title
-        except HermesError as problem:
-            title = problem.message
-        console.notice(f"{path.stem}  {title}")
-    return _remove(files, yes)
+    return session_removal.remove(names, yes)
 
 
 @app.command("prune")
@@ -173,23 +156,7 @@ def prune(
 
     Removes every session that matches one of the limits, but never the newest. Lists them and asks first.
     """
-    from hermes_cli.files import in_use
-    from hermes_cli.store.sessions.files import latest_session
-    from hermes_cli.store.sessions.index import all_sessions
-
-    if not (older_than or larger_than or keep_under):
-        raise UsageError("prune needs a limit", "such as: hermes sessions prune --older-than 30d")
-    named = session_list.beyond(all_sessions(), older_than, larger_than, keep_under, latest_session())
-    unwanted = [session for session in named if not in_use(session.path)]
-    if len(unwanted) < len(named):
-        console.notice(f"{len(named) - len(unwanted)} skipped: open in another program")
-    if not unwanted:
-        console.notice("nothing to remove")
-        return 0
-    on_terminal = console.is_terminal(sys.stdout)
-    _write(session_list.table(unwanted) if on_terminal else session_list.tab_separated(unwanted))
-    _need_terminal(yes, "hermes sessions prune --yes with the same limits")
-    return _remove([session.path for session in unwanted], yes)
+    return session_removal.prune(older_than, larger_than, keep_under, yes)
 
 
 @app.command("export")
@@ -287,33 +254,6 @@ def _print_rest(sessions: Sequence[object], shown: Sequence[object], for_program
         console.notice(f"{len(sessions) - len(shown):,} more; -n 0 shows all")
     elif not sessions:
         console.notice("no sessions")
-
-
-def _need_terminal(yes: bool, without_asking: str) -> None:
-    if not yes:
-        check_terminal(f"without a question: {without_asking}")
-
-
-def _remove(files: Sequence[Path], yes: bool) -> int:
-    """Ask, then remove; 1 if the user declines or a session is open elsewhere."""
-    from hermes_cli.engine.cache.kv_store import trim
-    from hermes_cli.files import in_use
-    from hermes_cli.store.sessions.files import remove_session
-    from hermes_cli.store.sessions.index import all_sessions
-
-    what = f"the session {one_line(files[0].stem)}" if len(files) == 1 else f"these {len(files)} sessions"
-    if not yes and not agreed(f"Remove {what} permanently?"):
-        return 1
-    busy = [path for path in files if in_use(path)]  # opened while the question was on the screen
-    for path in files:
-        if path in busy:
-            console.notice(f"{path.stem} is open in another program and stays")
-        else:
-            remove_session(path)
-    # Prompt caches may hold text of the sessions.
-    trim(paths.kv_folder(), 0)
-    all_sessions()  # refreshes the index, which drops their text
-    return 1 if busy else 0
 
 
 def _export_all(form: str, target: AnswerOutput) -> None:

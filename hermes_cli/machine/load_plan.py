@@ -20,19 +20,24 @@ from hermes_cli.engine.load_options import (
     LoadOptions,
     LoadSettings,
 )
-from hermes_cli.errors import EngineError, ModelNotFound, OutOfMemory, UsageError
+from hermes_cli.errors import ModelNotFound, OutOfMemory
 from hermes_cli.gguf.adapter import with_adapters
 from hermes_cli.gguf.file import CutShort, model_header
 from hermes_cli.gguf.header import Header
 from hermes_cli.machine import probe, tuning
 from hermes_cli.machine.builds import unused_gpu
+from hermes_cli.machine.context_lengths import (
+    LEAST_TOKENS,
+    LENGTHS,
+    USUAL_TOKENS,
+    check_length,
+    lengths_to_try,
+    trained_length,
+)
 from hermes_cli.machine.memory_plan import GPU_SPARE_BYTES, MemoryPlan, estimate, fits, layer_count
 from hermes_cli.machine.tuning import Tuned
 from hermes_cli.values import dataclass
 
-USUAL_TOKENS = 8192  # the usual context length; GPUs get a longer one where their memory is plentiful
-_LEAST_TOKENS = 4096  # before the context gets shorter than this, layers leave the GPU
-_LENGTHS = (16384, USUAL_TOKENS, _LEAST_TOKENS, 2048, 1024, 512)
 _LONG_SHARE = 0.25  # of a GPU's free memory, for the cache of a context longer than usual
 _MOST_LAYERS = 1000
 
@@ -103,7 +108,7 @@ def plan_for(header: Header, options: LoadOptions, machine: Machine, tuned: Tune
     wanted, origin = options.context_length, options.context_origin
     if not wanted or not origin:
         return _plan_for(header, options, machine, tuned)
-    trained = _trained(header)
+    trained = trained_length(header)
     try:
         found = _plan_for(header, replace(options, context_length=min(wanted, trained)), machine, tuned)
         why = "is more than this model was trained for"
@@ -116,7 +121,7 @@ def plan_for(header: Header, options: LoadOptions, machine: Machine, tuned: Tune
 
 
 def _plan_for(header: Header, options: LoadOptions, machine: Machine, tuned: Tuned | None) -> LoadPlan:
-    _check_length(header, options.context_length)
+    check_length(header, options.context_length)
     devices: tuple[str, ...] | None = None
     usable = tuple(gpu for gpu in machine.gpus if _is_usable(header, gpu))
     if usable != machine.gpus:
@@ -135,7 +140,7 @@ def _plan_for(header: Header, options: LoadOptions, machine: Machine, tuned: Tun
     if not machine.gpus and header.weights_bytes > machine.free_bytes:
         notes.append("the model is larger than the free memory; it will be slow")
     length = attempts[0].context_length
-    if options.context_length is None and length < min(_trained(header), _LEAST_TOKENS):
+    if options.context_length is None and length < min(trained_length(header), LEAST_TOKENS):
         notes.append(f"memory allows a context of only {length:,} tokens")
     return LoadPlan(tuple(attempts), tuple(notes), advice)
 
@@ -145,7 +150,7 @@ def _unplanned(options: LoadOptions, machine: Machine) -> LoadSettings:
     layers = (options.gpu_layers or 0) if machine.gpus else 0
     kv_type = options.kv_type or "f16"
     return LoadSettings(
-        context_length=options.context_length or _LEAST_TOKENS,
+        context_length=options.context_length or LEAST_TOKENS,
         gpu_layers=layers,
         kv_type=kv_type,
         threads=options.threads or machine.cores,
@@ -195,8 +200,8 @@ class _Planner:
         """Layers on the GPU, context length and cache, the best first: all layers on a GPU, some, the CPU."""
         options, header = self._options, self._header
         kv_types: tuple[KvType, ...] = (options.kv_type,) if options.kv_type else ("f16", "q8_0")
-        lengths = (options.context_length,) if options.context_length else _lengths(header)
-        least = options.context_length or min(_LEAST_TOKENS, lengths[0])
+        lengths = (options.context_length,) if options.context_length else lengths_to_try(header)
+        least = options.context_length or min(LEAST_TOKENS, lengths[0])
         asked = options.gpu_layers if self._machine.gpus else 0
         if asked is None or asked:
             for length in lengths:
@@ -269,7 +274,7 @@ class _Planner:
         beside = memory.total_bytes - memory.weights_bytes
         return OutOfMemory(
             f"{refused.context_length:,} tokens need {beside / 1e9:.1f} GB beside the model, more than is free here",
-            hint if possible * 256 >= _LENGTHS[-1] else "close other programs or use a smaller model",
+            hint if possible * 256 >= LENGTHS[-1] else "close other programs or use a smaller model",
         )
 
 
@@ -282,24 +287,3 @@ def _thinned(attempts: list[LoadSettings]) -> list[LoadSettings]:
         if layers <= 0 or last <= 0 or layers <= last * 3 // 4:
             kept.append(settings)
     return kept
-
-
-def _lengths(header: Header) -> tuple[int, ...]:
-    trained = _trained(header)
-    shorter = tuple(length for length in _LENGTHS if length < trained)
-    return (trained, *shorter) if trained <= _LENGTHS[0] else shorter
-
-
-def _trained(header: Header) -> int:
-    trained = header.own("context_length")
-    return _LEAST_TOKENS if trained is None else trained
-
-
-def _check_length(header: Header, wanted: int | None) -> None:
-    trained = _trained(header)
-    if not 1 <= trained < 2**31:
-        raise EngineError(
-            f"the model's header gives a context length of {trained:,} tokens", "download the model again"
-        )
-    if wanted and wanted > trained:
-        raise UsageError(f"--ctx {wanted} is more than this model was trained for", f"use --ctx {trained} or less")

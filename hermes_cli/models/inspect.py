@@ -10,7 +10,8 @@ from hermes_cli.gguf.file import model_header
 from hermes_cli.gguf.header import Header, whole
 from hermes_cli.gguf.kind import kind_of
 from hermes_cli.gguf.parts import all_parts
-from hermes_cli.machine.load_plan import USUAL_TOKENS, LoadPlan, plan_for, this_machine
+from hermes_cli.machine.context_lengths import USUAL_TOKENS
+from hermes_cli.machine.load_plan import LoadPlan, plan_for, this_machine
 from hermes_cli.machine.memory_plan import MemoryPlan, estimate
 from hermes_cli.models.download.hub import credentials
 from hermes_cli.models.download.pull import prepare

@@ -9,7 +9,7 @@ from hermes_cli.engine import hardware
 from hermes_cli.engine.load_options import ALL_LAYERS, GPU_BATCH_TOKENS, LoadSettings
 from hermes_cli.errors import EngineError
 from hermes_cli.gguf.header import Header
-from hermes_cli.machine.load_plan import USUAL_TOKENS
+from hermes_cli.machine.context_lengths import USUAL_TOKENS
 from hermes_cli.machine.memory_plan import GPU_SPARE_BYTES, PROGRAM_BYTES, estimate, fits
 from hermes_cli.models.catalog import DEFAULT_QUANT, QUANTS, CatalogModel, catalog, default_model
 from hermes_cli.models.model import FoundModel

@@ -14,7 +14,8 @@ from typing import Any
 from hermes_cli import __version__, paths
 from hermes_cli.errors import HermesError, UsageError
 from hermes_cli.files import unwritable
-from hermes_cli.store.settings.settings import Settings, written
+from hermes_cli.store.settings.key import written
+from hermes_cli.store.settings.settings import Settings
 
 Facts = dict[str, Any]
 

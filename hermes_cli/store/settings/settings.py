@@ -4,33 +4,28 @@ Defaults < config.toml < HERMES_CLI_* variables; presets and then command-line o
 """
 
 import os
-import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal
 
 from hermes_cli import paths
 from hermes_cli.chat.request import MODEL_CARD, SAMPLING_RANGES, TOOL_TIMEOUT_S
 from hermes_cli.errors import UsageError, did_you_mean
 from hermes_cli.store.settings import config_file
 from hermes_cli.store.settings.endpoints import Endpoint
+from hermes_cli.store.settings.key import PREFIX, Key, short
 from hermes_cli.values import dataclass
 
 if TYPE_CHECKING:
     from hermes_cli.store.settings.model_tables import ModelTable
     from hermes_cli.tools.mcp_server import McpServer
 
-Value = str | int | float | bool
 DEFAULT = "default"
-_PREFIX = "HERMES_CLI_"
 # Variables that are not settings: the key of a server, folders, tracebacks, and what tests use.
-_FOLDERS = tuple(f"{_PREFIX}{name}_DIR" for name in ("CACHE", "CONFIG", "DATA"))
-_OTHER_VARIABLES = {*_FOLDERS, *(_PREFIX + name for name in ("API_KEY", "DEBUG", "TOOL_PROCESS", "TOOL_SETTING"))}
-_TEST_VARIABLES = _PREFIX + "TEST_"
-_TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_FOLDERS = tuple(f"{PREFIX}{name}_DIR" for name in ("CACHE", "CONFIG", "DATA"))
+_OTHER_VARIABLES = {*_FOLDERS, *(PREFIX + name for name in ("API_KEY", "DEBUG", "TOOL_PROCESS", "TOOL_SETTING"))}
+_TEST_VARIABLES = PREFIX + "TEST_"
 _LARGEST = 2**31 - 1
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 THEMES = (
     "terminal",
     "dracula",
@@ -45,74 +40,6 @@ THEMES = (
     "solarized-light",
     "vs",
 )
-_LONGEST_SHOWN = 60  # characters of a value in a message
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """The allowed values of a setting. `choices` are the only texts allowed, or words in place of a number."""
-
-    kind: type[Value]
-    help: str  # one line
-    default: Value | None = None
-    otherwise: str = ""  # what the program does if nothing is set
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[str, ...] = ()
-    example: Value | None = None  # for a setting without a default
-    name: str = ""
-
-    @property
-    def variable(self) -> str:
-        """The environment variable that sets it."""
-        return _PREFIX + self.name.upper()
-
-    @property
-    def sample(self) -> Value | None:
-        """An example value: the default if there is one."""
-        return self.example if self.default is None else self.default
-
-    @property
-    def standard(self) -> str:
-        """The default, in words."""
-        return self.otherwise if self.default is None else written(self.default)
-
-    @property
-    def allowed(self) -> str:
-        """The allowed values, in words."""
-        if self.kind is bool:
-            return "true or false"
-        if self.kind is str:
-            return " or ".join([", ".join(self.choices[:-1]), self.choices[-1]]) if self.choices else "one line of text"
-        whole = "a whole number" if self.kind is int else "a number"
-        return " or ".join((*self.choices, f"{whole} from {self.low} to {self.high}"))
-
-    def from_text(self, text: str, origin: str = "") -> Value:
-        """The value in a text, from a variable or the command line. Raises UsageError, which names `origin`."""
-        value: object = text
-        if self.kind is bool:
-            value = _TRUTH.get(text.lower(), text)
-        elif self.kind is not str and text not in self.choices:
-            with suppress(ValueError):
-                value = self.kind(text)
-        return self.checked(value if self._accepts(value) else text, origin)
-
-    def checked(self, value: object, origin: str = "") -> Value:
-        """`value`, if this setting allows it. Raises UsageError, which names `origin`."""
-        if not self._accepts(value):
-            where = f" (in {origin})" if origin else ""
-            raise UsageError(f"{self.name} cannot be {_shown(value)}{where}", f"use {self.allowed}")
-        return value if isinstance(value, str) else self.kind(value)
-
-    def _accepts(self, value: object) -> TypeGuard[Value]:
-        if isinstance(value, str):
-            if self.choices or self.kind is not str:
-                return value in self.choices
-            return bool(value.strip()) and not _CONTROL.search(value)
-        if isinstance(value, bool) or self.kind is bool:
-            return isinstance(value, bool) and self.kind is bool
-        numbers = int if self.kind is int else int | float
-        return self.kind is not str and isinstance(value, numbers) and (self.low or 0) <= value <= (self.high or 0)
 
 
 def _key(key: Key) -> Any:
@@ -261,14 +188,9 @@ def known_key(name: str, origin: str = "") -> Key:
     if name not in KEYS:
         where = f" (in {origin})" if origin else ""
         raise UsageError(
-            f"unknown setting {_short(name)}{where}", did_you_mean(name, KEYS, "list them: hermes config show")
+            f"unknown setting {short(name)}{where}", did_you_mean(name, KEYS, "list them: hermes config show")
         )
     return KEYS[name]
-
-
-def written(value: Value | None) -> str:
-    """A value as text; empty if not set."""
-    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 _Found = tuple[dict[str, Any], dict[str, str], list[UsageError]]
@@ -299,7 +221,7 @@ def _from_environment() -> _Found:
     origins: dict[str, str] = {}
     problems: list[UsageError] = []
     for variable, text in sorted(os.environ.items()):
-        if not variable.startswith(_PREFIX) or not text:
+        if not variable.startswith(PREFIX) or not text:
             continue
         if variable in _OTHER_VARIABLES or variable.startswith(_TEST_VARIABLES):
             continue
@@ -312,13 +234,3 @@ def _from_environment() -> _Found:
         except UsageError as problem:
             problems.append(problem)
     return values, origins, problems
-
-
-def _shown(value: object) -> str:
-    return _short(
-        f'"{value}"' if isinstance(value, str) else written(value) if isinstance(value, Value) else str(value)
-    )
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
-from operator import is_not
 from pathlib import Path
 
 from hermes_cli.chat.conversation import Conversation
@@ -32,10 +31,10 @@ from hermes_cli.terminal.answer.turn_view import (
     stats_line,
     thousands,
     tokens_per_second,
-    window_use,
 )
 from hermes_cli.terminal.attachments.attachment import Attachment, joined
 from hermes_cli.terminal.attachments.size import size_line
+from hermes_cli.terminal.chat.context_use import ContextUse
 from hermes_cli.terminal.chat.named_turns import named
 from hermes_cli.terminal.chat.readiness import Readiness
 from hermes_cli.terminal.chat.texts import as_typed
@@ -73,7 +72,7 @@ class Chat(Readiness):
         self.prefill = ""  # of the next answer; that of all answers is a setting of the session
         self._announced: frozenset[int] = frozenset()
         self._printed_problem = ""
-        self._counted: tuple[tuple[object, ...], int | None] | None = None
+        self._context_use = ContextUse()
         self._prompt: PromptInput | None = None
 
     def offer_unanswered(self, saved: SavedSession) -> None:
@@ -273,7 +272,7 @@ class Chat(Readiness):
             elif not shown.text:
                 console.notice("(empty answer)")
             if shown.text:
-                console.notice(stats_line(shown.finished, self._context_use()))
+                console.notice(stats_line(shown.finished, self._context_use.of(self.session)))
                 console.put("\n")
         print_cut(shown.finished, self.session, "/continue" if self.interactive and resumable else "")
         problem = self.session.saving_problem
@@ -287,20 +286,9 @@ class Chat(Readiness):
             progress = "not loaded" if self.backend.stopped else f"loading {self.backend.fraction:.0%}"
             return f"{self.backend.name} · {progress}"
         finished = self.session.last_finished
-        parts = [self.backend.info.model_name, self._context_use()]
+        parts = [self.backend.info.model_name, self._context_use.of(self.session)]
         if finished and (speed := tokens_per_second(finished)):
             parts.append(f"{speed:.1f} tok/s")
         if self.attached:
             parts.append(f"{len(self.attached)} attached")
         return " · ".join(parts)
-
-    def _context_use(self) -> str:
-        """How much of the context is used; counted only after a change."""
-        session = self.session
-        key = (session.conversation, session.tools, session.schema, session.backend)
-        if self._counted is None or any(map(is_not, self._counted[0], key)):
-            used = None
-            with suppress(HermesError):  # a template that refuses the conversation reports it with the next message
-                used = session.context_tokens()
-            self._counted = key, used
-        return window_use(self._counted[1], session.backend.info.context_length)

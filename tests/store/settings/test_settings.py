@@ -22,7 +22,8 @@ from hermes_cli.chat.sampling import decide
 from hermes_cli.cli.config import _template
 from hermes_cli.errors import HermesError, OutputError, UsageError
 from hermes_cli.store.settings import config_file
-from hermes_cli.store.settings.settings import KEYS, Settings, load_settings, read_settings, written
+from hermes_cli.store.settings.key import written
+from hermes_cli.store.settings.settings import KEYS, Settings, load_settings, read_settings
 
 ROOT = Path(__file__).parents[3]
 once_per_example = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
