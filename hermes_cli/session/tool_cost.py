@@ -25,5 +25,5 @@ def tool_cost_note(session: Session) -> str | None:
     number = len(tools.tools)
     note = f"{number} tool{'s' * (number != 1)}: {tokens:,} tokens, {tokens / context:.0%} of the context"
     if tokens > context * _WARN_FRACTION:
-        note += "; that is much, keep those you need: --tools-only NAMES"
+        note += "; keep only those you need: --tools-only NAMES or --tools-match WORDS"
     return note

@@ -18,7 +18,6 @@ from hermes_cli.tools.mcp_server import McpServer, matches
 from hermes_cli.tools.mcp_text import harmless, visible
 from hermes_cli.tools.tool import Tool
 
-START_S = 15.0
 _LONGEST_DESCRIPTION = 4000
 _MOST_NAMED = 5
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
@@ -71,9 +70,12 @@ def open_servers(
     taken: Collection[str] = (),
     cancel: CancelToken | None = None,
     *,
-    start_s: float = START_S,
+    start_s: float | None = None,
 ) -> McpTools:
-    """Start the servers and name their tools, other than those `taken`. Raises UsageError, LoadCancelled."""
+    """Start the servers and name their tools, other than those `taken`. Raises UsageError, LoadCancelled.
+
+    `start_s` is the time that each may take; by default that of the server.
+    """
     check_installed()
     host = McpHost(servers)
     try:

@@ -28,19 +28,23 @@ class McpHost:
         self._channel: Channel | None = Channel("mcp_host", environment(NETWORK_VARIABLES))
         self.places: Mapping[str, tuple[str, str]] = {}  # a tool's name for the model: its server and name there
 
-    def start(self, start_s: float, cancel: CancelToken | None = None) -> dict[str, Any]:
-        """Start all servers at once; what each said, or its `error`. Raises LoadCancelled, UsageError."""
+    def start(self, start_s: float | None, cancel: CancelToken | None = None) -> dict[str, Any]:
+        """Start all servers at once; what each said, or its `error`. Raises LoadCancelled, UsageError.
+
+        Each may take `start_s`, or its own time.
+        """
         found: dict[str, Any] = {}
         asked = []
         for server in self._servers.values():
             try:
-                asked.append(_definition(server))
+                asked.append({**_definition(server), "start_s": start_s or server.start_s})
             except UsageError as problem:
                 found[server.name] = {"error": problem.message}
         try:
             # The import of the SDK takes a moment of its own.
-            limits = Limits(start_s + 15, cancel)
-            found |= self._ask({"start": asked, "budget_s": start_s, "timeout_s": start_s + 10}, limits)
+            longest_s = max((one["start_s"] for one in asked), default=0.0)
+            limits = Limits(longest_s + 15, cancel)
+            found |= self._ask({"start": asked, "timeout_s": longest_s + 10}, limits)
         except CallFailed as problem:
             self.close()
             if cancel and cancel.cancelled:

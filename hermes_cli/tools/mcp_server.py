@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from hermes_cli.errors import UsageError, did_you_mean
 from hermes_cli.network.proxies import is_loopback
 
+_START_S, _DOWNLOAD_S = 15.0, 90.0
+_DOWNLOADERS = ("npx", "bunx", "pnpm", "uvx", "uv", "pipx", "deno", "docker", "podman")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -46,6 +48,11 @@ class McpServer:
     def address(self) -> str:
         """The command line or the URL."""
         return self.url or shlex.join((self.command or "", *self.args))
+
+    @property
+    def start_s(self) -> float:
+        """The time it may take to start. An npx that is ended while it downloads leaves a broken cache."""
+        return _DOWNLOAD_S if (self.command or "").rpartition("/")[2] in _DOWNLOADERS else _START_S
 
     def offers(self, tool: str) -> bool:
         """Whether the model may be given this tool."""

@@ -242,6 +242,12 @@ def test_servers_in_the_chat(hermes: Hermes, config: Path) -> None:
     assert "echo" in shown and "no tools" in shown and "/mcp NAME on, or /mcp NAME off" in shown
 
 
+def test_a_chat_whose_only_server_is_missing(hermes: Hermes) -> None:
+    chat = ("chat", "-m", "demo", "--no-save", "--mcp", f"{sys.executable} {SCRIPT} exits", "--tools-only", "echo")
+    shown = hermes(*chat, stdin=b"/tools\n").err
+    assert "skipped: ended with exit code 1: no cheese here" in shown and "no tools" in shown
+
+
 def test_doctor_names_servers_that_cannot_start(hermes: Hermes, config: Path) -> None:
     configured(config, more='env = ["NOT_SET"]')
     assert "mine needs the variable NOT_SET" in hermes("doctor").out.decode()

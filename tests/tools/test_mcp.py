@@ -16,6 +16,7 @@ import pytest
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.chat.tool_call import ToolCall, ToolResult
 from hermes_cli.errors import LoadCancelled, UsageError
+from hermes_cli.tools.approval import Approvals, Decision
 from hermes_cli.tools.child.process import CallFailed
 from hermes_cli.tools.mcp import McpTools, open_servers
 from hermes_cli.tools.mcp_host import log_file
@@ -195,6 +196,16 @@ def test_broken_servers_are_skipped_and_the_others_work(start: Open) -> None:
     assert time.monotonic() - started < 15
 
 
+def test_the_line_that_names_an_error_is_the_reason(start: Open) -> None:
+    code = "import sys; sys.exit('Error: no cheese here\\n    at shop:1\\nShop 1.0')"
+    _, found = start(McpServer("node", sys.executable, ("-c", code)))
+    assert found.reports[0].problem == "ended with exit code 1: Error: no cheese here"
+
+
+def test_programs_that_download_a_server_have_more_time() -> None:
+    assert McpServer("a", "/usr/bin/npx").start_s > McpServer("b", "python3").start_s == 15
+
+
 def test_a_server_that_hangs_at_the_start_is_skipped(start: Open) -> None:
     toolbox, found = start(server("silent", name="silent"), "well", start_s=4)
     assert "did not start within 4 s" in found.notes[0]
@@ -244,7 +255,10 @@ def test_a_definition_that_changes_needs_consent_again(start: Open, tmp_path: Pa
     changing = server("changes", str(tmp_path / "count"))
     first = start(changing)[0]
     second = start(changing)[0]
-    assert first.tools["act"].sha256 != second.tools["act"].sha256
+    approved = Approvals(first.tools, interactive=True)
+    approved.remember(ToolCall("act", {}), Decision(True, "always"))
+    assert Approvals(first.tools, interactive=True).decide(ToolCall("act", {})) == Decision(True)
+    assert Approvals(second.tools, interactive=True).decide(ToolCall("act", {})) is None
     call(second, "act")
     assert "changed the definition of act" in (call(second, "act").error or "")
 

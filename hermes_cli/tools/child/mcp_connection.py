@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -27,15 +28,15 @@ from hermes_cli import __version__
 from hermes_cli.tools.child.mcp_results import described
 from hermes_cli.tools.child.mcp_stdio import ServerProcess
 
-_START_S = 15.0
 _MOST_TOOLS = 1000
 _MOST_LISTED = 100
 _LONGEST_TEXT = 1000
+_ERRNO = re.compile(r"^\[Errno -?\d+\] ")
 _LARGEST_DEFINITIONS = 2_000_000  # characters, so that those of several servers fit into one answer
 
 
 class Connection:
-    """A server by its definition: `name`, and `command`, `variables` and `log`, or `url` and `headers`."""
+    """A server by its definition: `name`, `start_s`, and `command`, `variables`, `log`, or `url`, `headers`."""
 
     def __init__(self, server: dict[str, Any], offered: dict[str, dict[str, Any]] | None = None) -> None:
         self.server, self.name = server, str(server["name"])
@@ -69,16 +70,16 @@ class Connection:
     def ended(self, problem: str) -> None:
         self._problem = problem
 
-    async def open(self, budget_s: float = _START_S) -> dict[str, Any]:
-        """Start the server and list its tools. Raises what failed, TimeoutError after `budget_s`."""
+    async def open(self) -> dict[str, Any]:
+        """Start the server and list its tools. Raises RuntimeError with what failed, also after its `start_s`."""
         started = time.monotonic()
         ready: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         # The client must be closed by the task that opened it.
         self._task = asyncio.create_task(self._run(ready))
         try:
-            found = await asyncio.wait_for(ready, budget_s)
+            found = await asyncio.wait_for(ready, self.server["start_s"])
         except TimeoutError:
-            self._problem = f"did not start within {budget_s:g} s"
+            self._problem = f"did not start within {self.server['start_s']:g} s"
             self._task.cancel()
             raise RuntimeError(self._problem) from None
         except Exception as error:
@@ -200,4 +201,4 @@ def in_words(error: BaseException) -> str:
         error = error.exceptions[0]
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    return str(error).strip() or type(error).__name__
+    return _ERRNO.sub("", str(error)).strip() or type(error).__name__

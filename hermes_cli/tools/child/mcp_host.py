@@ -88,8 +88,8 @@ class _Host:
 
     async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         match request:
-            case {"start": servers, "budget_s": budget_s}:
-                return {"value": await self._start(servers, budget_s)}
+            case {"start": servers}:
+                return {"value": await self._start(servers)}
             case {"call": tool, "server": name, "arguments": arguments}:
                 return await self._call(name, tool, arguments)
             case {"read": uri, "server": name}:
@@ -105,14 +105,14 @@ class _Host:
                 return {"value": None}
         return {"error": "an unknown request"}
 
-    async def _start(self, servers: list[dict[str, Any]], budget_s: float) -> dict[str, Any]:
+    async def _start(self, servers: list[dict[str, Any]]) -> dict[str, Any]:
         """Open all at once; what each brought, by name."""
 
         async def opened(server: dict[str, Any]) -> dict[str, Any]:
             connection = Connection(server)
             self._connections[server["name"]] = connection
             try:
-                return await connection.open(budget_s)
+                return await connection.open()
             except Exception as error:
                 return {"error": in_words(error)[:500]}
 

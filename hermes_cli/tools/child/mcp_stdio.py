@@ -20,6 +20,7 @@ from hermes_cli.tools.child.process import how_it_ended
 
 _LONGEST_LINE = 16_000_000  # bytes
 _LARGEST_LOG = 1_000_000  # bytes
+_KEPT_BYTES = 4000
 _GRACE_S = 1.0
 _DEATH_SIGNAL, _CHILD_SUBREAPER = 1, 36  # of prctl
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -31,7 +32,7 @@ class ServerProcess:
     def __init__(self, command: Sequence[str], variables: dict[str, str], log: Path) -> None:
         self._command, self._variables, self._log = command, variables, log
         self._logged = 0
-        self._last_line = ""
+        self._last_output = b""
         self.ended = ""
 
     @asynccontextmanager
@@ -53,7 +54,7 @@ class ServerProcess:
         with open(self._log, "wb", opener=_private) as log:
 
             def write_log(data: bytes) -> None:
-                self._last_line = data.decode("utf-8", "replace").strip().rpartition("\n")[2] or self._last_line
+                self._last_output = (self._last_output + data)[-_KEPT_BYTES:]
                 log.write(data[: max(0, _LARGEST_LOG - self._logged)])
                 log.flush()
                 self._logged += len(data)
@@ -100,8 +101,15 @@ class ServerProcess:
         await asyncio.sleep(0)  # the last line on stderr may just be arriving
         code = process.returncode
         how = problem or ("closed its stdout" if code is None else how_it_ended(code))
-        self.ended = how + (f": {self._last_line[:300]}" if self._last_line else "")
+        reason = _reason(self._last_output.decode("utf-8", "replace"))
+        self.ended = how + (f": {reason[:300]}" if reason else "")
         received.close()
+
+
+def _reason(output: str) -> str:
+    """The line that says best why a program ended: the last that names an error, else the last."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return next((line for line in reversed(lines) if "error" in line.lower()), lines[-1] if lines else "")
 
 
 def _private(path: str, flags: int) -> int:

@@ -22,7 +22,7 @@ def tools(chat: Chat, argument: str) -> None:
         chat.choose(named.without("tool_choice"), reload_tools=True)
     if not chat.use_present_tools():
         return
-    if not session.tools:
+    if not session.tools or not session.tools.toolbox.tools:
         console.lines("no tools; load some with /tools calculate or /tools FILE.py")
         return
     rows = [
