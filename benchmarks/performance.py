@@ -1,7 +1,7 @@
 """Measure hermes beside llama-bench, llama-completion and xllamacpp, and write docs/performance.md with its plots.
 
 Each section is measured alone and saved in docs/performance/results.json, so that `--only` repeats one of them.
-Usage: python -m benchmarks.performance [MODEL ...] [--tools FOLDER] [--rounds 5] [--only SECTION ...]
+Usage: python -m benchmarks.performance [MODEL ...] [--tools FOLDER] [--rounds 5] [--threads N ...] [--only SECTION ...]
 """
 
 import argparse
@@ -41,6 +41,7 @@ def main() -> None:
     parser.add_argument("models", nargs="*", type=Path, help="default: the demo model")
     parser.add_argument("--tools", type=Path, help="folder with llama-bench and llama-completion")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", nargs="*", type=int, default=sorted({1, programs.cores()}))
     parser.add_argument("--only", nargs="*", choices=SECTIONS, default=SECTIONS)
     given = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
@@ -55,10 +56,11 @@ def main() -> None:
         os.environ["HERMES_CLI_CACHE_DIR"] = folder  # nothing tuned, no saved prompts
         for section in given.only:
             for model in given.models or [paths.DEMO_MODEL]:
-                file = endless_copy(model, Path(folder) / model.name) if model == paths.DEMO_MODEL else model
+                endless = model == paths.DEMO_MODEL and section != "speculation"
+                file = endless_copy(model, Path(folder) / model.name) if endless else model
                 found = measures[section](file, given)
-                results.setdefault(section, {}).setdefault("models", {})[model.stem] = found
-                results[section]["machine"] = machine()
+                results.setdefault(section, {}).setdefault("models", {}).setdefault(model.stem, {}).update(found)
+                results[section].setdefault("machine", {})[model.stem] = machine() | {"rounds": f"{given.rounds}"}
                 saved.write_text(json.dumps(results, indent=1) + "\n")
                 print(section, model.stem, json.dumps(found), flush=True)
     performance_page.write(FOLDER, results)
@@ -89,13 +91,13 @@ def _lines(path: str) -> list[str]:
 
 def tokens_for(model: Path) -> int:
     """Enough for a second or two on a slow machine: large models are slower."""
-    return 600 if model.stat().st_size < 2e7 else 100 if model.stat().st_size < 2e8 else 40
+    return 600 if model.stat().st_size < 2e7 else 60 if model.stat().st_size < 2e8 else 24
 
 
 def generation(model: Path, given: argparse.Namespace) -> Table:
     """Every program with one thread and with all of them."""
     found: Table = {}
-    for count in sorted({1, programs.cores()}):
+    for count in given.threads:
         results = interleaved(_programs(Job(model, tokens_for(model), count), given.tools), given.rounds)
         found[f"{count} thread{'s' * (count > 1)}"] = {name: _median(values) for name, values in results.items()}
     return found
@@ -128,12 +130,11 @@ def _installed(name: str) -> bool:
 def threads(model: Path, given: argparse.Namespace) -> Table:
     """Adapting threads beside fixed numbers, while other processes are busy."""
     job = Job(model, tokens_for(model))
-    counts = sorted({1, programs.cores()})
     found: Table = {}
     for busy in BUSY:
         with neighbours(busy):
             measures: dict[str, Callable[[], float]] = {"adapting": partial(programs.hermes_ask, job)}
-            for count in counts:
+            for count in given.threads:
                 fixed = replace(job, threads=count)
                 measures[f"{count} thread{'s' * (count > 1)}"] = partial(programs.hermes_ask, fixed)
             results = interleaved(measures, given.rounds)
@@ -158,7 +159,7 @@ def speculated(model: Path, given: argparse.Namespace) -> Table:
     options = LoadOptions(context_length=1024, gpu_layers=0, kv_store_bytes=0, speculate=True)
     (settings, *_) = plan_load(model, options).attempts
     found: Table = {}
-    for name, _, off, auto, _, same in speculation.gains(model, settings, given.rounds, 3 * tokens_for(model)):
+    for name, _, off, auto, _, same in speculation.gains(model, settings, given.rounds, min(160, tokens_for(model))):
         found[name] = {"off": float(off.replace(",", "")), "auto": float(auto.replace(",", ""))}
         found[name]["same text"] = int(same.split()[0]) / given.rounds
     found["costs"] = {length: float(cost) for length, cost in speculation.costs(model, settings, given.rounds)}

@@ -17,8 +17,11 @@ A B C A B C, so that a machine that slows down touches all alike. Compare figure
 `llama-bench` and `llama-completion` are built from the source of the installed llama-cpp-python and run on its
 libraries; give their folder with `--tools`. `xllamacpp` is measured if it is installed; its wheel has its own kernels
 for each CPU. llama-bench samples nothing; llama-completion and `hermes ask` sample with the default settings of hermes
-unless "greedy" is said. The 8B shape is a file with the tensor shapes of Hermes 3 8B (Q4_K_M), four layers and random
-weights.
+unless "greedy" is said; hermes runs with the settings of its plan, llama-bench with every combination shown.
+
+With more threads than cores are free, threads wait for each other, and every program slows down by a factor that
+depends on chance. Where the load below is not small, compare only the
+figures with one thread.
 """
 
 
@@ -89,6 +92,8 @@ def _speculation(section: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _machine(section: Mapping[str, Any]) -> str:
-    facts = section["machine"]
-    where = f"{facts['processor']}; {facts['system']}; {facts['versions']}"
-    return f"{where}; {facts['date']}, load of the machine at the end: {facts['load']}."
+    lines = []
+    for model, facts in section["machine"].items():
+        where = f"{facts['processor']}; {facts['system']}; {facts['versions']}; {facts['date']}"
+        lines.append(f"- {model}: {where}; rounds: {facts['rounds']}; load of the machine at the end: {facts['load']}")
+    return "\n".join(lines)
