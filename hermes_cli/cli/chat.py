@@ -73,8 +73,8 @@ def chat(
 ) -> int:
     """Chat with the model. Type a message and press Enter; /help lists the commands of a chat.
 
-    Ctrl-C stops an answer and keeps its text; Ctrl-D exits. With piped input, each line is a turn. Files given with
-    -f are added to the first message.
+    Ctrl-C stops an answer and keeps its text; Ctrl-D exits. With piped input, each line is a turn, or a block between
+    three double quotes. Files given with -f are added to the first message.
     """
     if continue_last and message and message[0].isdecimal():
         hint = f"-c continues the last session; the context length is --ctx {message[0]}"

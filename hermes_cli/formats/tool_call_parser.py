@@ -22,8 +22,10 @@ _OPENS = re.compile(rf"\s*+{_FENCE}?+[\s\[]*+\{{\s*+(?:[\"'“”‘]|[A-Za-z_]\
 _MAY_OPEN = re.compile(rf"\s*+(?:`{{0,2}}|{_FENCE}?+[\s\[]*+(?:\{{\s*+\w*+\s*+)?)")
 _OPENING_FENCE = re.compile(rf"\s*+{_FENCE}")
 _CLOSING_FENCE = re.compile(r"\s*+```+\s*+\Z")
-_ARGUMENTS = ("arguments", "parameters", "args", "input")
-_BESIDE_ARGUMENTS = {"name", "id", "type", "index", "function", *_ARGUMENTS}
+_ARGUMENTS = ("arguments", "parameters", "args", "params", "input", "tool_input", "action_input")
+_NAMES = ("name", "function", "tool", "tool_name", "action")
+_WRAPPERS = ("function", "function_call", "tool_call")
+_BESIDE_ARGUMENTS = {"id", "type", "index", *_NAMES, *_ARGUMENTS}
 _FORM = f'write one JSON object as {{"name": <function-name>, "arguments": <args-dict>}} inside {CALL_START} tags'
 
 
@@ -149,7 +151,7 @@ def _calls(value: Any, block: str) -> Iterator[ToolCall | BrokenCall]:
         yield BrokenCall(block, f"the call is not an object; {_FORM}")
     elif isinstance(value.get("tool_calls"), list):
         yield from _calls(value["tool_calls"], block)
-    elif isinstance(inner := value.get("function", value.get("function_call")), dict):
+    elif inner := next((value[key] for key in _WRAPPERS if isinstance(value.get(key), dict)), None):
         yield _call({**{key: value[key] for key in _ARGUMENTS if key in value}, **inner}, block)
     else:
         yield _call(value, block)
@@ -157,7 +159,7 @@ def _calls(value: Any, block: str) -> Iterator[ToolCall | BrokenCall]:
 
 def _call(value: Mapping[str, Any], block: str) -> ToolCall | BrokenCall:
     """The call of one object."""
-    name = value.get("name", value.get("function"))
+    name = next((value[key] for key in _NAMES if key in value), None)
     if not isinstance(name, str) or not name.strip():
         return BrokenCall(block, f"the call has no name; {_FORM}")
     given = {key: value[key] for key in _ARGUMENTS if value.get(key) not in (None, "", {})}
@@ -172,7 +174,7 @@ def _call(value: Mapping[str, Any], block: str) -> ToolCall | BrokenCall:
         return BrokenCall(block, f"the arguments of {name:.100} cannot be read: {error}; {_FORM}")
     if not isinstance(arguments, dict):
         return BrokenCall(block, f"the arguments of {name:.100} are not an object; {_FORM}")
-    return ToolCall(name.strip(), arguments)
+    return ToolCall(name.strip().replace("\\_", "_"), arguments)  # escaped as in Markdown
 
 
 def _object(text: str) -> Any:

@@ -1,6 +1,7 @@
 """`hermes chat` on a screen and in a pipe."""
 
 import base64
+import json
 import os
 import re
 import signal
@@ -444,6 +445,22 @@ def test_commands_work_in_a_pipe_too(hermes: Hermes) -> None:
     result = hermes(*GREEDY_CHAT, stdin=f"{NAME}\n/undo\n{RECALL}\n")
     assert result.out.decode().startswith(f"{NAME_ANSWER}\n") and "Alice" not in result.out.decode().splitlines()[1]
     assert result.err == 'removed: 1 turn, from "My name is Alice."\n'
+
+
+def test_a_block_between_quotes_is_one_message_in_a_pipe(hermes: Hermes) -> None:
+    lines = (
+        f'"""\n{NAME}\n/undo\n\n{RECALL}\n"""\n/system """\nBe\nbrief.\n"""\nA path ends in \\\n"""Who are you?"""\n'
+    )
+    assert hermes(*GREEDY_CHAT, stdin=lines).err == "system prompt changed\n"
+    messages = json.loads(hermes("sessions", "export", "-f", "openai").out)["messages"]
+    assert [one["content"] for one in messages if one["role"] != "assistant"] == [
+        "Be\nbrief.",
+        f"{NAME}\n/undo\n\n{RECALL}",
+        "A path ends in \\",
+        "Who are you?",
+    ]
+    hermes(*GREEDY_CHAT, stdin='"""\nnever\nclosed')
+    assert b"never" in hermes("sessions", "show").out
 
 
 def test_in_a_pipe_an_error_ends_the_chat_with_its_code(hermes: Hermes) -> None:

@@ -58,6 +58,11 @@ CASES: dict[str, tuple[str, list[CallEvent]]] = {
     ),
     "arguments as JSON text": ('<tool_call>{"name": "f", "arguments": "{\\"x\\": 1}"}</tool_call>', [F]),
     "parameters": ('<tool_call>{"name": "f", "parameters": {"x": 1}}</tool_call>', [F]),
+    "ReAct": ('<tool_call>{"action": "f", "action_input": {"x": 1}}</tool_call>', [F]),
+    "tool and params": ('<tool_call>{"tool": "f", "params": {"x": 1}}</tool_call>', [F]),
+    "tool_name and tool_input": ('<tool_call>{"tool_name": "f", "tool_input": {"x": 1}}</tool_call>', [F]),
+    "a call in tool_call": ('<tool_call>{"tool_call": {"name": "f", "arguments": {"x": 1}}}</tool_call>', [F]),
+    "an underscore escaped for Markdown": ('<tool_call>{"name": "g\\\\_h"}</tool_call>', [ToolCall("g_h", {})]),
     "no arguments": ('<tool_call>{"name": "f"}</tool_call>', [ToolCall("f", {})]),
     "null arguments": ('<tool_call>{"name": "f", "arguments": null}</tool_call>', [ToolCall("f", {})]),
     "text around and between": (

@@ -13,7 +13,7 @@ from hermes_cli.terminal import console
 from hermes_cli.terminal.interrupts import ended_by_signals
 from hermes_cli.terminal.prompt.folded_text import harmless
 from hermes_cli.terminal.prompt.keyboard import typed_ahead
-from hermes_cli.terminal.prompt.multi_line import goes_on, unquoted, with_line_break
+from hermes_cli.terminal.prompt.multi_line import goes_on, in_block, unquoted, with_line_break
 from hermes_cli.terminal.prompt.prompt_input import PROMPT
 
 _GOES_ON = "... "
@@ -23,10 +23,11 @@ _PASTE_MARK = re.compile("\x1b\\[20[01]~")
 
 
 class LineInput:
-    """Lines from stdin; bytes that cannot be read are replaced. Only a terminal sees a prompt, and has blocks of lines.
+    """Lines from stdin, and blocks of lines between three double quotes; bytes that cannot be read are replaced.
 
-    From a terminal control characters come as visible marks; a pipe is taken as it is. Ctrl-C on a terminal forgets
-    the message; otherwise KeyboardInterrupt reaches the caller.
+    Only a terminal sees a prompt, and continues a line that ends in a backslash. From a terminal control characters
+    come as visible marks; a pipe is taken as it is. Ctrl-C on a terminal forgets the message; otherwise
+    KeyboardInterrupt reaches the caller.
     """
 
     def __init__(self, shown: Callable[[], None] = lambda: None) -> None:
@@ -49,7 +50,7 @@ class LineInput:
                 except KeyboardInterrupt:
                     console.put("\n")
                     console.notice("Ctrl-D leaves")
-            return self._line()
+            return self._block()
 
     def ask(self, label: str, draft: str = "") -> str | None:
         """A line from the same input; on a terminal, Enter alone keeps the draft and Ctrl-C gives None."""
@@ -88,6 +89,13 @@ class LineInput:
             if not goes_on(text):
                 return unquoted(text) or draft
             text, prompt = with_line_break(text), _GOES_ON
+
+    def _block(self) -> str | None:
+        """A line, or the lines of a block that begins there."""
+        text = self._line()
+        while text is not None and in_block(text) and (line := self._line()) is not None:
+            text += f"\n{line}"
+        return text if text is None else unquoted(text)
 
     def _line(self) -> str | None:
         """A line without its end."""

@@ -11,7 +11,12 @@ def goes_on(text: str) -> bool:
 
     A block begins the message, or follows the name of a slash command.
     """
-    return text.endswith("\\") or (bool(_BLOCK.match(text)) and text.count(QUOTES) % 2 == 1)
+    return text.endswith("\\") or in_block(text)
+
+
+def in_block(text: str) -> bool:
+    """Whether a block between quotes is open at the end of `text`."""
+    return bool(_BLOCK.match(text)) and text.count(QUOTES) % 2 == 1
 
 
 def with_line_break(text: str) -> str:

@@ -27,14 +27,14 @@ print("end", flush=True)
     [
         (b"", []),
         (b"one\ntwo\r\n\nlast", ["one", "two", "", "last"]),
-        (b'a\\\n"""\nb\n', ["a\\", '"""', "b"]),
+        (b'a\\\n"""\nb\n\nc\n"""\n"""d\ne', ["a\\", "b\n\nc", '"""d\ne']),
         (b"caf\xe9 \x1b[31m\x00\n", ["caf\ufffd \x1b[31m\x00"]),
         (b"x" * 1_000_000 + b"\n", ["x" * 1_000_000]),
         (b"many\n" * 5_000, ["many"] * 5_000),
     ],
-    ids=("nothing", "lines", "no blocks", "bytes", "a long line", "many lines"),
+    ids=("nothing", "lines", "blocks", "bytes", "a long line", "many lines"),
 )
-def test_a_pipe_or_a_file_gives_its_lines_as_they_are(data: bytes, lines: list[str], tmp_path: Path) -> None:
+def test_a_pipe_or_a_file_gives_its_lines_and_blocks_as_they_are(data: bytes, lines: list[str], tmp_path: Path) -> None:
     (tmp_path / "input").write_bytes(data)
     command = [sys.executable, "-c", READING]
     expected = "".join(f"{line!a}\n" for line in (*lines,)) + "end\n"
