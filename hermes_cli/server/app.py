@@ -86,18 +86,14 @@ class Api:
     async def tokenize(self, request: Request) -> Response:
         """`/tokenize`, in llama-server's words and in vLLM's."""
         body = read_body(TokenizeRequest, await read_json(request.scope, request.receive))
-        async with self._host.turns.turn(client_name(request.scope)):
-            backend = await self._host.opened()
-            if body.messages is not None:
+        if body.messages is not None:
+            async with self._host.turns.turn(client_name(request.scope)):
+                backend = await self._host.opened()
                 ids = backend.prompt_tokens(chat_messages(body.messages))
-            else:
-                text = body.content if body.content is not None else body.prompt
-                if text is None:
-                    raise invalid("content, prompt or messages is missing", "content")
-                bos = bool(body.add_special if body.content is not None else body.add_special_tokens is not False)
-                special = bool(body.parse_special) if body.content is not None else body.parse_special is not False
-                ids = list(self._ids(backend, text, special=special, bos=bos, allow_empty=True))
-            pieces = [backend.model.piece(id).decode("utf-8", "replace") for id in ids]
+        else:
+            backend = await self._loaded(request)
+            ids = self._text_ids(backend, body)
+        pieces = [backend.model.piece(id).decode("utf-8", "replace") for id in ids]
         answer: dict[str, Any] = {"tokens": ids, "count": len(ids), "max_model_len": backend.info.context_length}
         if body.with_pieces:
             answer["tokens"] = [{"id": id, "piece": piece} for id, piece in zip(ids, pieces, strict=True)]
@@ -108,37 +104,29 @@ class Api:
     async def detokenize(self, request: Request) -> Response:
         """`/detokenize`."""
         body = read_body(DetokenizeRequest, await read_json(request.scope, request.receive))
-        async with self._host.turns.turn(client_name(request.scope)):
-            backend = await self._host.opened()
-            ids = self._ids(backend, tuple(body.tokens), allow_empty=True)
-            text = b"".join(backend.model.piece(id) for id in ids).decode("utf-8", "replace")
+        backend = await self._loaded(request)
+        ids = self._ids(backend, tuple(body.tokens), allow_empty=True)
+        text = b"".join(backend.model.piece(id) for id in ids).decode("utf-8", "replace")
         return JSONResponse({"content": text, "prompt": text})
 
     async def tokenizer_info(self, request: Request) -> Response:
         """`/tokenizer_info`: what evaluation harnesses need in place of a tokenizer."""
-        async with self._host.turns.turn(client_name(request.scope)):
-            model = (await self._host.opened()).model
-            return JSONResponse(
-                {
-                    "eos_token": _piece(model.eos, model.piece),
-                    "bos_token": _piece(model.bos, model.piece),
-                    "chat_template": model.chat_template() or "",
-                }
-            )
+        model = (await self._loaded(request)).model
+        ends = {"eos_token": _piece(model.eos, model.piece), "bos_token": _piece(model.bos, model.piece)}
+        return JSONResponse({**ends, "chat_template": model.chat_template() or ""})
 
     async def props(self, request: Request) -> Response:
         """`/props`, as llama-server's clients read it."""
-        async with self._host.turns.turn(client_name(request.scope)):
-            backend = await self._host.opened()
-            return JSONResponse(
-                {
-                    "default_generation_settings": {"n_ctx": backend.info.context_length},
-                    "total_slots": 1,
-                    "model_alias": self._name,
-                    "chat_template": backend.model.chat_template() or "",
-                    "build_info": __version__,
-                }
-            )
+        backend = await self._loaded(request)
+        return JSONResponse(
+            {
+                "default_generation_settings": {"n_ctx": backend.info.context_length},
+                "total_slots": 1,
+                "model_alias": self._name,
+                "chat_template": backend.model.chat_template() or "",
+                "build_info": __version__,
+            }
+        )
 
     async def metrics(self, request: Request) -> Response:
         """`/metrics`, in Prometheus's text format."""
@@ -162,6 +150,9 @@ class Api:
         """`/openapi.json`."""
         return JSONResponse(document())
 
+    async def _loaded(self, request: Request) -> LocalBackend:
+        return await self._host.loaded(client_name(request.scope))
+
     async def _text_choice(
         self, backend: LocalBackend, number: int, parsed: ParsedRequest, ids: tuple[int, ...]
     ) -> TextChoice:
@@ -173,6 +164,16 @@ class Api:
                 scored = await self._host.score(ids, max(parsed.logprobs, 1))
                 choice.echoed = list(zip(pieces, scored, strict=True))
         return choice
+
+    def _text_ids(self, backend: LocalBackend, body: TokenizeRequest) -> list[int]:
+        """The ids of a text, which llama-server calls `content` and vLLM `prompt`. Raises ApiError."""
+        if body.content is not None:
+            text, bos, special = body.content, bool(body.add_special), bool(body.parse_special)
+        elif body.prompt is not None:
+            text, bos, special = body.prompt, body.add_special_tokens is not False, body.parse_special is not False
+        else:
+            raise invalid("content, prompt or messages is missing", "content")
+        return list(self._ids(backend, text, special=special, bos=bos, allow_empty=True))
 
     def _ids(
         self,

@@ -53,6 +53,18 @@ class ModelHost:
         self._last_used = time.monotonic()
         return self.backend
 
+    async def loaded(self, client: str) -> LocalBackend:
+        """The model for reading its vocabulary, at once beside a generation; loaded in a turn if it is not.
+
+        It is valid until the caller awaits something else. Raises ApiError, HermesError.
+        """
+        if self.backend is None:
+            self.turns.check_room(client)
+            async with self.turns.turn(client):
+                return await self.opened()
+        self._last_used = time.monotonic()
+        return self.backend
+
     async def run(self, work: Callable[[CancelToken], _Result]) -> _Result:
         """The result of `work` on the engine's side; cancelled with the task. Raises what it raises."""
         cancel = CancelToken()
@@ -113,12 +125,12 @@ class ModelHost:
             idle_s = time.monotonic() - self._last_used
             if self.backend and not self.turns.busy and idle_s >= self.idle_unload_s:
                 async with self.turns.turn("unload"):
-                    await self.run(self._unload)
+                    await self._unload()
 
-    def _unload(self, _: CancelToken) -> None:
-        backend, self.backend = self.backend, None
+    async def _unload(self) -> None:
+        backend, self.backend = self.backend, None  # from here on, no request finds it
         if backend:
-            backend.close()
+            await self.run(lambda _: backend.close())
 
     def stop_all(self) -> None:
         """Stop what runs, for the shutdown."""

@@ -132,6 +132,19 @@ def test_a_signal_ends_long_answers_with_an_error() -> None:
         assert waiting.result().status_code == 503
 
 
+def test_the_tokenizer_and_the_settings_are_read_beside_a_generation() -> None:
+    with serving() as server, httpx2.Client(base_url=server.url, timeout=60) as client:
+        with client.stream("POST", "/v1/chat/completions", json={**endless(server), "stream": True}) as response:
+            lines = response.iter_lines()  # dropping it would close the connection
+            next(lines)
+            for path in ("/props", "/tokenizer_info", "/v1/models"):
+                assert client.get(path).status_code == 200
+            ids = client.post("/tokenize", json={"content": "Hello"}).json()["tokens"]
+            assert client.post("/detokenize", json={"tokens": ids}).json()["content"] == "Hello"
+            assert metric(server, "llamacpp:requests_processing") == 1
+        until_free(server)
+
+
 def test_a_crash_is_one_clear_line() -> None:
     command = [sys.executable, "-m", "hermes_cli", "serve", "-m", "demo", "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
