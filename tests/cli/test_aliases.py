@@ -130,6 +130,14 @@ def test_defaults_hold_for_the_model_under_every_name(hermes: Hermes, config: Pa
     assert asked("-n", "3", "--ctx", "256") == (3, False)
 
 
+def test_the_doctor_checks_the_adapters_of_the_default_model(hermes: Hermes, config: Path, demo_path: Path) -> None:
+    adapter = write_adapter(demo_path, config.parent / "strong.gguf")
+    config.write_text("model = 'demo'\n[models.demo]\nlora = ['strong.gguf:0.5']\n")
+    assert json.loads(hermes("doctor", "--json").out)["model"]["lora"] == [f"{adapter}:0.5"]
+    config.write_text("model = 'demo'\n[models.demo]\nlora = ['missing.gguf']\n")
+    assert json.loads(hermes("doctor", "--json").out)["model"]["problem"] == "there is no adapter missing.gguf"
+
+
 def test_adapters_and_a_preset_of_a_model(hermes: Hermes, config: Path, demo_path: Path) -> None:
     adapter = write_adapter(demo_path, config.parent / "strong.gguf")
     (config.parent / "prompts").mkdir()

@@ -139,6 +139,8 @@ def _model(facts: Facts) -> Iterator[Finding]:
         yield "model", "demo, bundled with the program; get a real one: hermes pull"
     else:
         yield "model", f"{facts['name']}, {facts['path']}"
+    for adapter in facts.get("lora", ()):
+        yield "LoRA", adapter
 
 
 def _engine(facts: Facts) -> Iterator[Finding]:

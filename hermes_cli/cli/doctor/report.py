@@ -119,15 +119,23 @@ def _engine() -> Facts:
 
 
 def _model(settings: Settings) -> Facts:
-    """The default model; `problem` and `hint` if the one in the settings cannot be found."""
+    """The default model with its LoRA adapters; `problem` and `hint` if those in the settings cannot be used."""
+    from hermes_cli.models.adapters import fitting_adapters
     from hermes_cli.models.choose import find_model
+    from hermes_cli.session.sources import from_settings, with_model_defaults
 
     try:
         spec = find_model(settings.model)
     except HermesError as problem:
         where = f"{problem.message} (in {settings.origin('model')})"
         return {"name": settings.model, "path": None, "problem": where, "hint": problem.hint}
-    return {"name": spec.name, "path": str(spec.path), "problem": None}
+    facts: Facts = {"name": spec.name, "path": str(spec.path), "problem": None, "lora": []}
+    try:
+        lora = with_model_defaults(from_settings(settings)).now.load.lora or ()
+        facts["lora"] = list(map(str, fitting_adapters(lora, spec)))
+    except HermesError as problem:
+        facts |= {"problem": problem.message, "hint": problem.hint}
+    return facts
 
 
 def _folders() -> dict[str, Facts]:
