@@ -11,6 +11,8 @@ from hermes_cli.errors import UsageError
 from hermes_cli.store.settings.settings import Settings, load_settings
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.thinking_view import use_thinking
+from hermes_cli.terminal.chat.attention import use_notify
+from hermes_cli.terminal.markdown.appearance import Appearance, use_appearance
 from hermes_cli.values import dataclass
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ def given(context: typer.Context) -> Given:
     settings = load_settings()
     console.use_color(said["color"] or settings.color)
     use_thinking(settings.thinking)
+    use_appearance(Appearance(settings.theme, settings.width))
+    use_notify(settings.notify)
     from hermes_cli.session.sources import from_settings
 
     resume = _resume(said["continue_last"], said["session"])

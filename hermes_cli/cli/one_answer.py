@@ -61,7 +61,8 @@ def answer(prompt: Prompt, start: "Start", target: AnswerOutput, wanted: Wanted)
             before, known = session.conversation, session.backend.info
             try:
                 shown = show_answer(
-                    session.send(text, cancel, prefill=wanted.prefill), target if wanted.form == "text" else Collected()
+                    session.send(text, cancel, prefill=wanted.prefill),
+                    target if wanted.form == "text" else Collected(watched=True),
                 )
             except ContextOverflow as too_long:
                 at_once = session.conversation is before  # otherwise the tool results are too long

@@ -35,7 +35,13 @@ def _consent(tools: "Mapping[str, Tool]", policy: "Policy") -> "Consent":
 
 def prepare(start: Start, cancel: CancelToken | None = None, *, servers_later: bool = False) -> Prepared:
     """`opening.prepare`, its notes printed. Raises HermesError, LoadCancelled."""
-    prepared = opening.prepare(start, _consent, cancel, servers_later=servers_later)
+    status = StatusLine()
+    if start.choices.tools or start.choices.mcp:
+        status.show("loading tools")
+    try:
+        prepared = opening.prepare(start, _consent, cancel, servers_later=servers_later)
+    finally:
+        status.erase()
     print_notes(prepared.notes)
     return prepared
 

@@ -6,7 +6,7 @@ import select
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, TextIO
 
 from hermes_cli.errors import HermesError, OutputError
@@ -16,6 +16,7 @@ from hermes_cli.terminal.sanitize import for_terminal, one_line
 Color = Literal["auto", "always", "never"]
 _STATUS_DELAY_S = 0.3
 _STATUS_EVERY_S = 0.1
+_TICK_S = 1.0
 _color: Color = "auto"
 
 
@@ -99,12 +100,15 @@ class StatusLine:
         self._active = is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb" and "CI" not in os.environ
         self._lock = threading.Lock()
         self._next = time.monotonic() + _STATUS_DELAY_S
-        self.text = ""
+        self.text: str | Callable[[], str] = ""
         self._timer: threading.Timer | None = None
         self._shown = False
 
-    def show(self, text: str) -> None:
-        """Replace the line by `text`, at most ten times a second; it comes in its time also if nothing follows."""
+    def show(self, text: str | Callable[[], str]) -> None:
+        """Replace the line by `text`, at most ten times a second; it comes in its time also if nothing follows.
+
+        A function is asked again every second.
+        """
         global _waiting
         if not self._active:
             return
@@ -115,9 +119,7 @@ class StatusLine:
             if wait_s <= 0:
                 self._paint()
             elif self._timer is None:
-                self._timer = threading.Timer(wait_s, self._paint_late)
-                self._timer.daemon = True
-                self._timer.start()
+                self._paint_in(wait_s)
 
     def erase(self) -> None:
         """Take the line away; the next `show` waits again."""
@@ -137,7 +139,15 @@ class StatusLine:
     def _paint(self) -> None:
         """Without wrapping, so that it stays one line in any window."""
         self._next, self._shown = time.monotonic() + _STATUS_EVERY_S, True
-        put(f"\r\x1b[2K\x1b[?7l\x1b[2m{one_line(self.text)}\x1b[0m\x1b[?7h")
+        text = self.text if isinstance(self.text, str) else self.text()
+        put(f"\r\x1b[2K\x1b[?7l\x1b[2m{one_line(text)}\x1b[0m\x1b[?7h")
+        if self._timer is None and not isinstance(self.text, str):
+            self._paint_in(_TICK_S)
+
+    def _paint_in(self, seconds: float) -> None:
+        self._timer = threading.Timer(seconds, self._paint_late)
+        self._timer.daemon = True
+        self._timer.start()
 
     def _paint_late(self) -> None:
         with self._lock:

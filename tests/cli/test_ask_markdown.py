@@ -17,7 +17,7 @@ from tests.conftest import Hermes, Result, child_environment, hermes_command
 
 CODE_QUESTION = ("ask", "-m", "demo", "-t", "0", "--no-save", "Write some code in Python.")
 CODE = "def add(a, b):\n    return a + b\n"
-RAW = f"```python\n{CODE}```\n"
+RAW = f"── python {'─' * 30}\n{CODE}{'─' * 40}\n"
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 PAINTING = re.compile(r"\x1b\[(?:[0-9;]*m|\?2026[hl]|\?7[hl]|\?25h|2K|1A)|\r(?=\x1b)")
 SIZE = (24, 80)
@@ -78,7 +78,7 @@ def screen() -> Iterator[Screen]:
     opened.close()
 
 
-def test_code_comes_in_colours_without_its_fences(screen: Screen) -> None:
+def test_code_comes_in_colours_in_a_frame_with_its_language(screen: Screen) -> None:
     result = screen.run(*CODE_QUESTION)
     assert (result.code, result.err) == (0, "")
     shown = result.out.decode()
@@ -86,8 +86,8 @@ def test_code_comes_in_colours_without_its_fences(screen: Screen) -> None:
     display = pyte.Screen(SIZE[1], SIZE[0])
     display.set_mode(pyte.modes.LNM)
     pyte.Stream(display).feed(shown)
-    assert "".join(f"{line.rstrip()}\n" for line in display.display if line.strip()) == CODE
-    assert display.buffer[0][0].fg == "magenta"
+    assert "".join(f"{line.rstrip()}\n" for line in display.display if line.strip()) == RAW
+    assert display.buffer[1][0].fg == "magenta"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_colour_and_movement_on_a_terminal(
     shown = result.out.decode()
     assert ("\x1b[35mdef\x1b[0m" in shown, "\x1b[?2026h" in shown) == (colored, live)
     if not live:
-        assert SGR.sub("", shown) == (CODE if colored else RAW)
+        assert SGR.sub("", shown) == RAW
     if not colored and not live:
         assert shown == RAW
 

@@ -113,6 +113,24 @@ def test_without_the_systems_clipboard_copy_asks_the_terminal_to_take_the_answer
     assert exit_code(chat) == 0
 
 
+def test_the_speed_is_shown_while_an_answer_is_written(on_screen: OnScreen, endless_path: Path) -> None:
+    figures = re.compile(r"^[\d,]+ tok · [\d.]+ tok/s · \d+ s$", re.MULTILINE)
+    screen = on_screen("chat", "-m", endless_path, "-t", "0")
+    begin_answer(screen)
+    screen.wait(lambda: bool(figures.search(screen.text)), "the figures")
+    screen.type(CTRL_C)
+    screen.shows("stopped: /continue resumes, /retry tries again")
+    assert not figures.search(screen.text)
+    leave(screen)
+
+
+def test_an_answer_into_a_file_shows_its_figures_on_the_terminal(on_screen: OnScreen, endless_path: Path) -> None:
+    screen = on_screen("ask", "-m", endless_path, "-o", "answer.md", "Hi")
+    screen.wait(lambda: bool(re.search(r"\d tok · [\d.]+ tok/s · \d+ s", screen.text)), "the figures")
+    screen.type(CTRL_C)
+    assert screen.ended() == 130
+
+
 def test_ctrl_c_stops_the_answer_keeps_its_part_and_the_chat_goes_on(on_screen: OnScreen, endless_path: Path) -> None:
     screen = on_screen("chat", "-m", endless_path, "-t", "0")
     for times in (1, 2):

@@ -7,6 +7,7 @@ import re
 import stat
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -26,8 +27,11 @@ class AnswerOutput(Protocol):
     """Takes the answer piece by piece; `finish` ends it with a newline, `discard` forgets it where that is possible.
 
     `follow` gives the beginning of the answer, which was shown before. `pause` ends what is shown, so that something
-    else can be printed below it. `resumed` reports that the process was stopped and others used the terminal.
+    else can be printed below it. `resumed` reports that the process was stopped and others used the terminal. `watch`
+    gives the figures to show below the text; it returns whether they can be on a line of stderr instead.
     """
+
+    def watch(self, figures: Callable[[], str]) -> bool: ...
 
     def follow(self, text: str) -> None: ...
 
@@ -51,6 +55,13 @@ class StandardOutput:
         self._file: BinaryIO = sys.stdout.buffer
         self._terminal = is_terminal(sys.stdout)
         self._in_line = False
+
+    def watch(self, figures: Callable[[], str]) -> bool:
+        """A file leaves the terminal free; whatever reads a pipe may be writing there."""
+        try:
+            return stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
+        except OSError:
+            return False
 
     def follow(self, text: str) -> None:
         """What was written before makes no difference."""
@@ -84,6 +95,13 @@ class StandardOutput:
 
 class Collected:
     """Keeps the answer back; for forms of output that need the whole of it."""
+
+    def __init__(self, *, watched: bool = False) -> None:
+        self._watched = watched
+
+    def watch(self, figures: Callable[[], str]) -> bool:
+        """Nothing else is shown meanwhile."""
+        return self._watched
 
     def follow(self, text: str) -> None:
         """The turn knows."""
@@ -134,6 +152,10 @@ class FileOutput:
         except (OSError, ValueError, OverflowError) as error:  # a NUL in a name, or a number too large
             raise self._failed(error) from error
         self._terminal = self._file.isatty()
+
+    def watch(self, figures: Callable[[], str]) -> bool:
+        """A file leaves the terminal free."""
+        return self._temporary is not None
 
     def follow(self, text: str) -> None:
         """The file gets what is new."""

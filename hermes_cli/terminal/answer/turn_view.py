@@ -1,7 +1,8 @@
 """One answer as the user sees it: the status line while waiting, the text as it comes, what there is to say after."""
 
 import json
-from collections.abc import Generator, Iterable
+import time
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from hermes_cli.chat.events import (
 )
 from hermes_cli.chat.tool_call import ToolResult
 from hermes_cli.errors import HermesError
+from hermes_cli.terminal.answer.figures import Figures
 from hermes_cli.terminal.answer.output import AnswerOutput
 from hermes_cli.terminal.answer.thinking_view import ThinkingView
 from hermes_cli.terminal.console import StatusLine, notice
@@ -53,7 +55,8 @@ class ShownAnswer:
 
 def show_answer(events: Generator[TurnEvent], output: AnswerOutput) -> ShownAnswer:
     """Pass the text of `events` to `output` as it comes, which is the caller's to end. What it raises stops them."""
-    status, thinking_view = StatusLine(), ThinkingView()
+    status, thinking_view, figures = StatusLine(), ThinkingView(), Figures()
+    beside = output.watch(figures.line)
     pieces: list[str] = []
     thoughts: list[str] = []
     results: list[ToolResult] = []
@@ -68,19 +71,24 @@ def show_answer(events: Generator[TurnEvent], output: AnswerOutput) -> ShownAnsw
                         if not thoughts:
                             status.erase()
                         thoughts.append(piece)
+                        figures.add(piece)
                         if not thinking_view.write(piece):
-                            status.show("thinking")
+                            status.show(lambda: " · ".join(filter(None, ("thinking", figures.line()))))
                     case PromptProgress(read_tokens, total_tokens):
                         status.show(f"reading prompt {thousands(total_tokens)} tok {read_tokens / total_tokens:.0%}")
                     case TextDelta(piece):
-                        status.erase()
+                        figures.add(piece)
                         pieces.append(piece)
+                        if beside:
+                            status.show(lambda: figures.line() or "writing")
+                        else:
+                            status.erase()
                         output.write(piece)
                     case ToolCallReady():
                         output.pause()
                         status.erase()
                     case ToolStarted(call):
-                        status.show(f"running {call.name}")
+                        status.show(_running(call.name))
                     case ToolFinished(result, markers):
                         output.pause()
                         status.erase()
@@ -96,6 +104,12 @@ def show_answer(events: Generator[TurnEvent], output: AnswerOutput) -> ShownAnsw
         status.erase()
     assert finished is not None, "a backend ends every generation with Finished"
     return ShownAnswer("".join(pieces), finished, tuple(results), "".join(thoughts))
+
+
+def _running(name: str) -> Callable[[], str]:
+    """The status of a tool that runs from now on."""
+    began = time.monotonic()
+    return lambda: f"running {name} · {time.monotonic() - began:.0f} s"
 
 
 def tool_line(result: ToolResult) -> str:

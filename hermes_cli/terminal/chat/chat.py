@@ -1,5 +1,6 @@
 """A running chat: the session, the prompt, and what is attached to the next message; used by the loop and commands."""
 
+import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -34,6 +35,7 @@ from hermes_cli.terminal.answer.turn_view import (
 )
 from hermes_cli.terminal.attachments.attachment import Attachment, joined
 from hermes_cli.terminal.attachments.size import size_line
+from hermes_cli.terminal.chat.attention import call_back
 from hermes_cli.terminal.chat.context_use import ContextUse
 from hermes_cli.terminal.chat.named_turns import named
 from hermes_cli.terminal.chat.readiness import Readiness
@@ -171,7 +173,7 @@ class Chat(Readiness):
         """
         cancel, before, known = CancelToken(), self.session.conversation, self.backend.info
         print_control_text(self.session.control_text(asking))
-        output = standard_output()
+        output, began = standard_output(), time.monotonic()
         if after:
             output.follow(after)
         with stopping(cancel), quiet_keyboard(output.resumed):
@@ -184,6 +186,8 @@ class Chat(Readiness):
             if shown.text or not (self.interactive or shown.empty):
                 output.finish()
         print_new_notes(self.backend.info, known)
+        if not shown.cancelled:
+            call_back(time.monotonic() - began, shown.text)
         self._print_notices(shown, bool(asking) and self.session.conversation is before, resumable)
         self._leave_after(cancel)
 

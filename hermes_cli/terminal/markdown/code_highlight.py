@@ -15,6 +15,8 @@ from pygments.util import ClassNotFound
 from rich.style import Style
 from rich.text import Text
 
+from hermes_cli.terminal.markdown.appearance import TERMINAL_THEME, appearance
+
 # The terminal's own colours, and of them those that can be read on a dark and on a light ground.
 PLAIN_CODE = Style(color="cyan")
 _STYLES = {
@@ -69,7 +71,7 @@ class CodeHighlighter:
         # A lexer that fails or loses text costs the colours of this line, nothing else.
         with suppress(Exception):
             for kind, part in self._lines.next(line + "\n"):
-                text.append(part, _style(kind))
+                text.append(part, _style(kind, appearance().theme))
             text.right_crop(1)
         return text if text.plain == line else Text(line)
 
@@ -197,8 +199,14 @@ def _lexer(language: str) -> Lexer | None:
 
 
 @lru_cache(maxsize=512)
-def _style(kind: Any) -> Style:
-    """The style of a kind of token, or of the nearest kind above it."""
+def _style(kind: Any, theme: str) -> Style:
+    """The style of a kind of token in a theme; of the terminal's own, that of the nearest kind above it."""
+    if theme != TERMINAL_THEME:
+        from pygments.styles import get_style_by_name
+
+        found = get_style_by_name(theme).style_for_token(kind)
+        color = f"#{found['color']}" if found["color"] else None
+        return Style(color=color, bold=found["bold"], italic=found["italic"], underline=found["underline"])
     while kind not in _STYLES:
         kind = kind.parent
     return _STYLES[kind]

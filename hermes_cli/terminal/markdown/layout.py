@@ -16,15 +16,16 @@ from hermes_cli.terminal.markdown.table import table_lines
 
 _HEADINGS = {"h1": Style(bold=True, underline=True, color="magenta"), "h2": Style(bold=True, color="magenta")}
 _BULLETS = "•◦▪"
+_BOXES = {"[ ] ": "☐", "[x] ": "☑"}
 _RULE_COLUMNS = 40
 _NARROWEST = 8
-WIDEST_PROSE = 100
+_WIDTH = 100  # until a text is wrapped or drawn to its own
 
 
 @cache
 def console() -> Console:
     """What Rich needs to wrap and to draw tables; nothing is printed with it."""
-    return Console(width=WIDEST_PROSE, color_system=None, force_terminal=False, legacy_windows=False, _environ={})
+    return Console(width=_WIDTH, color_system=None, force_terminal=False, legacy_windows=False, _environ={})
 
 
 def block_lines(block: Sequence[Token], width: int, depth: int = 0) -> list[Text]:
@@ -43,7 +44,7 @@ def block_lines(block: Sequence[Token], width: int, depth: int = 0) -> list[Text
         case "table_open":
             return table_lines(block, console(), max(width, _NARROWEST))
         case "fence" | "code_block":
-            return _code_block_lines(opening)
+            return _framed(_code_block_lines(opening), code_language(opening), width)
         case "hr":
             return [Text("─" * min(width, _RULE_COLUMNS), DIM)]
     return []
@@ -51,7 +52,9 @@ def block_lines(block: Sequence[Token], width: int, depth: int = 0) -> list[Text
 
 def item_lines(item: Sequence[Token], label: str, width: int, depth: int = 0) -> list[Text]:
     """The lines of a list item; without a label it gets a bullet."""
-    mark = f"{label:>3} " if label else f" {_BULLETS[min(depth, 2)]} "
+    box, item = _task(item)
+    label = f"{label} {box}".strip() if label else ""
+    mark = f"{label:>3} " if label else f" {box or _BULLETS[min(depth, 2)]} "
     lines = _stacked(item, _inner(width, cell_len(mark)), depth + 1) or [Text()]
     return _hanging(lines, (mark, Style()), (" " * cell_len(mark), Style()))
 
@@ -65,6 +68,34 @@ def window_rows(text: Text, width: int) -> list[Text]:
     """A line as the rows it takes in a window; for code, which is not wrapped to fit."""
     text.expand_tabs(8)
     return list(text.wrap(console(), width, overflow="fold")) if text.cell_len > width else [text]
+
+
+def frame_top(language: str, width: int) -> Text:
+    """The line above a code block, with its language."""
+    name = f"── {language} " if language else ""
+    return Text(f"{name}{'─' * (min(width, _RULE_COLUMNS) - cell_len(name))}", DIM)
+
+
+def frame_bottom(width: int) -> Text:
+    """The line below a code block."""
+    return frame_top("", width)
+
+
+def _framed(lines: list[Text], language: str, width: int) -> list[Text]:
+    """Code in its frame, without blank lines at the end."""
+    while lines and not lines[-1].plain.strip():
+        lines.pop()
+    return [frame_top(language, width), *lines, frame_bottom(width)]
+
+
+def _task(item: Sequence[Token]) -> tuple[str, Sequence[Token]]:
+    """The box of an item that is a task, and the item without it; no box for others."""
+    children = item[2].children if len(item) > 2 and item[2].type == "inline" else None
+    box = _BOXES.get(children[0].content[:4].lower()) if children and children[0].type == "text" else None
+    if not children or not box:
+        return "", item
+    text = children[0].copy(content=children[0].content[4:])
+    return box, [*item[:2], item[2].copy(children=[text, *children[1:]]), *item[3:]]
 
 
 def _wrapped(text: Text, width: int) -> list[Text]:

@@ -51,6 +51,7 @@ class MarkdownOutput:
         self._size = size
         self._clock = clock
         self._painter = Painter(self._send, reflows=console.reflows() if reflows is None else reflows)
+        self._figures: Callable[[], str] = str
         self._pending: list[str] = []
         self._unsent = ""
         self._said_something = False
@@ -75,6 +76,11 @@ class MarkdownOutput:
         from hermes_cli.terminal.markdown.writer import MarkdownWriter
 
         return MarkdownWriter(self._styling)
+
+    def watch(self, figures: Callable[[], str]) -> bool:
+        """Show `figures` below the unfinished block."""
+        self._figures = figures
+        return False
 
     def follow(self, text: str) -> None:
         """Show the unfinished block of `text` again and continue it; code keeps its colours."""
@@ -140,6 +146,8 @@ class MarkdownOutput:
             self._watch()
             most_rows = max(min(_MOST_TAIL_ROWS, (rows - 2) // 2), 1)
             tail = self._writer.rows(self._stream.tail(), columns, most_rows)
+            if figures := self._figures():
+                tail.append(self._writer.dim_row(figures, columns))
             self._heed_stop()
             self._painter.paint(self._unsent, tail, columns)
         elif self._unsent:

@@ -1,20 +1,23 @@
 """Pieces of Markdown as the characters that go to the terminal, with the blank lines between them."""
 
+import os
 from collections.abc import Iterable
 from copy import copy
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Literal
 
 from rich.color import ColorSystem
 from rich.style import Style
 from rich.text import Text
 
+from hermes_cli.terminal.markdown.appearance import TERMINAL_THEME, appearance
 from hermes_cli.terminal.markdown.code_highlight import CodeHighlighter
 from hermes_cli.terminal.markdown.inline import DIM
 from hermes_cli.terminal.markdown.layout import (
-    WIDEST_PROSE,
     block_lines,
     console,
+    frame_bottom,
+    frame_top,
     is_tall,
     item_lines,
     window_rows,
@@ -58,10 +61,15 @@ class MarkdownWriter:
         rows = [row for line in lines[-count:] for row in window_rows(line, width)]
         return [Row(self._codes(row), row.cell_len) for row in rows[-count:]]
 
+    def dim_row(self, text: str, width: int) -> Row:
+        """A row that is not part of the text."""
+        row = Text(text[: max(width - 1, 0)], DIM)
+        return Row(self._codes(row), row.cell_len)
+
     def _drawn(self, piece: Piece, width: int) -> list[Text]:
         """The lines of a piece and the blank lines before it."""
         width = max(width, _NARROWEST)
-        prose = min(width, WIDEST_PROSE)
+        prose = min(width, appearance().width)
         match piece:
             case Block(tokens):
                 drawn = block_lines(tokens, width if tokens[0].type == "table_open" else prose)
@@ -75,8 +83,11 @@ class MarkdownWriter:
                     self._code, self._gap = CodeHighlighter(language if self._styling == "colors" else ""), 1
                 assert self._code
                 drawn = [self._code.line(line) for line in lines]
-                if self._styling != "colors":  # without colours, only fences separate code from prose
-                    drawn = [*_fence(first, f"```{language}"), *drawn, *_fence(last, "```")]
+                framed = self._spaced([*([frame_top(language, prose)] if first else []), *drawn])
+                if not last:
+                    return framed
+                self._gap = 0  # blank lines at the end are not shown
+                return framed + self._spaced([frame_bottom(prose)])
         return self._spaced(drawn)
 
     def _spaced(self, lines: list[Text]) -> list[Text]:
@@ -102,16 +113,20 @@ class MarkdownWriter:
         for segment in line.render(console()):
             style = segment.style or Style.null()
             style = style if self._styling == "colors" else _without_color(style)
-            codes.append(style.render(_harmless(segment.text), color_system=ColorSystem.STANDARD))
+            codes.append(style.render(_harmless(segment.text), color_system=_color_system()))
         return "".join(codes)
-
-
-def _fence(shown: bool, text: str) -> list[Text]:
-    return [Text(text, DIM)] if shown else []
 
 
 def _harmless(text: str) -> str:
     return for_terminal(text).replace("\n", " ")
+
+
+@cache
+def _color_system() -> ColorSystem:
+    """The colours that can be used: those of a theme only where the terminal says that it has more than 16."""
+    if appearance().theme == TERMINAL_THEME:
+        return ColorSystem.STANDARD
+    return ColorSystem.TRUECOLOR if os.environ.get("COLORTERM") in ("truecolor", "24bit") else ColorSystem.EIGHT_BIT
 
 
 @lru_cache(maxsize=64)

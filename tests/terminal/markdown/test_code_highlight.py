@@ -56,7 +56,7 @@ def test_line_by_line_python_has_the_colours_of_the_whole_file() -> None:
     source = Path(inspect.getfile(code_highlight)).read_text()
     whole = Text()
     for _, kind, part in get_lexer_by_name("python").get_tokens_unprocessed(source):
-        whole.append(part, code_highlight._style(kind))
+        whole.append(part, code_highlight._style(kind, "terminal"))
     highlighter = CodeHighlighter("python")
     for line, expected in zip(source.split("\n"), whole.split("\n", allow_blank=True), strict=False):
         assert colors(highlighter.line(line)) == colors(expected)

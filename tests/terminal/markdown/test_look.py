@@ -59,19 +59,37 @@ LOOKS = {
         after
         """,
     ),
-    "code is not wrapped and has nothing around it": (
+    "code is not wrapped and has only lines above and below": (
         "```python\ndef f():\n\n    return 'a very long line of code that extends'\n\n```\n\n    indented\n\n"
         "1. item\n   ```\n   in item\n   ```",
         """\
+        ── python ────────────────────
         def f():
 
             return 'a very long line of code that extends'
+        ──────────────────────────────
 
+        ──────────────────────────────
         indented
+        ──────────────────────────────
 
          1. item
 
+            ──────────────────────────
             in item
+            ──────────────────────────
+        """,
+    ),
+    "tasks": (
+        "To do:\n- [ ] open `code`\n- [x] done\n- [y] no task\n1. [X] numbered",
+        """\
+        To do:
+
+         ☐ open code
+         ☑ done
+         • [y] no task
+
+        1. ☑ numbered
         """,
     ),
     "tables": (

@@ -181,13 +181,13 @@ def test_codes_in_the_answer_are_only_shown() -> None:
 
 
 @pytest.mark.parametrize("styling", ["attributes", "none"])
-def test_without_colours_only_the_fences_of_code_are_added(styling: Styling) -> None:
+def test_without_colours_the_text_is_the_same(styling: Styling) -> None:
     colored, plain = Window(60, 30), Window(60, 30, styling)
     for window in (colored, plain):
         window.write(ANSWER)
         window.output.finish()
-    assert [line for line in plain.shown() if not line.startswith("```")] == colored.shown()
-    assert [line for line in plain.shown() if line.startswith("```")] == ["```python", "```"]
+    assert plain.shown() == colored.shown()
+    assert any(line.startswith("── python ──") for line in plain.shown())
     assert re.search(r"\x1b\[[0-9;]*3[1-7]m", colored.sent)
     codes = set(re.findall(r"\x1b\[([0-9;]*)m", plain.sent))
     assert not any(int(part or 0) >= 30 for code in codes for part in code.split(";"))
@@ -199,8 +199,7 @@ def test_without_a_live_tail_only_finished_lines_are_sent() -> None:
     window.write(ANSWER)
     window.output.finish()
     assert "\x1b" not in window.sent
-    without_fences = re.sub("^```.*\n", "", window.sent, flags=re.MULTILINE)
-    assert without_fences == re.sub(r"\x1b\[[0-9;]*m", "", render_markdown(ANSWER, 60, color=True))
+    assert window.sent == re.sub(r"\x1b\[[0-9;]*m", "", render_markdown(ANSWER, 60, color=True))
 
 
 def test_an_answer_that_continues_begins_with_the_block_that_was_not_finished() -> None:
@@ -218,7 +217,7 @@ def test_a_stopped_answer_ends_with_one_line_end_and_an_empty_one_is_a_line() ->
     for text, end in [
         ("Half a sent", "Half a sent\n"),
         ("- item\n\n\n", "item\n"),
-        ("```py\ncode\n\n\n", "code\n"),
+        ("```py\ncode\n\n\n", f"─\ncode\n{'─' * 40}\n"),
         ("", "\n"),
     ]:
         window = Window()
