@@ -94,7 +94,7 @@ def test_silence_is_reported_after_the_time_limit() -> None:
     assert caught.value.kind == "timeout"
 
 
-def test_a_port_where_nobody_listens() -> None:
+def test_a_port_without_a_server() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(NetworkProblem, match=f"^cannot reach 127.0.0.1:{port}: Connection refused$") as caught:
