@@ -79,7 +79,7 @@ def mcp_servers() -> Words:
     """Configured MCP servers."""
     from hermes_cli.store.settings.settings import load_settings
 
-    return ((server.name, server.address) for server in load_settings().mcp_servers.values())
+    return ((server.name, server.shown_address) for server in load_settings().mcp_servers.values())
 
 
 @_readable

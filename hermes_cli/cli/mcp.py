@@ -58,7 +58,7 @@ def list_servers() -> None:
     if not servers:
         console.notice("no MCP servers are configured; add one: hermes config edit, or hermes mcp import FILE")
         return
-    rows = [(server.name, "http" if server.url else "stdio", one_line(server.address)) for server in servers]
+    rows = [(server.name, "http" if server.url else "stdio", one_line(server.shown_address)) for server in servers]
     if console.is_terminal(sys.stdout):
         text = table([("name", "transport", "address"), *rows], window_columns(sys.stdout), order=(0, 1), elastic=2)
     else:

@@ -81,7 +81,7 @@ class ToolLoader:
         opened = open_servers(found, use.toolbox.tools, cancel)
         try:
             if needs_servers and (useless := next((one for one in opened.reports if not one.tools), None)):
-                raise _cannot_use(useless)
+                raise _cannot_use(useless, configured=useless.server.name in self.servers)
             # A name may be that of a tool whose server did not start.
             return self._use(use.toolbox, opened, choices, strict=not opened.notes)
         except BaseException:
@@ -124,7 +124,7 @@ class ToolLoader:
         return self.consent(toolbox.tools, choices.tool_policy or "ask")
 
 
-def _cannot_use(server: "ServerReport") -> ToolFailed:
-    name, why = server.server.name, server.problem or "it offers no tool that can be used"
-    hint = f"test it: hermes mcp test {shlex.quote(server.server.address)}; or omit --mcp"
+def _cannot_use(server: "ServerReport", *, configured: bool) -> ToolFailed:
+    name, why = server.server.name, server.problem or "it has no tool that can be used"
+    hint = f"test it: hermes mcp test {name if configured else shlex.quote(server.server.address)}; or omit --mcp"
     return ToolFailed(f"the MCP server {name} cannot be used: {why}", hint)

@@ -19,6 +19,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~A-Za-z0-9-]+")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_QUERY = re.compile(r"\?.*", re.DOTALL)
 _SECRET = re.compile(r"authorization|cookie|token|secret|key|password", re.IGNORECASE)
 _FIX = "fix it: hermes config edit"
 _CONFIGURED = "list those that are: hermes mcp list"
@@ -48,6 +49,19 @@ class McpServer:
     def address(self) -> str:
         """The command line or the URL."""
         return self.url or shlex.join((self.command or "", *self.args))
+
+    @property
+    def shown_address(self) -> str:
+        """The address for lists and reports, with what may be a secret replaced by dots."""
+        if self.url:
+            return _QUERY.sub("?...", self.url)
+        shown, hide = [self.command or ""], False
+        for word in self.args:
+            option, equals, value = word.partition("=")
+            hidden = "..." if hide else f"{option}=..." if value and looks_secret(option) else word
+            shown.append(hidden)
+            hide = word.startswith("-") and not equals and looks_secret(word)
+        return shlex.join(shown)
 
     @property
     def start_s(self) -> float:

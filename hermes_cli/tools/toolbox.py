@@ -52,11 +52,11 @@ class Toolbox:
         return Toolbox([pair for pair in self._pairs() if pair[1] is not runner], self._opened - {runner})
 
     def only(self, patterns: Sequence[str], *, strict: bool = True) -> "Toolbox":
-        """The tools that one of the names or patterns fits. Raises UsageError, if `strict`, for one that fits none."""
+        """The tools that match one of the names or patterns. Raises UsageError, if `strict`, for one without any."""
         for pattern in patterns if strict else ():
             if not fnmatch.filter(self.tools, pattern):
                 known = f"there are: {', '.join(self.tools)}" if self.tools else "no tools are loaded"
-                raise UsageError(f"--tools-only {pattern} fits no tool", did_you_mean(pattern, self.tools, known))
+                raise UsageError(f"--tools-only {pattern} matches no tool", did_you_mean(pattern, self.tools, known))
         pairs = [pair for pair in self._pairs() if any(fnmatch.fnmatchcase(pair[0].name, one) for one in patterns)]
         return Toolbox(pairs, self._opened)
 
@@ -70,7 +70,7 @@ class Toolbox:
         pairs = [pair for pair in self._pairs() if fits(pair[0])]
         if strict and not pairs:
             known = f"there are: {', '.join(self.tools)}" if self.tools else "no tools are loaded"
-            raise UsageError(f"--tools-match {','.join(words)} fits no tool", known)
+            raise UsageError(f"--tools-match {','.join(words)} matches no tool", known)
         return Toolbox(pairs, self._opened)
 
     def _pairs(self) -> list[tuple[Tool, Runner]]:

@@ -126,7 +126,6 @@ def test_mistakes(hermes: Hermes, config: Path) -> None:
     assert_failed(hermes("mcp", "test", "nowhere"), 2, "no MCP server nowhere")
     assert_failed(hermes("mcp", "test", "http://example.org/mcp"), 2, "not encrypted")
     assert_failed(hermes("mcp", "test", "https://me:secret@example.org/mcp"), 2, "password")
-    assert_failed(hermes("mcp", "test", f"{sys.executable} {SCRIPT} exits"), 6, "no cheese here")
     assert_failed(hermes("mcp", "run", WELL, "ecko"), 2, "no tool ecko")
     assert_failed(hermes("mcp", "run", f"{sys.executable} {SCRIPT} fails", "act"), 6, "act: done")
     assert_failed(hermes("ask", "--mcp", WELL, "--tools-only", "nothing", "x"), 2, "--tools-only nothing")

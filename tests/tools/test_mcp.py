@@ -134,7 +134,7 @@ def test_five_hundred_tools(start: Open) -> None:
     assert list(toolbox.only(["tool_4*9"]).tools)[:2] == ["tool_49", "tool_409"]
     assert list(toolbox.matching(["TOOL_49"]).tools)[:2] == ["tool_49", "tool_490"]
     assert len(toolbox.matching(["does it"]).tools) == 500
-    with pytest.raises(UsageError, match="fits no tool"):
+    with pytest.raises(UsageError, match="matches no tool"):
         toolbox.matching(["cheese"])
 
 

@@ -36,7 +36,7 @@ def report(settings: Settings, problems: Sequence[UsageError]) -> Facts:
         ],
         "problems": [{"message": problem.message, "hint": problem.hint} for problem in problems],
         "mcp": [
-            {"name": server.name, "address": server.address, "problem": server.missing() or None}
+            {"name": server.name, "address": server.shown_address, "problem": server.missing() or None}
             for server in settings.mcp_servers.values()
         ],
         "builds": _builds(),

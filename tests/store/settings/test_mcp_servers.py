@@ -39,3 +39,16 @@ def test_a_whole_server() -> None:
     server = servers_in(tomllib.loads(text), "config.toml")["a"]
     assert (server.address, server.env, server.timeout, server.offers("get_x")) == ("npx -y x", ("KEY",), 3, True)
     assert not server.offers("put_x")
+
+
+def test_lists_show_no_secrets() -> None:
+    text = """
+[servers.command]
+command = 'x'
+args = ['--api-key', 's3cret', '--token=s3cret', 'a=b', '-v', 'y']
+[servers.url]
+url = 'https://a.example/mcp?token=s3cret'
+"""
+    servers = servers_in(tomllib.loads(text), "config.toml")
+    assert servers["command"].shown_address == "x --api-key ... --token=... a=b -v y"
+    assert servers["url"].shown_address == "https://a.example/mcp?..."

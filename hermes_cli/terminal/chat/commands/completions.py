@@ -29,7 +29,7 @@ def mcp_servers(chat: Chat, typed: str) -> Words:
     """For /mcp: the configured servers, then on and off."""
     if " " in typed:
         return (("on", ""), ("off", ""))
-    return ((server.name, server.address) for server in chat.layers.mcp_servers.values())
+    return ((server.name, server.shown_address) for server in chat.layers.mcp_servers.values())
 
 
 def presets(chat: Chat, typed: str) -> Words:

@@ -28,6 +28,6 @@ def mcp(chat: Chat, argument: str) -> None:
     if not names:
         console.lines("no MCP servers; start one: /mcp 'COMMAND ARGUMENTS' on")
         return
-    addresses = {name: server.address for name, server in configured.items()}
+    addresses = {name: server.shown_address for name, server in configured.items()}
     rows = [(one_line(name), "on" if name in active else "off", one_line(addresses.get(name, ""))) for name in names]
     console.table(rows, order=(0, 1), elastic=2)
