@@ -203,7 +203,8 @@ def import_file(
 ) -> None:
     """Import conversations as sessions and print their ids.
 
-    Reads ShareGPT, OpenAI and LLaMA-Factory data sets, and chats of Ollama, LM Studio, Open WebUI and ChatGPT.
+    Reads ShareGPT, OpenAI and LLaMA-Factory data sets, and chats of Ollama, LM Studio, Open WebUI, ChatGPT and
+    Claude.
     """
     from hermes_cli.store.sessions.importing import import_sessions
 

@@ -81,7 +81,11 @@ def _entries(value: Any, found: Imported) -> tuple[str | None, list[Any]]:
             entries = [entry for turn in turns if isinstance(turn, dict) for entry in turn.get("messages") or []]
         case {"conversations": list(entries)} | {"messages": list(entries)} | {"conversation": list(entries)}:
             entries = [_current_version(entry) for entry in entries]
+        case {"chat_messages": list(entries)}:
+            ...  # of claude.ai
         case {"instruction": str(asked), "output": str(answer)}:
+            entries = _instruction(value, asked, answer)
+        case {"prompt": str(asked), "response": str(answer)} | {"prompt": str(asked), "completion": str(answer)}:
             entries = _instruction(value, asked, answer)
         case list(entries):
             value = {}
@@ -156,10 +160,10 @@ def _instruction(value: Mapping[str, Any], asked: str, answer: str) -> list[Any]
 def _messages(entries: list[Any], left_out: Counter[str]) -> Iterator[Message]:
     names: dict[object, str] = {}  # of the functions called, by the ids of the calls
     last_name, earlier = "", list[str]()  # `earlier`: thinking in messages of its own
-    for entry in entries:
+    for entry in _without_blocks(entries):
         if not isinstance(entry, dict):
             raise Fault("has a message that is not an object")
-        given = entry.get("from", entry.get("role"))
+        given = entry.get("from", entry.get("role", entry.get("sender")))
         role = _ROLES.get(given) if isinstance(given, str) else None
         if role is None:
             raise Fault(f"has a message from {given!r}")
@@ -183,6 +187,22 @@ def _messages(entries: list[Any], left_out: Counter[str]) -> Iterator[Message]:
         else:
             yield Message(role, text, thinking="\n\n".join(thoughts) if role == "assistant" else "")
             earlier = []
+
+
+def _without_blocks(entries: list[Any]) -> Iterator[Any]:
+    """Messages with Anthropic's blocks for calls and results in OpenAI's form; others as given."""
+    for entry in entries:
+        content = entry.get("content") if isinstance(entry, dict) else None
+        parts = content if isinstance(content, list) else []
+        kinds = [(part.get("type") if isinstance(part, dict) else None, part) for part in parts]
+        calls = [{**part, "arguments": part.get("input")} for kind, part in kinds if kind == "tool_use"]
+        for part in (part for kind, part in kinds if kind == "tool_result"):
+            yield {"role": "tool", "tool_call_id": part.get("tool_use_id"), "content": part.get("content") or ""}
+        rest = [part for kind, part in kinds if kind not in ("tool_use", "tool_result")]
+        if len(rest) == len(parts):
+            yield entry
+        elif rest or calls:
+            yield {**entry, "content": rest or None, "tool_calls": calls}
 
 
 def _is_bare_result(entry: Mapping[str, Any], given: object, text: str) -> bool:

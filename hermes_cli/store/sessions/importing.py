@@ -18,7 +18,9 @@ from hermes_cli.store.sessions.writer import Transcript
 _STDIN = Path("-")
 _LARGEST_BYTES = 512 << 20
 _SQLITE = b"SQLite format 3\0"
-_HINT = "known are ShareGPT, LLaMA-Factory, OpenAI messages, and chats of Ollama, LM Studio, Open WebUI and ChatGPT"
+_HINT = (
+    "known are ShareGPT, LLaMA-Factory, OpenAI messages, and chats of Ollama, LM Studio, Open WebUI, ChatGPT and Claude"
+)
 # An instruction of an Ollama Modelfile; its text is in three quotes, in one, or the rest of the line.
 _INSTRUCTION = re.compile(
     r"^(?P<word>SYSTEM|MESSAGE)[ \t]+(?P<role>system|user|assistant)?[ \t]*"

@@ -196,6 +196,41 @@ def test_a_request_to_ollama_and_the_list_alone(tmp_path: Path) -> None:
         assert (said(found), thoughts(found), found.left_out) == (WEATHER, ["Easy."], expected)
 
 
+def test_anthropics_blocks_keep_calls_and_results() -> None:
+    found = imported(
+        {
+            "system": "S",
+            "messages": [
+                {"role": "user", "content": "w?"},
+                {
+                    "role": "assistant",
+                    "content": [
+                        {"type": "text", "text": "ok"},
+                        {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}},
+                    ],
+                },
+                {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "7"}]},
+                {"role": "assistant", "content": [{"type": "text", "text": "done"}]},
+            ],
+        }
+    )
+    assert [(one.role, one.content) for turn in found.conversation.turns for one in turn.messages] == [
+        ("user", "w?"),
+        ("assistant", 'ok\n<tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>'),
+        ("tool", '<tool_response>\n{"name": "f", "content": 7}\n</tool_response>'),
+        ("assistant", "done"),
+    ]
+    assert (found.conversation.system_prompt, +found.left_out) == ("S", {})
+
+
+def test_the_export_of_claude_and_pairs_of_prompt_and_response() -> None:
+    chat = {"name": "T", "chat_messages": [{"sender": "human", "text": "Hi"}, {"sender": "assistant", "text": "Yo"}]}
+    for value in (chat, {"prompt": "Hi", "response": "Yo", "system": None}, {"prompt": "Hi", "completion": "Yo"}):
+        (turn,) = imported(value).conversation.turns
+        assert [(one.role, one.content) for one in turn.messages] == [("user", "Hi"), ("assistant", "Yo")]
+    assert imported(chat).title == "T"
+
+
 def test_a_modelfile_of_ollama(tmp_path: Path) -> None:
     text = '''FROM hermes3
 SYSTEM """You are Vick.
