@@ -10,8 +10,8 @@ from hermes_cli.chat.request import Sampling
 from hermes_cli.errors import UsageError
 from hermes_cli.store.settings.settings import Settings, load_settings
 from hermes_cli.terminal import console
+from hermes_cli.terminal.answer.attention import use_notify
 from hermes_cli.terminal.answer.thinking_view import use_thinking
-from hermes_cli.terminal.chat.attention import use_notify
 from hermes_cli.terminal.markdown.appearance import Appearance, use_appearance
 from hermes_cli.values import dataclass
 

@@ -21,6 +21,7 @@ from hermes_cli.session.turn_loop import ToolUse
 from hermes_cli.store.sessions.reader import SavedSession
 from hermes_cli.store.sessions.writer import Transcript
 from hermes_cli.terminal import console
+from hermes_cli.terminal.answer.attention import call_back
 from hermes_cli.terminal.answer.output import standard_output
 from hermes_cli.terminal.answer.turn_view import (
     ShownAnswer,
@@ -35,7 +36,6 @@ from hermes_cli.terminal.answer.turn_view import (
 )
 from hermes_cli.terminal.attachments.attachment import Attachment, joined
 from hermes_cli.terminal.attachments.size import size_line
-from hermes_cli.terminal.chat.attention import call_back
 from hermes_cli.terminal.chat.context_use import ContextUse
 from hermes_cli.terminal.chat.named_turns import named
 from hermes_cli.terminal.chat.readiness import Readiness
