@@ -24,8 +24,8 @@ from benchmarks.schemas import EVERYDAY, Schema, collection, listing, record, sc
 from hermes_cli import paths
 from hermes_cli.chat.events import Finished, TextDelta
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
-from hermes_cli.chat.sampling import decide
+from hermes_cli.chat.request import CancelToken, GenerationRequest
+from hermes_cli.chat.sampling import Sampling, decide
 from hermes_cli.engine import sampling
 from hermes_cli.engine.constraint.constraint import Constraint
 from hermes_cli.engine.constraint.planner import Planner
@@ -105,7 +105,7 @@ def cost(path: Path) -> None:
     plan = Planner().plan(GenerationRequest(QUESTION, schema=LONG))
     assert plan
     values = decide(Sampling(seed=1))
-    free = sampling.sampler(values, model.vocab_size)
+    free = sampling.sampler(values, model, context_length=context.context_length)
     constraint = Constraint(plan, vocabulary, model, context, values, lambda: True)
     spent: dict[str, list[float]] = {"free": [], "held": []}
 

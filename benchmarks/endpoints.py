@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 from hermes_cli.chat.conversation import Conversation
 from hermes_cli.chat.events import Finished, TextDelta
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.chat.request import CancelToken, GenerationRequest
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.chat.tool_call import ToolCall, ToolSchema
 from hermes_cli.errors import EndpointError
 from hermes_cli.formats import chatml

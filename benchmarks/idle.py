@@ -17,7 +17,8 @@ import pexpect
 import psutil
 
 from hermes_cli import paths
-from hermes_cli.chat.request import CancelToken, Sampling
+from hermes_cli.chat.request import CancelToken
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.engine.hardware import process_bytes
 from hermes_cli.engine.load_options import LoadSettings

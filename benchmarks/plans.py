@@ -17,10 +17,10 @@ from typing import get_args
 import psutil
 
 from hermes_cli.engine.llama.devices import gpus
-from hermes_cli.engine.llama.model import KvType
 from hermes_cli.engine.load_options import GPU_BATCH_TOKENS, LoadSettings
 from hermes_cli.engine.loading import make_context, make_model
 from hermes_cli.gguf.file import model_header
+from hermes_cli.kv_types import KvType
 from hermes_cli.machine.measure import prompt_seconds, sample_tokens
 from hermes_cli.machine.memory_plan import estimate
 

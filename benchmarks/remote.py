@@ -21,7 +21,8 @@ import httpx2
 from hermes_cli import paths
 from hermes_cli.chat.events import TextDelta
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.chat.request import CancelToken, GenerationRequest
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.engine.load_options import LoadSettings
 from hermes_cli.engine.local import open_backend
 from hermes_cli.remote.address import parse_address

@@ -21,7 +21,8 @@ from benchmarks.rounds import interleaved, table
 from hermes_cli import paths
 from hermes_cli.chat.events import Finished, TextDelta
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.chat.request import CancelToken, GenerationRequest
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.engine.cache.kv_store import KvStore
 from hermes_cli.engine.load_options import KV_STORE_BYTES, LoadOptions
 from hermes_cli.engine.local import LocalBackend, open_backend

@@ -26,7 +26,8 @@ from benchmarks.endless_model import endless_copy
 from hermes_cli import paths
 from hermes_cli.chat.events import TextDelta
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.chat.request import CancelToken, GenerationRequest
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.engine.load_options import LoadSettings
 from hermes_cli.engine.local import LocalBackend, open_backend
 from tests.server.running_server import serving

@@ -15,7 +15,8 @@ from benchmarks.rounds import markdown
 from hermes_cli import paths
 from hermes_cli.chat.events import Finished, TextDelta
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.chat.request import CancelToken, GenerationRequest
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.engine.load_options import LoadOptions, LoadSettings
 from hermes_cli.engine.loading import make_context, make_model
 from hermes_cli.engine.local import LocalBackend, open_backend

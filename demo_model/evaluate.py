@@ -16,7 +16,8 @@ from demo_model.suites import BARS, SUITES
 from hermes_cli.backend import Backend
 from hermes_cli.chat.events import Finished, TextDelta
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import MODEL_CARD, CancelToken, GenerationRequest, Sampling
+from hermes_cli.chat.request import CancelToken, GenerationRequest
+from hermes_cli.chat.sampling import MODEL_CARD, Sampling
 from hermes_cli.engine.local import open_backend
 
 _CARD = Path(__file__).with_name("README.md")

@@ -30,12 +30,12 @@ def commands() -> Iterator[tuple[str, ...]]:
 
 
 def help_text(words: tuple[str, ...]) -> str:
-    """What `hermes WORDS --help` prints 80 columns wide."""
+    """What `hermes help WORDS` prints 80 columns wide."""
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
-        code = hermes([*words, "--help"])
+        code = hermes(["help", *words])
     if code:
-        raise SystemExit(f"hermes {' '.join(words)} --help exits with {code}")
+        raise SystemExit(f"hermes help {' '.join(words)} exits with {code}")
     return output.getvalue()
 
 
@@ -45,6 +45,7 @@ def page() -> str:
     for words in commands():
         name = " ".join(("hermes", *words))
         sections.append(f"{'#' * (2 if len(words) < 2 else 3)} {name}\n\n```text\n{help_text(words)}```\n")
+    sections.append(f"## hermes help sampling\n\n```text\n{help_text(('sampling',))}```\n")
     return "\n".join(sections)
 
 

@@ -6,38 +6,13 @@ from dataclasses import field
 from typing import Any
 
 from hermes_cli.chat.message import Message
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.chat.tool_call import ToolSchema
 from hermes_cli.values import dataclass
 
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How the next token is chosen; None leaves a value to the backend, which for Hermes takes that of `MODEL_CARD`."""
-
-    temperature: float | None = None
-    top_k: int | None = None
-    top_p: float | None = None
-    min_p: float | None = None
-    repeat_penalty: float | None = None
-    seed: int | None = None
-
-
-# What the card of Hermes 3 says (top_k is that of its `generate` call); without a seed every answer is another.
-MODEL_CARD = Sampling(temperature=0.8, top_k=50, top_p=1.0, min_p=0.0, repeat_penalty=1.1)
-
-# The smallest and the largest value of each, in a request as in a preset.
-SAMPLING_RANGES: dict[str, tuple[float, float]] = {
-    "temperature": (0, 100),
-    "top_k": (0, 2**31 - 1),
-    "top_p": (0, 1),
-    "min_p": (0, 1),
-    "repeat_penalty": (0.01, 100),
-    "seed": (0, 2**32 - 1),
-}
-
-
 TOOL_TIMEOUT_S = 30  # of one call
 MOST_ROUNDS = 5  # of tool calls in one turn
+MOST_GRAMMAR_BYTES = 64 << 10
 MOST_REPAIRS = 2  # of an answer that does not satisfy its schema
 
 
@@ -46,8 +21,9 @@ class GenerationRequest:
     """One model call. `max_tokens` limits the answer, None lets it run to the end of the window.
 
     While `constrained`, only calls of `tools` can be written, as `tool_choice` says: auto, none, required or a name;
-    with `schema`, a JSON Schema, nothing but JSON that satisfies it. `prompt` are token ids that are used instead of
-    `messages`; `logit_bias` are (token id, bias) pairs; with `top_logprobs` every text delta carries its tokens.
+    with `schema`, a JSON Schema, nothing but JSON that satisfies it; with `grammar`, in GBNF, nothing else than that
+    allows. `prompt` are token ids that are used instead of `messages`; `logit_bias` are (token id, bias) pairs; with
+    `top_logprobs` every text delta carries its tokens.
     """
 
     messages: tuple[Message, ...]
@@ -57,6 +33,7 @@ class GenerationRequest:
     tools: tuple[ToolSchema, ...] = ()
     tool_choice: str = "auto"
     schema: Mapping[str, Any] | bool | None = None
+    grammar: str | None = None
     constrained: bool = True
     prompt: tuple[int, ...] | None = None
     logit_bias: tuple[tuple[int, float], ...] = ()

@@ -2,7 +2,7 @@
 
 from dataclasses import field
 
-from hermes_cli.chat.request import Sampling
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.values import dataclass
 
 

@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from hermes_cli import __version__
-from hermes_cli.cli.commands import COMMANDS
+from hermes_cli.cli.commands import COMMANDS, UNLISTED
 from hermes_cli.cli.help_page import refuse_empty_values
 from hermes_cli.cli.overview import SUMMARY, VERSION_HELP, overview
 
@@ -23,7 +23,7 @@ class _Commands(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The named command, imported now; for an unknown name all are, and Typer suggests the nearest."""
-        for name in [cmd_name] if cmd_name in COMMANDS else COMMANDS:
+        for name in [cmd_name] if cmd_name in COMMANDS | UNLISTED else COMMANDS:
             if name not in self.commands:
                 self.add_command(command(name), name)
         return self.commands.get(cmd_name)
@@ -44,7 +44,7 @@ app = typer.Typer(
 
 def command(name: str) -> Any:
     """The Typer command or group of this name, from its module."""
-    found = import_module(f"hermes_cli.cli.{COMMANDS[name][0]}").app
+    found = import_module(f"hermes_cli.cli.{(COMMANDS | UNLISTED)[name][0]}").app
     refuse_empty_values(found)
     return get_command(found)
 

@@ -13,6 +13,7 @@ from hermes_cli.cli.given import given as given_options
 from hermes_cli.cli.help_page import GroupedCommand
 from hermes_cli.cli.one_answer import Wanted, answer, show_prompt, timed_out
 from hermes_cli.cli.prompt_text import read_prompt
+from hermes_cli.cli.sampling_options import with_sampling
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import STANDARD_OUTPUT, FileOutput, StandardOutput, standard_output
@@ -30,6 +31,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command(cls=GroupedCommand, epilog=EXAMPLES)
+@with_sampling
 def ask(
     context: typer.Context,
     prompt: Annotated[
@@ -47,12 +49,6 @@ def ask(
     session: options.SessionName = None,
     no_save: options.NoSave = False,
     overflow: options.OverflowChoice = None,
-    temperature: options.Temperature = None,
-    top_k: options.TopK = None,
-    top_p: options.TopP = None,
-    min_p: options.MinP = None,
-    repeat_penalty: options.RepeatPenalty = None,
-    seed: options.Seed = None,
     max_tokens: options.MaxTokens = None,
     stop: options.Stop = None,
     prefill: Annotated[
@@ -75,6 +71,7 @@ def ask(
     yes: options.AllowAll = False,
     deny: options.DenyAll = False,
     schema: options.SchemaText = None,
+    grammar: options.Grammar = None,
     no_constrain: options.Unconstrained = False,
     as_json: Annotated[
         bool,

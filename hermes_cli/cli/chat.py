@@ -11,6 +11,7 @@ from hermes_cli.chat.request import MOST_ROUNDS
 from hermes_cli.cli import options
 from hermes_cli.cli.given import given as given_options
 from hermes_cli.cli.help_page import GroupedCommand
+from hermes_cli.cli.sampling_options import with_sampling
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
 
@@ -24,6 +25,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command(cls=GroupedCommand, epilog=EXAMPLES)
+@with_sampling
 def chat(
     context: typer.Context,
     message: Annotated[
@@ -41,12 +43,6 @@ def chat(
     session: options.SessionName = None,
     no_save: options.NoSave = False,
     overflow: options.OverflowChoice = None,
-    temperature: options.Temperature = None,
-    top_k: options.TopK = None,
-    top_p: options.TopP = None,
-    min_p: options.MinP = None,
-    repeat_penalty: options.RepeatPenalty = None,
-    seed: options.Seed = None,
     max_tokens: options.MaxTokens = None,
     stop: options.Stop = None,
     tools: options.Tools = None,
@@ -60,6 +56,7 @@ def chat(
     yes: options.AllowAll = False,
     deny: options.DenyAll = False,
     schema: options.SchemaText = None,
+    grammar: options.Grammar = None,
     no_constrain: options.Unconstrained = False,
     color: options.ColorChoice = None,
     verbose: options.Verbose = False,

@@ -18,3 +18,4 @@ COMMANDS = {
     "mcp": ("mcp", "MCP servers, whose tools the model may call with --mcp."),
     "config": ("config", "Show and change settings."),
 }
+UNLISTED = {"sampling": ("sampling_page", "Print the page about sampling.")}  # for `hermes help sampling`

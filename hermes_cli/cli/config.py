@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from hermes_cli import paths
+from hermes_cli.chat.key import Key, written
 from hermes_cli.cli import completion
 from hermes_cli.errors import UsageError
 from hermes_cli.store.settings import config_file
-from hermes_cli.store.settings.key import Key, written
 from hermes_cli.store.settings.settings import KEYS, Settings, known_key, load_settings, read_settings
 from hermes_cli.terminal import console, editor
 from hermes_cli.terminal.answer.output import StandardOutput
@@ -120,13 +120,13 @@ def path() -> None:
 
 
 def _value(name: str, settings: Settings) -> str:
-    return written(getattr(settings, name))
+    return written(settings.value(name))
 
 
 def _facts(key: Key, settings: Settings) -> dict[str, Any]:
     """One setting for programs; a value of null leaves the choice to the program, which `default` describes."""
     return {
-        "value": getattr(settings, key.name),
+        "value": settings.value(key.name),
         "origin": settings.origin(key.name),
         "default": key.standard,
         "allowed": key.allowed,

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from hermes_cli.chat.request import Sampling
+from hermes_cli import paths
+from hermes_cli.chat.request import MOST_GRAMMAR_BYTES
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.errors import UsageError
+from hermes_cli.files import Unreadable, check_hint, read_text
 from hermes_cli.store.settings.settings import Settings, load_settings
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.attention import use_notify
@@ -73,6 +76,7 @@ def _flags(said: Mapping[str, Any]) -> "Choices":
         tool_timeout_s=said["tool_timeout"],
         tool_policy="yes" if said["yes"] else "deny" if said["deny"] else "ask",
         schema=None if said["schema"] is None else _schema(said["schema"]),
+        grammar=None if said["grammar"] is None else _grammar(said["grammar"]),
         constrained=not said["no_constrain"],
         load=_loading(said),
         save=False if said["no_save"] else None,
@@ -146,6 +150,17 @@ def _extra_body(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UsageError("--extra-body is not a JSON object", """write it like --extra-body '{"top_k": 20}'""")
     return value
+
+
+def _grammar(name: str) -> str:
+    """The text of a grammar file. Raises UsageError."""
+    path = paths.expanded(name)
+    try:
+        return read_text(path, MOST_GRAMMAR_BYTES)
+    except Unreadable as problem:
+        raise UsageError(f"the grammar {path} {problem}", check_hint(path)) from problem
+    except OSError as error:
+        raise UsageError(f"cannot read the grammar {path}: {error.strerror or error}", check_hint(path)) from error
 
 
 def _schema(text: str) -> "Schema":

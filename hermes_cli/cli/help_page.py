@@ -42,14 +42,19 @@ class GroupedCommand(Command):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments, then each group of options, with --help last."""
         groups: dict[str, list[tuple[str, str]]] = {}
+        folded = set()  # groups with options that only a page of their own lists
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
             if record is not None:
                 other = "Arguments" if param.param_type_name == "argument" else "Other"
                 groups.setdefault(getattr(param, "rich_help_panel", None) or other, []).append(record)
+            elif panel := getattr(param, "rich_help_panel", None):
+                folded.add(panel)
         for title, records in groups.items():
             with formatter.section(title):
                 formatter.write_dl(records)
+                if title in folded:
+                    formatter.write_text(f"More {title.lower()} options: hermes help {title.lower()}")
 
 
 def refuse_empty_values(app: typer.Typer) -> None:

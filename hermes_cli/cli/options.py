@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from hermes_cli.chat.request import SAMPLING_RANGES
+from hermes_cli.chat.key import Key
 from hermes_cli.cli import completion
 from hermes_cli.errors import UsageError
+from hermes_cli.kv_types import KvType
 from hermes_cli.store.settings.settings import KEYS
 
 MODEL, PROMPT, SESSION, SAMPLING = "Model", "Prompt", "Session", "Sampling"
@@ -41,11 +42,15 @@ def _number(*flags: str, low: float, high: float, metavar: str, group: str, help
 def _setting(*flags: str, group: str, metavar: str | None = None) -> Any:
     """An option that is a setting too: help, default and range are those of the table of settings."""
     key = KEYS[flags[0].removeprefix("--").replace("-", "_")]
-    help = f"{key.help} [default: {key.standard}]" if key.standard else key.help
     check = None
     if key.low is not None and key.high is not None and not key.choices:
         check = within(flags[0], key.low, key.high)
-    return typer.Option(*flags, metavar=metavar, callback=check, help=help, rich_help_panel=group)
+    return typer.Option(*flags, metavar=metavar, callback=check, help=help_of(key), rich_help_panel=group)
+
+
+def help_of(key: Key) -> str:
+    """The help of an option that is a setting too, with its default."""
+    return f"{key.help} [default: {key.standard}]" if key.standard else key.help
 
 
 def _gpu_layers(value: str | None) -> str | None:
@@ -144,22 +149,6 @@ SessionName = Annotated[
 ]
 OverflowChoice = Annotated[Literal["ask", "error", "drop"] | None, _setting("--overflow", group=SESSION)]
 NoSave = Annotated[bool, typer.Option("--no-save", help="Do not save this session.", rich_help_panel=SESSION)]
-Temperature = Annotated[float | None, _setting("--temperature", "-t", metavar="T", group=SAMPLING)]
-TopK = Annotated[int | None, _setting("--top-k", metavar="K", group=SAMPLING)]
-TopP = Annotated[float | None, _setting("--top-p", metavar="P", group=SAMPLING)]
-MinP = Annotated[float | None, _setting("--min-p", metavar="P", group=SAMPLING)]
-RepeatPenalty = Annotated[float | None, _setting("--repeat-penalty", metavar="R", group=SAMPLING)]
-Seed = Annotated[
-    int | None,
-    _number(
-        "--seed",
-        low=SAMPLING_RANGES["seed"][0],
-        high=SAMPLING_RANGES["seed"][1],
-        metavar="N",
-        group=SAMPLING,
-        help="Make the answer repeatable. [default: random]",
-    ),
-]
 MaxTokens = Annotated[int | None, _setting("--max-tokens", "-n", metavar="N", group=SAMPLING)]
 Stop = Annotated[
     list[str] | None,
@@ -245,6 +234,15 @@ SchemaText = Annotated[
         rich_help_panel=TOOLS,
     ),
 ]
+Grammar = Annotated[
+    str | None,
+    typer.Option(
+        "--grammar",
+        metavar="FILE",
+        help="Answer only what this GBNF grammar allows.",
+        rich_help_panel=TOOLS,
+    ),
+]
 Unconstrained = Annotated[
     bool,
     typer.Option(
@@ -277,7 +275,7 @@ GpuLayers = Annotated[
         rich_help_panel=LOADING,
     ),
 ]
-CacheType = Annotated[Literal["f16", "q8_0"] | None, _setting("--kv-type", group=LOADING)]
+CacheType = Annotated[KvType | None, _setting("--kv-type", group=LOADING)]
 Threads = Annotated[int | None, _setting("--threads", metavar="N", group=LOADING)]
 Speculate = Annotated[Literal["auto", "off"] | None, _setting("--speculate", group=LOADING)]
 Template = Annotated[str | None, _setting("--template", metavar="auto|chatml|embedded|FILE", group=LOADING)]

@@ -42,6 +42,8 @@ description: {name}, in one line for `hermes presets list`
 #   top_p: 1
 #   min_p: 0
 #   repeat_penalty: 1.1
+#   repeat_last_n: 64     # number of tokens that the penalties count, or all
+#   repeat_scope: answer  # or all: the prompt too; more values: hermes help sampling
 #   max_tokens: 500       # limit of the answer
 # variables:              # each must appear in the text below, in double braces
 #   language: English     # a default; --var language=Greek overrides it

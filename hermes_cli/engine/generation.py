@@ -77,8 +77,13 @@ class Generation:
         sampler: Sampler | None = None
         try:
             job = self._job
-            on_device = job.device_sampling and job.plan is None and job.top_logprobs is None
-            sampler = sampling.sampler(job.values, self._model.vocab_size, job.logit_bias, on_device=on_device)
+            possible = job.device_sampling and job.values.fits_device
+            on_device = possible and job.plan is None and job.top_logprobs is None
+            length = self._cache.context.context_length
+            sampler = sampling.sampler(
+                job.values, self._model, job.logit_bias, context_length=length, on_device=on_device
+            )
+            sampler.accept(job.values.penalised(job.tokens))
             try:
                 self._process_prompt()
                 reason = self._generate(sampler, on_device=on_device)

@@ -1,12 +1,9 @@
 """How to open a model: what the user asks for, and the complete settings that a plan makes of it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from hermes_cli.kv_types import KvType
 from hermes_cli.values import dataclass
-
-if TYPE_CHECKING:
-    from hermes_cli.engine.llama.model import KvType
 
 KV_STORE_BYTES = 2 << 30
 ALL_LAYERS = -1
@@ -39,7 +36,7 @@ class LoadOptions:
 
     context_length: int | None = None
     gpu_layers: int | None = None
-    kv_type: "KvType | None" = None
+    kv_type: KvType | None = None
     threads: int | None = None
     template: str = "auto"
     kv_store_bytes: int = KV_STORE_BYTES
@@ -63,7 +60,7 @@ class LoadSettings:
 
     context_length: int = 4096
     gpu_layers: int = 0
-    kv_type: "KvType" = "f16"
+    kv_type: KvType = "f16"
     threads: int = 1
     adapts_threads: bool = False
     batch_tokens: int = CPU_BATCH_TOKENS

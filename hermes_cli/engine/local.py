@@ -217,7 +217,7 @@ class LocalBackend:
         """The prompt of a request; where the answer is held to a form from its beginning, the model does not think."""
         if request.prompt is not None:
             return Prompt((), list(request.prompt))
-        is_held = request.schema is not None or request.must_call
+        is_held = request.schema is not None or request.grammar is not None or request.must_call
         return self._prompts.write(request.messages, thinking=not (is_held and request.constrained))
 
     def prompt_tokens(self, messages: tuple[Message, ...]) -> list[int]:

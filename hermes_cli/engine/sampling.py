@@ -1,59 +1,108 @@
-"""How the next token is chosen: the sampler chain built from the values that were decided."""
+"""How the next token is chosen: the sampler chain, from the values decided.
 
-from dataclasses import replace
+The order of the chain: logit bias, top-k, repetition penalties, DRY, typical-p, top-p, min-p, XTC, temperature. Where
+the penalties count the prompt, or with top-n-sigma, it begins: logit bias, penalties, DRY, top-n-sigma, top-k. With
+Mirostat the chain is logit bias, penalties, DRY, temperature, Mirostat.
+"""
+
 from typing import Any
 
-from hermes_cli.chat.sampling import SamplingValues
+from hermes_cli.chat.sampling import ALL_TOKENS, SamplingValues, bias_pairs
 from hermes_cli.engine.llama.context import Context, Sampler, bias_array
 from hermes_cli.engine.llama.masked_sampler import MaskedSampler
+from hermes_cli.engine.llama.model import Model
 
-REPEAT_WINDOW_TOKENS = 64
+Steps = list[tuple[str, tuple[Any, ...]]]
 _CANDIDATES = 64  # without a top-k: rarer tokens count only where none of these may follow
 _OTHER_SEED = 0x9E3779B9
 _COLDEST = 1e-3  # below it only the likeliest token is left, and 1/temperature overflows
+_MIROSTAT_TOKENS = 100  # from which its first version estimates
 
 
 def sampler(
     values: SamplingValues,
-    vocab_size: int,
+    model: Model,
     logit_bias: tuple[tuple[int, float], ...] = (),
     *,
+    context_length: int,
     on_device: bool = False,
 ) -> Sampler:
-    """The chain, top-k first: penalties and probabilities over a whole vocabulary of 128k cost 0.7 ms a token.
+    """The chain, top-k first where it can be: work on a whole vocabulary of 128k costs 0.7 ms a token.
 
     `on_device`: for `Context.attach`.
     """
-    penalised = values.repeat_penalty != 1.0
-    steps: list[tuple[str, tuple[Any, ...]]] = []
-    if logit_bias:
-        steps.append(("logit_bias", (vocab_size, len(logit_bias), bias_array(logit_bias))))
-    if values.top_k and (penalised or values.temperature >= _COLDEST):
+    steps: Steps = []
+    if bias := (*bias_pairs(values.logit_bias), *logit_bias):
+        steps.append(("logit_bias", (model.vocab_size, len(bias), bias_array(bias))))
+    penalties = _penalties(values, model, context_length)
+    if values.mirostat and values.temperature >= _COLDEST:
+        return Sampler([*steps, *penalties, *_temperature(values), _mirostat(values, model.vocab_size)])
+    if values.penalises_first:
+        steps += penalties
+    if values.top_n_sigma and values.temperature >= _COLDEST:
+        steps.append(("top_n_sigma", (values.top_n_sigma,)))
+    if values.top_k and (penalties or values.temperature >= _COLDEST):
         steps.append(("top_k", (values.top_k,)))
-    if penalised:
-        steps.append(("penalties", (vocab_size, REPEAT_WINDOW_TOKENS, values.repeat_penalty, 0.0, 0.0)))
-    choice = _choice(values)
+    if not values.penalises_first:
+        steps += penalties
+    choice = _choice(values, values.seed, xtc=True)
     if on_device and choice == [("greedy", ())]:
         choice = [("top_k", (1,)), ("dist", (0,))]  # there, greedy returns a place among the candidates of a top-k
     return Sampler([*steps, *choice])
 
 
 def masked_sampler(values: SamplingValues, context: Context) -> MaskedSampler:
-    """The same for constrained text. The penalty applies to its `repeated` tokens only: JSON repeats its structure."""
+    """The same for constrained text, without what would damage its structure: DRY, XTC, Mirostat, top-n-sigma.
+
+    The repeat penalty applies to the `repeated` tokens of the sampler only.
+    """
     # The second choice has its own seed: with that of the first it would favour the tokens just refused.
-    again = replace(values, seed=values.seed ^ _OTHER_SEED)
-    masked = MaskedSampler(context, values.top_k or _CANDIDATES, _choice(values), _choice(again))
+    first, again = (_choice(values, seed) for seed in (values.seed, values.seed ^ _OTHER_SEED))
+    masked = MaskedSampler(context, values.top_k or _CANDIDATES, first, again)
     masked.repeat_penalty = values.repeat_penalty
     return masked
 
 
-def _choice(values: SamplingValues) -> list[tuple[str, tuple[float, ...]]]:
+def _penalties(values: SamplingValues, model: Model, context_length: int) -> Steps:
+    """The steps that count tokens which occurred before."""
+
+    def window(last_n: int) -> int:
+        return context_length if last_n == ALL_TOKENS else min(last_n, context_length)
+
+    steps: Steps = []
+    if values.penalises:
+        rates = (values.repeat_penalty, values.frequency_penalty, values.presence_penalty)
+        steps.append(("penalties", (model.vocab_size, window(values.repeat_last_n), *rates)))
+    if values.uses_dry:
+        shape = (values.dry_multiplier, values.dry_base, values.dry_allowed_length, window(values.dry_penalty_last_n))
+        steps.append(("dry", model.dry_arguments(*shape)))
+    return steps
+
+
+def _choice(values: SamplingValues, seed: int, *, xtc: bool = False) -> Steps:
     """The last steps of a chain, which settle on one token."""
     if values.temperature < _COLDEST:
         return [("greedy", ())]
-    steps: list[tuple[str, tuple[float, ...]]] = []
+    steps: Steps = []
+    if values.typical_p < 1:
+        steps.append(("typical", (values.typical_p, 1)))
     if values.top_p < 1:
         steps.append(("top_p", (values.top_p, 1)))
     if values.min_p > 0:
         steps.append(("min_p", (values.min_p, 1)))
-    return [*steps, ("temp", (values.temperature,)), ("dist", (values.seed,))]
+    if xtc and values.xtc_probability:
+        steps.append(("xtc", (values.xtc_probability, values.xtc_threshold, 1, seed)))
+    return [*steps, *_temperature(values), ("dist", (seed,))]
+
+
+def _temperature(values: SamplingValues) -> Steps:
+    if values.dynatemp_range:
+        return [("temp_ext", (values.temperature, values.dynatemp_range, values.dynatemp_exponent))]
+    return [("temp", (values.temperature,))]
+
+
+def _mirostat(values: SamplingValues, vocab_size: int) -> tuple[str, tuple[Any, ...]]:
+    goal = (values.mirostat_tau, values.mirostat_eta)
+    if values.mirostat == 1:
+        return "mirostat", (vocab_size, values.seed, *goal, _MIROSTAT_TOKENS)
+    return "mirostat_v2", (values.seed, *goal)

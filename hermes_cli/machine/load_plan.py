@@ -11,7 +11,6 @@ from pathlib import Path
 
 from hermes_cli.engine import hardware
 from hermes_cli.engine.llama.devices import Gpu, gpus
-from hermes_cli.engine.llama.model import KvType
 from hermes_cli.engine.load_options import (
     ALL_LAYERS,
     CPU_BATCH_TOKENS,
@@ -24,6 +23,7 @@ from hermes_cli.errors import ModelNotFound, OutOfMemory
 from hermes_cli.gguf.adapter import with_adapters
 from hermes_cli.gguf.file import CutShort, model_header
 from hermes_cli.gguf.header import Header
+from hermes_cli.kv_types import UNQUANTISED, KvType
 from hermes_cli.machine import probe, tuning
 from hermes_cli.machine.builds import unused_gpu
 from hermes_cli.machine.context_lengths import (
@@ -156,7 +156,7 @@ def _unplanned(options: LoadOptions, machine: Machine) -> LoadSettings:
         threads=options.threads or machine.cores,
         adapts_threads=options.threads is None,
         batch_tokens=GPU_BATCH_TOKENS if layers else CPU_BATCH_TOKENS,
-        flash_attention=None if layers or kv_type != "f16" else False,
+        flash_attention=None if layers or kv_type not in UNQUANTISED else False,
         template=options.template,
         kv_store_bytes=options.kv_store_bytes,
         adapters=options.adapters,
@@ -235,7 +235,7 @@ class _Planner:
             threads=options.threads or (tuned.threads if tuned else machine.cores),
             adapts_threads=options.threads is None and layers != ALL_LAYERS,
             batch_tokens=tuned.batch_tokens if tuned else GPU_BATCH_TOKENS if layers else CPU_BATCH_TOKENS,
-            flash_attention=flash if kv_type == "f16" else None,
+            flash_attention=flash if kv_type in UNQUANTISED else None,
             extra_buffers=machine.may_repack and (tuned.extra_buffers if tuned else machine.gains_from_repacking),
             gpus=self._devices,
             template=options.template,
@@ -270,7 +270,7 @@ class _Planner:
             middle = (possible + impossible) // 2
             _, smaller = self._settings(0, middle * 256, refused.kv_type)
             possible, impossible = (middle, impossible) if self._fits(smaller) else (possible, middle)
-        hint = f"use --ctx {possible * 256} or less{', or --kv-type q8_0' if refused.kv_type == 'f16' else ''}"
+        hint = f"use --ctx {possible * 256} or less{', or --kv-type q8_0' if refused.kv_type in UNQUANTISED else ''}"
         beside = memory.total_bytes - memory.weights_bytes
         return OutOfMemory(
             f"{refused.context_length:,} tokens need {beside / 1e9:.1f} GB beside the model, more than is free here",

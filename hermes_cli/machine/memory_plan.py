@@ -5,9 +5,9 @@ larger of what attention and what the feed-forward network need at once. Without
 all scores of a batch to 16-bit numbers, in a separate buffer.
 """
 
-from hermes_cli.engine.llama.model import KvType
 from hermes_cli.engine.load_options import ALL_LAYERS, LoadSettings
 from hermes_cli.gguf.header import Header
+from hermes_cli.kv_types import BLOCK_BYTES, UNQUANTISED, KvType
 from hermes_cli.values import dataclass
 
 GPU_SPARE_BYTES = 500_000_000  # of each GPU: for what its driver and kernels allocate later
@@ -56,7 +56,7 @@ def estimate(header: Header, settings: LoadSettings, gpu_count: int = 1) -> Memo
     kv_type, layers = settings.kv_type, layer_count(header)
     offloaded = layers if settings.gpu_layers == ALL_LAYERS else min(settings.gpu_layers, layers)
     # llama.cpp's own choice: on GPUs, and where a quantised cache needs it.
-    auto = kv_type != "f16" or offloaded > 0
+    auto = kv_type not in UNQUANTISED or offloaded > 0
     flash = auto if settings.flash_attention is None else settings.flash_attention
     cells = -(-settings.context_length // 256) * 256
     batch = min(settings.batch_tokens, cells)
@@ -102,7 +102,7 @@ def kv_bytes_per_token(header: Header, kv_type: KvType) -> int:
     key = header.own("attention.key_length") or head_size
     value = header.own("attention.value_length") or head_size
     numbers = layers * (header.own("attention.head_count_kv") or heads) * (key + value)
-    return numbers * _HALF_BYTES if kv_type == "f16" else numbers * 34 // 32
+    return numbers * BLOCK_BYTES[kv_type] // 32
 
 
 def _last_layers_bytes(header: Header, count: int) -> int:

@@ -15,6 +15,7 @@ from hermes_cli.engine.llama.model import Model
 from hermes_cli.engine.load_options import LoadOptions, LoadSettings
 from hermes_cli.engine.loading import make_context, make_model
 from hermes_cli.errors import LoadCancelled, OutOfMemory
+from hermes_cli.kv_types import UNQUANTISED
 from hermes_cli.machine import tuning
 from hermes_cli.machine.measure import generation_speed, prompt_speed, sample_tokens
 from hermes_cli.machine.tuning import Tuned
@@ -129,7 +130,7 @@ class Tuner:
         """Settings with one change each, and the least gain that justifies it."""
         for threads in self._thread_counts():
             yield f"{threads} thread{'s' * (threads > 1)}", replace(self._best, threads=threads), _LEAST_GAIN
-        if self._best.kv_type == "f16":
+        if self._best.kv_type in UNQUANTISED:
             other = self._best.flash_attention is False
             name = f"flash attention {'on' if other else 'off'}"
             yield name, replace(self._best, flash_attention=other), _LEAST_GAIN

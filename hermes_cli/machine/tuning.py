@@ -8,8 +8,8 @@ from pathlib import Path
 
 from hermes_cli import files, paths
 from hermes_cli.engine.llama.fingerprint import fingerprint
-from hermes_cli.engine.llama.model import KvType
 from hermes_cli.errors import EngineError
+from hermes_cli.kv_types import KvType
 from hermes_cli.values import dataclass
 
 

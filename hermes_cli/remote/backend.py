@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Generator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from hermes_cli.backend import BackendInfo
 from hermes_cli.chat.events import GenerationEvent, PromptProgress, TextDelta, Usage
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
-from hermes_cli.chat.sampling import decide
+from hermes_cli.chat.request import CancelToken, GenerationRequest
+from hermes_cli.chat.sampling import Sampling, decide
 from hermes_cli.errors import ContextOverflow, EngineError, LoadCancelled, UsageError
 from hermes_cli.formats import chatml
 from hermes_cli.formats.segment import joined
@@ -119,6 +119,11 @@ class RemoteBackend:
     def _answer(self, request: GenerationRequest, cancel: CancelToken) -> Generator[GenerationEvent]:
         self._check_open()
         started = time.perf_counter()
+        if request.grammar is not None and not self._server.family.grammar:
+            raise UsageError(
+                f"{self._server.family.name} cannot constrain answers to a grammar",
+                "omit --grammar, or use a model here",
+            )
         sampling = self._sampling(request.sampling)
         forced = forced_call(request) if self.mode == "raw" else None
         asked = request
@@ -149,7 +154,7 @@ class RemoteBackend:
         """The values to send: all of them in raw mode, else those that were set and a seed. Raises UsageError."""
         decided = decide(given)
         if self.mode == "raw":
-            return Sampling(**asdict(decided))
+            return decided.sampling
         return replace(given, seed=decided.seed)
 
     def _streamed(
@@ -163,7 +168,7 @@ class RemoteBackend:
                     yield from answer.events(self._client.address, values)
                 return
             except FieldRefused as refused:
-                if refused.field not in sent or refused.field in ("model", "messages", "prompt", "stream"):
+                if refused.field not in sent or refused.field in ("model", "messages", "prompt", "stream", "grammar"):
                     raise
                 self._dropped.add(refused.field)
                 self._note(f"{self._server.family.name} does not take {refused.field}; it is no longer sent")

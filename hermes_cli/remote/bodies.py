@@ -5,7 +5,8 @@ from dataclasses import asdict
 from typing import Any
 
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import GenerationRequest, Sampling
+from hermes_cli.chat.request import GenerationRequest
+from hermes_cli.chat.sampling import Sampling, bias_pairs
 from hermes_cli.formats import chatml
 from hermes_cli.remote import families
 from hermes_cli.remote.families import Family
@@ -84,7 +85,11 @@ def _common(
 ) -> dict[str, Any]:
     body: dict[str, Any] = {"model": model, "stream": True, "stream_options": {"include_usage": True}}
     given = {name: value for name, value in asdict(sampling).items() if value is not None}
+    if sampling.logit_bias:
+        given["logit_bias"] = {str(token): max(bias, -100) for token, bias in bias_pairs(sampling.logit_bias)}
     body |= {family.sampling[name]: value for name, value in given.items() if name in family.sampling}
+    if request.grammar is not None and family.grammar:
+        body[family.grammar] = request.grammar
     if limit is not None:
         body[family.length] = limit
     if request.stop:

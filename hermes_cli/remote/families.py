@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Literal
 
+from hermes_cli.chat.sampling import SAMPLING_KEYS
 from hermes_cli.values import dataclass
 
 Mode = Literal["raw", "chat"]
@@ -14,9 +15,9 @@ class Family:
     """A kind of server.
 
     `sampling` maps our names of sampling fields to the server's; what is missing there is not sent. `schema` names the
-    field that takes a JSON Schema in a raw completion, None where there is none; `chat_schema` is the type of
-    `response_format` that takes one in a chat completion. `extra` is sent with every request in
-    that mode, `continuing` with one that continues an answer; without `continues` it begins the answer again.
+    field that takes a JSON Schema in a raw completion and `grammar` the one that takes GBNF, None where there is none;
+    `chat_schema` is the type of `response_format` that takes a schema in a chat completion. `extra` is sent with each
+    request in that mode, `continuing` with one that continues an answer; without `continues` it begins again.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Family:
     sampling: Mapping[str, str] = field(default_factory=dict)
     length: str = "max_tokens"
     schema: str | None = None
+    grammar: str | None = None
     chat_schema: Literal["json_schema", "json_object"] | None = "json_schema"
     extra: Mapping[Mode, Mapping[str, object]] = field(default_factory=dict)
     continuing: Mapping[str, object] = field(default_factory=dict)
@@ -31,14 +33,18 @@ class Family:
     context_length: int | None = None  # to assume where the server does not say it
 
 
-_OPENAI = {"temperature": "temperature", "top_p": "top_p", "seed": "seed"}
+_OPENAI = {
+    name: name for name in ("temperature", "top_p", "seed", "presence_penalty", "frequency_penalty", "logit_bias")
+}
 _ALL = _OPENAI | {"top_k": "top_k", "min_p": "min_p"}
+_EVERY = {name: name for name in SAMPLING_KEYS}
 
 LLAMA_SERVER = Family(
     "llama-server",
     takes_ids=True,
-    sampling=_ALL | {"repeat_penalty": "repeat_penalty"},
+    sampling={name: name for name in _EVERY if name != "repeat_scope"},
     schema="json_schema",
+    grammar="grammar",
     extra={
         "raw": {"cache_prompt": True, "return_progress": True, "preserved_tokens": ["<tool_call>", "</tool_call>"]},
         "chat": {"cache_prompt": True, "return_progress": True},
@@ -47,8 +53,9 @@ LLAMA_SERVER = Family(
 HERMES = Family(
     "hermes",
     takes_ids=True,
-    sampling=_ALL | {"repeat_penalty": "repeat_penalty"},
+    sampling=_EVERY,
     schema="json_schema",
+    grammar="grammar",
     extra={"raw": {"return_progress": True}, "chat": {"return_progress": True}},
     continuing={"continue_final_message": True, "add_generation_prompt": False},
 )

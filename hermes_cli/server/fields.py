@@ -2,7 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
+
+from hermes_cli.chat.key import LARGEST, Key
+from hermes_cli.chat.request import MOST_GRAMMAR_BYTES
+from hermes_cli.chat.sampling import SAMPLING_KEYS
 
 MOST_TOKENS = 1 << 20
 
@@ -73,17 +77,24 @@ class StreamOptions(_Fields):
     include_usage: bool | None = None
 
 
-class _Common(_Fields):
-    """What chats and raw completions share."""
+def _sampling_field(key: Key) -> tuple[Any, Any]:
+    if key.kind is str:
+        return Literal[key.choices] | None if key.choices else str | None, None
+    return (_Whole if key.kind is int else key.kind) | None, Field(None, ge=key.low, le=key.high)
+
+
+_SAMPLING: Any = {name: _sampling_field(key) for name, key in SAMPLING_KEYS.items()}
+_Sampling: Any = create_model("_Sampling", __base__=_Fields, **_SAMPLING)
+
+
+class _Common(_Sampling):  # type: ignore[misc]  # made from the table of sampling values
+    """What chats and raw completions share: the values of the sampling, some with other limits, and more."""
 
     model: str | None = None
     max_tokens: _Whole | None = Field(None, ge=0, le=MOST_TOKENS)
-    temperature: float | None = Field(None, ge=0, le=100)
     top_p: float | None = Field(None, gt=0, le=1)
-    top_k: _Whole | None = Field(None, ge=-1, le=2**31 - 1)
-    min_p: float | None = Field(None, ge=0, le=1)
+    top_k: _Whole | None = Field(None, ge=-1, le=LARGEST)
     seed: _Whole | None = Field(None, ge=-(2**63), le=2**63)
-    repeat_penalty: float | None = Field(None, ge=0.01, le=100)
     repetition_penalty: float | None = Field(None, ge=0.01, le=100)
     logit_bias: _Bias | None = Field(None, max_length=1024)
     stop: str | list[str] | None = None
@@ -94,6 +105,7 @@ class _Common(_Fields):
     response_format: dict[str, Any] | None = None
     json_schema: dict[str, Any] | bool | None = None
     guided_json: dict[str, Any] | bool | None = None
+    grammar: str | None = Field(None, min_length=1, max_length=MOST_GRAMMAR_BYTES)
     ignore_eos: bool | None = None
     cache_prompt: bool | None = None
 
@@ -148,13 +160,13 @@ IGNORED = frozenset(
     (
         *("cache_prompt", "reasoning_effort", "user", "metadata", "store", "service_tier", "safety_identifier"),
         *("prompt_cache_key", "verbosity", "prediction", "id_slot", "timings_per_token", "chat_template_kwargs"),
-        *("ignore_eos", "frequency_penalty", "presence_penalty"),
+        "ignore_eos",
     )
 )
 # Refused, because an answer without them would be wrong.
 REFUSED = frozenset(
     (
         *("audio", "web_search_options", "suffix", "chat_template", "lora", "images"),
-        *("grammar", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs"),
+        *("guided_regex", "guided_choice", "guided_grammar", "structured_outputs"),
     )
 )

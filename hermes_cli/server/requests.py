@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import GenerationRequest, Sampling
+from hermes_cli.chat.request import GenerationRequest
+from hermes_cli.chat.sampling import SAMPLING_KEYS, Sampling
 from hermes_cli.chat.tool_call import ToolSchema
 from hermes_cli.errors import UsageError
 from hermes_cli.formats.function_calling import offer
@@ -74,6 +75,7 @@ def parse_chat(body: ChatRequest) -> ParsedRequest:
         tools=tools if choice != "none" else (),
         tool_choice=choice,
         schema=schema,
+        grammar=_grammar(body, schema, tools),
         logit_bias=_logit_bias(body),
         top_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
     )
@@ -102,7 +104,8 @@ def parse_completion(body: CompletionRequest) -> ParsedRequest:
         sampling=_sampling(body),
         max_tokens=16 if body.max_tokens is None else body.max_tokens,
         stop=_stops(body.stop),
-        schema=_schema(body),
+        schema=(schema := _schema(body)),
+        grammar=_grammar(body, schema),
         logit_bias=_logit_bias(body),
         top_logprobs=body.logprobs,
     )
@@ -147,10 +150,15 @@ def _check_stream(body: ChatRequest | CompletionRequest) -> None:
 
 
 def _sampling(body: ChatRequest | CompletionRequest) -> Sampling:
-    penalty = body.repeat_penalty if body.repetition_penalty is None else body.repetition_penalty
-    top_k = 0 if body.top_k == -1 else body.top_k
-    seed = None if body.seed is None or body.seed == -1 else body.seed % 2**32
-    return Sampling(body.temperature, top_k, body.top_p, body.min_p, penalty, seed)
+    """The values of the sampling; the fields of servers and clients elsewhere differ in a few."""
+    values = {name: getattr(body, name) for name in SAMPLING_KEYS if name != "logit_bias"}
+    if body.repetition_penalty is not None:
+        values["repeat_penalty"] = body.repetition_penalty
+    if body.top_k == -1:
+        values["top_k"] = 0
+    if body.seed is not None:
+        values["seed"] = None if body.seed == -1 else body.seed % 2**32
+    return Sampling(**values)
 
 
 def _stops(stop: str | list[str] | None) -> tuple[str, ...]:
@@ -195,6 +203,22 @@ def _schema(body: ChatRequest | CompletionRequest) -> Any:
     if isinstance(given, dict):
         _check_schema(given)
     return given
+
+
+def _grammar(body: ChatRequest | CompletionRequest, schema: Any, tools: Sequence[ToolSchema] = ()) -> str | None:
+    """The GBNF grammar to answer by. Raises ApiError for one that cannot be used, or beside a schema or tools."""
+    grammar: str | None = body.grammar
+    if grammar is None:
+        return None
+    if schema is not None or tools:
+        raise invalid("a grammar cannot be combined with tools or a schema", "grammar")
+    from hermes_cli.engine.constraint.gbnf import from_gbnf
+
+    try:
+        from_gbnf(grammar)
+    except UsageError as error:
+        raise invalid(error.message, "grammar") from error
+    return grammar
 
 
 def _check_schema(schema: dict[str, Any]) -> None:

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
-from hermes_cli.chat.request import Sampling
+from hermes_cli.chat.sampling import SAMPLING_KEYS, Sampling
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.errors import UsageError
 from hermes_cli.formats.json.schema import Schema
+from hermes_cli.kv_types import KvType
 from hermes_cli.store.settings.endpoints import Endpoint
 from hermes_cli.values import dataclass
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from hermes_cli.tools.mcp_server import McpServer
 
 LAST_SESSION = ""
-_SAMPLING = tuple(each.name for each in fields(Sampling))
 _Part = TypeVar("_Part", "Choices", Sampling, "Loading")
 Overflow = Literal["ask", "error", "drop"]  # of the context
 LayerName = Literal["flags", "preset", "session", "environment", "defaults", "settings"]
@@ -32,7 +32,7 @@ class Loading:
 
     context_length: int | None = None
     gpu_layers: str | None = None
-    kv_type: Literal["f16", "q8_0"] | None = None
+    kv_type: KvType | None = None
     threads: int | None = None
     template: str | None = None
     kv_store_mb: int | None = None
@@ -63,6 +63,7 @@ class Choices:
     tool_timeout_s: float | None = None  # of one tool call
     tool_policy: "Policy | None" = None
     schema: Schema | None = None
+    grammar: str | None = None  # in GBNF
     constrained: bool | None = None
     load: Loading = field(default_factory=Loading)
     save: bool | None = None
@@ -188,7 +189,7 @@ class Layers:
         unsaid: dict[str, Any] = {name: None}
 
         def silent(layer: Choices) -> Choices:
-            if name in _SAMPLING:
+            if name in SAMPLING_KEYS:
                 return replace(layer, sampling=replace(layer.sampling, **unsaid))
             return replace(layer, **unsaid)
 

@@ -51,9 +51,11 @@ class LocalTarget:
             choices = replace(choices, load=replace(choices.load, lora=saved_adapters(lora)))
         return replace(choices, model=name and saved_name(name))
 
-    def constraint_notes(self, schema: Schema | None, tools: Sequence[ToolSchema]) -> tuple[str, ...]:
+    def constraint_notes(
+        self, schema: Schema | None, tools: Sequence[ToolSchema], grammar: str | None = None
+    ) -> tuple[str, ...]:
         """See `Target`."""
-        return self.planner.notes(schema, tools)
+        return self.planner.notes(schema, tools, grammar)
 
     def written(self, messages: tuple[Message, ...]) -> WrittenPrompt:
         """See `Target`; the model is opened with its vocabulary only."""

@@ -125,6 +125,7 @@ def prepare(
     With `servers_later`, MCP servers are not started yet; otherwise those that an option names must start.
     """
     choices, saved = start.choices, start.saved
+    check_grammar(choices)
     target = _find_target(start)
     conversation = replace(saved.conversation if saved else Conversation(), system_prompt=choices.system_prompt)
     notes = list(start.notes)
@@ -145,10 +146,22 @@ def prepare(
 
 
 def constraint_notes(target: Target, choices: Choices, tools: ToolUse | None) -> tuple[str, ...]:
-    """What of the schema and the tools is not enforced while it is generated. Raises UsageError."""
-    if choices.constrained is False or not (tools or choices.schema is not None):
+    """What of the schema and the tools is not enforced while it is generated. Raises UsageError, for a grammar too."""
+    check_grammar(choices)
+    held = tools or choices.schema is not None or choices.grammar is not None
+    if choices.constrained is False or not held:
         return ()
-    return target.constraint_notes(choices.schema, tools.toolbox.schemas if tools else ())
+    return target.constraint_notes(choices.schema, tools.toolbox.schemas if tools else (), choices.grammar)
+
+
+def check_grammar(choices: Choices) -> None:
+    """Raise UsageError for a grammar beside something else that the answer would be held to."""
+    if choices.grammar is None:
+        return
+    if choices.schema is not None or choices.tools or choices.mcp:
+        raise UsageError("a grammar cannot be combined with tools or a schema", "omit --grammar, or the others")
+    if choices.constrained is False:
+        raise UsageError("--grammar and --no-constrain cannot be used together", "omit one of them")
 
 
 def _find_target(start: Start) -> Target:
@@ -193,6 +206,7 @@ def open_session(prepared: Prepared, load: Callable[[], Backend]) -> Opened:
             prepared.conversation,
             tools=tools,
             schema=choices.schema,
+            grammar=choices.grammar,
             most_repairs=MOST_REPAIRS,
             constrained=choices.constrained is not False,
             settings=settings,

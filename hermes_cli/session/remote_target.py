@@ -45,7 +45,9 @@ class RemoteTarget:
         """See `Target`."""
         return choices
 
-    def constraint_notes(self, schema: Schema | None, tools: Sequence[ToolSchema]) -> tuple[str, ...]:
+    def constraint_notes(
+        self, schema: Schema | None, tools: Sequence[ToolSchema], grammar: str | None = None
+    ) -> tuple[str, ...]:
         """See `Target`; the server decides what it enforces."""
         return ()
 

@@ -10,7 +10,8 @@ from hermes_cli.chat.context_window import reserved_tokens, tight_room, turns_to
 from hermes_cli.chat.conversation import Conversation, Turn
 from hermes_cli.chat.events import Finished, TextDelta, ToolCallReady, TurnEvent
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.chat.request import CancelToken, GenerationRequest
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.chat.tool_call import ToolSchema
 from hermes_cli.chat.turn_tree import TurnTree
@@ -44,6 +45,7 @@ class Session(SessionRecord):
         tree: TurnTree | None = None,
         tools: ToolUse | None = None,
         schema: Schema | None = None,
+        grammar: str | None = None,
         most_repairs: int = 0,
         constrained: bool = True,
     ) -> None:
@@ -51,7 +53,7 @@ class Session(SessionRecord):
         self.backend = backend
         self.stop = stop
         self.tools = tools
-        self.schema = schema
+        self.schema, self.grammar = schema, grammar
         self.most_repairs = most_repairs
         self.constrained = constrained
         self._rendered: tuple[tuple[object, ...], str | None] | None = None  # the system text, and what it is from
@@ -210,6 +212,7 @@ class Session(SessionRecord):
             self.max_tokens,
             self.stop,
             schema=self.schema,
+            grammar=self.grammar,
             constrained=self.constrained,
         )
         loop = TurnLoop(self.backend, request, cancel, self.tools, self.most_repairs)

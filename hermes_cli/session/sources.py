@@ -1,10 +1,10 @@
 """The choices made at each place: settings, defaults of the model, preset and saved session."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from hermes_cli.chat.request import Sampling
+from hermes_cli.chat.sampling import SAMPLING_KEYS, Sampling
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.session.choices import Choices, Layers, Loading, resolved
 from hermes_cli.store.settings.settings import Settings
@@ -20,9 +20,9 @@ def from_settings(settings: Settings) -> Layers:
     """What config.toml and the environment say. Their preset is not among it: it counts only without a prompt."""
     return Layers(
         environment=_settings(
-            lambda name: getattr(settings, name) if settings.is_from_environment(name) else None, settings
+            lambda name: settings.value(name) if settings.is_from_environment(name) else None, settings
         ),
-        settings=_settings(lambda name: getattr(settings, name), settings),
+        settings=_settings(settings.value, settings),
         origins=settings.origins,
         endpoints=settings.endpoints,
         mcp_servers=settings.mcp_servers,
@@ -46,7 +46,7 @@ def _model_values(value: Callable[[str], Any], origin: str | None) -> Choices:
     """The choices that settings and the table of a model can both make; `origin` is that of the context length."""
     layers = value("gpu_layers")
     return Choices(
-        sampling=Sampling(**{each.name: value(each.name) for each in fields(Sampling) if each.name != "seed"}),
+        sampling=Sampling(**{name: value(name) for name in SAMPLING_KEYS if name != "seed"}),
         max_tokens=value("max_tokens"),
         load=Loading(
             value("ctx"),

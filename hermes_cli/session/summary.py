@@ -7,7 +7,8 @@ from hermes_cli.chat.context_window import most_that_fit, reserved_tokens, tight
 from hermes_cli.chat.conversation import Conversation, Turn
 from hermes_cli.chat.events import Finished, PromptProgress, TextDelta, TurnEvent
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.chat.request import CancelToken, GenerationRequest
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.errors import ContextOverflow
 from hermes_cli.session.turn_loop import TurnLoop, combined
 

@@ -49,7 +49,9 @@ class Target(Protocol):
         """The choices as a session saves them."""
         ...
 
-    def constraint_notes(self, schema: Schema | None, tools: Sequence[ToolSchema]) -> tuple[str, ...]:
+    def constraint_notes(
+        self, schema: Schema | None, tools: Sequence[ToolSchema], grammar: str | None = None
+    ) -> tuple[str, ...]:
         """What of `schema` and `tools` is only checked after writing. Raises UsageError, EngineError."""
         ...
 

@@ -212,3 +212,12 @@ def test_markers_in_a_chat_are_reported_once_for_each_message(hermes: Hermes) ->
     result = hermes("chat", *GREEDY, "-s", "No <|im_start|>.", stdin="Hi\nHi\nRepeat after me: <|im_end|>\nHi\n")
     assert result.code == 0
     assert [line.split()[0] for line in result.err.splitlines()] == ["<|im_start|>", "<|im_end|>"]
+
+
+@pytest.mark.parametrize("question", ["Tell me something.", "Write a story."])
+def test_a_string_that_only_repeats_itself_ends_the_answer(hermes: Hermes, question: str) -> None:
+    schema = '{"type": "object", "properties": {"text": {"type": "string", "minLength": 20000}}, "required": ["text"]}'
+    looping = ("--temperature", "0", "--repeat-penalty", "1")
+    stopped = hermes("ask", "-m", "demo", "--no-save", *looping, "--schema", schema, question)
+    assert stopped.code == 5
+    assert re.match('error: the answer repeats ".+" without end\nhint: try another --seed', stopped.err)

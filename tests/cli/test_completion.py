@@ -30,7 +30,7 @@ def completed(hermes: Hermes, line: str) -> list[str]:
         "hermes presets show trans": ["translate"],
         "hermes config set kv_": ["kv_type", "kv_store_mb"],
         "hermes config get vi": ["vi_mode"],
-        "hermes config set kv_type ": ["f16", "q8_0"],
+        "hermes config set kv_type q8": ["q8_0"],
         "hermes config set vi_mode ": ["true", "false"],
         "hermes config set model de": ["demo"],
         "hermes config set preset trans": ["translate"],

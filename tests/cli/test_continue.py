@@ -10,7 +10,7 @@ import pytest
 
 from hermes_cli import paths
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import Sampling
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.store.sessions.reader import read_session
 from tests.cli.conftest import OnTerminal, assert_failed, exit_code

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hermes_cli import paths
-from hermes_cli.chat.request import Sampling
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.store.sessions.reader import read_session
 from tests.conftest import Hermes

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hermes_cli import paths
-from hermes_cli.chat.request import Sampling
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.session.choices import Choices, Layers
 from hermes_cli.session.sources import from_preset
 from hermes_cli.store.presets.presets import find_preset

@@ -8,7 +8,8 @@ import pytest
 
 from hermes_cli.chat.events import TextDelta, ThinkingDelta
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.chat.request import CancelToken, GenerationRequest
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.engine.local import LoadSettings, open_backend
 from tests.cli.conftest import OnScreen
 from tests.conftest import Hermes

@@ -157,3 +157,29 @@ def test_approvals_are_listed_and_revoked(hermes: Hermes, tmp_path: Path) -> Non
 def test_the_group_takes_what_its_list_takes(hermes: Hermes, weather: Path) -> None:
     assert hermes("tools", "--tools", weather).out == hermes("tools", "list", "--tools", weather).out
     assert_failed(hermes("tools", "--tools", weather, "show", "calculate"), 2, "belong after the command")
+
+
+def test_a_python_tool_is_offered_as_the_model_cards_example(hermes: Hermes, tmp_path: Path) -> None:
+    path = tmp_path / "stocks.py"
+    path.write_text(
+        '''
+def get_stock_fundamentals(symbol: str) -> dict:
+    """Get fundamental data for a given stock symbol using yfinance API.
+
+    Args:
+        symbol (str): The stock symbol.
+
+    Returns:
+        dict: A dictionary containing fundamental data.
+    """
+    return {}
+'''
+    )
+    offered = hermes("tools", "show", path, "--prompt").out.decode()
+    assert offered.partition("<tools> ")[2].partition(" </tools>")[0] == (
+        '{"type": "function", "function": {"name": "get_stock_fundamentals", "description": '
+        '"get_stock_fundamentals(symbol: str) -> dict - Get fundamental data for a given stock symbol using yfinance '
+        "API.\n\n    Args:\n        symbol(str): The stock symbol.\n    Returns:\n        dict: A dictionary "
+        'containing fundamental data.", "parameters": {"type": "object", "properties": {"symbol": {"type": "string", '
+        '"description": "The stock symbol."}}, "required": ["symbol"]}}'
+    )

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from hermes_cli.backend import Backend
 from hermes_cli.chat.events import Finished, GenerationEvent, TextDelta
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.chat.request import CancelToken, GenerationRequest
+from hermes_cli.chat.sampling import Sampling
 
 GREEDY = Sampling(temperature=0, repeat_penalty=1)
 

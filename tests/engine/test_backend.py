@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from hermes_cli.chat.events import Finished, PromptProgress, TextDelta
-from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.chat.request import CancelToken, GenerationRequest
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.engine.local import LoadSettings, LocalBackend, open_backend
 from hermes_cli.errors import ContextOverflow, EngineError, LoadCancelled, UsageError
 from tests.backend_contract import LONG, QUESTION, BackendContract, OpenNew

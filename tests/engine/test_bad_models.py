@@ -190,7 +190,8 @@ FLIP_BYTES = """
 import random, sys
 from pathlib import Path
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.chat.request import CancelToken, GenerationRequest
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.engine.local import LoadSettings, open_backend
 from hermes_cli.errors import HermesError
 
@@ -226,7 +227,8 @@ DAMAGED_WEIGHTS = """
 import sys
 from pathlib import Path
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.chat.request import CancelToken, GenerationRequest
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.engine.local import LoadSettings, open_backend
 from hermes_cli.errors import EngineError
 

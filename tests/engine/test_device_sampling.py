@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hermes_cli.chat.request import Sampling
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.engine.load_options import LoadSettings
 from hermes_cli.engine.local import LocalBackend, open_backend
 from tests.engine.answers import GREEDY, answer

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.tool_call import ToolSchema
 from hermes_cli.formats import chatml
-from hermes_cli.formats.function_calling import call_block, offer, response_block, tools_prompt
+from hermes_cli.formats.function_calling import TOOLS_PLACE, call_block, offer, response_block, tools_prompt
 from hermes_cli.formats.segment import joined
 from hermes_cli.store.presets.presets import find_preset
 
@@ -213,6 +213,26 @@ def test_a_prompt_may_offer_the_tools_itself_as_the_scratch_pad_does(reference: 
     assert prompt is not None
     assert offer([ToolSchema(**STOCK)], prompt) == reference("scratch_pad_prompt.txt").rstrip("\n")
     assert "<tools>\n[]\n</tools>" in offer([], prompt)
+
+
+def test_a_prompt_of_the_models_own_function_calling_code_is_equal_to_the_byte(reference: Callable[[str], str]) -> None:
+    published = reference("function_calling_prompt.txt")
+    listed = published.partition("<tools> ")[2].partition(" </tools>")[0]
+    assert listed.startswith("[{'type': 'function'")
+    assert offer([ToolSchema(**STOCK)], published.replace(listed, TOOLS_PLACE)) == published
+
+
+def test_the_model_cards_own_example_is_listed_with_what_it_returns() -> None:
+    returns = {"type": "object", "description": "dict: A dictionary containing fundamental data."}
+    card = (
+        '<tools> {"type": "function", "function": {"name": "get_stock_fundamentals", "description": '
+        '"get_stock_fundamentals(symbol: str) -> dict - Get fundamental data for a given stock symbol using yfinance '
+        "API.\n\n    Args:\n        symbol(str): The stock symbol.\n    Returns:\n        dict: A dictionary "
+        'containing fundamental data.", "parameters": {"type": "object", "properties": {"symbol": {"type": "string", '
+        '"description": "The stock symbol."}}, "required": ["symbol"]}} </tools>'
+    )
+    tool = ToolSchema(**with_description(STOCK), returns=returns)
+    assert card in offer([tool])
 
 
 def test_a_whole_conversation_reads_as_the_template_writes_it(

@@ -7,11 +7,11 @@ import pytest
 
 from hermes_cli.engine import hardware
 from hermes_cli.engine.llama.devices import Gpu
-from hermes_cli.engine.llama.model import KvType
 from hermes_cli.engine.load_options import CPU_BATCH_TOKENS, LoadOptions, LoadSettings
 from hermes_cli.errors import EngineError, OutOfMemory, UsageError
 from hermes_cli.gguf.file import model_header
 from hermes_cli.gguf.header import Header
+from hermes_cli.kv_types import KvType
 from hermes_cli.machine import probe, tuning
 from hermes_cli.machine.load_plan import Machine, plan_file, plan_for, plan_load
 from hermes_cli.machine.tuning import Tuned

@@ -7,9 +7,10 @@ import pytest
 
 from hermes_cli.engine.llama import library
 from hermes_cli.engine.llama.context import Context
-from hermes_cli.engine.llama.model import KvType, Model
+from hermes_cli.engine.llama.model import Model
 from hermes_cli.engine.load_options import CPU_BATCH_TOKENS, LoadSettings
 from hermes_cli.gguf.file import header_of
+from hermes_cli.kv_types import UNQUANTISED, KvType
 from hermes_cli.machine.memory_plan import estimate
 
 MIB = 1024 * 1024
@@ -21,7 +22,19 @@ def model(demo_path: Path) -> Model:
 
 
 @pytest.mark.parametrize("length", [512, 1024, 2048, 4096])
-@pytest.mark.parametrize(("kv_type", "flash"), [("f16", False), ("f16", True), ("q8_0", True)])
+@pytest.mark.parametrize(
+    ("kv_type", "flash"),
+    [
+        ("f16", False),
+        ("f16", True),
+        ("q8_0", True),
+        ("f32", False),
+        ("bf16", False),
+        ("q5_1", True),
+        ("q4_0", True),
+        ("iq4_nl", True),
+    ],
+)
 def test_estimates_are_within_a_tenth_of_what_llama_cpp_reserves(
     model: Model, demo_path: Path, length: int, kv_type: KvType, flash: bool
 ) -> None:
@@ -32,7 +45,7 @@ def test_estimates_are_within_a_tenth_of_what_llama_cpp_reserves(
         batch_size=CPU_BATCH_TOKENS,
         threads=1,
         kv_type=kv_type,
-        flash_attention=flash or None if kv_type == "q8_0" else flash,
+        flash_attention=flash or None if kv_type not in UNQUANTISED else flash,
     )
     log = "\n".join(library.log_lines())
     context.close()

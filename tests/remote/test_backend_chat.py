@@ -10,7 +10,8 @@ import pytest
 
 from hermes_cli.chat.events import Finished, TextDelta, ThinkingDelta
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.chat.request import CancelToken, GenerationRequest
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.errors import ContextOverflow, EndpointError, EngineError, HermesError, UsageError
 from hermes_cli.remote.address import parse_address
 from hermes_cli.remote.backend import EndpointOptions, RemoteBackend, open_remote

@@ -13,7 +13,8 @@ pytest.importorskip("xllamacpp")
 from hermes_cli import paths
 from hermes_cli.chat.events import Finished, PromptProgress, TextDelta
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.chat.request import CancelToken, GenerationRequest
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.engine.local import LocalBackend
 from hermes_cli.errors import ContextOverflow
 from hermes_cli.formats import chatml

@@ -10,12 +10,13 @@ What differs by intent:
 - The first chunk of a chat has the content "", as OpenAI's, not null. Text parts are joined without newlines.
 - `system_fingerprint` is a name, not a build number. Texts and token counts are those of the demo model.
 - An answer that a message list ends with is continued only with `continue_final_message`; several in a row are allowed.
-- A grammar is refused, since only JSON can be constrained. `continuous_usage_stats` is named as ignored.
+- `continuous_usage_stats` is named as ignored.
 - `finish_reason` is `tool_calls` also for a named function (vLLM: `stop`), and has a chunk of its own.
 - Foreign origins get 403, not reflected or missing CORS headers; native `/completion`, slots and LoRA do not exist.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -137,7 +138,10 @@ def test_llama_invalid_response_format(api: Adapter, form: Any) -> None:
 def test_llama_json_schema_and_grammar(api: Adapter) -> None:
     answer = api.ok("/chat/completions", max_tokens=20, messages=BOOK, json_schema={"const": "42"})
     assert answer["choices"][0]["message"]["content"].strip() == '"42"'
-    assert api.ask("/chat/completions", messages=BOOK, grammar='root ::= "a"')[0] == 400
+    answer = api.ok("/chat/completions", max_tokens=20, messages=BOOK, grammar='root ::= "a" [b-c]{2} "."')
+    assert re.fullmatch("a[bc]{2}[.]", answer["choices"][0]["message"]["content"])
+    assert api.ask("/chat/completions", messages=BOOK, grammar="root ::= x")[0] == 400
+    assert api.ask("/chat/completions", messages=BOOK, grammar='root ::= "a"', json_schema={})[0] == 400
 
 
 @pytest.mark.parametrize(

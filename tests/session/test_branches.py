@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hermes_cli.chat.conversation import Turn
-from hermes_cli.chat.request import CancelToken, Sampling
+from hermes_cli.chat.request import CancelToken
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.engine.local import LocalBackend
 from hermes_cli.errors import UsageError

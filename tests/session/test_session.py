@@ -9,7 +9,8 @@ from hermes_cli import paths
 from hermes_cli.chat.conversation import Conversation, Turn
 from hermes_cli.chat.events import Finished, GenerationEvent, TextDelta, TurnEvent
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.chat.request import CancelToken, GenerationRequest
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.engine.local import LoadSettings, LocalBackend, open_backend
 from hermes_cli.errors import ContextOverflow, UsageError
@@ -111,7 +112,8 @@ FAILING = """
 import sys
 from pathlib import Path
 from hermes_cli.chat.events import TextDelta
-from hermes_cli.chat.request import CancelToken, Sampling
+from hermes_cli.chat.request import CancelToken
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.engine.local import LoadSettings, open_backend
 from hermes_cli.errors import EngineError
 from hermes_cli.session.session import Session

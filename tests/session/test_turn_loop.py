@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from hermes_cli.chat.events import Finished, ResultsCut, TextDelta, ToolCallReady, ToolFinished, TurnEvent
-from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.chat.request import CancelToken, GenerationRequest
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.chat.tool_call import ToolCall, ToolResult
 from hermes_cli.engine.load_options import LoadSettings

@@ -9,7 +9,8 @@ from pathlib import Path
 from hermes_cli.backend import BackendInfo
 from hermes_cli.chat.events import Finished
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.chat.request import CancelToken, GenerationRequest
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.engine import hardware
 from hermes_cli.engine.llama.context import DecodeAborted
 from hermes_cli.engine.load_options import LoadOptions, LoadSettings

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from hermes_cli import __version__, paths
+from hermes_cli.chat.key import written
 from hermes_cli.errors import HermesError, UsageError
 from hermes_cli.files import unwritable
-from hermes_cli.store.settings.key import written
 from hermes_cli.store.settings.settings import Settings
 
 Facts = dict[str, Any]
@@ -31,7 +31,7 @@ def report(settings: Settings, problems: Sequence[UsageError]) -> Facts:
         "model": model,
         "folders": _folders(),
         "settings": [
-            {"name": name, "value": written(getattr(settings, name)), "origin": origin}
+            {"name": name, "value": written(settings.value(name)), "origin": origin}
             for name, origin in settings.origins.items()
         ],
         "problems": [{"message": problem.message, "hint": problem.hint} for problem in problems],

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hermes_cli.chat.sampling import SamplingValues
+from hermes_cli.chat.sampling import ALL_TOKENS, SamplingValues
 from hermes_cli.engine import sampling
 from hermes_cli.engine.constraint.compiler import in_words
 from hermes_cli.engine.constraint.strings import FreeStrings
@@ -51,6 +51,8 @@ class Constraint:
         self._begun = b""  # the end of the text so far that may open a call: a part of the tag, or it and white space
         self._tail = b" "  # the end of the constrained text
         self.finished = False
+        last_n = values.repeat_last_n
+        self._most_repeats = None if last_n == ALL_TOKENS else last_n
         self._strings = self._new_strings()
         self._resume(plan.begun)
         self._sampler = sampling.masked_sampler(values, context)
@@ -70,7 +72,7 @@ class Constraint:
                 self._strings.resume(begun.encode())
                 return
             if self._plan.whole:
-                raise UsageError("the answer so far does not fit the schema", "ask for a new one")
+                raise UsageError(f"the answer so far does not fit the {self._plan.form}", "ask for a new one")
         at = begun.find(CALL_START) if self._plan.call else -1
         while at >= 0:
             rest = begun[at + len(CALL_START) :].encode()
@@ -112,7 +114,9 @@ class Constraint:
         return token
 
     def _new_strings(self) -> FreeStrings:
-        return FreeStrings(json_only=self._plan.whole is not None, most_repeats=sampling.REPEAT_WINDOW_TOKENS)
+        return FreeStrings(
+            json_only=self._plan.whole is not None and self._plan.form == "schema", most_repeats=self._most_repeats
+        )
 
     def _is_free(self, matcher: "LLMatcher") -> bool:
         """Whether any letter may come next in the open string."""
@@ -123,7 +127,7 @@ class Constraint:
 
     def _room_for_digits(self) -> int:
         """How many digits may come next: small models write some numbers without end."""
-        if self._tail[-1] not in _OF_NUMBERS:
+        if self._tail[-1] not in _OF_NUMBERS or self._plan.form == "grammar":
             return _MOST_DIGITS
         found = _DIGITS.search(self._tail)
         assert found
@@ -142,7 +146,8 @@ class Constraint:
         if matcher.is_error():
             reason = in_words(matcher.get_error())
             raise UsageError(
-                f"the schema could not be enforced to the end: {reason}", "make it simpler, or use --no-constrain"
+                f"the {self._plan.form} could not be enforced to the end: {reason}",
+                "make it simpler, or use --no-constrain",
             )
 
     def _choose_text(self, free: Sampler) -> int:

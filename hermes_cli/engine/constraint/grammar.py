@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from hermes_cli.engine.constraint.dialect import Node, changed
 from hermes_cli.formats.json.patterns import translated
@@ -27,7 +27,7 @@ class Plan:
     """The grammars of one request: `whole` for all of the answer, or `call` for what follows the tag in free text.
 
     Without `call` no call can open. `opening` is what the answer must begin with. `begun` is the part of the answer
-    that exists already. `notes` name what is not enforced.
+    that exists already. `notes` name what is not enforced, `form` what the answer is held to.
     """
 
     whole: str | None = None
@@ -35,6 +35,7 @@ class Plan:
     opening: str | None = None
     begun: str = ""
     notes: tuple[str, ...] = ()
+    form: Literal["schema", "grammar"] = "schema"
 
 
 def json_grammar(schema: str) -> str:

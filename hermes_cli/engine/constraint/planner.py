@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Planner:
-    """Plans requests; grammars are imported with the first that has tools or a schema.
+    """Plans requests; grammars are imported with the first that has tools, a schema or a grammar.
 
     Give the planner that was asked for `notes` to the backend, so that no schema is examined twice.
     """
@@ -22,17 +22,20 @@ class Planner:
     def __init__(self) -> None:
         self._plans: Plans | None = None
 
-    def notes(self, schema: Schema | None = None, tools: Sequence[ToolSchema] = ()) -> tuple[str, ...]:
+    def notes(
+        self, schema: Schema | None = None, tools: Sequence[ToolSchema] = (), grammar: str | None = None
+    ) -> tuple[str, ...]:
         """What of `schema` and `tools` is only checked after writing, in words. Raises UsageError, EngineError.
 
         The error is the one that a request with them would raise.
         """
-        plan = self.plan(GenerationRequest((), tools=tuple(tools), schema=schema))
+        plan = self.plan(GenerationRequest((), tools=tuple(tools), schema=schema, grammar=grammar))
         return plan.notes if plan else ()
 
     def plan(self, request: GenerationRequest) -> "Plan | None":
         """What `request` may be answered with; None where everything may. Raises UsageError, EngineError."""
-        if not request.constrained or (request.schema is None and not request.tools):
+        held = request.schema is not None or request.tools or request.grammar is not None
+        if not (request.constrained and held):
             if request.must_call and not request.tools:
                 raise UsageError(f"--tool-choice {request.tool_choice} needs tools", "name some with --tools")
             return None

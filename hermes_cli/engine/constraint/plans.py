@@ -1,4 +1,4 @@
-"""What a request with tools or a schema may be answered with; what was found out about a schema is remembered."""
+"""What a request with tools, a schema or a grammar may be answered with; what is known of each is remembered."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,6 +7,7 @@ from typing import TypeVar
 from hermes_cli.chat.request import GenerationRequest
 from hermes_cli.chat.tool_call import ToolSchema
 from hermes_cli.engine.constraint.compiler import check_library, fault
+from hermes_cli.engine.constraint.gbnf import from_gbnf
 from hermes_cli.engine.constraint.grammar import (
     Plan,
     call_grammar,
@@ -31,16 +32,19 @@ class Plans:
     def __init__(self) -> None:
         self._schemas: dict[tuple[str, bool], Enforced] = {}
         self._faults: dict[str, str | None] = {}
+        self._grammars: dict[str, str] = {}
 
     def plan(self, request: GenerationRequest) -> Plan:
         """What `request` may be answered with. Raises UsageError, EngineError."""
-        must_call = request.must_call
         check_library()
+        if request.grammar is not None:
+            return Plan(whole=self._grammar(request.grammar), begun=_begun(request), form="grammar")
+        must_call = request.must_call
         tools = _chosen(request.tools, request.tool_choice)
         arguments = [self._arguments(tool) for tool in tools]
         rules = call_rules([(tool.name, one.text) for tool, one in zip(tools, arguments, strict=True)])
         notes = tuple(note for one in arguments for note in one.notes)
-        begun = request.messages[-1].content if request.messages and request.messages[-1].role == "assistant" else ""
+        begun = _begun(request)
         if request.schema is not None and not must_call:
             answer = self._enforced(request.schema)
             whole = json_or_calls_grammar(answer.text, rules) if rules else json_grammar(answer.text)
@@ -74,6 +78,11 @@ class Plans:
             _remember(self._schemas, key, enforced(schema, closed=closed))
         return self._schemas[key]
 
+    def _grammar(self, text: str) -> str:
+        if text not in self._grammars:
+            _remember(self._grammars, text, from_gbnf(text))
+        return self._grammars[text]
+
     def _fault(self, grammar: str) -> str | None:
         """Why the tools together are too much, where each alone is not."""
         if grammar not in self._faults:
@@ -85,6 +94,12 @@ def _remember(known: dict[Key, Value], key: Key, value: Value) -> None:
     known[key] = value
     if len(known) > _MOST_REMEMBERED:
         del known[next(iter(known))]
+
+
+def _begun(request: GenerationRequest) -> str:
+    """The part of the answer that exists already."""
+    last = request.messages[-1] if request.messages else None
+    return last.content if last and last.role == "assistant" else ""
 
 
 def _only_checked(note: str) -> str:

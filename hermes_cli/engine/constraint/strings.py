@@ -58,8 +58,8 @@ class JsonPosition:
 class FreeStrings:
     """The free strings of one constrained text: those whose content the schema leaves open."""
 
-    def __init__(self, *, json_only: bool, most_repeats: int) -> None:
-        """`most_repeats` is how many of the last tokens in free strings count as repeated."""
+    def __init__(self, *, json_only: bool, most_repeats: int | None) -> None:
+        """`most_repeats` is how many of the last tokens in free strings count as repeated; None: all of them."""
         self._position = JsonPosition(json_only=json_only)
         self._recent: deque[int] = deque(maxlen=most_repeats)
         self._tokens: list[int] = []

@@ -10,10 +10,21 @@ from functools import cache
 from typing import Any
 
 from hermes_cli.engine.llama import library
-from hermes_cli.engine.llama.model import KvType, Model
+from hermes_cli.engine.llama.model import Model
 from hermes_cli.errors import EngineError, OutOfMemory
+from hermes_cli.kv_types import KvType
 
-_KV_TYPES: dict[KvType, int] = {"f16": 1, "q8_0": 8}
+_KV_TYPES: dict[KvType, int] = {
+    "f32": 0,
+    "f16": 1,
+    "bf16": 30,
+    "q8_0": 8,
+    "q5_1": 7,
+    "q5_0": 6,
+    "q4_1": 3,
+    "q4_0": 2,
+    "iq4_nl": 20,
+}
 _FLASH_ATTENTION = {None: -1, False: 0, True: 1}
 _NO_SLOT, _ABORTED = 1, 2
 _SEQUENCE = 0
@@ -41,6 +52,11 @@ class Sampler:
                 self.close()
                 raise EngineError(f"llama.cpp refused the sampler {name}{arguments}", "check the sampling options")
             self._llama.llama_sampler_chain_add(self.handle, step)
+
+    def accept(self, tokens: Sequence[int]) -> None:
+        """Count tokens that were not sampled, such as those of the prompt, as if they had been."""
+        for token in tokens:
+            self._llama.llama_sampler_accept(self.handle, token)
 
     def close(self) -> None:
         """Free the chain and its steps."""

@@ -36,24 +36,28 @@ FUNCTIONS = {
         "llama_model_has_encoder llama_model_is_diffusion llama_model_is_hybrid llama_model_is_recurrent "
         "llama_model_n_ctx_train llama_model_n_layer llama_model_n_swa llama_model_size llama_n_batch llama_n_ctx "
         "llama_sampler_chain_init llama_sampler_free llama_sampler_init_dist llama_sampler_init_temp "
-        "llama_sampler_init_top_k llama_vocab_bos llama_vocab_eos llama_vocab_get_add_bos llama_vocab_n_tokens "
+        "llama_sampler_init_top_k llama_sampler_init_top_n_sigma "
+        "llama_vocab_bos llama_vocab_eos llama_vocab_get_add_bos llama_vocab_n_tokens "
         "llama_vocab_type "
     ),
     2: (
         "llama_batch_get_one llama_decode llama_get_logits_ith llama_init_from_model llama_log_set llama_memory_clear "
         "llama_memory_seq_pos_max llama_model_chat_template llama_model_load_from_file llama_sampler_chain_add "
-        "llama_sampler_apply llama_sampler_init llama_sampler_init_min_p llama_sampler_init_top_p "
-        "llama_adapter_lora_init llama_state_seq_get_size "
-        "llama_vocab_get_attr llama_vocab_get_text llama_vocab_is_eog "
+        "llama_adapter_lora_init llama_sampler_accept llama_sampler_apply llama_sampler_init llama_sampler_init_min_p "
+        "llama_sampler_init_top_p llama_sampler_init_typical llama_state_seq_get_size llama_vocab_get_attr "
+        "llama_vocab_get_text llama_vocab_is_eog "
     ),
-    3: ("llama_model_desc llama_sampler_init_logit_bias llama_sampler_sample llama_set_n_threads llama_set_sampler"),
+    3: (
+        "llama_model_desc llama_sampler_init_logit_bias llama_sampler_init_mirostat_v2 llama_sampler_init_temp_ext "
+        "llama_sampler_sample llama_set_n_threads llama_set_sampler"
+    ),
     4: (
-        "llama_memory_seq_rm llama_model_meta_val_str llama_set_adapters_lora llama_state_seq_get_data "
-        "llama_state_seq_set_data"
+        "llama_memory_seq_rm llama_model_meta_val_str llama_sampler_init_xtc llama_set_adapters_lora "
+        "llama_state_seq_get_data llama_state_seq_set_data"
     ),
-    5: "llama_sampler_init_penalties",
+    5: "llama_sampler_init_mirostat llama_sampler_init_penalties",
     6: "llama_token_to_piece",
-    7: "llama_tokenize",
+    7: "llama_sampler_init_dry llama_tokenize",
 }
 FIELDS = {
     "llama_batch": ("logits",),

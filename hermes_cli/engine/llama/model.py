@@ -6,15 +6,15 @@ import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from hermes_cli.engine.llama import library
 from hermes_cli.engine.llama.devices import device_list
 from hermes_cli.errors import EngineError, LoadCancelled, OutOfMemory
 
-KvType = Literal["f16", "q8_0"]
 _VOCAB_NONE = 0
 _CONTROL, _USER_DEFINED = 1 << 3, 1 << 4
+_DRY_BREAKERS = (b"\n", b":", b'"', b"*")  # as in llama.cpp
 
 
 class Model:
@@ -70,6 +70,10 @@ class Model:
         if llama.llama_vocab_type(self._vocab) == _VOCAB_NONE or not self.vocab_size:
             self.close()
             raise EngineError(f"cannot use {path}: it has no tokenizer", "choose another: hermes models list")
+
+    def dry_arguments(self, *shape: float) -> tuple[Any, ...]:
+        """The arguments of the sampler `dry`: the vocabulary, its numbers, and what separates sequences."""
+        return self._vocab, *shape, (ctypes.c_char_p * len(_DRY_BREAKERS))(*_DRY_BREAKERS), len(_DRY_BREAKERS)
 
     def add_adapter(self, path: Path, scale: float) -> None:
         """Load a LoRA adapter for the contexts made from now on. Raises EngineError, OutOfMemory."""

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hermes_cli import paths
-from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
+from hermes_cli.chat.key import LARGEST, Key
+from hermes_cli.chat.sampling import SAMPLING_KEYS, Sampling
 from hermes_cli.errors import OutputError, UsageError, did_you_mean
 from hermes_cli.files import Unreadable, check_hint, make_private_folder, read_text, write_hint
 from hermes_cli.formats.json.schema import Schema
@@ -27,8 +28,8 @@ _KEYS = (
     *("description", "sampling", "variables", "model", "endpoint", "lora", "tools", "mcp", "schema", "speculate"),
     "examples",
 )
-_RANGES = {name: limits for name, limits in SAMPLING_RANGES.items() if name != "seed"} | {"max_tokens": (1, 2**31 - 1)}
-_WHOLE = ("top_k", "max_tokens")
+_MAX_TOKENS = Key(int, "", low=1, high=LARGEST, name="max_tokens")
+_SAMPLING = {name: key for name, key in SAMPLING_KEYS.items() if name != "seed"} | {"max_tokens": _MAX_TOKENS}
 _LARGEST_BYTES = 1 << 20
 
 
@@ -232,16 +233,16 @@ def _parsed(name: str, path: Path, text: str) -> Preset:
     if not description:
         raise Fault("has no description")
     given = front_matter.mapping(fields, "sampling")
-    front_matter.check_keys(given, _RANGES, " in sampling")
-    numbers: dict[str, Any] = {key: _number(key, given.get(key)) for key in _RANGES}
-    max_tokens = numbers.pop("max_tokens")
+    front_matter.check_keys(given, _SAMPLING, " in sampling")
+    sampling = {name: _value(key, given.get(name)) for name, key in _SAMPLING.items()}
+    max_tokens = sampling.pop("max_tokens")
     prompt = body.strip() or None
     variables = _variables(front_matter.mapping(fields, "variables"), prompt or "")
     return Preset(
         name=name,
         description=" ".join(description.split()),
         system_prompt=prompt,
-        sampling=Sampling(**numbers),
+        sampling=Sampling(**sampling),
         max_tokens=max_tokens,
         variables=variables,
         model=front_matter.text("model", fields.get("model")),
@@ -262,18 +263,14 @@ def _speculate(value: object) -> Literal["auto", "off"] | None:
     return value
 
 
-def _number(key: str, value: object) -> float | None:
+def _value(key: Key, value: object) -> Any:
+    """A value of the sampling, written as text. Raises Fault."""
     if value is None:
         return None
-    whole = key in _WHOLE
-    low, high = _RANGES[key]
-    number = float("nan")
     if isinstance(value, str):  # not a list or a mapping
-        with suppress(ValueError):
-            number = int(value) if whole else float(value)
-    if not low <= number <= high:
-        raise Fault(f"needs a {'whole ' if whole else ''}number from {low} to {high} as {key}")
-    return number
+        with suppress(UsageError):
+            return key.from_text(value)
+    raise Fault(f"needs {key.allowed} as {key.name}")
 
 
 def _variables(fields: Mapping[object, object], prompt: str) -> dict[str, str | None]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from hermes_cli.chat.request import Sampling
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.store.presets.presets import Preset, find_preset
 
 _COLON = ":"

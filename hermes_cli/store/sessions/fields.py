@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any, get_args
 
 from hermes_cli.chat.message import FinishReason, Message, Role
-from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
+from hermes_cli.chat.sampling import SAMPLING_KEYS, Sampling
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.chat.tool_call import ToolCall, ToolResult
 
@@ -117,16 +117,13 @@ def _texts(name: str, value: Any) -> tuple[str, ...] | None:
 def _sampling(fields: Any) -> Sampling:
     if not isinstance(fields, dict):
         raise Malformed("has no sampling")
-    numbers = {name: _number(name, fields[name]) for name in SAMPLING_RANGES if fields.get(name) is not None}
-    return Sampling(**numbers)  # type: ignore[arg-type]
-
-
-def _number(name: str, value: Any) -> float:
-    low, high = SAMPLING_RANGES[name]
-    kinds = (int,) if name in ("top_k", "seed") else (int, float)
-    if type(value) not in kinds or not low <= value <= high:
-        raise Malformed(f"has a wrong {name}")
-    return float(value) if float in kinds else int(value)
+    found: dict[str, Any] = {}
+    for name, key in SAMPLING_KEYS.items():
+        if fields.get(name) is not None:
+            if not key.accepts(fields[name]):
+                raise Malformed(f"has a wrong {name}")
+            found[name] = key.checked(fields[name])
+    return Sampling(**found)
 
 
 def text_in(value: Any) -> str:

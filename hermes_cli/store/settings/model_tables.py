@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import field, fields
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
-from hermes_cli.chat.request import Sampling
+from hermes_cli.chat.sampling import SAMPLING_KEYS
 from hermes_cli.errors import UsageError, did_you_mean
 from hermes_cli.store.adapters import beside
 from hermes_cli.values import dataclass
@@ -14,7 +14,7 @@ from hermes_cli.values import dataclass
 # The settings that a table can hold: those that a model may need differently from others.
 KEYS = (
     "preset",
-    *(each.name for each in fields(Sampling) if each.name != "seed"),
+    *(name for name in SAMPLING_KEYS if name != "seed"),
     *("max_tokens", "ctx", "gpu_layers", "kv_type", "threads", "template", "speculate"),
 )
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -14,9 +14,9 @@ from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest
 from hermes_cli.engine.cache.kv_store import START_TOKENS, KvStore
 from hermes_cli.engine.llama import library
-from hermes_cli.engine.llama.model import KvType
 from hermes_cli.engine.load_options import KV_STORE_BYTES
 from hermes_cli.engine.local import LoadSettings, LocalBackend, open_backend
+from hermes_cli.kv_types import KvType
 from tests.conftest import Script
 from tests.engine.answers import GREEDY, Answer, answer, assistant, user
 from tests.gguf_copy import changed_copy, written_mamba

@@ -13,8 +13,8 @@ import pytest
 from benchmarks.schemas import EVERYDAY, collection
 from hermes_cli.chat.events import TextDelta
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
-from hermes_cli.chat.sampling import decide
+from hermes_cli.chat.request import CancelToken, GenerationRequest
+from hermes_cli.chat.sampling import Sampling, decide
 from hermes_cli.chat.tool_call import ToolCall, ToolSchema
 from hermes_cli.engine import sampling
 from hermes_cli.engine.constraint.constraint import Constraint

@@ -163,8 +163,15 @@ def test_every_llama_cpp_function_in_use_is_checked_at_the_start() -> None:
     modules = Path(library.__file__).parent.glob("*.py")
     text = "\n".join(module.read_text() for module in modules)
     used = set(re.findall(r"(?:llama|bindings\(\))\.(llama_[a-z_]+)", text))
-    used -= {"llama_log_callback", "llama_progress_callback", "llama_sampler_i_apply", *library.FIELDS}
-    samplers = ("top_k", "penalties", "greedy", "top_p", "min_p", "temp", "dist", "logit_bias")
+    used -= {
+        "llama_log_callback",
+        "llama_progress_callback",
+        "llama_sampler_i_apply",
+        "llama_adapter_lora_p_ctypes",
+        *library.FIELDS,
+    }
+    samplers = {"top_k", "penalties", "greedy", "top_p", "min_p", "temp", "dist", "logit_bias", "dry", "xtc"}
+    samplers |= {"typical", "top_n_sigma", "temp_ext", "mirostat", "mirostat_v2"}
     used |= {f"llama_sampler_init_{name}" for name in samplers}
     checked = {name for names in library.FUNCTIONS.values() for name in names.split()}
     assert checked == used

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hermes_cli import paths
-from hermes_cli.chat.request import Sampling
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.errors import OutputError, UsageError
 from hermes_cli.session.local_target import load_options
 from hermes_cli.session.sources import from_preset

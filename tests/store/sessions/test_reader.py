@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import Sampling
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.errors import HermesError, SessionBusy, SessionError, UsageError
 from hermes_cli.store.sessions.reader import SavedSession, read_session

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from hermes_cli.chat.conversation import Conversation, Turn, TurnState
 from hermes_cli.chat.message import Message
-from hermes_cli.chat.request import Sampling
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.errors import OutputError, SessionBusy, UsageError
 from hermes_cli.files import in_use

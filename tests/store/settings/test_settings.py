@@ -17,12 +17,11 @@ from hypothesis import strategies as st
 
 import hermes_cli
 from hermes_cli import paths
-from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
-from hermes_cli.chat.sampling import decide
+from hermes_cli.chat.key import written
+from hermes_cli.chat.sampling import SAMPLING_KEYS, Sampling, decide
 from hermes_cli.cli.config import _template
 from hermes_cli.errors import HermesError, OutputError, UsageError
 from hermes_cli.store.settings import config_file
-from hermes_cli.store.settings.key import written
 from hermes_cli.store.settings.settings import KEYS, Settings, load_settings, read_settings
 
 ROOT = Path(__file__).parents[3]
@@ -58,9 +57,11 @@ def report(action: Callable[[], object], kind: type[HermesError] = UsageError) -
 
 
 def test_the_table_and_the_values_are_one(file: Path) -> None:
-    assert list(KEYS) == [each.name for each in fields(Settings)][: len(KEYS)]
+    own = [each.name for each in fields(Settings)]
+    assert [name for name in KEYS if name not in SAMPLING_KEYS] == [name for name in own if name in KEYS]
+    assert SAMPLING_KEYS.keys() - KEYS.keys() == {"seed"}
     assert load_settings() == Settings()
-    assert all(getattr(Settings(), name) == key.default for name, key in KEYS.items())
+    assert all(Settings().value(name) == key.default for name, key in KEYS.items())
     with pytest.raises(FrozenInstanceError):
         load_settings().save = False  # type: ignore[misc]
 
@@ -76,9 +77,10 @@ def test_every_key_is_explained_and_takes_its_own_default_and_sample(name: str) 
 
 def test_what_is_said_of_the_sampling_defaults_is_what_the_engine_does() -> None:
     values = decide(Sampling())
-    for name in SAMPLING_RANGES.keys() - {"seed"}:
-        assert KEYS[name].sample == getattr(values, name) == float(KEYS[name].standard)
-        assert (KEYS[name].low, KEYS[name].high) == SAMPLING_RANGES[name]
+    for name in SAMPLING_KEYS.keys() - {"seed", "logit_bias"}:
+        key = KEYS[name]
+        assert key.sample == getattr(values, name) == key.from_text(key.standard)
+        assert key.to_text(getattr(values, name)) == key.standard
 
 
 def test_the_page_about_settings_has_the_table() -> None:
@@ -109,7 +111,7 @@ def test_the_first_file_lists_every_setting_and_each_line_of_it_is_right(write: 
     write(re.sub(r"^# (?=[a-z_]+ = )", "", template, flags=re.MULTILINE))
     given = load_settings()
     assert set(given.origins) == set(KEYS)
-    assert all(getattr(given, name) == key.sample for name, key in KEYS.items())
+    assert all(given.value(name) == key.sample for name, key in KEYS.items())
 
 
 RIGHT: dict[str, tuple[str, str, Any]] = {
@@ -132,7 +134,7 @@ RIGHT: dict[str, tuple[str, str, Any]] = {
 def test_a_right_value_in_the_file_is_read(write: Callable[[str], None], name: str, text: str, expected: Any) -> None:
     write(f"{name} = {text}\n")
     found = load_settings()
-    assert getattr(found, name) == expected and type(getattr(found, name)) is type(expected)
+    assert found.value(name) == expected and type(found.value(name)) is type(expected)
     assert found.origin(name) == str(paths.config_file())
     assert found.origin("ctx") == "default"
 
@@ -145,15 +147,24 @@ def test_a_variable_goes_before_the_file(
     variable = f"HERMES_CLI_{name.upper()}"
     monkeypatch.setenv(variable, text.strip('"'))
     found = load_settings()
-    assert getattr(found, name) == expected and type(getattr(found, name)) is type(expected)
+    assert found.value(name) == expected and type(found.value(name)) is type(expected)
     assert found.origin(name) == variable
     monkeypatch.setenv(variable, "")
-    assert getattr(load_settings(), name) != expected
+    assert load_settings().value(name) != expected
 
 
 def _other(name: str) -> str:
     """Another value of that key, as TOML."""
-    return {"model": '"x"', "preset": '"x"', "kv_type": '"f16"', "save": "true", "vi_mode": "false"}.get(name, "7")
+    return {
+        "model": '"x"',
+        "preset": '"x"',
+        "kv_type": '"f16"',
+        "repeat_scope": '"all"',
+        "presence_penalty": "1",
+        "frequency_penalty": "1",
+        "save": "true",
+        "vi_mode": "false",
+    }.get(name, "7")
 
 
 @pytest.mark.parametrize(
@@ -184,7 +195,11 @@ WRONG = {
     "a switch for a number": ("top_k = true", "top_k cannot be true", "use a whole number"),
     "a number for a switch": ("save = 1", "save cannot be 1", "use true or false"),
     "a text for a switch": ('save = "yes"', 'save cannot be "yes"', "use true or false"),
-    "no choice": ('kv_type = "q4"', 'kv_type cannot be "q4"', "use f16 or q8_0"),
+    "no choice": (
+        'kv_type = "q4"',
+        'kv_type cannot be "q4"',
+        "q4_0 or iq4_nl",
+    ),
     "no choice of three": ('color = "blue"', 'color cannot be "blue"', "use auto, always or never"),
     "a number that is not a choice": ("color = 1", "color cannot be 1", "use auto, always or never"),
     "another word for a number": ('gpu_layers = "most"', 'cannot be "most"', "use auto or all or a whole number"),
@@ -246,7 +261,7 @@ def test_all_that_is_wrong_is_reported_and_the_rest_counts(
     monkeypatch.setenv("HERMES_CLI_TOP_K", "x")
     monkeypatch.setenv("HERMES_CLI_TOP_P", "0.5")
     found, problems = read_settings()
-    assert (found.ctx, found.threads, found.top_k, found.top_p) == (None, 2, None, 0.5)
+    assert (found.ctx, found.threads, found.sampling.top_k, found.sampling.top_p) == (None, 2, None, 0.5)
     assert ["ctx" in problems[0].message, "nope" in problems[1].message, "top_k" in problems[2].message] == [True] * 3
     assert len(problems) == 3
 
@@ -322,7 +337,7 @@ def test_a_change_keeps_everything_else_byte_for_byte(
         config_file.put(name, value)
         assert COMMENTED.count(before) == 1
         assert file.read_bytes().decode().rstrip("\n") == text.replace(before, after)
-        assert getattr(load_settings(), name) == value
+        assert load_settings().value(name) == value
 
 
 def test_a_new_key_comes_last_and_leaves_as_it_came(write: Callable[[str], None], file: Path) -> None:
@@ -359,10 +374,10 @@ def test_whatever_the_file_a_change_touches_one_line(
     after = file.read_bytes().decode().splitlines()
     kept = [line for line in text.splitlines() if not re.match(r"\s*temperature\s*=", line)]
     assert [line for line in after if not re.match(r"\s*temperature\s*=", line)] == kept
-    assert load_settings().temperature == 0.25
+    assert load_settings().sampling.temperature == 0.25
 
 
-@given(value=st.text(alphabet=string.printable + "äß漢🙂", min_size=1, max_size=20).filter(KEYS["model"]._accepts))
+@given(value=st.text(alphabet=string.printable + "äß漢🙂", min_size=1, max_size=20).filter(KEYS["model"].accepts))
 @once_per_example
 def test_every_text_comes_back_as_it_was_set(write: Callable[[str], None], value: str) -> None:
     write("# first\n")

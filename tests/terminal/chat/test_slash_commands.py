@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hermes_cli import paths
-from hermes_cli.chat.request import Sampling
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.engine.background import BackgroundBackend
 from hermes_cli.engine.local import LoadSettings, open_backend
@@ -308,9 +308,14 @@ def test_values_are_set_and_shown_and_wrong_ones_refused(chat: Chat, say: Say) -
     assert (
         "temperature     0.3\n" in shown and "top_p           1 (default)\n" in shown and chat.transcript().id in shown
     )
+    assert "mirostat" not in shown
+    say("/set repeat-last-n all")
+    say("/set mirostat 2")
+    shown = say("/show")[1]
+    assert "mirostat        2\n" in shown and "repeat_last_n   all\n" in shown and "mirostat_tau" not in shown
     assert say("/set temp") == ("", "temperature is 0.3\n")
     assert say("/set min_p") == ("", "min_p is 0 (default)\n")
-    assert "temperature     0.3\n" in say("/set")[1]
+    assert "temperature         0.3\n" in say("/set")[1] and "mirostat_tau        5 (default)\n" in say("/set")[1]
     for wrong in (
         "/set temprature 1",
         "/set temperature hot",

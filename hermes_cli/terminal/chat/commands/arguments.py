@@ -3,12 +3,12 @@
 import os
 import shlex
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from hermes_cli import paths
 from hermes_cli.chat.conversation import Turn
-from hermes_cli.chat.request import SAMPLING_RANGES, Sampling
+from hermes_cli.chat.sampling import SAMPLING_KEYS, Sampling
 from hermes_cli.errors import UsageError, did_you_mean
 from hermes_cli.store.settings.settings import KEYS
 from hermes_cli.terminal.chat.chat import Chat
@@ -25,7 +25,6 @@ _COMMANDS = {
 }
 _AT_START = ("endpoint", "ctx", "gpu_layers", "kv_type", "threads", "template", "save", "color")
 NOTHING = "-"  # removes what a command sets
-SAMPLING_KEYS = tuple(field.name for field in fields(Sampling))
 
 
 def count(argument: str, *, otherwise: int) -> int:
@@ -94,7 +93,7 @@ def sampling_changes(sampling: Sampling, pairs: list[str]) -> Sampling:
 
 def with_sampling_value(sampling: Sampling, key: str, value: str) -> Sampling:
     """`sampling` with one value changed; `default` is the value of the model card. Raises UsageError."""
-    name = setting_name(key, SAMPLING_KEYS)
+    name = setting_name(key, tuple(SAMPLING_KEYS))
     if value == "default":
         return replace(sampling, **{name: None})
     return replace(sampling, **{name: setting_value(name, value)})
@@ -118,12 +117,8 @@ def setting_name(key: str, known: Sequence[str]) -> str:
 
 def setting_value(name: str, value: str) -> Any:
     """Parse and check `value` like the setting of that name. Raises UsageError."""
-    if name != "seed":
-        return KEYS[name].from_text(value, f"/set {name}")
-    low, high = map(int, SAMPLING_RANGES[name])
-    if not value.isascii() or not value.isdigit() or len(value) > len(str(high)) or int(value) > high:
-        raise UsageError(f"the seed cannot be {value}", f"give a whole number from {low} to {high}, or default")
-    return int(value)
+    key = SAMPLING_KEYS[name] if name in SAMPLING_KEYS else KEYS[name]
+    return key.from_text(value, f"/set {name}")
 
 
 def _is_number(word: str) -> bool:

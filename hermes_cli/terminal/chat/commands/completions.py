@@ -3,10 +3,10 @@
 import os
 from collections.abc import Iterable
 
+from hermes_cli.chat.sampling import SAMPLING_KEYS
 from hermes_cli.errors import HermesError
 from hermes_cli.store.settings.settings import KEYS
 from hermes_cli.terminal.chat.chat import Chat
-from hermes_cli.terminal.chat.commands.arguments import SAMPLING_KEYS
 from hermes_cli.terminal.chat.commands.settings import keys
 
 Words = Iterable[tuple[str, str]]

@@ -1,9 +1,9 @@
 """Commands that change how the model answers: system prompt, preset, sampling, model."""
 
 import shlex
-from dataclasses import asdict
 
-from hermes_cli.chat.request import MODEL_CARD
+from hermes_cli.chat.key import Key, Value
+from hermes_cli.chat.sampling import SAMPLING_KEYS
 from hermes_cli.errors import UsageError
 from hermes_cli.session.choices import Choices, Layers
 from hermes_cli.session.sources import from_preset
@@ -13,7 +13,6 @@ from hermes_cli.terminal.attachments.text_file import text_or_file
 from hermes_cli.terminal.chat.chat import Chat
 from hermes_cli.terminal.chat.commands.arguments import (
     NOTHING,
-    SAMPLING_KEYS,
     file_name,
     setting_name,
     setting_value,
@@ -108,20 +107,23 @@ def keys() -> tuple[str, ...]:
 def _values(chat: Chat) -> dict[str, str]:
     """The current values of the keys of /set."""
     session = chat.session
-    standard = {**asdict(MODEL_CARD), "seed": "random", "max_tokens": "the context length", "overflow": "ask"}
+    values = {name: _value(key, getattr(session.settings.sampling, name)) for name, key in SAMPLING_KEYS.items()}
     others = {"max_tokens": session.max_tokens, "overflow": chat.layers.now.overflow}
-    values = {**asdict(session.settings.sampling), **others}
-    return {
-        key: f"{_number(standard[key])} (default)" if value is None else _number(value) for key, value in values.items()
+    standard = {"max_tokens": "the context length", "overflow": "ask"}
+    return values | {
+        name: f"{standard[name]} (default)" if value is None else str(value) for name, value in others.items()
     }
 
 
-def _number(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _value(key: Key, value: Value | None) -> str:
+    return f"{key.standard} (default)" if value is None else key.to_text(value)
 
 
 def show(chat: Chat, argument: str) -> None:
-    """Show model, preset, system prompt and sampling."""
+    """Show model, preset, system prompt and sampling.
+
+    Less common sampling values are listed only if they are set; /set lists all.
+    """
     session = chat.session
     facts = {"model": chat.backend.name, "preset": session.settings.preset or "none"}
     if chat.backend.ready:
@@ -129,7 +131,9 @@ def show(chat: Chat, argument: str) -> None:
         facts["model"] += f" ({info.model_name}, {info.description}, {plan_line(info)})"
     if session.transcript:
         facts["session"] = session.transcript.id
-    facts |= _values(chat)
+    given = session.settings.sampling
+    folded = {name for name, key in SAMPLING_KEYS.items() if key.group and getattr(given, name) is None}
+    facts |= {name: value for name, value in _values(chat).items() if name not in folded}
     if session.settings.prefill:
         facts["prefill"] = session.settings.prefill
     system_prompt = session.conversation.system_prompt

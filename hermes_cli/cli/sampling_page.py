@@ -1,0 +1,50 @@
+"""`hermes help sampling`: every option of the sampling, and the order of the samplers."""
+
+from typing import Any
+
+import typer
+
+from hermes_cli.chat.sampling import SAMPLING_KEYS, SamplingKey
+from hermes_cli.cli import options
+from hermes_cli.cli.help_page import Command
+from hermes_cli.cli.sampling_options import SHORT, flag
+
+_USE = """\
+Every value is an option of `hermes ask` and `hermes chat`, a key of config.toml (except seed), of `sampling` in presets
+(written with _), of /set in a chat, and a field of requests to `hermes serve`."""
+_ORDER = """\
+Logit bias, top-k, repetition penalties, DRY, typical-p, top-p, min-p, XTC, temperature. With --repeat-scope all or
+--top-n-sigma: logit bias, penalties, DRY, top-n-sigma, top-k, then the same. With --mirostat: logit bias, penalties,
+DRY, temperature, Mirostat. At temperature 0 only logit bias, penalties and DRY count. Tool calls and JSON that are
+constrained use top-k, typical-p, top-p, min-p, temperature, and the repeat penalty inside of free text."""
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+class SamplingPage(Command):
+    """A command whose help is about sampling."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the page."""
+        formatter.write_text("Sampling: how the next token is chosen.")
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(_USE)
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for key in SAMPLING_KEYS.values():
+            groups.setdefault(key.group or "Most used", []).append((_signature(key), options.help_of(key)))
+        for title, records in groups.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+        with formatter.section("Order"):
+            formatter.write_text(_ORDER)
+
+
+@app.command(cls=SamplingPage)
+def sampling(context: typer.Context) -> None:
+    """Print the page about sampling."""
+    print(context.get_help())
+
+
+def _signature(key: SamplingKey) -> str:
+    return f"{', '.join((*SHORT.get(key.name, ()), flag(key.name)))} {key.metavar}"
