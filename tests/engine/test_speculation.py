@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 
 from hermes_cli import paths
 from hermes_cli.chat.events import Finished, TextDelta
-from hermes_cli.chat.request import CancelToken, GenerationRequest, Sampling
+from hermes_cli.chat.request import CancelToken, GenerationRequest
+from hermes_cli.chat.sampling import Sampling
 from hermes_cli.engine.load_options import DRAFT_ROWS, LoadOptions
 from hermes_cli.engine.local import LoadSettings, LocalBackend, open_backend
 from hermes_cli.engine.speculation import DraftRule, Lookup
 from hermes_cli.machine.load_plan import plan_load
 from tests.engine.answers import GREEDY, answer, user
 
-COPY = "Repeat this text word for word: the red fox and the red hen and the red cow walk to the red barn"
+COPY = "Repeat: the red fox and the red hen and the red cow walk to the red barn"
 SETTINGS = LoadSettings(context_length=1024, kv_store_bytes=0, scored_tokens=DRAFT_ROWS)
 
 
@@ -86,7 +87,7 @@ def test_sampled_answers_have_the_same_distribution(plain: LocalBackend, draftin
 
 
 def test_the_repetition_penalty_counts_accepted_tokens(plain: LocalBackend, drafting: LocalBackend) -> None:
-    sampling = Sampling(temperature=0, repeat_penalty=1.3)
+    sampling = Sampling(temperature=0, repeat_penalty=1.5)
     assert answer(drafting, COPY, sampling=sampling).text == answer(plain, COPY, sampling=sampling).text
 
 
