@@ -42,11 +42,12 @@ def read_stdin(timeout_s: float | None = None, *, asked_for: bool = True) -> str
         raise
     except OSError as error:
         raise UsageError(f"cannot read stdin: {error.strerror}", "pipe text into it, or add < /dev/null") from error
+    text = text_of(data, "stdin", nul_is_text=True)
     if shared is not None and data:
         lines = data.count(b"\n") + (not data.endswith(b"\n"))
         count = "1 line" if lines == 1 else f"{lines:,} lines"
         console.notice(f"read {shared}{count} of stdin too; to leave them to a loop, add < /dev/null")
-    return text_of(data, "stdin", nul_is_text=True)
+    return text
 
 
 def _shared() -> str | None:

@@ -37,7 +37,7 @@ def test_a_value_out_of_range_is_a_usage_error_that_names_the_option(hermes: Her
     ("arguments", "hint"),
     [
         (["ask", "--nope"], "see the options: hermes ask --help"),
-        (["chat", "--timeout", "1"], "did you mean --tool-timeout?"),
+        (["chat", "--timeout", "1"], "--timeout is an option of hermes ask"),
         (["ask", "-o"], "see the options: hermes ask --help"),
         (["ask", "--dry-run", "-o", "x", "Hi"], "omit one of them"),
         (["ask", "--dry-run", "-x", "Hi"], "omit one of them"),
