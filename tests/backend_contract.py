@@ -118,7 +118,7 @@ class BackendContract:
         usage = finished.usage
         assert 0 <= usage.cached_tokens < usage.prompt_tokens
         assert 0 < usage.completion_tokens <= len(RIGHT) + 1
-        assert finished.window_tokens == usage.prompt_tokens + usage.completion_tokens
+        assert finished.context_tokens == usage.prompt_tokens + usage.completion_tokens
         if backend.info.exact_token_counts:
             assert usage.prompt_tokens == backend.count_tokens(asked)
 

@@ -1,1 +1,1 @@
-"""What is said: messages, conversations, requests and events, as frozen values."""
+"""Messages, conversations, requests and events, as frozen values."""

@@ -1,4 +1,4 @@
-"""Which turns still fit into the model's window."""
+"""Which turns fit into the model's context."""
 
 from collections.abc import Callable
 
@@ -8,14 +8,14 @@ from hermes_cli.chat.message import Message
 _MOST_RESERVED_TOKENS = 1024
 
 
-def reserved_tokens(window: int, max_tokens: int | None) -> int:
-    """How much of the window an answer should find free: what it may take, within a quarter of the window."""
-    return min(max_tokens or _MOST_RESERVED_TOKENS, window // 4)
+def reserved_tokens(context_length: int, max_tokens: int | None) -> int:
+    """The tokens to keep free for an answer: at most `max_tokens`, and at most a quarter of the context."""
+    return min(max_tokens or _MOST_RESERVED_TOKENS, context_length // 4)
 
 
-def tight_room(window: int) -> int:
+def tight_room(context_length: int) -> int:
     """How much a request may take up where it leaves room for a short answer only."""
-    return window - window // 16
+    return context_length - context_length // 16
 
 
 def turns_to_leave_out(

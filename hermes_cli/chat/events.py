@@ -36,7 +36,7 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ThinkingDelta:
-    """The next piece of what the model thinks before its answer; never empty, and not a part of the answer."""
+    """The next piece of the reasoning before the answer; never empty, and not a part of the answer."""
 
     text: str
 
@@ -92,14 +92,14 @@ class Timings:
 class Finished:
     """The end of a generation, also after a cancel. `seed` is the one that was used, so the answer can be repeated.
 
-    `window_tokens` is how much of the context is used now.
+    `context_tokens` is how much of the context is used now.
     """
 
     reason: FinishReason
     usage: Usage
     timings: Timings
     seed: int
-    window_tokens: int = 0
+    context_tokens: int = 0
 
 
 GenerationEvent = PromptProgress | ThinkingDelta | TextDelta | Finished

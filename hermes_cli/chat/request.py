@@ -18,7 +18,7 @@ MOST_REPAIRS = 2  # of an answer that does not satisfy its schema
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """One model call. `max_tokens` limits the answer, None lets it run to the end of the window.
+    """One model call. `max_tokens` limits the answer, None lets it run to the end of the context.
 
     While `constrained`, only calls of `tools` can be written, as `tool_choice` says: auto, none, required or a name;
     with `schema`, a JSON Schema, nothing but JSON that satisfies it; with `grammar`, in GBNF, nothing else than that
@@ -58,7 +58,7 @@ class CancelToken:
 
     @property
     def stopper(self) -> str:
-        """Who or what asked for the stop, in words for the model."""
+        """What stopped the answer, in words for the model."""
         return "the time limit" if self.reason == "timeout" else "the user"
 
     def cancel(self, reason: str) -> None:

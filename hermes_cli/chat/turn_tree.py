@@ -9,7 +9,7 @@ from hermes_cli.values import dataclass
 
 @dataclass(frozen=True, slots=True)
 class TurnTree:
-    """Turns by id, in the order they were said, each with its parent (None: the first turn of a conversation).
+    """Turns by id, in the order they were added, each with its parent (None: the first turn of a conversation).
 
     `latest` is, for a turn or None, the child that was current last: the one that a redo makes current.
     """
@@ -48,18 +48,12 @@ class TurnTree:
         return tuple(reversed(ids))
 
     def children(self, id: int | None) -> tuple[int, ...]:
-        """The turns that follow a turn, or None, in the order they were said."""
+        """The turns that follow a turn, or None, in the order they were added."""
         return tuple(each for each, parent in self.parents.items() if parent == id)
 
     def versions(self, id: int) -> tuple[int, ...]:
         """The turns with the same parent as this one, itself included: other answers, and edited messages."""
         return self.children(self.parents[id])
-
-    def tip(self, id: int) -> int:
-        """The end of the branch that a turn was on when it was last current."""
-        while id in self.latest:
-            id = self.latest[id]
-        return id
 
     def walk(self) -> Iterator[tuple[int, tuple[bool, ...]]]:
         """Each turn before its children, and for each fork on the way to it, whether its branch is the last one.

@@ -72,7 +72,7 @@ def problem_with_data(shown: ShownAnswer, session: "Session") -> SchemaNotSatisf
         return None
     hint = "try again, a larger model or a simpler schema"
     if shown.finished.reason == "length":
-        full = shown.finished.window_tokens >= session.backend.info.context_length
+        full = shown.finished.context_tokens >= session.backend.info.context_length
         hint = f"allow a longer answer: {'--ctx' if full else '--max-tokens'}"
     return SchemaNotSatisfied(f"the answer does not satisfy the schema: {'; '.join(found)}", hint)
 
@@ -81,7 +81,7 @@ def problem_with_code(shown: ShownAnswer, session: "Session") -> AnswerCut | Non
     """What is wrong with the code of an answer: that it was cut off, in its block or before there was one."""
     if shown.finished.reason != "length" or (code_blocks(shown.text) and not is_open(shown.text)):
         return None
-    full = shown.finished.window_tokens >= session.backend.info.context_length
+    full = shown.finished.context_tokens >= session.backend.info.context_length
     return AnswerCut("the code was cut off before its end", f"allow more of it: {'--ctx' if full else '--max-tokens'}")
 
 

@@ -15,7 +15,7 @@ from hermes_cli.store.settings import config_file
 from hermes_cli.store.settings.settings import KEYS, Settings, known_key, load_settings, read_settings
 from hermes_cli.terminal import console, editor
 from hermes_cli.terminal.answer.output import StandardOutput
-from hermes_cli.terminal.columns import table, window_columns
+from hermes_cli.terminal.columns import table, terminal_columns
 from hermes_cli.terminal.sanitize import one_line
 
 app = typer.Typer(
@@ -139,7 +139,7 @@ def _table(settings: Settings) -> str:
     rows = [("setting", "value", "from")]
     rows += [(name, _value(name, settings) or key.standard, settings.origin(name)) for name, key in KEYS.items()]
     cells = [tuple(map(one_line, row)) for row in rows]
-    return table(cells, window_columns(sys.stdout), order=(0, 2), elastic=1)
+    return table(cells, terminal_columns(sys.stdout), order=(0, 2), elastic=1)
 
 
 def _template() -> str:

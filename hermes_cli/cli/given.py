@@ -1,4 +1,4 @@
-"""What the command line and the settings of `ask` and `chat` say, before anything is opened."""
+"""The options and settings of `ask` and `chat`, read before anything is opened."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What the command line and the user's settings say, before anything is opened."""
+    """The options and settings of a command, read before anything is opened."""
 
     layers: "Layers"
     resume: str | None  # the session to continue, as `opening.begin` takes it
@@ -35,7 +35,7 @@ class Given:
 
 
 def given(context: typer.Context) -> Given:
-    """What the options of `ask` or `chat` say, by their parameters' names. Raises UsageError."""
+    """The options of `ask` or `chat`, from the parameters of the command, and the settings. Raises UsageError."""
     said = context.params
     console.use_color(said["color"] or "auto")
     settings = load_settings()
@@ -53,7 +53,7 @@ def given(context: typer.Context) -> Given:
 
 
 def _flags(said: Mapping[str, Any]) -> "Choices":
-    """The strongest layer. Raises UsageError."""
+    """The choices made by options, the strongest layer. Raises UsageError."""
     from hermes_cli.session.choices import Choices
     from hermes_cli.terminal.attachments.text_file import text_or_file
 
@@ -123,7 +123,7 @@ def _with_preset(
 
 
 def _listed(text: str | None) -> tuple[str, ...] | None:
-    """What is between the commas; None if there is nothing."""
+    """The items of a comma-separated list; None if it is empty."""
     return tuple(filter(None, map(str.strip, (text or "").split(",")))) or None
 
 

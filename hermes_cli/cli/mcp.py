@@ -16,7 +16,7 @@ from hermes_cli.cli.tools import call_arguments
 from hermes_cli.errors import LoadCancelled, ToolFailed, UsageError, did_you_mean
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import StandardOutput
-from hermes_cli.terminal.columns import table, window_columns
+from hermes_cli.terminal.columns import table, terminal_columns
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
 from hermes_cli.terminal.sanitize import one_line
 
@@ -60,7 +60,7 @@ def list_servers() -> None:
         return
     rows = [(server.name, "http" if server.url else "stdio", one_line(server.shown_address)) for server in servers]
     if console.is_terminal(sys.stdout):
-        text = table([("name", "transport", "address"), *rows], window_columns(sys.stdout), order=(0, 1), elastic=2)
+        text = table([("name", "transport", "address"), *rows], terminal_columns(sys.stdout), order=(0, 1), elastic=2)
     else:
         text = "".join("\t".join(row) + "\n" for row in rows)
     StandardOutput().write(text)

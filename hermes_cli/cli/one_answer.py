@@ -1,4 +1,4 @@
-"""The answer of `hermes ask`: asked for, written in the form wanted, and its exit code."""
+"""The answer of `hermes ask`: generated, written in the requested form, and its exit code."""
 
 import json
 import sys
@@ -13,13 +13,13 @@ from hermes_cli.errors import EXIT_TIMEOUT, ContextOverflow, LoadCancelled, Tool
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import AnswerOutput, Collected, StandardOutput
 from hermes_cli.terminal.answer.turn_view import (
+    context_use,
     print_control_text,
     print_cut,
     print_new_notes,
     print_saving_problem,
     show_answer,
     stats_line,
-    window_use,
 )
 from hermes_cli.terminal.attachments.size import size_line
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
@@ -44,7 +44,7 @@ class Wanted:
 
 
 def answer(prompt: Prompt, start: "Start", target: AnswerOutput, wanted: Wanted) -> int:
-    """Ask, and write the answer to `target` in the form wanted; returns the exit code."""
+    """Generate the answer, and write it to `target` in the requested form; returns the exit code."""
     from hermes_cli.cli.opening import open_session
 
     cancel, text = CancelToken(), prompt.text
@@ -84,8 +84,8 @@ def answer(prompt: Prompt, start: "Start", target: AnswerOutput, wanted: Wanted)
     print_cut(shown.finished, session, "raise it with -n" if console.is_terminal(sys.stderr) else "")
     print_saving_problem(session)
     if wanted.stats or wanted.verbose:
-        window = window_use(shown.finished.window_tokens, session.backend.info.context_length)
-        console.notice(stats_line(shown.finished, window))
+        used = context_use(shown.finished.context_tokens, session.backend.info.context_length)
+        console.notice(stats_line(shown.finished, used))
     if shown.cancelled:
         return _stopped(cancel, wanted)
     problem = problem_with_code(shown, session) if wanted.form == "code" else problem_with_data(shown, session)

@@ -14,7 +14,7 @@ from hermes_cli.errors import OutputError, UsageError
 from hermes_cli.files import check_hint
 from hermes_cli.terminal import console, editor
 from hermes_cli.terminal.answer.output import StandardOutput
-from hermes_cli.terminal.columns import table, window_columns
+from hermes_cli.terminal.columns import table, terminal_columns
 from hermes_cli.terminal.sanitize import one_line
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def _print_notices(preset: "Preset") -> None:
 def _table(presets: Iterable["Preset"]) -> str:
     """Aligned columns."""
     rows = [("name", "", "description"), *(tuple(map(one_line, row)) for row in _rows(presets))]
-    return table(rows, window_columns(sys.stdout), order=(0, 1), elastic=2)
+    return table(rows, terminal_columns(sys.stdout), order=(0, 1), elastic=2)
 
 
 def _tab_separated(presets: Iterable["Preset"]) -> str:

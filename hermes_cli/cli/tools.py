@@ -14,7 +14,7 @@ from hermes_cli.cli import completion, options
 from hermes_cli.errors import LoadCancelled, ToolFailed, UsageError, did_you_mean
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import StandardOutput
-from hermes_cli.terminal.columns import table, window_columns
+from hermes_cli.terminal.columns import table, terminal_columns
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
 from hermes_cli.terminal.sanitize import one_line
 
@@ -187,7 +187,7 @@ def _row(tool: "Tool") -> tuple[str, str, str, str]:
 def _table(rows: Iterable[tuple[str, ...]]) -> str:
     """Aligned columns, for people."""
     lines = [("name", "from", "consent", "description"), *(tuple(map(one_line, row)) for row in rows)]
-    return table(lines, window_columns(sys.stdout), order=(0, 2, 1), elastic=3)
+    return table(lines, terminal_columns(sys.stdout), order=(0, 2, 1), elastic=3)
 
 
 def _json(value: object) -> str:

@@ -52,7 +52,6 @@ class PromptWriter:
         except HermesError as problem:
             problem.setting = "template"
             raise
-        self.format_name = template if template != "auto" else "embedded" if self._template else "chatml"
 
     def _chosen(self, name: str, speaks_chatml: bool) -> "JinjaTemplate | None":
         """The template to write with; None for our own ChatML."""

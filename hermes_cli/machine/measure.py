@@ -40,17 +40,3 @@ def generation_speed(context: Context, token: int, count: int) -> float:
         context.decode((token,))
         context.check_numbers()
     return count / (time.perf_counter() - started)
-
-
-def batch_seconds(context: Context, tokens: Sequence[int]) -> float:
-    """How long checking `tokens` in one batch takes after what the cache holds, which is left as it is.
-
-    The second of two runs counts: the first after another size prepares its graph. Raises as `prompt_speed`.
-    """
-    held, seconds = context.position(), 0.0
-    for _ in range(2):
-        started = time.perf_counter()
-        context.decode_scored(tokens) if len(tokens) > 1 else context.decode(tokens)
-        seconds = time.perf_counter() - started
-        context.keep(held)
-    return seconds

@@ -91,7 +91,7 @@ def _common(
     if request.grammar is not None and family.grammar:
         body[family.grammar] = request.grammar
     if limit is not None:
-        body[family.length] = limit
+        body["max_tokens"] = limit
     if request.stop:
         body["stop"] = list(request.stop)
     return body

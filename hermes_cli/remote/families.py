@@ -23,7 +23,6 @@ class Family:
     name: str
     takes_ids: bool = False  # token ids as the prompt of /v1/completions, and a /tokenize to get them
     sampling: Mapping[str, str] = field(default_factory=dict)
-    length: str = "max_tokens"
     schema: str | None = None
     grammar: str | None = None
     chat_schema: Literal["json_schema", "json_object"] | None = "json_schema"
@@ -82,4 +81,3 @@ LLAMA_CPP_PYTHON = Family(
     continues=False,
 )
 UNKNOWN = Family("OpenAI-compatible server", sampling=_OPENAI, continues=False)
-FAMILIES = (LLAMA_SERVER, HERMES, VLLM, SGLANG, OLLAMA, LM_STUDIO, TRANSFORMERS, LLAMA_CPP_PYTHON, UNKNOWN)

@@ -15,8 +15,8 @@ _NAMED_FIELD = re.compile(r"[\"'`]([a-z_]{3,40})[\"'`]")
 class FieldRefused(EndpointError):
     """A 400 that names one field of the request; `field` may be left out and the request sent again."""
 
-    def __init__(self, message: str, hint: str, field: str) -> None:
-        super().__init__(message, hint)
+    def __init__(self, message: str, field: str) -> None:
+        super().__init__(message, "see docs/endpoints.md")
         self.field = field
 
 
@@ -65,7 +65,7 @@ def refusal(address: Address, status: int, body: bytes, location: str | None = N
     if status == 404:
         return EndpointError(f"{address} does not have this: {message}", f"see: hermes models --endpoint {address}")
     if status in (400, 422) and (field := _refused_field(value, message)):
-        return FieldRefused(f"{address} refused the field {field}: {message}", "see docs/endpoints.md", field)
+        return FieldRefused(f"{address} refused the field {field}: {message}", field)
     return EndpointError(f"{address} answered {status}: {message}", "the server's log may say why")
 
 

@@ -61,6 +61,6 @@ def from_error(error: HermesError) -> ApiError:
     return ApiError(500, "server_error", error.message, headers={"x-should-retry": "false"})
 
 
-def unavailable(message: str, retry_after_s: int = 5) -> ApiError:
+def unavailable(message: str) -> ApiError:
     """The server cannot answer now, but will later."""
-    return ApiError(503, "unavailable_error", message, headers={"Retry-After": str(retry_after_s)})
+    return ApiError(503, "unavailable_error", message, headers={"Retry-After": "5"})

@@ -1,4 +1,4 @@
-"""What a user may choose, the places where it can be said, and the one rule by which the strongest place wins."""
+"""What a user may choose, the layers that can set it, and the rule by which the first layer with a value wins."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import field, fields, replace
@@ -43,7 +43,7 @@ class Loading:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What was said at one place; None (in `sampling` and `load` too) means that nothing was said about it."""
+    """The values that one layer sets; None, in `sampling` and `load` too, means that it does not set the value."""
 
     model: str | None = None
     preset: str | None = None
@@ -91,30 +91,30 @@ class Choices:
 
 
 def resolved(*layers: Choices) -> Choices:
-    """For each choice what the first layer says that says something; sampling and loading value by value."""
-    load = _first_said(tuple(layer.load for layer in layers))
+    """Each choice from the first layer that sets it; sampling and loading are resolved value by value."""
+    load = _first_set(tuple(layer.load for layer in layers))
     origins = (layer.load.context_origin for layer in layers if layer.load.context_length)
     return replace(
-        _first_said(layers),
-        sampling=_first_said(tuple(layer.sampling for layer in layers)),
+        _first_set(layers),
+        sampling=_first_set(tuple(layer.sampling for layer in layers)),
         load=replace(load, context_origin=next(origins, None)),
     )
 
 
-def _first_said(layers: tuple[_Part, ...]) -> _Part:
-    """Field by field the first value that is not None."""
+def _first_set(layers: tuple[_Part, ...]) -> _Part:
+    """For each field the first value that is not None."""
     values = {each.name: [getattr(layer, each.name) for layer in layers] for each in fields(layers[0])}
-    said: dict[str, Any] = {
+    first: dict[str, Any] = {
         name: next((value for value in given if value is not None), None) for name, given in values.items()
     }
-    return replace(layers[0], **said)
+    return replace(layers[0], **first)
 
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """What was said at each place, the strongest first; a command replaces a layer and asks `now` again.
+    """The choices of each layer, the strongest first; a command replaces a layer and resolves again with `now`.
 
-    `environment` are variables, and in a running chat what was said before its latest command; `defaults` are those of
+    `environment` holds variables, and in a running chat the choices before its latest command; `defaults` are those of
     the model. `origins` says where a value of `settings` comes from: the name of a file or of a variable. `endpoints`,
     `mcp_servers` and `models` are the tables of config.toml by name.
     """
@@ -132,7 +132,7 @@ class Layers:
 
     @property
     def now(self) -> Choices:
-        """What counts."""
+        """The choices in force: all layers resolved."""
         return resolved(self.flags, self.preset, self.session, self.environment, self.defaults, self.settings)
 
     @property
@@ -141,7 +141,7 @@ class Layers:
         return next((name for name in get_args(LayerName) if getattr(self, name).model), None)
 
     def origin_of(self, name: str) -> str | None:
-        """Where `model`, `endpoint` or `template` is set, if a setting counts: a file, a variable or a table."""
+        """The file, variable or table that sets `model`, `endpoint` or `template`; None if none of these does."""
         values = {layer: getattr(self, layer) for layer in get_args(LayerName)}
         said = {layer: one.load.template if name == "template" else getattr(one, name) for layer, one in values.items()}
         layer = next((layer for layer, value in said.items() if value is not None), None)
@@ -155,7 +155,7 @@ class Layers:
         return self.preset.preset is None and self.flags.system_prompt is None
 
     def with_preset(self, preset: Choices) -> "Layers":
-        """With the preset that an option or the user's settings name: options go before it."""
+        """With the preset that an option or the settings name; options override it."""
         return replace(self, preset=preset, session=_without_preset(self.session, preset.preset))
 
     def with_session(self, session: Choices, preset: Choices) -> "Layers":
@@ -184,7 +184,7 @@ class Layers:
         return self.with_flag(sampling=replace(self.flags.sampling, **{name: value}))
 
     def without(self, name: str) -> "Layers":
-        """With one choice, or one value of the sampling, said nowhere: the built-in default counts."""
+        """With one choice, or one sampling value, set in no layer, so that the built-in default applies."""
 
         unsaid: dict[str, Any] = {name: None}
 
@@ -201,19 +201,19 @@ class Layers:
         return replace(self, **changed)
 
     def then_preset(self, preset: Choices) -> "Layers":
-        """A preset chosen in a running chat goes before all that was said so far; the model stays."""
+        """With a preset chosen in a running chat, which overrides all earlier choices except the model."""
         session = _without_preset(self.session, preset.preset)
         preset = replace(preset, model=None, endpoint=None, load=replace(preset.load, lora=None))
         return self._above(resolved(self.flags, session, self.environment)).with_preset(preset)
 
     def then_session(self, session: Choices, preset: Choices) -> "Layers":
-        """A session loaded in a running chat goes before all that was said so far; the model stays."""
+        """With a session loaded in a running chat, which overrides all earlier choices except the model."""
         session = replace(session, endpoint=None, load=Loading())
         now = replace(resolved(self.flags, self.environment), prefill=None)
         return self._above(now).with_session(session, preset)
 
     def _above(self, ground: Choices) -> "Layers":
-        """New layers over what was said so far, except what belonged to the preset and the session before."""
+        """New layers over the choices so far, without those of the earlier preset and session."""
         return replace(
             self,
             flags=Choices(model=self.now.model, endpoint=self.now.endpoint, load=Loading(lora=self.now.load.lora)),
@@ -224,7 +224,7 @@ class Layers:
 
 
 def _without_preset(session: Choices, preset: str | None) -> Choices:
-    """A session that another preset takes over: its prompt goes, and the sampling if it was that of a third preset."""
+    """The choices of a session under a new preset: without its prompt, and without the sampling of its old preset."""
     if session.preset not in (None, preset):
         session = replace(session, sampling=Sampling(), max_tokens=None)
     return replace(session, preset=None, system_prompt=None)

@@ -1,4 +1,4 @@
-"""From choices to a session that can be asked. Nothing is printed here: what the user should know comes back as notes.
+"""Open a session with the choices made. Nothing is printed here: messages for the user are returned as notes.
 
 `begin` reads the session to continue, `prepare` decides everything before a model is opened, `open_session` opens it.
 """
@@ -29,7 +29,7 @@ from hermes_cli.values import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What was chosen, resolved once, and the saved session to continue, if there is one."""
+    """The resolved choices, and the saved session to continue, if there is one."""
 
     layers: Layers
     choices: Choices
@@ -39,7 +39,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """All that is decided before a model is opened; `tools` have to be closed."""
+    """Everything decided before a model is opened; `tools` have to be closed."""
 
     layers: Layers
     choices: Choices
@@ -62,7 +62,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A session that can be asked, which the caller closes, and the choices it was opened with."""
+    """An open session, which the caller closes, and the choices it was opened with."""
 
     session: Session
     layers: Layers
@@ -120,7 +120,7 @@ def _saved_toolset(saved: SavedSession) -> tuple[Choices, tuple[str, ...]]:
 def prepare(
     start: Start, consent: MakeConsent, cancel: CancelToken | None = None, *, servers_later: bool = False
 ) -> Prepared:
-    """Find the model, load the tools, and check what can be constrained. Raises HermesError, LoadCancelled.
+    """Find the model, load the tools, and check which constraints can be enforced. Raises HermesError, LoadCancelled.
 
     With `servers_later`, MCP servers are not started yet; otherwise those that an option names must start.
     """
@@ -146,7 +146,7 @@ def prepare(
 
 
 def constraint_notes(target: Target, choices: Choices, tools: ToolUse | None) -> tuple[str, ...]:
-    """What of the schema and the tools is not enforced while it is generated. Raises UsageError, for a grammar too."""
+    """Notes on the parts of the schema and the tools that generation does not enforce. Raises UsageError."""
     check_grammar(choices)
     held = tools or choices.schema is not None or choices.grammar is not None
     if choices.constrained is False or not held:
@@ -155,7 +155,7 @@ def constraint_notes(target: Target, choices: Choices, tools: ToolUse | None) ->
 
 
 def check_grammar(choices: Choices) -> None:
-    """Raise UsageError for a grammar beside something else that the answer would be held to."""
+    """Raise UsageError for a grammar together with tools, a schema or --no-constrain."""
     if choices.grammar is None:
         return
     if choices.schema is not None or choices.tools or choices.mcp:
@@ -165,7 +165,7 @@ def check_grammar(choices: Choices) -> None:
 
 
 def _find_target(start: Start) -> Target:
-    """The model to use. Raises ModelNotFound, which says where the model was named, and UsageError."""
+    """The model to use. Raises UsageError, and ModelNotFound with the place where the model was named."""
     try:
         return _target(start.choices, start.layers)
     except ModelNotFound as problem:
@@ -262,7 +262,7 @@ def written_prompt(prepared: Prepared, text: str) -> WrittenPrompt:
 
 @contextmanager
 def _naming_origin(layers: Layers) -> Iterator[None]:
-    """Add to an error where the setting that may be its cause is set."""
+    """Add to an error the origin of the setting that may be its cause."""
     try:
         yield
     except HermesError as problem:

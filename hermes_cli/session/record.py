@@ -1,4 +1,4 @@
-"""What was said in a session: the current conversation, all branches, and the file they are saved to."""
+"""The record of a session: the current conversation, all branches, and the file they are saved to."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -85,7 +85,7 @@ class SessionRecord:
         self._go_to(turn_id)
 
     def versions(self, turn: Turn) -> tuple[Turn, ...]:
-        """The turns in the place of this one, itself included, in the order they were said."""
+        """All versions of this turn, itself included, in the order they were added."""
         return tuple(self.tree.turns[id] for id in self.tree.versions(turn.id))
 
     def switch_version(self, step: int, turn: Turn | None = None) -> Turn:
@@ -128,7 +128,7 @@ class SessionRecord:
         self._save_settings()
 
     def save(self) -> None:
-        """Try again to write what could not be saved; if that fails, `saving_problem` says why."""
+        """Write again the turns that could not be saved; if that fails, `saving_problem` holds the error."""
         self._save(Transcript.save)
 
     def _last_turn(self) -> Turn:
@@ -137,7 +137,7 @@ class SessionRecord:
         return self.conversation.turns[-1]
 
     def _go_to(self, end: int | None) -> None:
-        """End the conversation with another turn; what summaries replaced is left out exactly while they are in it."""
+        """Switch to the branch that ends with this turn, and leave out the turns that its summaries replace."""
         before = self.tree.path_ids(last_id(self.conversation))
         after = self.tree.path_ids(end)
         self.tree = self.tree.chosen(end)
@@ -161,7 +161,7 @@ class SessionRecord:
         self._save(lambda transcript: transcript.change_settings(self.settings, self.conversation.system_prompt))
 
     def _save(self, write: Callable[[Transcript], None]) -> None:
-        """Write to the file. If that fails, `saving_problem` says why, and the next write tries again."""
+        """Write to the file. If that fails, `saving_problem` holds the error, and the next write tries again."""
         if self.transcript is None:
             return
         try:

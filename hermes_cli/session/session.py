@@ -120,10 +120,10 @@ class Session(SessionRecord):
             base, asked = self.conversation.without_last(), last.messages if resume else last.questions
         else:
             base, asked = self.conversation.first(after), (Message("user", text),)
-        window = self.backend.info.context_length
-        room = window - reserved_tokens(window, self.max_tokens)
+        length = self.backend.info.context_length
+        room = length - reserved_tokens(length, self.max_tokens)
         count = self.backend.count_tokens
-        return turns_to_leave_out(self._read(base), asked, room, count, tight_tokens=tight_room(window))
+        return turns_to_leave_out(self._read(base), asked, room, count, tight_tokens=tight_room(length))
 
     def fits_alone(self, text: str) -> bool:
         """Whether `text` fits into the context without earlier turns."""

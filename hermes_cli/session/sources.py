@@ -17,7 +17,7 @@ _LOCAL = "local/"
 
 
 def from_settings(settings: Settings) -> Layers:
-    """What config.toml and the environment say. Their preset is not among it: it counts only without a prompt."""
+    """The choices in config.toml and the environment, without their preset: that one applies only without a prompt."""
     return Layers(
         environment=_settings(
             lambda name: settings.value(name) if settings.is_from_environment(name) else None, settings
@@ -62,7 +62,7 @@ def _model_values(value: Callable[[str], Any], origin: str | None) -> Choices:
 
 
 def with_model_defaults(layers: Layers) -> Layers:
-    """With what the tables of config.toml say of the model that counts now. Raises UsageError."""
+    """With the choices in the tables of config.toml for the model in use. Raises UsageError."""
     if not layers.models:
         return layers
     said = [_from_table(table) for table in tables_of_model(layers)]
@@ -70,7 +70,7 @@ def with_model_defaults(layers: Layers) -> Layers:
 
 
 def tables_of_model(layers: Layers) -> "list[ModelTable]":
-    """The tables for the model that counts now, the strongest first; none for a model on a server."""
+    """The tables for the model in use, the strongest first; none for a model on a server."""
     from hermes_cli.models.defaults import tables_for
 
     now = layers.now
@@ -85,7 +85,7 @@ def _from_table(table: "ModelTable") -> Choices:
 
 
 def from_preset(preset: "Preset", values: Mapping[str, str], *, with_prompt: bool = True) -> Choices:
-    """What a preset says, with its variables filled in. Raises UsageError."""
+    """The choices of a preset, with its variables filled in. Raises UsageError."""
     from hermes_cli.store.presets.presets import fill
 
     return replace(
@@ -108,7 +108,7 @@ def toolset(preset: "Preset") -> Choices:
 
 
 def from_session(settings: SessionSettings, system_prompt: str | None) -> Choices:
-    """What a saved session was answered with."""
+    """The choices that a saved session was answered with."""
     return Choices(
         settings.model or None,
         settings.preset,

@@ -25,7 +25,7 @@ MakeConsent = Callable[[Mapping[str, "Tool"], "Policy"], Consent]
 
 @dataclass(frozen=True, slots=True)
 class ToolLoader:
-    """Loads tools by choices: `consent` makes what is asked before one runs; `servers` are the configured ones."""
+    """Loads the tools chosen. `consent` makes the function that confirms a call; `servers` are the configured ones."""
 
     consent: MakeConsent
     servers: "Mapping[str, McpServer]"

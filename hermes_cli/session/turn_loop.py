@@ -203,9 +203,9 @@ class TurnLoop:
         finally:
             missing = [call for call in calls[len(results) :] if isinstance(call, ToolCall)]
             results += [self._stopped(call) for call in missing]
-            window, count, limit = self._backend.info.context_length, self._backend.count_tokens, None
+            length, count, limit = self._backend.info.context_length, self._backend.count_tokens, None
             with suppress(HermesError):  # a template may refuse the results, but they must be saved
-                limit = fitting_limit(results, self._next_request(), window, count)
+                limit = fitting_limit(results, self._next_request(), length, count)
             self.messages.append(response_message(results, limit))
         if limit is not None:
             yield ResultsCut(limit)
@@ -247,7 +247,7 @@ class _Outside:
         self.spoke = False
 
     def deltas(self, found: Sequence[object]) -> Iterator[TextDelta]:
-        """The text among what a parser found; white space is held back until more text follows."""
+        """The text pieces of a parser's output; white space is held back until more text follows."""
         for piece in found:
             if not isinstance(piece, str):
                 self._space, self._fresh = "", True
@@ -295,5 +295,5 @@ def combined(finished: Sequence[Finished]) -> Finished:
             decode_s=sum(one.timings.decode_s for one in finished),
         ),
         first.seed,
-        last.window_tokens,
+        last.context_tokens,
     )

@@ -1,4 +1,4 @@
-"""Text in lines and columns that fit a window, by how wide its characters are: cut, or broken between words."""
+"""Text in lines and columns that fit a terminal width, by how wide its characters are: cut, or broken between words."""
 
 import itertools
 import os
@@ -13,7 +13,7 @@ _LEAST = 20  # what the elastic column keeps before others leave
 _TOO_LITTLE = 12
 
 
-def window_columns(stream: object) -> int:
+def terminal_columns(stream: object) -> int:
     """The width of the terminal behind `stream`; a pipe or a file has no end of a line."""
     try:
         return os.get_terminal_size(stream.fileno()).columns or sys.maxsize  # type: ignore[attr-defined]

@@ -26,7 +26,7 @@ _QUESTION = "run it? y: once, s: for this session, a: always, n or a reason: no 
 
 
 class Consent:
-    """Decides about calls: as it was decided before, else as the user says now."""
+    """Decides about tool calls: by an earlier decision, else by asking the user."""
 
     def __init__(self, tools: Mapping[str, Tool], policy: Policy) -> None:
         with _terminal() as terminal:

@@ -1,4 +1,4 @@
-"""What goes to stderr beside the answer: errors, notices and the passing status line."""
+"""Output on stderr: errors, notices and the temporary status line."""
 
 import contextlib
 import os
@@ -45,11 +45,11 @@ def colored(stream: TextIO | None = None) -> bool:
 
 
 def _say(text: str, style: str = "", label: str = "") -> None:
-    """One line to stderr; where the window ends before it, spaces take the next word to the next row.
+    """One line to stderr; words that do not fit the terminal width are moved to the next row with spaces.
 
     A newline would do the same, but break a command that someone copies.
     """
-    width = columns.window_columns(sys.stderr)
+    width = columns.terminal_columns(sys.stderr)
     *rows, last = columns.wrapped(text, width - 1, len(label))
     for place, row in enumerate(rows):
         rows[place] = row + " " * (-(columns.cells(row) + (0 if place else len(label))) % width or 1)
@@ -88,9 +88,9 @@ def lines(text: str) -> None:
 
 
 def table(rows: Sequence[Sequence[str]], *, order: Sequence[int], elastic: int, wrap: bool = True) -> None:
-    """Rows in columns that fit the window, made harmless; see `columns.table`."""
+    """Rows in columns that fit the terminal width, made harmless; see `columns.table`."""
     clean = [[for_terminal(cell) for cell in row] for row in rows]
-    put(columns.table(clean, columns.window_columns(sys.stderr), order=order, elastic=elastic, wrap=wrap))
+    put(columns.table(clean, columns.terminal_columns(sys.stderr), order=order, elastic=elastic, wrap=wrap))
 
 
 class StatusLine:
@@ -137,7 +137,7 @@ class StatusLine:
             self._next = time.monotonic() + _STATUS_DELAY_S
 
     def _paint(self) -> None:
-        """Without wrapping, so that it stays one line in any window."""
+        """Without wrapping, so that it stays one line at any terminal width."""
         self._next, self._shown = time.monotonic() + _STATUS_EVERY_S, True
         text = self.text if isinstance(self.text, str) else self.text()
         put(f"\r\x1b[2K\x1b[?7l\x1b[2m{one_line(text)}\x1b[0m\x1b[?7h")
@@ -193,7 +193,7 @@ def send_bytes(data: bytes) -> None:
         raise write_error(error) from error
 
 
-def window_size() -> tuple[int, int]:
+def terminal_size() -> tuple[int, int]:
     """Columns and rows."""
     try:
         columns, rows = os.get_terminal_size(sys.stdout.fileno())

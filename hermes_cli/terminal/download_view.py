@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from hermes_cli.terminal import console
-from hermes_cli.terminal.columns import window_columns
+from hermes_cli.terminal.columns import terminal_columns
 from hermes_cli.terminal.sanitize import one_line
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _bar() -> "Progress":
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
     from rich.table import Column
 
-    width = window_columns(sys.stderr) - 1
+    width = terminal_columns(sys.stderr) - 1
     name = TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True))
     figures = (TextColumn("{task.percentage:.0f}%"), DownloadColumn(), TransferSpeedColumn())
     wide = (BarColumn(bar_width=width // 4), *figures, TimeRemainingColumn(compact=True))

@@ -12,7 +12,7 @@ from hermes_cli.terminal.signal_handlers import on_signals
 
 def show(text: str) -> None:
     """Print `text`, which must be safe for a terminal, to stdout; if it is longer than the screen, through $PAGER."""
-    _, rows = console.window_size()
+    _, rows = console.terminal_size()
     dumb = os.environ.get("TERM", "dumb") == "dumb" or "CI" in os.environ
     if dumb or not console.is_terminal(sys.stdout) or text.count("\n") < rows or not _paged(text):
         console.send_bytes(text.encode("utf-8", "replace"))

@@ -65,9 +65,9 @@ def test_max_tokens_cuts_the_answer_and_says_so(hermes: Hermes) -> None:
 def test_an_answer_cut_by_a_full_window_says_so(hermes: Hermes, endless_path: Path) -> None:
     for limit in ((), ("-n", "100000")):
         result = hermes("ask", "-m", endless_path, "--ctx", "256", *limit, "Hi")
-        assert (result.code, result.err) == (0, "cut: the window of 256 tokens is full\n")
+        assert (result.code, result.err) == (0, "cut: the context of 256 tokens is full\n")
     result = hermes("chat", "-m", endless_path, "--ctx", "256", stdin="Hi\n")
-    assert (result.code, result.err) == (0, "cut: the window of 256 tokens is full\n")
+    assert (result.code, result.err) == (0, "cut: the context of 256 tokens is full\n")
 
 
 def test_the_answer_ends_before_a_stop_text(hermes: Hermes) -> None:

@@ -87,7 +87,7 @@ def test_a_call_runs_and_the_answer_uses_its_result(backend: LocalBackend, toolb
     )
     finished = events[-1]
     assert isinstance(finished, Finished)
-    assert finished.window_tokens == session.opening_tokens() + session.turn_tokens(session.conversation.turns[0]) - 1
+    assert finished.context_tokens == session.opening_tokens() + session.turn_tokens(session.conversation.turns[0]) - 1
 
 
 def test_two_calls_at_once_run_in_their_order(backend: LocalBackend, toolbox: Toolbox) -> None:

@@ -9,7 +9,7 @@ from hermes_cli.store.settings import config_file
 from hermes_cli.store.settings.model_tables import NAME
 from hermes_cli.store.settings.settings import load_settings
 from hermes_cli.terminal import console
-from hermes_cli.terminal.columns import table, window_columns
+from hermes_cli.terminal.columns import table, terminal_columns
 from hermes_cli.terminal.sanitize import one_line
 
 _RESERVED = (DEMO_NAME, "local", "auto", "none")
@@ -26,7 +26,10 @@ def listing() -> str:
         console.notice("there are no aliases; add one: hermes models alias NAME MODEL")
         return ""
     return table(
-        [(one_line(name), one_line(model)) for name, model in found], window_columns(sys.stdout), order=(0,), elastic=1
+        [(one_line(name), one_line(model)) for name, model in found],
+        terminal_columns(sys.stdout),
+        order=(0,),
+        elastic=1,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from hermes_cli.terminal import columns
-from hermes_cli.terminal.columns import window_columns
+from hermes_cli.terminal.columns import terminal_columns
 from hermes_cli.terminal.sanitize import one_line
 from hermes_cli.terminal.units import size_text
 
@@ -57,7 +57,7 @@ def _is(model: "FoundModel", default: "FoundModel") -> bool:
 def table(listed: Sequence[Row]) -> str:
     """Aligned columns, for people."""
     cells = [("  name", "size", "store", "file or command"), *map(_cells, listed)]
-    return columns.table(cells, window_columns(sys.stdout), order=(0, 1, 2), elastic=3, right=(1,))
+    return columns.table(cells, terminal_columns(sys.stdout), order=(0, 1, 2), elastic=3, right=(1,))
 
 
 def tab_separated(listed: Iterable[Row]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import columns
-from hermes_cli.terminal.columns import window_columns
+from hermes_cli.terminal.columns import terminal_columns
 from hermes_cli.terminal.sanitize import one_line
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def table(models: "Sequence[ServedModel]") -> str:
     """Aligned columns: name, context length, owner."""
     rows = [("name", "context", "owner")]
     rows += [(one_line(one.id), f"{one.context_length or ''}", one_line(one.owner)) for one in models]
-    return columns.table(rows, window_columns(sys.stdout), order=(0, 1, 2), elastic=0, right=(1,), wrap=False)
+    return columns.table(rows, terminal_columns(sys.stdout), order=(0, 1, 2), elastic=0, right=(1,), wrap=False)
 
 
 def tab_separated(models: "Sequence[ServedModel]") -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hermes_cli.terminal import columns
-from hermes_cli.terminal.columns import cut, window_columns
+from hermes_cli.terminal.columns import cut, terminal_columns
 from hermes_cli.terminal.sanitize import one_line
 from hermes_cli.terminal.units import age_from, bytes_from, size_text
 
@@ -21,7 +21,7 @@ _MODEL_CHARACTERS = 24
 def table(sessions: Sequence["SessionSummary"]) -> str:
     """Aligned columns, as many as fit the terminal."""
     rows = [("id", "used", "turns", "size", "model", "title"), *map(_cells, sessions)]
-    return columns.table(rows, window_columns(sys.stdout), order=(0, 1, 2, 4, 3), elastic=5, right=(2, 3), wrap=False)
+    return columns.table(rows, terminal_columns(sys.stdout), order=(0, 1, 2, 4, 3), elastic=5, right=(2, 3), wrap=False)
 
 
 def tab_separated(sessions: Iterable["SessionSummary"]) -> str:

@@ -158,7 +158,7 @@ class FileOutput:
         return self._temporary is not None
 
     def follow(self, text: str) -> None:
-        """The file gets what is new."""
+        """Append new text to the file."""
 
     def write(self, text: str) -> None:
         """Append `text`."""

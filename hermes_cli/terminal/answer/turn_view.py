@@ -1,4 +1,4 @@
-"""One answer as the user sees it: the status line while waiting, the text as it comes, what there is to say after."""
+"""One answer in the terminal: the status line while waiting, the text as it arrives, and notices after it."""
 
 import json
 import time
@@ -35,7 +35,7 @@ _SHOWN_CHARACTERS = 200
 
 @dataclass(frozen=True, slots=True)
 class ShownAnswer:
-    """An answer that was shown: its text, how it ended, the tool calls in it and what the model thought before it."""
+    """An answer that was shown: its text, how it ended, its tool calls and the reasoning before it."""
 
     text: str
     finished: Finished
@@ -166,12 +166,12 @@ def print_control_text(found: Iterable[str], place: str = "the prompt") -> None:
         notice(f"{markers} in {place}: read as plain text, not as a marker")
 
 
-def print_cut(finished: Finished, session: "Session", limit_hint: str = "", window_hint: str = "") -> None:
-    """Say so where the answer ended because the window is full, or at a limit if there is a hint on how to continue."""
+def print_cut(finished: Finished, session: "Session", limit_hint: str = "") -> None:
+    """Print a notice if the context is full, or, with a hint on how to continue, if max tokens ended the answer."""
     if finished.reason != "length":
         return
-    if finished.window_tokens >= session.backend.info.context_length:
-        notice(f"cut: the window of {session.backend.info.context_length:,} tokens is full{window_hint}")
+    if finished.context_tokens >= session.backend.info.context_length:
+        notice(f"cut: the context of {session.backend.info.context_length:,} tokens is full")
     elif limit_hint:
         notice(f"cut at max tokens: {limit_hint}")
 
@@ -182,16 +182,16 @@ def print_saving_problem(session: "Session") -> None:
         notice(f"not saved yet: {problem.message}; {problem.hint}")
 
 
-def stats_line(finished: Finished, window: str) -> str:
-    """Length and speed of an answer, and how full the window is, as `window_use` says it."""
+def stats_line(finished: Finished, context_use: str) -> str:
+    """Length and speed of an answer, and the use of the context as a text."""
     speed = tokens_per_second(finished)
     parts = [f"{finished.usage.completion_tokens} tok", f"{speed:.1f} tok/s" if speed else ""]
-    parts += [f"first {finished.timings.first_token_s:.2f} s", window]
+    parts += [f"first {finished.timings.first_token_s:.2f} s", context_use]
     return " · ".join(filter(None, parts))
 
 
-def window_use(used_tokens: int | None, context_length: int) -> str:
-    """How much of the window is taken, if that is known: `ctx 3.1k/16.4k`."""
+def context_use(used_tokens: int | None, context_length: int) -> str:
+    """How much of the context is used, if that is known: `ctx 3.1k/16.4k`."""
     used = "" if used_tokens is None else f"{thousands(used_tokens)}/"
     return f"ctx {used}{thousands(context_length)}"
 

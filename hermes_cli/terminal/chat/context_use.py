@@ -5,7 +5,7 @@ from operator import is_not
 
 from hermes_cli.errors import HermesError
 from hermes_cli.session.session import Session
-from hermes_cli.terminal.answer.turn_view import window_use
+from hermes_cli.terminal.answer.turn_view import context_use
 
 
 class ContextUse:
@@ -22,4 +22,4 @@ class ContextUse:
             with suppress(HermesError):  # a template that refuses the conversation reports it with the next message
                 used = session.context_tokens()
             self._counted = key, used
-        return window_use(self._counted[1], session.backend.info.context_length)
+        return context_use(self._counted[1], session.backend.info.context_length)

@@ -65,7 +65,7 @@ def _run_line(chat: Chat, line: str) -> None:
 
 
 def _meant(chat: Chat, line: str) -> tuple[slash_commands.Command, str] | str | None:
-    """What a typed line means: what looks like a command without its slash is asked about, None if not answered."""
+    """The line to run: one that looks like a command without its slash is confirmed first, None without an answer."""
     text = line.strip()
     if line.startswith(slash_commands.BANG) and len(text) > 1:
         shell = text[1:].strip()

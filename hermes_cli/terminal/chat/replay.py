@@ -14,7 +14,7 @@ _ENDED = {"cancelled": "(stopped)", "length": "(cut)"}
 
 
 def answer_text(chat: Chat, turn: Turn) -> str:
-    """All that the model said in a turn, without its calls."""
+    """The model's text in a turn, without its tool calls."""
     said = [shown_part(one.content, chat.session.tools) for one in turn.messages if one.role == "assistant"]
     return "\n\n".join(filter(None, said))
 
@@ -47,4 +47,4 @@ def _rendered(text: str) -> str:
         return f"{text}\n"
     from hermes_cli.terminal.markdown.writer import render_markdown
 
-    return render_markdown(text, console.window_size()[0], console.colored(sys.stdout))
+    return render_markdown(text, console.terminal_size()[0], console.colored(sys.stdout))

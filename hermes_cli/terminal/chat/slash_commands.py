@@ -20,7 +20,7 @@ from hermes_cli.terminal.chat.commands import (
     tools,
     turns,
 )
-from hermes_cli.terminal.columns import window_columns, wrapped
+from hermes_cli.terminal.columns import terminal_columns, wrapped
 from hermes_cli.terminal.prompt.prompt_input import Suggestion
 
 SLASH, BANG = "/", "!"
@@ -70,7 +70,7 @@ def print_help(chat: Chat, argument: str) -> None:
     usages = [f"/{command.name} {command.argument}".rstrip() for command in shown]
     console.table([(usage, one.help) for usage, one in zip(usages, shown, strict=True)], order=(0,), elastic=1)
     more = shown[0].more if argument else _KEYS
-    lines = [part for line in more for part in wrapped(line, window_columns(sys.stderr))]
+    lines = [part for line in more for part in wrapped(line, terminal_columns(sys.stderr))]
     if lines:
         console.lines("\n".join(lines))
 

@@ -64,8 +64,8 @@ def is_tall(item: Sequence[Token]) -> bool:
     return sum(child[0].type not in LISTS for child in _children(item)) > 1
 
 
-def window_rows(text: Text, width: int) -> list[Text]:
-    """A line as the rows it takes in a window; for code, which is not wrapped to fit."""
+def terminal_rows(text: Text, width: int) -> list[Text]:
+    """A line as the rows it takes at the terminal width; for code, which is not wrapped to fit."""
     text.expand_tabs(8)
     return list(text.wrap(console(), width, overflow="fold")) if text.cell_len > width else [text]
 

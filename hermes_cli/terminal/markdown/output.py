@@ -41,7 +41,7 @@ class MarkdownOutput:
         *,
         live: bool = True,
         send: Callable[[bytes], None] | None = None,
-        size: Callable[[], tuple[int, int]] = console.window_size,
+        size: Callable[[], tuple[int, int]] = console.terminal_size,
         clock: Callable[[], float] = time.monotonic,
         reflows: bool | None = None,
     ) -> None:

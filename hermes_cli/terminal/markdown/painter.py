@@ -82,7 +82,7 @@ class Painter:
         return f"\r{_ERASE_ROW}{(_UP + _ERASE_ROW) * (height - 1)}" if height else ""
 
     def _height(self, row: Row, columns: int) -> int:
-        """How many rows of the window a row takes since the window may have got narrower."""
+        """How many rows of the terminal a row takes now: the terminal may be narrower than before."""
         if not self._reflows or columns >= self._columns:
             return 1
         return max(-(-min(row.cells, self._columns) // columns), 1)

@@ -1,4 +1,4 @@
-"""A Markdown table: in columns, or row by row where the window is too narrow for them."""
+"""A Markdown table: in columns, or row by row where the terminal is too narrow for them."""
 
 from collections.abc import Sequence
 from itertools import zip_longest

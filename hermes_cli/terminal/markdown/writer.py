@@ -20,7 +20,7 @@ from hermes_cli.terminal.markdown.layout import (
     frame_top,
     is_tall,
     item_lines,
-    window_rows,
+    terminal_rows,
 )
 from hermes_cli.terminal.markdown.painter import Row
 from hermes_cli.terminal.markdown.stream import Block, Code, Item, Piece, pieces_of
@@ -58,7 +58,7 @@ class MarkdownWriter:
         ahead = copy(self)
         ahead._code = self._code and self._code.fork()
         lines = [line for piece in pieces for line in ahead._drawn(piece, width)]
-        rows = [row for line in lines[-count:] for row in window_rows(line, width)]
+        rows = [row for line in lines[-count:] for row in terminal_rows(line, width)]
         return [Row(self._codes(row), row.cell_len) for row in rows[-count:]]
 
     def dim_row(self, text: str, width: int) -> Row:

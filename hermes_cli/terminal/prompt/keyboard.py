@@ -1,8 +1,8 @@
-"""The keyboard while an answer comes: what is typed is not shown then, and waits for the next prompt.
+"""The keyboard during an answer: keys are not echoed, and are saved for the next prompt.
 
-It waits here and not in the terminal, which holds 4 kB: behind a longer paste no Ctrl-C would arrive any more.
+They are saved here and not in the terminal, which holds 4 kB: after a longer paste Ctrl-C would not arrive.
 
-Whenever the program stops or dies meanwhile, the terminal is put back first, as far as its signal can be caught.
+If the program is stopped or killed meanwhile by a signal that can be caught, the terminal is restored first.
 """
 
 import contextlib
@@ -54,7 +54,7 @@ class _Quiet:
 
     @property
     def asking(self) -> bool:
-        """Whether a line is being typed for somebody else."""
+        """Whether another reader, such as a question, reads a line from the terminal."""
         return self._asking
 
     @asking.setter
@@ -63,7 +63,7 @@ class _Quiet:
             self._asking = asking
 
     def _read_ahead(self) -> None:
-        """In a thread: take what is typed."""
+        """In a thread: read the keys typed."""
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTIN})  # in the background the read fails then
         while not self._ended.wait(_READ_EVERY_S):
             with contextlib.suppress(OSError), self._reading:
@@ -105,7 +105,7 @@ class _Quiet:
         self.resume(number, frame)
 
     def resume(self, number: int, frame: FrameType | None) -> None:
-        """On SIGCONT, after a stop of whatever kind."""
+        """On SIGCONT, after any kind of stop."""
         self.apply()
         (self.asked_again if self.asking else self._resumed)()
 
@@ -122,7 +122,7 @@ _typed = bytearray()
 
 @contextlib.contextmanager
 def quiet_keyboard(resumed: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Within the block keys are neither shown nor turned into lines, but Ctrl-C and Ctrl-Z are signals as ever.
+    """Within the block keys are not echoed or collected into lines; Ctrl-C and Ctrl-Z still send signals.
 
     `resumed` is called in the main thread once the program continues after a stop. Without a terminal nothing happens.
     """

@@ -72,7 +72,7 @@ class LineInput:
         """There is no status line."""
 
     def print_above(self, act: Callable[[], None]) -> None:
-        """It would come into the middle of what is typed."""
+        """Print nothing: it would appear inside the line being typed."""
 
     def _typed(self, draft: str, prompt: str = PROMPT, keys: str = "Enter sends") -> str | None:
         if draft:

@@ -10,7 +10,7 @@ from hermes_cli.terminal.chat.chat import Chat
 from hermes_cli.terminal.chat.commands import arguments
 from hermes_cli.terminal.chat.replay import print_answer, print_turns
 from hermes_cli.terminal.chat.texts import excerpt
-from hermes_cli.terminal.columns import window_columns
+from hermes_cli.terminal.columns import terminal_columns
 from hermes_cli.terminal.sanitize import for_terminal
 
 _ANSWER = "answer"
@@ -100,7 +100,7 @@ def tree(chat: Chat, argument: str) -> None:
         if not session.tree.turns:
             raise UsageError("there are no messages yet", "send one first")
         current = session.tree.path_ids(session.conversation.turns[-1].id) if session.conversation.turns else ()
-        lines = tree_lines(session.tree, current, window_columns(sys.stderr) - 1)
+        lines = tree_lines(session.tree, current, terminal_columns(sys.stderr) - 1)
         _print_list(chat, "\n".join(map(for_terminal, lines)))
         chosen = chat.ask("continue after turn (Enter: no change)") if chat.interactive else None
         if not chosen or not chosen.strip():
