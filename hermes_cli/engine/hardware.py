@@ -4,6 +4,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 _COPY_BYTES, _ALL_BYTES, _COPIES = 32 << 20, 512 << 20, 8
@@ -130,12 +131,12 @@ def energy_joules(root: str = "") -> float | None:
 
 def cpu_name() -> str:
     """The processor's model name."""
-    return _cpu_field("model name") or platform.processor() or platform.machine()
+    return _cpu().get("model name") or platform.processor() or platform.machine()
 
 
 def cpu_flags() -> str:
     """The processor's instruction sets as the system lists them; empty if it does not."""
-    return _cpu_field("flags") or _cpu_field("Features") or ""
+    return _cpu().get("flags") or _cpu().get("Features") or ""
 
 
 def gains_from_repacking() -> bool:
@@ -146,12 +147,12 @@ def gains_from_repacking() -> bool:
     return "amx_int8" in cpu_flags().split() or platform.machine() in ("aarch64", "arm64")
 
 
-def _cpu_field(wanted: str) -> str | None:
-    for line in (_read("/proc/cpuinfo") or "").splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() == wanted:
-            return value.strip()
-    return None
+@cache
+def _cpu() -> dict[str, str]:
+    """The fields of the first processor in /proc/cpuinfo, which takes long to read on a machine with many."""
+    first = (_read("/proc/cpuinfo") or "").partition("\n\n")[0]
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _read(path: str) -> str | None:

@@ -12,7 +12,7 @@ from hermes_cli.engine.cache.token_cache import TokenCache
 from hermes_cli.engine.llama.model import Model
 from hermes_cli.errors import EngineError, HermesError, UsageError
 from hermes_cli.files import encoding_of
-from hermes_cli.formats import chatml, probes
+from hermes_cli.formats import chatml
 from hermes_cli.formats.segment import Segment, joined, merged
 from hermes_cli.formats.tagged import tagged
 from hermes_cli.formats.tags import ALL_TAGS, THINK_END, THINK_START
@@ -62,7 +62,7 @@ class PromptWriter:
         if name not in ("auto", "embedded"):
             return self._jinja(_read_template(Path(name)))
         source = self._model.chat_template()
-        if name == "auto" and speaks_chatml and (source is None or probes.is_known_chatml(source)):
+        if name == "auto" and speaks_chatml and (source is None or chatml.is_known_chatml(source)):
             return None
         if source is None:
             raise EngineError("the model file has no chat template", "specify one: --template FILE")
@@ -135,6 +135,8 @@ class PromptWriter:
 
 
 def _is_chatml(template: "JinjaTemplate") -> bool:
+    from hermes_cli.formats import probes
+
     try:
         return probes.writes_chatml(template.write)
     except HermesError:

@@ -1,6 +1,5 @@
 """Conversations that show what a chat template does: whether it writes ChatML, and whether it takes tools as we do."""
 
-import hashlib
 from collections.abc import Callable, Iterable
 
 from hermes_cli.chat.message import Message
@@ -43,18 +42,6 @@ _CONVERSATIONS = (
 )
 # What the template of Hermes 3 adds where there is no system prompt. The model card says to leave the line out.
 _INVENTED = merged(chatml.write([Message("system", "You are a helpful assistant.")], reply=False))
-# Templates that were compared before, by the SHA-256 of their text: those of Hermes 3 and of the demo model.
-_KNOWN = frozenset(
-    {
-        "9ff2eb30a1d3e937a88108d74b1ab940891be58aa742be4e8c0ce1c1ad90588e",
-        "a805e50fed68938a076b07e2e602639611b50b1ced0e50f11eb92f1ba25be4dc",
-    }
-)
-
-
-def is_known_chatml(source: str) -> bool:
-    """Whether a template is one that `writes_chatml` was true of before; saves loading Jinja."""
-    return hashlib.sha256(source.encode()).hexdigest() in _KNOWN
 
 
 def writes_chatml(write: Write) -> bool:

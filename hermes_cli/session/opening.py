@@ -11,6 +11,7 @@ from hermes_cli.backend import Backend
 from hermes_cli.chat.conversation import Conversation
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import MOST_REPAIRS, CancelToken
+from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.chat.turn_tree import TurnTree
 from hermes_cli.errors import HermesError, ModelNotFound, SessionBusy, UsageError
 from hermes_cli.session.choices import LAST_SESSION, Choices, Layers
@@ -33,8 +34,8 @@ class Start:
 
     layers: Layers
     choices: Choices
-    saved: SavedSession | None = None
-    notes: tuple[str, ...] = ()
+    saved: SavedSession | None
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +72,27 @@ class Opened:
 
 def begin(layers: Layers, resume: str | None = None) -> Start:
     """Read the session to continue: `LAST_SESSION`, an id, a name or a path. Raises UsageError, SessionError."""
-    if resume is None:
-        start = Start(layers, layers.now)
-    else:
+    saved, notes = None, tuple[str, ...]()
+    if resume is not None:
         path = latest_session() if resume == LAST_SESSION else find_session(resume)
         if path is None:
             raise UsageError("there is no session yet", "start one: hermes chat")
-        start = continued(read_session(path), layers.with_session, with_preset=layers.keeps_saved_preset)
-    layers = with_model_defaults(start.layers)
-    start = replace(start, layers=layers, choices=layers.now)
+        saved = read_session(path)
+        layers, notes = continued(saved, layers.with_session, with_preset=layers.keeps_saved_preset)
+    layers = with_model_defaults(layers)
+    start = Start(layers, layers.now, saved, notes)
     if start.choices.tool_choice not in (None, "auto") and not (start.choices.tools or start.choices.mcp):
         raise UsageError("--tool-choice needs tools", "name some with --tools; hermes tools list shows those built in")
     return start
 
 
-def continued(saved: SavedSession, join: Callable[[Choices, Choices], Layers], *, with_preset: bool) -> Start:
-    """Continue a saved session: `join` puts its choices, and the tools and schema of its preset, into layers."""
+def continued(
+    saved: SavedSession, join: Callable[[Choices, Choices], Layers], *, with_preset: bool
+) -> tuple[Layers, tuple[str, ...]]:
+    """The layers to continue a saved session with, and notes for the user.
+
+    `join` adds its choices, and those that its preset makes of tools and schema, to the layers.
+    """
     preset, notes = _saved_toolset(saved) if with_preset else (Choices(), ())
     by_preset, named = preset.mcp or (), saved.settings.mcp
     if named is not None:
@@ -97,7 +103,7 @@ def continued(saved: SavedSession, join: Callable[[Choices, Choices], Layers], *
 
         servers, missing = saved_servers(named, {*by_preset, *layers.mcp_servers})
         layers, notes = replace(layers, session=replace(layers.session, mcp=servers)), (*notes, *missing)
-    return Start(layers, layers.now, saved, (*saved.notices, *notes))
+    return layers, (*saved.notices, *notes)
 
 
 def _saved_toolset(saved: SavedSession) -> tuple[Choices, tuple[str, ...]]:
@@ -200,7 +206,7 @@ def open_session(prepared: Prepared, load: Callable[[], Backend]) -> Opened:
             on_failure.callback(tools.toolbox.close)
         backend = load()
         on_failure.callback(backend.close)
-        transcript, notes = _transcript(prepared, choices)
+        transcript, notes = _transcript(prepared, choices, settings)
         session = Session(
             backend,
             prepared.conversation,
@@ -222,12 +228,14 @@ def open_session(prepared: Prepared, load: Callable[[], Backend]) -> Opened:
     return Opened(session, prepared.layers.with_flag(model=choices.model), notes)
 
 
-def _transcript(prepared: Prepared, choices: Choices) -> tuple[Transcript | None, tuple[str, ...]]:
+def _transcript(
+    prepared: Prepared, choices: Choices, settings: SessionSettings
+) -> tuple[Transcript | None, tuple[str, ...]]:
     """The file to write to, if the session is saved."""
     if choices.save is False:
         return None, ()
     if prepared.saved is None:
-        return Transcript.new(choices.session_settings(), choices.system_prompt), ()
+        return Transcript.new(settings, choices.system_prompt), ()
     return reopen(prepared.saved)
 
 

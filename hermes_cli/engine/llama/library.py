@@ -85,6 +85,7 @@ def knows_architecture(name: str) -> bool:
     return not found or any(f"\0{name}\0".encode() in file.read_bytes() for file in found)
 
 
+@cache
 def _package_folder() -> str:
     spec = importlib.util.find_spec("llama_cpp")
     if spec is None or not spec.submodule_search_locations:

@@ -56,13 +56,13 @@ def _load(chat: Chat, path: Path) -> None:
     if chat.session.transcript and path.resolve() == chat.session.transcript.path.resolve():
         raise UsageError(f"{path.stem} is the current session", "/fork continues in a copy of it")
     saved = read_session(path)
-    start = continued(saved, chat.layers.then_session, with_preset=True)
-    now = start.layers.now
+    layers, notes = continued(saved, chat.layers.then_session, with_preset=True)
+    now = layers.now
     if chat.session.transcript:
         chat.session.transcript.save()  # raises before anything has changed
-    chat.use_tools(start.layers)
-    transcript, notes = (None, ()) if now.save is False else reopen(saved)
-    for note in (*start.notes, *notes):
+    chat.use_tools(layers)
+    transcript, more = (None, ()) if now.save is False else reopen(saved)
+    for note in (*notes, *more):
         console.notice(note)
     tree = branches(saved, transcript)
     chat.restart(saved.conversation, transcript, saved.last_turn_id, now.session_settings(), tree)
