@@ -23,6 +23,7 @@ from hermes_cli.terminal.answer.turn_view import (
 )
 from hermes_cli.terminal.attachments.size import size_line
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
+from hermes_cli.terminal.signal_handlers import on_continue
 from hermes_cli.values import dataclass
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def answer(prompt: Prompt, start: "Start", target: AnswerOutput, wanted: Wanted)
     try:
         with (
             stopping(cancel, wanted.time_left_s, leave=target.discard),
+            on_continue(target.resumed),
             closing(open_session(start, cancel, verbose=wanted.verbose)) as session,
         ):
             if prompt.attachments and (wanted.verbose or console.is_terminal(sys.stderr)):

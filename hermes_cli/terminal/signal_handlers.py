@@ -28,6 +28,11 @@ def on_signals(actions: dict[int, Handler]) -> Iterator[None]:
             take(number, handler)
 
 
+def on_continue(act: Callable[[], None]) -> contextlib.AbstractContextManager[None]:
+    """Within the block `act` is called when the process continues after a stop."""
+    return on_signals({signal.SIGCONT: lambda number, frame: act()})
+
+
 def take(number: int, handler: Handler | int | None) -> None:
     """As `signal.signal`; but continuing after a stop does not count as an interruption.
 

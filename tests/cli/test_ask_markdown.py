@@ -17,7 +17,8 @@ from tests.conftest import Hermes, Result, child_environment, hermes_command
 
 CODE_QUESTION = ("ask", "-m", "demo", "-t", "0", "--no-save", "Write some code in Python.")
 CODE = "def add(a, b):\n    return a + b\n"
-RAW = f"── python {'─' * 30}\n{CODE}{'─' * 40}\n"
+RAW = f"```python\n{CODE}```\n"
+FRAMED = f"── python {'─' * 30}\n{CODE}{'─' * 40}\n"
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 PAINTING = re.compile(r"\x1b\[(?:[0-9;]*m|\?2026[hl]|\?7[hl]|\?25h|2K|1A)|\r(?=\x1b)")
 SIZE = (24, 80)
@@ -86,7 +87,7 @@ def test_code_comes_in_colours_in_a_frame_with_its_language(screen: Screen) -> N
     display = pyte.Screen(SIZE[1], SIZE[0])
     display.set_mode(pyte.modes.LNM)
     pyte.Stream(display).feed(shown)
-    assert "".join(f"{line.rstrip()}\n" for line in display.display if line.strip()) == RAW
+    assert "".join(f"{line.rstrip()}\n" for line in display.display if line.strip()) == FRAMED
     assert display.buffer[1][0].fg == "magenta"
 
 
@@ -110,9 +111,9 @@ def test_colour_and_movement_on_a_terminal(
     shown = result.out.decode()
     assert ("\x1b[35mdef\x1b[0m" in shown, "\x1b[?2026h" in shown) == (colored, live)
     if not live:
-        assert SGR.sub("", shown) == RAW
+        assert SGR.sub("", shown) == FRAMED
     if not colored and not live:
-        assert shown == RAW
+        assert shown == FRAMED
 
 
 def test_a_dumb_terminal_gets_the_plain_text(screen: Screen) -> None:

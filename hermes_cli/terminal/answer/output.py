@@ -57,14 +57,14 @@ class StandardOutput:
         self._in_line = False
 
     def watch(self, figures: Callable[[], str]) -> bool:
-        """A file leaves the terminal free; whatever reads a pipe may be writing there."""
+        """Whether stdout is a file; a program that reads a pipe may be using the terminal."""
         try:
             return stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
         except OSError:
             return False
 
     def follow(self, text: str) -> None:
-        """What was written before makes no difference."""
+        """Do nothing: only new text is written."""
 
     def write(self, text: str) -> None:
         """Send `text` now."""
@@ -82,7 +82,7 @@ class StandardOutput:
         self.write("\n")
 
     def discard(self) -> None:
-        """What is out is out."""
+        """Do nothing: written text cannot be taken back."""
 
     def pause(self) -> None:
         """End the line on a terminal; in a pipe nothing else is printed."""
@@ -90,36 +90,36 @@ class StandardOutput:
             self.write("\n")
 
     def resumed(self) -> None:
-        """Nothing is ever painted twice."""
+        """Do nothing: text is never painted again."""
 
 
 class Collected:
-    """Keeps the answer back; for forms of output that need the whole of it."""
+    """Prints nothing; for forms of output that need the whole answer."""
 
     def __init__(self, *, watched: bool = False) -> None:
         self._watched = watched
 
     def watch(self, figures: Callable[[], str]) -> bool:
-        """Nothing else is shown meanwhile."""
+        """Whether figures are shown; nothing else is meanwhile."""
         return self._watched
 
     def follow(self, text: str) -> None:
-        """The turn knows."""
+        """Do nothing: the turn holds the text."""
 
     def write(self, text: str) -> None:
-        """The turn keeps the text itself."""
+        """Do nothing: the turn holds the text."""
 
     def finish(self) -> None:
-        """Nothing to end."""
+        """Do nothing."""
 
     def discard(self) -> None:
-        """Nothing to forget."""
+        """Do nothing."""
 
     def pause(self) -> None:
         """Nothing is shown."""
 
     def resumed(self) -> None:
-        """Nothing is on the terminal."""
+        """Do nothing: nothing is on the terminal."""
 
 
 class FileOutput:
@@ -154,11 +154,11 @@ class FileOutput:
         self._terminal = self._file.isatty()
 
     def watch(self, figures: Callable[[], str]) -> bool:
-        """A file leaves the terminal free."""
+        """Whether it is a regular file, which leaves the terminal free."""
         return self._temporary is not None
 
     def follow(self, text: str) -> None:
-        """Append new text to the file."""
+        """Do nothing: only new text is written."""
 
     def write(self, text: str) -> None:
         """Append `text`."""
@@ -190,7 +190,7 @@ class FileOutput:
             self._file.close()
 
     def resumed(self) -> None:
-        """No other process changes the file meanwhile."""
+        """Do nothing: a file is not affected."""
 
     def pause(self) -> None:
         """Nothing is shown."""

@@ -1,15 +1,13 @@
 """The answer as rendered Markdown on a terminal while it comes."""
 
 import contextlib
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
 from functools import cached_property
 from importlib import import_module
-from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hermes_cli.errors import OutputError
 from hermes_cli.terminal import console
@@ -60,7 +58,6 @@ class MarkdownOutput:
         self._caught_up = threading.Event()
         self._catches_up = send is None
         self._left = False
-        self._handler_before: Any = None
         if _RENDERING not in sys.modules:
             # A tenth of a second of imports, while the model is loaded or reads the prompt.
             threading.Thread(target=import_module, args=(_RENDERING,)).start()
@@ -103,7 +100,7 @@ class MarkdownOutput:
             try:
                 self._settle(otherwise="\n")
             finally:
-                self._end()
+                self._caught_up.set()
 
     def pause(self) -> None:
         """Print the rest as `finish` does, if there is anything; what is written later begins a new text."""
@@ -119,7 +116,7 @@ class MarkdownOutput:
             return  # another thread waits for the terminal
         try:
             self._pending.clear()
-            self._end()
+            self._caught_up.set()
             if self._live and not self._painter.clean and console.takes_text():
                 with contextlib.suppress(OSError, OutputError):
                     self._heed_stop()
@@ -143,7 +140,6 @@ class MarkdownOutput:
         columns, rows = self._size()
         self._take(columns)
         if self._live:
-            self._watch()
             most_rows = max(min(_MOST_TAIL_ROWS, (rows - 2) // 2), 1)
             tail = self._writer.rows(self._stream.tail(), columns, most_rows)
             if figures := self._figures():
@@ -188,27 +184,8 @@ class MarkdownOutput:
                 except (OSError, OutputError):
                     return  # the next write fails as well, and may report it
 
-    def _end(self) -> None:
-        self._caught_up.set()
-        self._unwatch()
-
     def _heed_stop(self) -> None:
         """After a stop of the process the rows are no longer where the cursor is."""
         if self._left:
             self._left = False
             self._painter.forget()
-
-    def _watch(self) -> None:
-        """From now on, notice that the process was stopped and continued."""
-        if self._handler_before is None and threading.current_thread() is threading.main_thread():
-            self._handler_before = signal.signal(signal.SIGCONT, self._went_on)
-
-    def _unwatch(self) -> None:
-        # Whoever took the signal after this object has put it back already.
-        if signal.getsignal(signal.SIGCONT) == self._went_on and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGCONT, self._handler_before)
-
-    def _went_on(self, number: int, frame: FrameType | None) -> None:
-        self.resumed()
-        if callable(self._handler_before):
-            self._handler_before(number, frame)

@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any
 
 from hermes_cli.terminal import console
-from hermes_cli.terminal.signal_handlers import Handler, on_signals, take
+from hermes_cli.terminal.signal_handlers import Handler, on_continue, on_signals, take
 
 _IFLAG, _LFLAG, _CC = 0, 3, 6
 # A paste stays in one piece also when it comes before the prompt.
@@ -124,17 +124,21 @@ _typed = bytearray()
 def quiet_keyboard(resumed: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Within the block keys are not echoed or collected into lines; Ctrl-C and Ctrl-Z still send signals.
 
-    `resumed` is called in the main thread once the program continues after a stop. Without a terminal nothing happens.
+    `resumed` is called in the main thread once the program continues after a stop, also if stdin is not a terminal.
     """
     global _quiet
-    if _quiet is not None or not console.is_terminal(sys.stdin):
+    if _quiet is not None:
         yield
         return
     try:
-        quiet = _quiet = _Quiet(sys.stdin.fileno(), resumed)
+        quiet = _Quiet(sys.stdin.fileno(), resumed) if console.is_terminal(sys.stdin) else None
     except (termios.error, OSError):
-        yield
+        quiet = None
+    if quiet is None:
+        with on_continue(resumed):
+            yield
         return
+    _quiet = quiet
     actions: dict[int, Handler] = {
         signal.SIGTSTP: quiet.stop,
         signal.SIGCONT: quiet.resume,

@@ -1,9 +1,7 @@
 """What stands on the screen, frame by frame and at the end, in a window that a terminal emulator shows (pyte)."""
 
 import itertools
-import os
 import re
-import signal
 import sys
 from collections.abc import Callable, Iterable
 from types import FrameType
@@ -255,26 +253,11 @@ def test_after_a_stop_the_tail_is_painted_again_and_the_lines_of_the_shell_stay(
     window = Window(60, 30)
     window.write(["A verse\nthat"], FRAME_S)
     window.receive(b"\n[1]+  Stopped\n$ fg\n")
-    os.kill(os.getpid(), signal.SIGCONT)
+    window.output.resumed()
     window.write([" resumes", " and on"], FRAME_S)
     window.output.finish()
     shell = ["[1]+  Stopped", "$ fg"]
     assert window.shown() == ["A verse", "that", *shell, "A verse", "that resumes and on"]
-
-
-def test_handlers_for_the_continuing_are_kept_and_put_back() -> None:
-    report = []
-    before = signal.signal(signal.SIGCONT, lambda *_: report.append("continued"))
-    try:
-        mine = signal.getsignal(signal.SIGCONT)
-        window = Window()
-        window.write(["text"])
-        os.kill(os.getpid(), signal.SIGCONT)
-        assert report == ["continued"]
-        window.output.finish()
-        assert signal.getsignal(signal.SIGCONT) is mine
-    finally:
-        signal.signal(signal.SIGCONT, before)
 
 
 @pytest.mark.parametrize("part", [0, 12, 30, 1000])

@@ -17,10 +17,12 @@ from tests.conftest import child_environment
 SCRIPT = """
 import json, sys
 from hermes_cli.terminal.answer.output import standard_output
+from hermes_cli.terminal.signal_handlers import on_continue
 output = standard_output()
-for line in open(sys.argv[1]):
-    output.write(json.loads(line))
-output.finish()
+with on_continue(output.resumed):
+    for line in open(sys.argv[1]):
+        output.write(json.loads(line))
+    output.finish()
 print("-- done")
 """
 WORDS = [f"word{number}" for number in range(60)]

@@ -198,12 +198,16 @@ def test_in_the_background_the_terminal_is_left_alone(tmp_path: Path) -> None:
         assert modes(terminal) == USUAL
 
 
-def test_without_a_terminal_nothing_happens() -> None:
-    before = {number: signal.getsignal(number) for number in (signal.SIGTSTP, signal.SIGCONT, signal.SIGQUIT)}
-    with quiet_keyboard():
+def test_without_a_terminal_only_the_end_of_a_stop_is_reported() -> None:
+    numbers, report = (signal.SIGTSTP, signal.SIGQUIT, signal.SIGCONT), []
+    before = [signal.getsignal(number) for number in numbers]
+    with quiet_keyboard(lambda: report.append("resumed")):
         restore()
         forget_typed()
-        assert {number: signal.getsignal(number) for number in before} == before
+        assert [signal.getsignal(number) for number in numbers[:2]] == before[:2]
+        os.kill(os.getpid(), signal.SIGCONT)
+    assert report == ["resumed"]
+    assert [signal.getsignal(number) for number in numbers] == before
 
 
 def test_in_another_thread_no_signal_is_touched() -> None:
