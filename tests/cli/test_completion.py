@@ -1,13 +1,11 @@
 """Shell completion, as bash asks for it: the words typed so far and the number of the one to complete."""
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from hermes_cli.paths import config_folder
 from tests.conftest import Hermes, child_environment
 from tests.installed_script import install_script
 
@@ -57,14 +55,11 @@ def test_sessions_are_completed_by_id(hermes: Hermes) -> None:
         assert completed(hermes, f"hermes {words} {id[:-1]}") == [id]
 
 
-def test_what_cannot_be_read_completes_nothing(hermes: Hermes) -> None:
-    broken = config_folder() / "prompts"
-    broken.mkdir(parents=True)
-    try:
-        (broken / "broken.md").write_text("---\nx: [\n---\n")
-        assert completed(hermes, "hermes ask -p trans") == ["translate"]
-    finally:
-        shutil.rmtree(broken)
+def test_what_cannot_be_read_completes_nothing(hermes: Hermes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HERMES_CLI_CONFIG_DIR", str(tmp_path))
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts" / "broken.md").write_text("---\nx: [\n---\n")
+    assert completed(hermes, "hermes ask -p trans") == ["translate"]
 
 
 @pytest.mark.parametrize("name", ["hermes", "hermes-cli"])

@@ -61,4 +61,4 @@ def run_command(command: str, *, stdin: int | None) -> CommandOutput:
     text = "".join(pieces)
     if text and not text.endswith("\n"):
         console.put("\n")
-    return CommandOutput(command, text[:MOST_CHARACTERS].rstrip("\n"), child.returncode, len(text) > MOST_CHARACTERS)
+    return CommandOutput(command, text[:MOST_CHARACTERS].rstrip("\n"), child.returncode, length > MOST_CHARACTERS)
