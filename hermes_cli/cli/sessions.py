@@ -15,7 +15,7 @@ from hermes_cli.errors import HermesError, SessionBusy, UsageError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import STANDARD_OUTPUT, AnswerOutput, FileOutput, StandardOutput
 from hermes_cli.terminal.columns import terminal_columns
-from hermes_cli.terminal.sanitize import one_line
+from hermes_cli.terminal.sanitize import for_terminal, one_line
 
 if TYPE_CHECKING:
     from hermes_cli.store.sessions.index import SessionSummary
@@ -83,7 +83,7 @@ def show(
         saved = _read(name)
         current = {turn.id for turn in saved.conversation.turns}
         lines = tree_lines(saved.tree, current, terminal_columns(sys.stdout) - 1)
-        _write("".join(f"{one_line(line)}\n" for line in lines))
+        _write("".join(f"{for_terminal(line)}\n" for line in lines))
         return
     _write(session_text.readable(_read(name), everything=everything))
 

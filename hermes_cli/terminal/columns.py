@@ -58,20 +58,22 @@ def table(
     elastic: int,
     right: Sequence[int] = (),
     wrap: bool = True,
+    always: int = 1,
 ) -> str:
     """Aligned columns that fit into `columns`, a newline after each row.
 
     The column `elastic` takes what the others leave: wrapped, also in the middle of a word that is longer, or else cut.
-    Of the others, named in `order`, the first is always there, the next as long as the elastic one keeps enough, or
-    where it has next to nothing even so, in its place.
+    Of the others, named in `order`, the first `always` are always there, the next as long as the elastic one keeps
+    enough, or where it has next to nothing even so, in its place.
     """
     widths = [max(map(cells, column)) for column in zip(*rows, strict=True)]
-    shown, room = {order[0]}, columns - widths[order[0]]
+    shown = {*order[:always]}
+    room = columns - sum(widths[column] for column in shown) - _BETWEEN * (always - 1)
     least = 0
     if room >= min(_TOO_LITTLE, widths[elastic]) + _BETWEEN:
         shown.add(elastic)
         least = min(_LEAST, widths[elastic]) + _BETWEEN
-    for column in order[1:]:
+    for column in order[always:]:
         if room - widths[column] - _BETWEEN >= least:
             shown.add(column)
             room -= widths[column] + _BETWEEN

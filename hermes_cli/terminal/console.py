@@ -87,10 +87,13 @@ def lines(text: str) -> None:
     put(for_terminal(text) + "\n")
 
 
-def table(rows: Sequence[Sequence[str]], *, order: Sequence[int], elastic: int, wrap: bool = True) -> None:
+def table(
+    rows: Sequence[Sequence[str]], *, order: Sequence[int], elastic: int, wrap: bool = True, always: int = 1
+) -> None:
     """Rows in columns that fit the terminal width, made harmless; see `columns.table`."""
     clean = [[for_terminal(cell) for cell in row] for row in rows]
-    put(columns.table(clean, columns.terminal_columns(sys.stderr), order=order, elastic=elastic, wrap=wrap))
+    width = columns.terminal_columns(sys.stderr)
+    put(columns.table(clean, width, order=order, elastic=elastic, wrap=wrap, always=always))
 
 
 class StatusLine:

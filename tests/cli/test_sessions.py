@@ -16,7 +16,7 @@ from hermes_cli.errors import UsageError
 from hermes_cli.store.sessions.files import latest_session
 from hermes_cli.store.sessions.reader import read_session
 from hermes_cli.terminal.units import age_from, bytes_from, size_text
-from tests.cli.conftest import HOSTILE, OnTerminal, assert_failed, exit_code
+from tests.cli.conftest import HOSTILE, OnScreen, OnTerminal, assert_failed, exit_code
 from tests.conftest import Hermes, Result
 from tests.saved import begun, folders_in, kept, message, turn
 
@@ -323,3 +323,31 @@ def test_the_list_needs_neither_the_engine_nor_a_terminal_library(hermes: Hermes
     loaded = loaded_after(["sessions", "list"], ["sessions", "search", "hello"], ["sessions", "show"])
     assert loaded & (HEAVY - {"platformdirs"}) == set()
     assert [name for name in loaded if name.startswith("hermes_cli.engine")] == []
+
+
+def test_the_tree_shows_every_branch_and_an_export_takes_one(run: Run, on_screen: OnScreen) -> None:
+    transcript = begun(turn(1), turn(2, answer="the old answer"), turn(3))
+    transcript.append_turn(turn(4, "question 2", "the  new answer"), 1, model=None, finished=None)
+    transcript.append_turn(turn(5, "\x1b[31mred"), 4, model=None, finished=None)
+    transcript.close()
+    tree = [
+        "* 1 question 1 → answer 1",
+        "  2 ├─ question 2 → the old answer",
+        "  3 │  question 3 → answer 3",
+        "* 4 └─ question 2 → the new answer",
+        "* 5    ␛[31mred → answer 5",
+    ]
+    assert run("show", "--tree").out.decode().splitlines() == tree
+    screen = on_screen("sessions", "show", "--tree", size=(20, 30))
+    assert screen.ended() == 0
+    assert [line for line in screen.lines if line] == [
+        tree[0],
+        "  2 ├─ question 2 → the old…",
+        tree[2],
+        "* 4 └─ question 2 → the new…",
+        tree[4],
+    ]
+    text = run("export", "--turn", "3").out.decode()
+    assert "the old answer" in text and "answer 3" in text and "new answer" not in text
+    assert "the  new answer" in run("export").out.decode()
+    assert_failed(run("export", "--turn", "9"), 2, "there is no turn 9")

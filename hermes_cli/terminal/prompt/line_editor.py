@@ -31,7 +31,7 @@ from hermes_cli.terminal.prompt.folded_text import FoldedTexts, harmless, has_fo
 from hermes_cli.terminal.prompt.history import MessageHistory
 from hermes_cli.terminal.prompt.key_reader import KeyReader
 from hermes_cli.terminal.prompt.keys import prompt_keys
-from hermes_cli.terminal.prompt.look import STYLE, ShowLabels, Status, bottom_line, screen_on
+from hermes_cli.terminal.prompt.look import STYLE, ShowLabels, Status, bottom_line, label_in, screen_on
 from hermes_cli.terminal.prompt.multi_line import unquoted
 from hermes_cli.terminal.prompt.prompt_input import PROMPT, Suggestion
 from hermes_cli.terminal.sanitize import one_line
@@ -72,7 +72,7 @@ class LineEditor:
         self._failure: BaseException | None = None
         self._stream = sys.stdout if console.is_terminal(sys.stdout) else sys.stderr
         self._session = _Session(
-            lambda: [("class:prompt", self._label)],
+            self._before_cursor,
             multiline=True,
             prompt_continuation=lambda width, *_: " " * width,
             vi_mode=vi_mode,
@@ -194,6 +194,9 @@ class LineEditor:
     def _bottom_line(self) -> StyleAndTextTuples:
         status = (lambda: self._hint) if self._hint else self._status
         return [*bottom_line(status, self._session.app.output.get_size().columns)]
+
+    def _before_cursor(self) -> StyleAndTextTuples:
+        return [("class:prompt", label_in(self._label, self._session.app.output.get_size().columns))]
 
     def _placeholder(self) -> StyleAndTextTuples:
         app = self._session.app

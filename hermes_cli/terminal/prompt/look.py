@@ -10,7 +10,9 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.styles import Style
 from prompt_toolkit.utils import get_cwidth
 
+from hermes_cli.terminal.columns import cells, wrapped
 from hermes_cli.terminal.prompt.folded_text import FoldedTexts, has_fold
+from hermes_cli.terminal.prompt.prompt_input import PROMPT
 from hermes_cli.terminal.sanitize import for_terminal
 
 _TAB = " " * 4
@@ -59,6 +61,13 @@ def screen_on(stream: TextIO) -> Screen:
     screen = Screen.from_pty(stream, enable_bell=False)
     assert isinstance(screen, Screen)
     return screen
+
+
+def label_in(label: str, columns: int) -> str:
+    """The label of a question before the cursor, or on lines above if it would leave less than a quarter of them."""
+    if 4 * cells(label) <= 3 * columns:
+        return label
+    return "\n".join([*wrapped(label.rstrip(), columns), PROMPT])
 
 
 class ShowLabels(Processor):

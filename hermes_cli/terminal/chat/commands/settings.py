@@ -57,8 +57,9 @@ def preset(chat: Chat, argument: str) -> None:
         return
     if not argument:
         known = all_presets()[0]
-        rows = [(_mark(one.name == chat.session.settings.preset), one.name, one.description) for one in known]
-        place = choose(chat, rows, "preset", elastic=2)
+        rows = [(one.name, one.description) for one in known]
+        current = [place for place, one in enumerate(known) if one.name == chat.session.settings.preset]
+        place = choose(chat, rows, "preset", elastic=1, name=0, current=current)
         if place is None:
             return
         argument = shlex.quote(known[place].name)
@@ -165,12 +166,7 @@ def _chosen_model(chat: Chat) -> str | None:
     sizes = {model.name: model.size_bytes for model in reversed(found_models()) if not model.missing}
     sizes.setdefault(DEMO_NAME, demo_model().path.stat().st_size)
     found = list(reversed(sizes.items()))
-    rows = [(_mark(name == chat.backend.name), name, size_text(size)) for name, size in found]
-    others = aliases()
-    rows = [*(("", name, model) for name, model in others.items()), *rows]
-    place = choose(chat, rows, "model", elastic=1)
-    return None if place is None else rows[place][1]
-
-
-def _mark(current: bool) -> str:
-    return "*" if current else ""
+    rows = [*aliases().items(), *((name, size_text(size)) for name, size in found)]
+    current = [place for place, (name, _) in enumerate(rows) if name == chat.backend.name]
+    place = choose(chat, rows, "model", elastic=0, current=current)
+    return None if place is None else rows[place][0]
