@@ -3,7 +3,9 @@
 Every change allows more than the schema does, never less; what is left to the final check is named.
 """
 
+import math
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Any
 
 from hermes_cli.formats.json.formats import FORMATS, PATTERNS
@@ -28,6 +30,7 @@ _READ_BY_OTHERS = ("then", "else", "minContains", "maxContains", "exclusiveMinim
 _OLD_REFERENCES = ("draft-03", "draft-04", "draft-06", "draft-07")
 _MOST_EXACT = 2**53  # numbers of a grammar are floats
 _MOST_COUNT = 100_000
+_MOST_DECIMALS = 6  # of a multipleOf
 _DRAFT_3 = "draft-03"
 
 
@@ -95,6 +98,7 @@ class Dialect:
             elif key in _PLAIN:
                 node[key] = value
         self._constants(node)
+        _multiples(node)
         self._patterns(node, known)
         return node
 
@@ -178,6 +182,26 @@ class Dialect:
             node["pattern"] = own[0]
         if own[1:]:
             node["allOf"] = [*node.get("allOf", ()), {"pattern": own[1]}]
+
+
+def _multiples(node: Node) -> None:
+    """Allow multiples of a number such as 0.25 with fewer decimals too: the compiler takes 0.50, but not 0.5."""
+    if "multipleOf" not in node:
+        return
+    step = Fraction(str(node["multipleOf"]))
+    decimals = next((count for count in range(1, _MOST_DECIMALS + 1) if 10**count % step.denominator == 0), 0)
+    if decimals < 2 or (step.numerator == 1 and step.denominator == 10**decimals):
+        return
+    del node["multipleOf"]
+    steps = [step, *(common_multiple(step, Fraction(1, 10**fewer)) for fewer in range(decimals))]
+    together = {"anyOf": [{"multipleOf": float(one)} for one in dict.fromkeys(steps)]}
+    node["allOf"] = [*node.get("allOf", ()), together]
+
+
+def common_multiple(first: Fraction, second: Fraction) -> Fraction:
+    """The least number that is a multiple of both."""
+    numerators = first.numerator * second.denominator, second.numerator * first.denominator
+    return Fraction(math.lcm(*numerators), first.denominator * second.denominator)
 
 
 def _is_large(value: Any) -> bool:

@@ -4,14 +4,13 @@
 until the compiler is content.
 """
 
-import math
 import re
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
 
 from hermes_cli.engine.constraint.compiler import UNSATISFIABLE, fault
-from hermes_cli.engine.constraint.dialect import Node, changed
+from hermes_cli.engine.constraint.dialect import Node, changed, common_multiple
 from hermes_cli.engine.constraint.grammar import compiler_text, json_grammar
 
 MOST_KEYS, MOST_DEPTH, MOST_PATTERNS = 2_000, 700, 5
@@ -35,7 +34,7 @@ def bounded(schema: Any, notes: Notes) -> Any:
             notes[f"an object with more than {MOST_KEYS:,} keys"] = None
             node = _without(node, "properties", "patternProperties", "additionalProperties", "required")
         if "multipleOf" in node:
-            together = _common_multiple(multiple, Fraction(str(node["multipleOf"])))
+            together = common_multiple(multiple, Fraction(str(node["multipleOf"])))
             if together.numerator > _MOST_MULTIPLE:
                 notes[f"multipleOf {node['multipleOf']}"] = None
                 node = _without(node, "multipleOf")
@@ -185,12 +184,6 @@ def _noted(node: Node, notes: Notes, *keys: str, suffix: str = "") -> Node:
 
 def _without(node: Node, *keys: str) -> Node:
     return {key: value for key, value in node.items() if key not in keys}
-
-
-def _common_multiple(first: Fraction, second: Fraction) -> Fraction:
-    """The least number that is a multiple of both, which the compiler counts up to."""
-    numerators = first.numerator * second.denominator, second.numerator * first.denominator
-    return Fraction(math.lcm(*numerators), first.denominator * second.denominator)
 
 
 def is_endless(schema: Any) -> bool:

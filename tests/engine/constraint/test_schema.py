@@ -1,5 +1,6 @@
 """Schemas before any model is there: which are held, which only in part, which are refused, and in which words."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -63,6 +64,17 @@ def test_what_cannot_be_enforced_is_named(schema: dict[str, Any], named: str) ->
 def test_keywords_that_say_nothing_do_no_harm() -> None:
     schema = {"type": "array", "uniqueItems": False, "items": {"properties": {"uniqueItems": False}}}
     assert check_schema(schema) == check_schema(True) == ()
+
+
+@pytest.mark.parametrize("step", [0.25, 0.05, 0.125, 0.01, 2.5, 12.75])
+def test_multiples_are_written_with_as_few_decimals_as_they_have(step: float) -> None:
+    schema = {"type": "object", "properties": {"v": {"type": "number", "multipleOf": step}}, "required": ["v"]}
+    assert check_schema(schema) == ()
+    grammar = planned(schema=schema).whole
+    for factor in (*range(-3, 12), 40, 400):
+        value = float(Decimal(str(step)) * factor)
+        assert fits(grammar, f'{{"v": {value:g}}}') and fits(grammar, f'{{"v": {value}}}')
+        assert not fits(grammar, f'{{"v": {value + step / 10}}}')
 
 
 @pytest.mark.parametrize(
