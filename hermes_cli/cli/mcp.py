@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hermes_cli.chat.request import CancelToken
-from hermes_cli.chat.tool_call import ToolCall
 from hermes_cli.cli import completion, options
-from hermes_cli.cli.tools import call_arguments
-from hermes_cli.errors import LoadCancelled, ToolFailed, UsageError, did_you_mean
+from hermes_cli.cli.tools import CallArguments, CallTimeout, call_tool, json_text, print_result
+from hermes_cli.errors import LoadCancelled, UsageError, did_you_mean
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import StandardOutput
 from hermes_cli.terminal.columns import table, terminal_columns
@@ -77,7 +76,7 @@ def show(
     with suppress(LoadCancelled), _opened(name, tool_env, cancel) as found:
         report = found.reports[0]
         if as_json:
-            StandardOutput().write(_json([tool.schema.function for tool in report.tools]))
+            StandardOutput().write(json_text([tool.schema.function for tool in report.tools]))
             return 0
         catalog = found.host.catalog(report.server.name)
         lines = [
@@ -138,16 +137,9 @@ def test(name: Server, tool_env: options.ToolVariables = None) -> int:
 def run(
     name: Server,
     tool: Annotated[str, typer.Argument(metavar="TOOL", help="The tool's name.")],
-    arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE|JSON", help="Its arguments, as pairs or as an object.")
-    ] = None,
+    arguments: CallArguments = None,
     tool_env: options.ToolVariables = None,
-    timeout: Annotated[
-        float,
-        typer.Option(
-            "--timeout", metavar="S", callback=options.within("--timeout", 0.1, 86_400), help="Seconds it may take."
-        ),
-    ] = 30,
+    timeout: CallTimeout = 30,
 ) -> int:
     """Call a tool of a server by hand. Prints its result as JSON."""
     from hermes_cli.tools.toolbox import Toolbox
@@ -158,14 +150,8 @@ def run(
         if tool not in toolbox.tools:
             hint = did_you_mean(tool, toolbox.tools, f"there are: {', '.join(toolbox.tools)}")
             raise UsageError(f"the MCP server has no tool {tool}", hint)
-        given = call_arguments(toolbox.tools[tool].parameters, arguments or [])
-        result = toolbox.call(ToolCall(tool, given), timeout_s=timeout, cancel=cancel)
-    if cancel.reason or result is None:
-        return EXIT_CODES[cancel.reason or "interrupt"]
-    if result.error is not None:
-        raise ToolFailed(f"{tool}: {result.error}", "see what it takes: hermes mcp show NAME")
-    StandardOutput().write(_json(result.value))
-    return 0
+        result = call_tool(toolbox, tool, arguments or [], timeout, cancel)
+    return print_result(result, cancel, "hermes mcp show NAME")
 
 
 @app.command("import")
@@ -181,7 +167,7 @@ def import_servers(
         if server.problem:
             console.notice(f"{server.name} skipped: {server.problem}")
             continue
-        config_file.put_table(("mcp", "servers", server.name), server.table)
+        config_file.put_in_table(("mcp", "servers", server.name), server.table)
         console.notice(f"added {server.name}; use it: --mcp {server.name}")
         for note in server.notes:
             console.notice(note)
@@ -204,7 +190,3 @@ def _opened(name: str, variables: Sequence[str] | None, cancel: CancelToken) -> 
 def _tokens(tool: "Tool") -> int:
     """About how many tokens a definition takes; the exact number depends on the model."""
     return round(len(json.dumps(tool.schema.function, ensure_ascii=False)) / _CHARACTERS_PER_TOKEN)
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"

@@ -19,7 +19,9 @@ from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
 from hermes_cli.terminal.sanitize import one_line
 
 if TYPE_CHECKING:
+    from hermes_cli.chat.tool_call import ToolResult
     from hermes_cli.tools.tool import Tool
+    from hermes_cli.tools.toolbox import Toolbox
 
 app = typer.Typer(
     help="List, show and run the tools for --tools.",
@@ -29,6 +31,16 @@ app = typer.Typer(
 )
 Sources = Annotated[
     list[str] | None, typer.Option("--tools", metavar="FILE|NAME", help="A tool file or a built-in tool (repeatable).")
+]
+
+CallArguments = Annotated[
+    list[str] | None, typer.Argument(metavar="KEY=VALUE|JSON", help="Its arguments, as pairs or as an object.")
+]
+CallTimeout = Annotated[
+    float,
+    typer.Option(
+        "--timeout", metavar="S", callback=options.within("--timeout", 0.1, 86_400), help="Seconds it may take."
+    ),
 ]
 
 
@@ -54,7 +66,9 @@ def list_tools(tools: Sources = None, tool_env: options.ToolVariables = None) ->
     named = {source.partition(":")[0] for source in given}
     with load_toolbox([*(name for name in built_in_names() if name not in named), *given], tool_env or ()) as toolbox:
         rows = [_row(tool) for tool in toolbox.tools.values()]
-    _write(_table(rows) if console.is_terminal(sys.stdout) else "".join("\t".join(row) + "\n" for row in rows))
+    StandardOutput().write(
+        _table(rows) if console.is_terminal(sys.stdout) else "".join("\t".join(row) + "\n" for row in rows)
+    )
 
 
 @app.command("show")
@@ -74,18 +88,18 @@ def show(
 
     with load_toolbox([source], tool_env or ()) as toolbox:
         functions = [{"type": "function", "function": tool.function} for tool in toolbox.schemas]
-    _write(f"{tools_prompt(functions)}\n" if prompt else _json(functions[0] if len(functions) == 1 else functions))
+    StandardOutput().write(
+        f"{tools_prompt(functions)}\n" if prompt else json_text(functions[0] if len(functions) == 1 else functions)
+    )
 
 
 @app.command("run")
 def run(
     name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=completion.tools, help="The tool's name.")],
-    arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE|JSON", help="Its arguments, as pairs or as an object.")
-    ] = None,
+    arguments: CallArguments = None,
     tools: Sources = None,
     tool_env: options.ToolVariables = None,
-    timeout: Annotated[float, typer.Option("--timeout", metavar="S", min=0.1, help="Seconds it may take.")] = 30,
+    timeout: CallTimeout = 30,
 ) -> int:
     """Run a tool as a call of the model would; print its JSON result.
 
@@ -93,8 +107,6 @@ def run(
     """
     from hermes_cli.tools.toolbox import load_toolbox
 
-    if timeout != timeout:  # it is within no range, and Typer lets it pass through all of them
-        raise UsageError("--timeout cannot be nan", "give a number")
     cancel, result = CancelToken(), None
     with (
         stopping(cancel, leave=lambda: None),
@@ -108,14 +120,8 @@ def run(
         if name not in toolbox.tools:
             hint = did_you_mean(name, toolbox.tools, f"there are: {', '.join(toolbox.tools)}")
             raise UsageError(f"there is no tool {name} in {', '.join(tools or ())}", hint)
-        given = call_arguments(toolbox.tools[name].parameters, arguments or [])
-        result = toolbox.call(ToolCall(name, given), timeout_s=timeout, cancel=cancel)
-    if cancel.reason or result is None:
-        return EXIT_CODES[cancel.reason or "interrupt"]
-    if result.error is not None:
-        raise ToolFailed(f"{name}: {result.error}", f"see what it takes: hermes tools show {(tools or [name])[0]}")
-    _write(_json(result.value))
-    return 0
+        result = call_tool(toolbox, name, arguments or [], timeout, cancel)
+    return print_result(result, cancel, f"hermes tools show {(tools or [name])[0]}")
 
 
 @app.command("approvals")
@@ -144,7 +150,25 @@ def approvals(
     elif not saved:
         console.notice("no approvals are saved")
     elif not revoke_all:
-        _write("".join(f"{name}\t{sha256[:12]}\n" for name, sha256 in saved))
+        StandardOutput().write("".join(f"{name}\t{sha256[:12]}\n" for name, sha256 in saved))
+
+
+def call_tool(
+    toolbox: "Toolbox", name: str, words: Sequence[str], timeout_s: float, cancel: CancelToken
+) -> "ToolResult":
+    """Call a tool with arguments from the command line. Raises UsageError."""
+    given = call_arguments(toolbox.tools[name].parameters, words)
+    return toolbox.call(ToolCall(name, given), timeout_s=timeout_s, cancel=cancel)
+
+
+def print_result(result: "ToolResult | None", cancel: CancelToken, see: str) -> int:
+    """Print the result as JSON, and return the exit code. Raises ToolFailed, whose hint names the command `see`."""
+    if cancel.reason or result is None:
+        return EXIT_CODES[cancel.reason or "interrupt"]
+    if result.error is not None:
+        raise ToolFailed(f"{result.call.name}: {result.error}", f"see what it takes: {see}")
+    StandardOutput().write(json_text(result.value))
+    return 0
 
 
 def call_arguments(parameters: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
@@ -190,10 +214,6 @@ def _table(rows: Iterable[tuple[str, ...]]) -> str:
     return table(lines, terminal_columns(sys.stdout), order=(0, 2, 1), elastic=3)
 
 
-def _json(value: object) -> str:
+def json_text(value: object) -> str:
+    """Indented JSON with a newline."""
     return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
-
-
-def _write(text: str) -> None:
-    """To stdout as it is, or made harmless for a terminal."""
-    StandardOutput().write(text)

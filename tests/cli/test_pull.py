@@ -5,7 +5,6 @@ import os
 import random
 import shutil
 import signal
-import ssl
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import pexpect
 import pytest
 
 from hermes_cli import paths
+from tests.certificate import server_certificate
 from tests.cli.conftest import OnTerminal, Start, assert_failed, exit_code
 from tests.conftest import Hermes, Result, child_environment
 from tests.hub_server import COMMIT, Hub, running
@@ -205,17 +205,7 @@ def test_a_missing_certificate_file_is_named(hub: Hub, hermes: Hermes) -> None:
 
 
 def test_an_untrusted_certificate(hub: Hub, hermes: Hermes, tmp_path: Path) -> None:
-    if shutil.which("openssl") is None:
-        pytest.skip("makes a certificate with openssl")
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subprocess.run(
-        f"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 "
-        f"-keyout {key} -out {certificate}".split(),
-        check=True,
-        capture_output=True,
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    context, certificate = server_certificate(tmp_path, "IP:127.0.0.1")
     with running(Hub(), context) as secure:
         secure.put(REPOSITORY, FILE, DATA)
         secure.plain["a.gguf"] = DATA

@@ -2,8 +2,6 @@
 
 import http.server
 import socket
-import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +14,7 @@ from hermes_cli.network.client import get, open_client
 from hermes_cli.network.connection import Deadline
 from hermes_cli.network.problem import NetworkProblem
 from hermes_cli.network.proxies import NETWORK_VARIABLES
+from tests.certificate import server_certificate
 from tests.proxy_server import Proxy, running_proxy
 
 _NO_PASSWORD = "407 Proxy Authentication Required"
@@ -200,15 +199,7 @@ def test_certificates_that_are_not_there_are_named(
 def test_certificates_are_checked_also_behind_a_proxy(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subprocess.run(
-        f"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=hub.invalid "
-        f"-addext subjectAltName=DNS:hub.invalid -keyout {key} -out {certificate}".split(),
-        check=True,
-        capture_output=True,
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    context, certificate = server_certificate(tmp_path, "DNS:hub.invalid")
 
     def serve(client: socket.socket) -> None:
         with context.wrap_socket(client, server_side=True) as secure:

@@ -2,8 +2,6 @@
 
 import http.server
 import socket
-import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +14,7 @@ from hermes_cli.errors import EndpointError, LoadCancelled
 from hermes_cli.remote.address import Address, parse_address
 from hermes_cli.remote.backend import EndpointOptions, open_remote
 from hermes_cli.remote.client import Cancelled, Client
+from tests.certificate import server_certificate
 from tests.remote.odd_server import OddServer, Reply, events, odd_server
 
 TEXT = events({"choices": [{"delta": {"content": "ok"}, "finish_reason": "stop"}]})
@@ -193,15 +192,7 @@ def test_a_key_over_plain_http_to_another_machine_is_noticed(url: str, key: str 
 
 
 def test_a_cancel_while_a_tls_server_is_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subprocess.run(
-        f"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost "
-        f"-addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout {key} -out {certificate}".split(),
-        check=True,
-        capture_output=True,
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    context, certificate = server_certificate(tmp_path, "DNS:localhost,IP:127.0.0.1")
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     left = threading.Event()
 

@@ -52,7 +52,7 @@ def add(name: str, model: str) -> None:
     if name.lower() in {*between, model.lower()}:
         raise UsageError(f"the alias {name} would stand for itself", "name a model that it stands for")
     _check_target(model, settings.endpoints)
-    config_file.put_in_table(("models", _written_name(name)), "model", saved_name(model))
+    config_file.put_in_table(("models", _written_name(name)), {"model": saved_name(model)})
     if catalog.look_up(name):
         console.notice(f"{name} is in the catalog too; now it stands for {model}")
 

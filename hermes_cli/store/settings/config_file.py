@@ -30,8 +30,8 @@ def put(name: str, value: str | int | float | bool) -> None:
         _replace(document.as_string())
 
 
-def put_in_table(path: Sequence[str], name: str, value: str) -> None:
-    """Set one key of a table, which is made if it is not there. Raises UsageError, OutputError."""
+def put_in_table(path: Sequence[str], values: Mapping[str, Any]) -> None:
+    """Set keys of a table, which is made if it is not there. Raises UsageError, OutputError."""
     import tomlkit
 
     with _locked():
@@ -41,7 +41,7 @@ def put_in_table(path: Sequence[str], name: str, value: str) -> None:
             if part not in place:
                 place[part] = tomlkit.table(is_super_table=depth < len(path))
             place = place[part]
-        place[name] = value
+        place.update(values)
         _replace(document.as_string())
 
 
@@ -56,23 +56,6 @@ def remove_from_table(path: Sequence[str], name: str) -> None:
         for part, outer in zip(reversed(path), reversed(places[:-1]), strict=True):
             if not outer[part]:
                 outer.remove(part)
-        _replace(document.as_string())
-
-
-def put_table(path: Sequence[str], values: Mapping[str, Any]) -> None:
-    """Add a table by the names that lead to it. Raises UsageError, OutputError."""
-    import tomlkit
-
-    with _locked():
-        document = _document()
-        place: Any = document
-        for name in path[:-1]:
-            if name not in place:
-                place[name] = tomlkit.table(is_super_table=True)
-            place = place[name]
-        table = tomlkit.table()
-        table.update(values)
-        place[path[-1]] = table
         _replace(document.as_string())
 
 
