@@ -1,4 +1,4 @@
-"""What is asked of a model: messages, sampling and limits, and the token that cancels it."""
+"""A request to a model: messages, sampling and limits, and the token that cancels it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -70,7 +70,7 @@ class CancelToken:
 
     @contextmanager
     def calling(self, callback: Callable[[], None]) -> Iterator[None]:
-        """Call `callback` on cancel while the block runs, at once if the cancel has come already."""
+        """Call `callback` on cancel while the block runs, at once if it is cancelled already."""
         self._callbacks.append(callback)
         try:
             if self.cancelled:

@@ -185,7 +185,7 @@ class SamplingValues:
 
     @property
     def penalises_first(self) -> bool:
-        """Whether the penalties come before top-k: the tokens of a long prompt can be all that a top-k leaves."""
+        """Whether penalties are applied before top-k, which may leave only penalised tokens of a long prompt."""
         return bool(self.repeat_scope == "all" or self.top_n_sigma or self.mirostat)
 
     @property

@@ -78,7 +78,7 @@ def problem_with_data(shown: ShownAnswer, session: "Session") -> SchemaNotSatisf
 
 
 def problem_with_code(shown: ShownAnswer, session: "Session") -> AnswerCut | None:
-    """What is wrong with the code of an answer: that it was cut off, in its block or before there was one."""
+    """The error for an answer that was cut off before or inside its code block; None if its code is complete."""
     if shown.finished.reason != "length" or (code_blocks(shown.text) and not is_open(shown.text)):
         return None
     full = shown.finished.context_tokens >= session.backend.info.context_length

@@ -29,7 +29,7 @@ class _Commands(TyperGroup):
         return self.commands.get(cmd_name)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the overview, which is printed without Typer where nothing else is on the command line."""
+        """Write the overview; without further options it is printed before Typer is imported."""
         formatter.write(overview(ctx.command_path))
 
 

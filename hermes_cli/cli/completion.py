@@ -35,7 +35,7 @@ def models() -> Words:
 
 @_readable
 def aliases() -> Words:
-    """Aliases of models, with what they stand for."""
+    """Aliases and their models."""
     from hermes_cli.models.aliases import aliases as known
 
     return known().items()

@@ -19,6 +19,6 @@ def agreed(question: str, *, otherwise: bool = False) -> bool:
 
 
 def check_terminal(hint: str) -> None:
-    """Raise UsageError if stdin is not a terminal; `hint` says how to do without the question."""
+    """Raise UsageError if stdin is not a terminal; `hint` names the command that does not ask."""
     if not console.is_terminal(sys.stdin):
         raise UsageError("cannot ask for confirmation: stdin is not a terminal", hint)

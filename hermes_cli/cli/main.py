@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: list[str]) -> int:
-    """Run the command and return its exit code; version and overview come without Typer, which takes far longer."""
+    """Run the command and return its exit code; the version and the overview are printed without importing Typer."""
     program = "hermes-cli" if sys.argv[0].endswith(f"{os.sep}hermes-cli") else "hermes"
     match given:
         case ["--version"] | ["version"]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def print_notes(notes: Iterable[str]) -> None:
-    """Print what the user should know, one line each."""
+    """Print notes, one line each."""
     for note in notes:
         notice(note)
 

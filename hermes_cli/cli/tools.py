@@ -191,7 +191,7 @@ def call_arguments(parameters: Mapping[str, Any], words: Sequence[str]) -> dict[
 
 
 def _value(schema: Any, text: str) -> Any:
-    """The text itself where the tool takes text, else what it means as JSON, if it does."""
+    """The text itself if the tool takes text, else its value as JSON if it is valid."""
     kind = schema.get("type") if isinstance(schema, Mapping) else None
     if kind == "string":
         return text

@@ -1,4 +1,4 @@
-"""A backend that opens in the background, so that the user can type meanwhile."""
+"""A backend that opens in the background, so that the user can type while the model loads."""
 
 import threading
 from collections.abc import Callable, Generator

@@ -102,7 +102,7 @@ class Generation:
             self._events.put(None)
 
     def _process_prompt(self) -> None:
-        """Reuse what the cache holds of the prompt and decode the rest, at least its last token."""
+        """Reuse the part of the prompt in the cache and decode the rest, at least its last token."""
         tokens = self._job.tokens
         if self._pace:
             self._pace.start()

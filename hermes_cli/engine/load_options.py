@@ -1,4 +1,4 @@
-"""How to open a model: what the user asks for, and the complete settings that a plan makes of it."""
+"""How to open a model: the options of the user, and the complete settings of a load plan."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ class Adapter:
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """What the user asks for; None leaves the choice to the plan (machine/load_plan.py).
+    """The options of the user; None leaves the choice to the plan (machine/load_plan.py).
 
     `gpu_layers` counts the output as one layer; -1 is all of them. `kv_store_bytes` limits the prompt caches saved to
     disk; 0 saves and uses none. `template` is auto, chatml, embedded or the path of a Jinja file. `context_origin`

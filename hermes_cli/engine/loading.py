@@ -132,7 +132,7 @@ def _in_words(settings: LoadSettings) -> str:
 
 
 def _identity(path: Path, settings: LoadSettings) -> list[object] | None:
-    """What the weights are, adapters included; None if a file cannot be read."""
+    """An identifier of the weights, adapters included; None if a file cannot be read."""
     try:
         adapters = [[kv_store.identity(adapter.path), adapter.scale] for adapter in settings.adapters]
         return [*kv_store.identity(path), *adapters]

@@ -42,7 +42,7 @@ class ThreadRule:
         self._raised_at = -math.inf
 
     def restart(self) -> None:
-        """Forget the last reading: what happened since then says nothing."""
+        """Drop the last reading, because the time since then was not spent on decoding."""
         self._last = self._idle_since = None
 
     def update(self, now: Reading, used: int) -> int:

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What the model reads: its text in segments and its token ids, BOS included.
+    """A prompt: its text in segments and its token ids, BOS included.
 
-    `inside_thinking` if the answer begins inside of what the model thinks.
+    `inside_thinking` if the answer begins with reasoning.
     """
 
     segments: tuple[Segment, ...]

@@ -42,7 +42,7 @@ class Lookup:
         tokens.append(token)
 
     def draft(self, most: int) -> list[int]:
-        """At most `most` tokens that may come next; none if the last tokens are new."""
+        """At most `most` tokens predicted to follow; none if the last tokens did not occur before."""
         if self._next is None:
             self._next = self._following.get(tuple(self._tokens[-_MATCHED:]))
         return [] if self._next is None else self._tokens[self._next : self._next + most]
@@ -126,7 +126,7 @@ class Speculation:
             self._rule.single(self._seconds)
 
     def close(self) -> None:
-        """Remove what was drafted and not accepted from the cache."""
+        """Remove the rejected drafts from the cache."""
         rejected, self._draft = len(self._draft) - self._accepted, []
         if rejected:
             self._cache.take_back(rejected)

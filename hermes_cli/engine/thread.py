@@ -26,7 +26,7 @@ class EngineThread:
         self._jobs.put(job)
 
     def run(self, work: Callable[[], T]) -> T:
-        """Run `work` on the thread and wait for its result; what it raises is raised here."""
+        """Run `work` on the thread and wait for its result; its exceptions are raised here."""
         results: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
 
         def job() -> None:

@@ -1,4 +1,4 @@
-"""Which target the choices name. Only the kind that is named is imported: a server needs no engine and no models."""
+"""Find the target that the choices name. Only its kind is imported: a server needs no engine and no models."""
 
 import os
 from collections.abc import Mapping
@@ -11,7 +11,9 @@ LOCAL, AUTO = "local", "auto"
 
 
 def find_target(choices: Choices, endpoints: Mapping[str, Endpoint], *, chosen_by_user: bool = True) -> Target:
-    """What the choices name; `-m work/MODEL` and `-m work` name a configured endpoint, `-m local/MODEL` a model here.
+    """The target that the choices name: a configured endpoint by `-m work` or `-m work/MODEL`, or a model here.
+
+    `-m local/MODEL` is always a model here.
 
     `chosen_by_user`: whether the endpoint was given by an option or a setting. Raises UsageError, ModelNotFound.
     """

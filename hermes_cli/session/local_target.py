@@ -21,7 +21,7 @@ from hermes_cli.values import dataclass
 
 @dataclass(frozen=True, slots=True)
 class LocalTarget:
-    """A model file, how to open it, and what plans the constraints of its answers."""
+    """A model file, its load options, and the planner for constrained answers."""
 
     model: FoundModel
     load: LoadOptions
@@ -111,7 +111,7 @@ def local_target(choices: Choices, model: FoundModel) -> LocalTarget:
 
 
 def load_options(choices: Choices) -> LoadOptions:
-    """How to open a model here; what is None or auto is left open. Raises UsageError."""
+    """The load options of a local model; values of None or auto are left to the load plan. Raises UsageError."""
     load, standard = choices.load, LoadOptions()
     options = LoadOptions(
         load.context_length,

@@ -101,7 +101,7 @@ def from_preset(preset: "Preset", values: Mapping[str, str], *, with_prompt: boo
 
 
 def toolset(preset: "Preset") -> Choices:
-    """The tools and the schema of a preset, and nothing else. Raises UsageError."""
+    """Only the tools and the schema of a preset. Raises UsageError."""
     from hermes_cli.store.presets.presets import schema_of
 
     return Choices(tools=preset.tools or None, mcp=preset.mcp or None, schema=schema_of(preset))

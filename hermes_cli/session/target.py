@@ -28,7 +28,7 @@ class WrittenPrompt:
 
 
 class Target(Protocol):
-    """What was chosen to answer, before it is opened."""
+    """The model or server that was chosen, before it is opened."""
 
     @property
     def name(self) -> str:

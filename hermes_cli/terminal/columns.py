@@ -93,7 +93,7 @@ def table(
 
 
 def _folded(text: str, columns: int) -> Iterator[str]:
-    """`text` in lines of at most `columns`, broken at spaces, else behind a slash, else anywhere."""
+    """`text` in lines of at most `columns`, broken at spaces, else after a slash, else anywhere."""
     for line in itertools.chain.from_iterable(wrapped(one, columns) for one in text.split("\n")):
         rest = line
         while cells(rest) > columns:

@@ -93,7 +93,7 @@ def _asked(terminal: int | None, cancel: CancelToken) -> Decision:
 
 
 def answer(line: str) -> Decision:
-    """What a typed line decides; all that is not a clear yes is a no, and longer words are its reason."""
+    """The decision of a typed line; anything but a clear yes is a no, with a longer text as its reason."""
     word = line.strip()
     if scope := _SCOPES.get(word.lower()):
         return Decision(True, scope)

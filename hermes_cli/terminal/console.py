@@ -61,7 +61,7 @@ def _say(text: str, style: str = "", label: str = "") -> None:
 
 
 def put(text: str) -> None:
-    """`text` to stderr as it stands; a stderr that is closed, full or hung up is nothing to fail for."""
+    """Write `text` to stderr unchanged; errors of a closed, full or disconnected stderr are ignored."""
     if sys.stderr is None:
         return
     try:
@@ -164,7 +164,7 @@ _waiting: StatusLine | None = None
 
 @contextlib.contextmanager
 def without_status() -> Iterator[None]:
-    """Within the block there is no status line, as while the user is asked something; after it the line comes again."""
+    """Hide the status line within the block, for a question to the user; show it again afterwards."""
     status = _waiting
     if status:
         status.erase()

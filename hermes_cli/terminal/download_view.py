@@ -1,4 +1,4 @@
-"""How a download is shown on stderr: a bar of rich.progress on a terminal, else a line every few seconds."""
+"""Progress of a download on stderr: a bar of rich.progress on a terminal, else a line every few seconds."""
 
 import os
 import sys
@@ -59,7 +59,7 @@ class DownloadView:
 
 
 def _bar() -> "Progress":
-    """The columns that the terminal has room for: the name gives way first, then the bar goes."""
+    """The columns that fit the terminal width: the name is cut first, then the bar is dropped."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
     from rich.table import Column

@@ -19,7 +19,7 @@ def show(text: str) -> None:
 
 
 def _paged(text: str) -> bool:
-    """Whether a pager could be started; Ctrl-C is for the pager meanwhile."""
+    """Run a pager; whether it could be started. Ctrl-C goes to the pager while it runs."""
     command = shlex.split(os.environ.get("PAGER") or "less")
     environment = {"LESS": "FRX", **os.environ}
     with on_signals({signal.SIGINT: lambda number, frame: None}):

@@ -21,7 +21,7 @@ _SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "mksh", "busybox", "ash", "fish")
 
 
 def stdin_is_data() -> bool:
-    """Whether stdin is read without being asked for: anything else may never end."""
+    """Whether stdin is read without `-`: a pipe, a socket or a file; others may never end."""
     try:
         mode = os.fstat(0).st_mode
     except OSError:

@@ -1,4 +1,4 @@
-"""`hermes doctor`: what this machine has, what is used, what is wrong, and the command that fixes it."""
+"""`hermes doctor`: report hardware, library, model and settings, and the command that fixes each problem."""
 
 import json
 from collections.abc import Iterator

@@ -17,7 +17,7 @@ _LIST = "list the aliases: hermes models alias"
 
 
 def listing() -> str:
-    """Every alias with what it stands for: a table on a terminal, else tab-separated."""
+    """All aliases and their models: a table on a terminal, else tab-separated."""
     load_settings()
     found = sorted(aliases().items())
     if not console.is_terminal(sys.stdout):
@@ -34,7 +34,7 @@ def listing() -> str:
 
 
 def target(name: str) -> str:
-    """What an alias stands for. Raises UsageError."""
+    """The model of an alias. Raises UsageError."""
     return aliases()[_known(name)]
 
 
@@ -58,7 +58,7 @@ def add(name: str, model: str) -> None:
 
 
 def _check_target(model: str, endpoints: object) -> None:
-    """Raise UsageError or ModelNotFound for what is neither here nor can be downloaded nor is on an endpoint."""
+    """Raise UsageError or ModelNotFound unless the model is here, can be downloaded or is on an endpoint."""
     from hermes_cli.models.choose import find_file
     from hermes_cli.models.names import reference
 
@@ -88,6 +88,6 @@ def _known(name: str) -> str:
 
 
 def _written_name(name: str) -> str:
-    """The name of a table that is there in other letters, else the name."""
+    """The existing spelling of a name, which ignores case; else the name."""
     known = load_settings().models.get(name.lower())
     return known.name if known else name

@@ -89,7 +89,7 @@ def lines(facts: Mapping[str, object]) -> str:
 
 
 def facts(found: "FoundModel") -> dict[str, object]:
-    """What is known of a model here without reading its header."""
+    """The facts about a local model that need no reading of its header."""
     from hermes_cli.models.records import record_of
 
     record = record_of(found.path)

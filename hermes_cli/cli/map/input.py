@@ -1,4 +1,4 @@
-"""The inputs of `hermes ask --map`: one on each line of stdin, read as they come."""
+"""The inputs of `hermes ask --map`: one on each line of stdin, read as they arrive."""
 
 import os
 import select

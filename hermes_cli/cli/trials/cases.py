@@ -36,7 +36,7 @@ class Expected:
         return self.calls is not None and self == Expected(calls=self.calls)
 
     def faults(self, answer: str, calls: Sequence[ToolCall], parameters: Parameters) -> list[str]:
-        """What is wrong with an answer and the calls made for it, each as a short sentence."""
+        """The problems of an answer and its tool calls, each as a short sentence."""
         answer = answer.strip()
         wrong = [] if self.calls is None else call_faults(self.calls, calls, parameters)
         return [*wrong, *self._text_faults(answer), *self._form_faults(answer)]
@@ -89,7 +89,7 @@ class Case:
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """What the case counts for in the summary: the tools it expects, else its source."""
+        """The groups of the case in the summary: the tools it expects, else its source."""
         if self.expected.calls is None:
             return (self.source,)
         return tuple(dict.fromkeys(call.name for call in self.expected.calls)) or (NO_CALL,)

@@ -1,4 +1,4 @@
-"""How the outcomes of test cases are printed: lines for people as they come, or one JSON object at the end."""
+"""Reports of test cases: lines of text after each case, or one JSON object at the end."""
 
 import json
 from collections import Counter
@@ -69,7 +69,7 @@ class JsonReport:
         self._model_name = model_name
 
     def add(self, outcome: Outcome) -> None:
-        """Nothing is printed before the end."""
+        """Do nothing: the object is printed at the end."""
 
     def end(self, outcomes: Sequence[Outcome]) -> None:
         """Print the object."""
@@ -96,7 +96,7 @@ def _rates(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, int, int]]:
 
 
 def _details(answer: Answer) -> list[str]:
-    """What is wrong with an answer, the calls made, and its text."""
+    """The problems of an answer, its tool calls and its text."""
     calls = [f"called {_shortened(_written(call))}" for call in answer.calls]
     text = [f"answered {_shortened(answer.text)}"] if answer.text else [] if calls else ["answered nothing"]
     return [*map(_shortened, answer.faults), *calls, *text]

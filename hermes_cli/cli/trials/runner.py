@@ -36,7 +36,7 @@ _MAX_TOKENS = 1024  # where neither preset nor settings set a limit: a model may
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer to a case, and what is wrong with it."""
+    """One answer to a case, and its problems."""
 
     seed: int
     text: str
@@ -108,7 +108,7 @@ class Runner:
         self._stack.close()
 
     def _choices(self, case: Case) -> Choices:
-        """What a case chooses, else its preset, else the user's settings. Raises UsageError."""
+        """The choices of a case over those of its preset and of the settings. Raises UsageError."""
         from hermes_cli.store.presets.presets import find_preset
 
         layers = self._base.with_flag(system_prompt=case.system, tools=case.tools or None, schema=case.schema)

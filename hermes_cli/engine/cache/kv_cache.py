@@ -1,4 +1,4 @@
-"""The tokens in the KV cache: what a prompt can reuse of them, and what is saved to disk at the end.
+"""The tokens in the KV cache: reuse of a common prefix, and saving to disk at the end.
 
 The ledger lists them and is the truth. A token that was generated alone may have other last bits in the cache than one
 that was processed in a batch; a prompt builds on either. Why: docs/engine.md.
@@ -43,7 +43,7 @@ class KvCache:
         self._read_tokens, self._read_s = 0, 0.0
 
     def start(self, tokens: Sequence[int], may_continue: MayContinue) -> int:
-        """Keep what the cache or the disk shares with a prompt; returns how many tokens. The rest must be decoded."""
+        """Keep the longest prefix of a prompt in the cache or on disk; its length. The rest must be decoded."""
         self._swap(tokens)
         if self._store and len(tokens) - self._shared(tokens) > START_TOKENS:
             found = self._store.find(tokens, self.context.context_length)
@@ -67,7 +67,7 @@ class KvCache:
                 self.ledger += found.tokens
 
     def clear(self) -> None:
-        """Forget everything; what is parked stays."""
+        """Empty the cache; parked states are kept."""
         self._swap(())
         self.context.keep(0)
         self._cut(0)
@@ -87,7 +87,7 @@ class KvCache:
         return stored - cached >= START_TOKENS and (stored - cached) / entry.tokens_per_s > entry.restore_s
 
     def _restore(self, store: KvStore, entry: Entry, may_continue: MayContinue) -> None:
-        """Replace what the cache holds with an entry; if that fails the cache stays as it is, or is empty."""
+        """Replace the content of the cache with an entry; if that fails, the cache is unchanged or empty."""
         state = store.load(entry, may_continue)
         if state is None:
             return
@@ -119,7 +119,7 @@ class KvCache:
         self._cut(self.context.keep(len(self.ledger) - count))
 
     def _decode(self, tokens: Sequence[int], *, scored: bool = False) -> None:
-        """Decode and add to the ledger; after a stop or a failure the ledger again says what the cache holds."""
+        """Decode and add to the ledger; after a stop or a failure the ledger is set to the tokens in the cache."""
         try:
             self.context.decode_scored(tokens) if scored else self.context.decode(tokens)
         except DecodeAborted:

@@ -24,7 +24,7 @@ class ParkedStates:
         self._parked: list[Parked] = []  # the last used one last
 
     def park(self, tokens: Sequence[int], context: Context) -> None:
-        """Copy what the context holds, unless that would take more than a quarter of the free memory."""
+        """Copy the state of the context, unless that would take more than a quarter of the free memory."""
         if not self._limit or context.state_bytes() > hardware.available_bytes() // 4:
             return
         self._parked = [one for one in self._parked if common_prefix(one.tokens, tokens) < len(one.tokens)]

@@ -32,7 +32,7 @@ _DIGITS = re.compile(rb"(?P<exponent>[\s:,\[]-?\d[\d.]*[eE][+-]?)?(?P<digits>[\d
 
 
 class Constraint:
-    """One answer under a plan; used on the engine thread. `finished` once nothing may follow."""
+    """One answer under a plan; used on the engine thread. `finished` once no token may follow."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class Constraint:
         return self._choose_text(free) if self._matcher is None else self._choose_constrained(self._matcher)
 
     def _choose_constrained(self, matcher: "LLMatcher") -> int:
-        """A free choice if it is allowed, else one among the allowed: the odds are as if only those existed.
+        """The sampled token if it is allowed, else one of the allowed tokens, with probabilities among those only.
 
         Raises SchemaNotSatisfied if the text only repeats itself.
         """
@@ -119,14 +119,14 @@ class Constraint:
         )
 
     def _is_free(self, matcher: "LLMatcher") -> bool:
-        """Whether any letter may come next in the open string."""
+        """Whether any letter may follow in the open string."""
         return all(matcher.validate_tokens([token]) for token in self._tables().any_letters)
 
     def _text_of(self, tokens: list[int]) -> str:
         return b"".join(map(self._model.piece, tokens)).decode("utf-8", "replace")
 
     def _room_for_digits(self) -> int:
-        """How many digits may come next: small models write some numbers without end."""
+        """The number of digits that may follow: small models write some numbers without end."""
         if self._tail[-1] not in _OF_NUMBERS or self._plan.form == "grammar":
             return _MOST_DIGITS
         found = _DIGITS.search(self._tail)

@@ -35,7 +35,7 @@ _DRAFT_3 = "draft-03"
 
 
 class Dialect:
-    """Reads one schema; `notes` names what is left out."""
+    """Reads one schema; `notes` names the keywords left out."""
 
     def __init__(self, schema: Schema) -> None:
         from jsonschema import Draft202012Validator
@@ -133,7 +133,7 @@ class Dialect:
                 known["patternProperties"], known["additionalProperties"] = {pattern: rest}, False
 
     def _leave_out(self, key: str, known: Node) -> None:
-        """Name what is not enforced, unless it says nothing."""
+        """Note a keyword that is not enforced, unless its value has no effect."""
         value = known[key]
         if key == "uniqueItems" and (not value or known.get("maxItems", 2) < 2):
             return

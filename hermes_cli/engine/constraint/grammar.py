@@ -1,4 +1,4 @@
-"""What an answer may be, as grammars for llguidance: JSON by a schema, calls of tools."""
+"""Grammars for llguidance: JSON that satisfies a schema, and tool calls."""
 
 import json
 import re
@@ -94,7 +94,7 @@ def call_grammar(rules: str) -> str:
 
 
 def opening_grammar(rules: str, *, pad: bool) -> str:
-    """A call from its opening tag on; with `pad` thoughts in a scratch pad may come first."""
+    """A call from its opening tag on; with `pad`, a scratch pad may precede it."""
     if not pad:
         return f'start: "{CALL_START}" call_body AFTER?\n{rules}'
     thoughts = f"thoughts[lazy]: /{PAD_START}(.|\\n)*{PAD_END}[ \\n]*{CALL_START}/".replace("</", "<\\/")

@@ -1,4 +1,4 @@
-"""What a request with tools, a schema or a grammar may be answered with; what is known of each is remembered."""
+"""Plans for requests with tools, a schema or a grammar; they are cached by schema."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ _MOST_REMEMBERED = 64
 
 
 class Plans:
-    """Plans constrained requests, and remembers what it found out about their schemas."""
+    """Plans constrained requests, and caches the results for each schema."""
 
     def __init__(self) -> None:
         self._schemas: dict[tuple[str, bool], Enforced] = {}

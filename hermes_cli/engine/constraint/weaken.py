@@ -170,7 +170,7 @@ def _intersections(schema: Any, notes: Notes) -> Any:
 
 
 def _outline(schema: Any, notes: Notes) -> Any:
-    """Nothing but the type of the whole."""
+    """Only the type at the top."""
     notes["everything but the type of the whole value"] = None
     return {"type": schema["type"]} if isinstance(schema, dict) and "type" in schema else {}
 

@@ -173,13 +173,13 @@ class Context:
         return int(self._llama.llama_state_seq_get_size(self._ctx, _SEQUENCE))
 
     def state(self) -> bytearray | None:
-        """What the KV cache holds, for `restore`; None if llama.cpp returns less than it announced."""
+        """The state of the KV cache, for `restore`; None if llama.cpp returns less than it announced."""
         state = bytearray(self.state_bytes())
         written = self._llama.llama_state_seq_get_data(self._ctx, _bytes_of(state), len(state), _SEQUENCE)
         return state if written == len(state) > 0 else None
 
     def restore(self, state: bytearray, count: int) -> bool:
-        """Replace what the cache holds by a `state` of `count` tokens; False if that failed, and the cache is empty.
+        """Replace the content of the cache by a `state` of `count` tokens; if that fails, empty it and return False.
 
         It must come unchanged from a context of the same model and settings: llama.cpp aborts on what is cut short.
         """
@@ -193,7 +193,7 @@ class Context:
         return False
 
     def decode(self, tokens: Sequence[int]) -> None:
-        """Decode `tokens`, at most `batch_size`, after what the cache holds. Raises DecodeAborted, EngineError."""
+        """Decode `tokens`, at most `batch_size`, after those in the cache. Raises DecodeAborted, EngineError."""
         if len(tokens) == 1:
             self._one[0] = tokens[0]
             self._finish(self._llama.llama_decode(self._ctx, self._single))

@@ -47,7 +47,7 @@ def gpus() -> tuple[Gpu, ...]:
 
 
 def backends() -> tuple[str, ...]:
-    """What the build can compute on, such as CUDA and CPU, whether such a device exists or not."""
+    """The backends of the build, such as CUDA and CPU, whether such a device exists or not."""
     ggml = _declared()
     if ggml is None:
         return ()

@@ -247,7 +247,7 @@ class Model:
 
 
 def _hint(reason: str) -> str:
-    """What helps where llama.cpp cannot load a file for this reason."""
+    """The hint for a file that llama.cpp cannot load for this reason."""
     if "unknown model architecture" in reason:
         return "a newer llama.cpp may know it: pip install --upgrade llama-cpp-python; or hermes models list"
     return "check the file, or choose another: hermes models list"

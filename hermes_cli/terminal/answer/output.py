@@ -1,4 +1,4 @@
-"""Where the answer goes: exact bytes into a pipe or a file, harmless text onto a terminal."""
+"""Outputs of an answer: exact bytes into a pipe or a file, harmless text onto a terminal."""
 
 import contextlib
 import errno
@@ -100,7 +100,7 @@ class Collected:
         self._watched = watched
 
     def watch(self, figures: Callable[[], str]) -> bool:
-        """Whether figures are shown; nothing else is meanwhile."""
+        """Whether figures are shown on stderr."""
         return self._watched
 
     def follow(self, text: str) -> None:
@@ -116,7 +116,7 @@ class Collected:
         """Do nothing."""
 
     def pause(self) -> None:
-        """Nothing is shown."""
+        """Do nothing: nothing is shown."""
 
     def resumed(self) -> None:
         """Do nothing: nothing is on the terminal."""
@@ -193,7 +193,7 @@ class FileOutput:
         """Do nothing: a file is not affected."""
 
     def pause(self) -> None:
-        """Nothing is shown."""
+        """Do nothing: nothing is shown."""
 
     def _failed(self, error: Exception) -> Exception:
         """What to raise for `error`."""
@@ -206,7 +206,7 @@ class FileOutput:
 
 
 def standard_output() -> AnswerOutput:
-    """Where the answer goes by default: rendered Markdown on a terminal, the exact text anywhere else.
+    """The default output: rendered Markdown on a terminal, the exact text anywhere else.
 
     In CI and on a terminal that cannot move the cursor only finished blocks are printed; TERM=dumb gets plain text.
     """

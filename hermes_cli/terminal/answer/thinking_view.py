@@ -1,4 +1,4 @@
-"""What a model thinks before it answers: dimmed on stderr, where that is a terminal; it is not a part of the answer."""
+"""The reasoning before an answer: dimmed on stderr if that is a terminal; it is not a part of the answer."""
 
 import sys
 from typing import Literal
@@ -17,7 +17,7 @@ def use_thinking(thinking: Thinking) -> None:
 
 
 class ThinkingView:
-    """Prints the thinking of one answer as it comes."""
+    """Prints the reasoning of one answer while it is generated."""
 
     def __init__(self) -> None:
         self._visible = _thinking == "show" and console.is_terminal(sys.stderr)
@@ -33,7 +33,7 @@ class ThinkingView:
         return self._visible
 
     def end(self) -> None:
-        """End what was printed with an empty line, before something else is."""
+        """End the printed reasoning with an empty line."""
         if self._open:
             console.put("\n\n")
             self._open = False

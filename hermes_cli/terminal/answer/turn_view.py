@@ -44,7 +44,7 @@ class ShownAnswer:
 
     @property
     def cancelled(self) -> bool:
-        """Whether it was stopped; a stop that comes after the last word stopped nothing."""
+        """Whether the answer was stopped before its end."""
         return self.finished.reason == "cancelled"
 
     @property
@@ -125,7 +125,7 @@ def _short(value: object) -> str:
 
 
 def print_loaded(info: "BackendInfo", *, verbose: bool, in_chat: bool = False) -> None:
-    """What the user should know of a model that was loaded: in a chat also how, with `verbose` all about it."""
+    """Print the notes about a loaded model; in a chat also its placement, with `verbose` everything about it."""
     for note in info.notes:
         notice(note)
     if verbose:
@@ -177,7 +177,7 @@ def print_cut(finished: Finished, session: "Session", limit_hint: str = "") -> N
 
 
 def print_saving_problem(session: "Session") -> None:
-    """Say that a turn could not be saved yet, and why."""
+    """Print why a turn could not be saved yet."""
     if problem := session.saving_problem:
         notice(f"not saved yet: {problem.message}; {problem.hint}")
 

@@ -7,7 +7,7 @@ from hermes_cli.values import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A text and the name of its source. `wrapped` is what the model reads.
+    """A text and the name of its source. `wrapped` is the text in the prompt.
 
     `tag` is file, page or command, or empty for a text without tags; `more` holds further attributes of the tag.
     """

@@ -1,4 +1,4 @@
-"""The output of a shell command, shown as it comes and kept for the model."""
+"""The output of a shell command, shown while it runs and saved for the model."""
 
 import codecs
 import os
@@ -20,7 +20,7 @@ _ESCAPE_CODE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)
 
 @dataclass(frozen=True, slots=True)
 class CommandOutput:
-    """What a command printed, and its exit status; negative: the signal that ended it."""
+    """The output of a command and its exit status; a negative one is the signal that ended it."""
 
     command: str
     text: str

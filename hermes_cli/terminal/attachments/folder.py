@@ -47,7 +47,7 @@ class Ignored:
         return self._within(folder.parent) or self._named(folder, folder=True)
 
     def _named(self, path: Path, *, folder: bool) -> bool:
-        """What the nearest .gitignore with a rule for `path` says."""
+        """Whether the nearest .gitignore with a rule for `path` ignores it."""
         for above in path.parents:
             if rules := self._rules(above):
                 name = f"{path.relative_to(above).as_posix()}{'/' if folder else ''}"

@@ -1,4 +1,4 @@
-"""The sources of attachments: `attachments_at` reads whatever a word names.
+"""The sources of attachments: `attachments_at` reads the source that a word names.
 
 A new kind of source is one more case there; `ask`, `chat`, `/attach` and `--map` all come through it.
 """

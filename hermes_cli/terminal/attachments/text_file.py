@@ -49,7 +49,7 @@ _HINTS = {
 
 
 class NotText(UsageError):
-    """A file that holds no text. `reason` says what it is, in a few words."""
+    """A file that holds no text. `reason` describes it in a few words."""
 
     def __init__(self, source: str, reason: str, hint: str = "convert it to text (UTF-8) first") -> None:
         super().__init__(f"{source} is not a text file: {reason}", hint)

@@ -1,4 +1,4 @@
-"""A running chat: the session, the prompt, and what is attached to the next message; used by the loop and commands."""
+"""A running chat: the session, the prompt, and the attachments of the next message; used by the loop and commands."""
 
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -98,7 +98,7 @@ class Chat(Readiness):
                 self._prompt.print_above(self._print_loaded)
 
     def say(self, text: str, after: int | None = None) -> None:
-        """Send `text` with what is attached; if turns would be left out, only after Enter is pressed again.
+        """Send `text` with the attachments; if turns would be left out, only after Enter is pressed again.
 
         With `after`, the message follows that many of the turns and begins another branch.
         """
@@ -132,7 +132,7 @@ class Chat(Readiness):
 
     @property
     def beginning(self) -> str:
-        """What the next answer begins with."""
+        """The text that the next answer begins with."""
         return self.prefill or self.session.settings.prefill or ""
 
     def ask(self, label: str, draft: str = "") -> str | None:
@@ -218,7 +218,7 @@ class Chat(Readiness):
         return self.session.transcript
 
     def choose(self, layers: Layers, *, reload_tools: bool = False) -> None:
-        """Answer by these choices from the next message on. Raises UsageError, which changes nothing."""
+        """Use these choices from the next message on. Raises UsageError before anything is changed."""
         self.use_tools(layers, reload=reload_tools)
         now, session = layers.now, self.session
         if now.system_prompt != session.conversation.system_prompt:

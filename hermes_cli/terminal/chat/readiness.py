@@ -1,4 +1,4 @@
-"""What a chat waits for before it answers: its model, which loads in the background, and its MCP servers."""
+"""Waiting before an answer: for the model, which loads in the background, and for MCP servers."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Code in colours, line by line as it comes: the lexer's state is kept between lines, the text is never changed."""
+"""Highlight code line by line: the lexer's state is kept between lines, the text is never changed."""
 
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence

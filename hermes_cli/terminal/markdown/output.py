@@ -1,4 +1,4 @@
-"""The answer as rendered Markdown on a terminal while it comes."""
+"""The answer as rendered Markdown on a terminal while it is generated."""
 
 import contextlib
 import sys
@@ -111,7 +111,7 @@ class MarkdownOutput:
                 self.__dict__.pop("_writer", None)
 
     def discard(self) -> None:
-        """Erase what is not final. May be called from a signal handler; a terminal that takes nothing is left alone."""
+        """Erase the unfinished block, if the terminal takes output; may be called from a signal handler."""
         if not self._lock.acquire(timeout=_OVERDUE_S):
             return  # another thread waits for the terminal
         try:

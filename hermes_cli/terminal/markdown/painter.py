@@ -1,4 +1,4 @@
-"""What is on the screen below the finished lines: it is repainted in place, one write for every frame.
+"""The rows below the finished lines: they are repainted in place, with one write for every frame.
 
 Rows are erased one by one and never with "erase to the end", which some terminals keep in their history. Autowrap is
 off while painting, so that a character of unexpected width cannot add a row.
@@ -36,7 +36,7 @@ class Painter:
 
     @property
     def clean(self) -> bool:
-        """Whether there is nothing to erase or to set right."""
+        """Whether no rows have to be erased or restored."""
         return not self._rows and not self._torn
 
     def paint(self, committed: str, rows: list[Row], columns: int) -> None:

@@ -78,7 +78,7 @@ def pieces_of(text: str) -> list[Piece]:
 
 
 class MarkdownStream:
-    """Takes text as it comes and gives each piece once, as soon as it is final."""
+    """Takes text piece by piece and returns each block once, as soon as it is final."""
 
     def __init__(self) -> None:
         self._source = ""
@@ -95,7 +95,7 @@ class MarkdownStream:
         return pieces
 
     def finish(self) -> list[Piece]:
-        """The pieces of what was not final yet."""
+        """The blocks that were not final yet."""
         source, self._source = self._source, ""
         if self._fence is None:
             return list(_pieces(_parsed(source), self._next_item))
@@ -103,7 +103,7 @@ class MarkdownStream:
         return [self._code(last, last=True)]
 
     def tail(self) -> list[Piece]:
-        """What is not final, as things stand; less than an undecided last line."""
+        """The blocks that are not final, without an undecided last line."""
         start = self._source.rfind("\n") + 1
         undecided = _UNDECIDED.fullmatch(self._source, start)
         if self._fence is not None:

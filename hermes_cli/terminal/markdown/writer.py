@@ -36,7 +36,7 @@ def render_markdown(text: str, width: int, color: bool) -> str:
 
 
 class MarkdownWriter:
-    """Turns pieces into lines, in order; it knows what stands before the next one."""
+    """Turns blocks into lines, in order; it remembers the block before the next one."""
 
     def __init__(self, styling: Styling) -> None:
         self._styling = styling
@@ -54,7 +54,7 @@ class MarkdownWriter:
         return "".join(f"{self._codes(line)}\n" for piece in pieces for line in self._drawn(piece, width))
 
     def rows(self, pieces: Iterable[Piece], width: int, count: int) -> list[Row]:
-        """The last `count` rows of pieces that are not final; nothing is remembered of them."""
+        """The last `count` rows of blocks that are not final; they are not remembered."""
         ahead = copy(self)
         ahead._code = self._code and self._code.fork()
         lines = [line for piece in pieces for line in ahead._drawn(piece, width)]
@@ -104,7 +104,7 @@ class MarkdownWriter:
         return spaced
 
     def _codes(self, line: Text) -> str:
-        """A line with its styles as codes. Here everything is made harmless once more, whatever drew it."""
+        """A line with its styles as codes; all text is made harmless once more."""
         if self._styling == "none" or not (line.spans or line.style):
             return _harmless(line.plain)
         if not line.spans:

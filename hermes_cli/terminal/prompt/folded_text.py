@@ -15,7 +15,7 @@ _SHOWN_CHARACTERS = 5_000
 
 
 class FoldedTexts:
-    """What was folded in one chat; kept as long as the chat, because its history can bring a line back."""
+    """The folded texts of a chat, saved until it ends, because its history can restore a line."""
 
     def __init__(self) -> None:
         self._texts: list[str] = []
@@ -32,11 +32,11 @@ class FoldedTexts:
         return self._fold(clean, len(clean) > _SHOWN_CHARACTERS)
 
     def unfolded(self, line: str) -> str:
-        """The text that `line` stands for."""
+        """`line` with its folded texts inserted."""
         return _STAND_IN.sub(lambda found: self._text(found[0]) or found[0], line)
 
     def label(self, character: str) -> str | None:
-        """What is shown in the place of `character`; None if that is the character itself."""
+        """The label shown for `character`; None if it is not folded text."""
         text = self._text(character)
         if text is None:
             return None

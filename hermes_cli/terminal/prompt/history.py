@@ -35,7 +35,7 @@ class MessageHistory(FileHistory):
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Within the block nothing is added."""
+        """Within the block no line is added."""
         self._paused = True
         try:
             yield

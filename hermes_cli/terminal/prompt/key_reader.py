@@ -1,4 +1,4 @@
-"""The keys as they come from the terminal: pastes in one piece, however they arrive, and nothing that acts unseen."""
+"""Read keys from the terminal: a paste is one piece, and no control character in it acts as a key."""
 
 import array
 import asyncio
@@ -42,7 +42,7 @@ _BURST_GAP_S = 0.015
 
 
 class _Bytes(PosixStdinReader):
-    """Reads all there is. A terminal that is gone is the end, and bytes that are not text are replaced."""
+    """Reads all available bytes as text. A closed terminal is the end; bytes that are not text are replaced."""
 
     def __init__(self, descriptor: int, encoding: str) -> None:
         super().__init__(descriptor, errors="replace", encoding=encoding)
@@ -51,7 +51,7 @@ class _Bytes(PosixStdinReader):
         self.ahead = b""  # read by somebody else before
 
     def read(self, count: int = _READ_BYTES) -> str:
-        """What waits, and in a burst (a paste, keys typed ahead) what follows at once."""
+        """The waiting text, and in a burst (a paste, keys typed ahead) the text that follows at once."""
         data, self.ahead = bytearray(self.ahead), b""
         while not self.closed and len(data) < _MOST_BYTES and _waits(self._descriptor, self._gap_s(data)):
             try:
@@ -101,7 +101,7 @@ class KeyReader(Vt100Input):
 
     @contextlib.contextmanager
     def cooked_mode(self) -> Iterator[None]:
-        """The usual mode, for another program meanwhile."""
+        """Restore the usual mode within the block, for another program."""
         with super().cooked_mode():
             yield
             self._count_cooked()

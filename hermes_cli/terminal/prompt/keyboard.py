@@ -31,7 +31,7 @@ _PLAIN_SCREEN = b"\x1b[?2026l\x1b[?25h\x1b[?7h\x1b[0m"
 
 
 class _Quiet:
-    """The terminal of stdin, between the mode it came in and the quiet one."""
+    """The terminal of stdin, which switches between its original mode and the quiet mode."""
 
     def __init__(self, terminal: int, resumed: Callable[[], None]) -> None:
         self._terminal, self._resumed = terminal, resumed
@@ -193,7 +193,7 @@ def typed_ahead() -> bytes:
 
 
 def forget_typed() -> None:
-    """Throw away what was typed ahead, for a chat that ends without another prompt: the shell would run it."""
+    """Discard the keys typed ahead at the end of a chat: the shell would run them."""
     if console.is_terminal(sys.stdin) and _in_foreground(sys.stdin.fileno()):
         with contextlib.suppress(termios.error, OSError):
             termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
@@ -230,7 +230,7 @@ def _take_lines(terminal: int) -> None:
 
 
 def _quieted(attributes: list[Any]) -> list[Any]:
-    """Without echo, lines and waiting reads; Enter as it is. A signal key leaves alone what was typed and drawn."""
+    """The quiet mode: no echo, no lines, no waiting reads, Enter unchanged; signal keys do not flush."""
     quieted = list(attributes)
     quieted[_CC] = list(quieted[_CC])
     quieted[_CC][termios.VMIN] = quieted[_CC][termios.VTIME] = 0

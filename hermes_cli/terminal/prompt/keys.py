@@ -20,14 +20,14 @@ _EMPTY = Condition(lambda: not get_app().current_buffer.text)
 
 
 class Editing(Protocol):
-    """What the keys act on beside the line."""
+    """The actions of keys beyond editing the line."""
 
     folded: FoldedTexts
     in_editor: bool
     asking: bool
 
     def edited(self, text: str) -> str | None:
-        """`text` after the user's own editor; None if nothing came of it."""
+        """Edit `text` in the user's editor; None if the editor failed."""
 
     def say(self, hint: str) -> None:
         """Show a hint until the next key."""

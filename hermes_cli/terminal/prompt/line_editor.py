@@ -142,7 +142,7 @@ class LineEditor:
             self._in_loop(lambda: context.copy().run(run_in_terminal, act))
 
     def _begin(self) -> None:
-        """What the loop needs before it runs; a failure that came too early for its own call is met here."""
+        """Prepare the event loop; a failure that was reported before it ran is handled here."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._loop_failed)
         loop.call_soon(self._shown)  # what runs next paints the prompt
@@ -177,7 +177,7 @@ class LineEditor:
             self.print_above(lambda: keyboard.stop(group=False))
 
     def _resumed(self) -> None:
-        """Redraw below what the shell wrote; from a signal handler."""
+        """Redraw below the output of the shell; from a signal handler."""
         if self.in_editor:
             return
         if isinstance(self._keys, KeyReader):
@@ -207,7 +207,7 @@ class LineEditor:
         )
 
     def edited(self, text: str) -> str | None:
-        """`text` after the user's own editor; None if nothing came of it. The terminal is as it usually is."""
+        """Edit `text` in the user's editor, in the usual mode of the terminal; None if the editor failed."""
         import tempfile
 
         self.in_editor = True
@@ -252,7 +252,7 @@ class _Session(PromptSession[str]):
 
 
 class _Commands(Completer):
-    """Completion by the function that the chat gave; what it cannot complete it completes to nothing."""
+    """Completion by the function of the chat; if that fails, there are no suggestions."""
 
     def __init__(self, complete: Callable[[str], Iterable[Suggestion]]) -> None:
         self._complete = complete

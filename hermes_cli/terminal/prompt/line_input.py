@@ -158,7 +158,7 @@ class LineInput:
 
 
 def _edited(typed: str) -> str:
-    """What a terminal in its usual mode makes of these keys: lines, with what was erased gone."""
+    """The lines that a terminal in its usual mode makes of these keys, without erased text."""
     kept: list[str] = []
     for key in _PASTE_MARK.sub("", typed):
         if key in _ERASE and kept and kept[-1] not in ("\n", _END):

@@ -37,10 +37,10 @@ STYLE = Style.from_dict(
 
 
 class Screen(Vt100_Output):
-    """The terminal to draw on. One that is gone is nothing to fail for: its keyboard says so too."""
+    """The terminal to draw on. Errors of a closed terminal are ignored: its keyboard reports the end."""
 
     def flush(self) -> None:
-        """Send what was drawn."""
+        """Send the drawing to the terminal."""
         try:
             super().flush()
         except (OSError, ValueError):

@@ -20,7 +20,7 @@ def in_block(text: str) -> bool:
 
 
 def with_line_break(text: str) -> str:
-    """`text` and a new line; the backslash that asked for it is gone."""
+    """`text` without its last backslash, and a new line."""
     return text.removesuffix("\\") + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Commands about the context: what the model reads, how many tokens it takes, what is pinned or left out."""
+"""Commands about the context: show it, count its tokens, pin turns and leave turns out."""
 
 from hermes_cli.chat.conversation import TurnState
 from hermes_cli.errors import UsageError
