@@ -29,10 +29,10 @@ class Unreadable(ValueError):
     """Why a file cannot be used: a phrase that follows the file's name."""
 
 
-def read_bytes(path: Path, largest_bytes: int) -> bytes:
+def read_bytes(path: Path, largest_bytes: int, *, pipes: bool = False) -> bytes:
     """The content of a regular file. Raises Unreadable for anything else and for a larger file, OSError as usual.
 
-    A path that leads through a file raises FileNotFoundError.
+    A path that leads through a file raises FileNotFoundError. `pipes` reads a pipe too, as the shell's `<(COMMAND)`.
     """
     # O_NONBLOCK: opening a named pipe would wait for a writer.
     try:
@@ -41,7 +41,9 @@ def read_bytes(path: Path, largest_bytes: int) -> bytes:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from error
     try:
         mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
+        if pipes and stat.S_ISFIFO(mode):
+            os.set_blocking(descriptor, True)
+        elif not stat.S_ISREG(mode):
             raise Unreadable("is a folder, not a file" if stat.S_ISDIR(mode) else "is not a regular file")
         with open(descriptor, "rb", closefd=False) as file:
             data = file.read(largest_bytes + 1)
@@ -52,9 +54,9 @@ def read_bytes(path: Path, largest_bytes: int) -> bytes:
     return data
 
 
-def read_text(path: Path, largest_bytes: int) -> str:
+def read_text(path: Path, largest_bytes: int, *, pipes: bool = False) -> str:
     """A file's text without a byte order mark. Raises as `read_bytes`, and Unreadable for other encodings."""
-    data = read_bytes(path, largest_bytes)
+    data = read_bytes(path, largest_bytes, pipes=pipes)
     try:
         return data.decode(encoding_of(data))
     except UnicodeDecodeError as error:

@@ -154,9 +154,11 @@ def _extra_body(text: str) -> dict[str, Any]:
 
 def _grammar(name: str) -> str:
     """The text of a grammar file. Raises UsageError."""
+    if "::=" in name:
+        raise UsageError("--grammar takes a file, not a grammar", "write the grammar to a file: --grammar FILE")
     path = paths.expanded(name)
     try:
-        return read_text(path, MOST_GRAMMAR_BYTES)
+        return read_text(path, MOST_GRAMMAR_BYTES, pipes=True)
     except Unreadable as problem:
         raise UsageError(f"the grammar {path} {problem}", check_hint(path)) from problem
     except OSError as error:

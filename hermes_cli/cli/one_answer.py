@@ -137,8 +137,9 @@ def show_prompt(text: str, start: "Start", as_json: bool) -> int:
             **({"segments": [asdict(segment) for segment in prompt.segments or ()]} if local else {}),
         }
         output.write(json.dumps(facts))
+        output.finish()
     else:
         output.write(prompt.text)
+        output.finish()
         console.notice(f"{prompt.token_count:,} tokens")
-    output.finish()
     return 0

@@ -108,7 +108,11 @@ def _document(response: "httpx2.Response", url: str, most_bytes: int) -> Documen
 
 def _check(url: str) -> None:
     """Raise ValueError if `url` is not a plain web address."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port, (parts.hostname or "").encode("idna")
+    except ValueError as error:
+        raise ValueError(f"{url} is not a web address: {error}") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{url} is not a web address; it must begin with https:// or http://")
     if "@" in parts.netloc:

@@ -175,7 +175,7 @@ def without_status() -> Iterator[None]:
 
 def write_error(error: OSError) -> OutputError:
     """The error of a stdout that cannot be written to."""
-    return OutputError(f"cannot write the answer: {error.strerror}", "free some space, or write elsewhere: df -h")
+    return OutputError(f"cannot write to stdout: {error.strerror}", "free some space, or write elsewhere: df -h")
 
 
 _USUAL_SIZE = (80, 24)

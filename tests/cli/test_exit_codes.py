@@ -2,13 +2,14 @@
 
 import json
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import assert_failed
-from tests.conftest import Hermes, Result
+from tests.conftest import Hermes, Result, child_environment, hermes_command
 
 BAD_VALUES = [
     *(("--temperature", value) for value in ("warm", "-0.1", "nan", "inf")),
@@ -42,6 +43,10 @@ def test_a_value_out_of_range_is_a_usage_error_that_names_the_option(hermes: Her
         (["ask", "--dry-run", "-o", "x", "Hi"], "omit one of them"),
         (["ask", "--dry-run", "-x", "Hi"], "omit one of them"),
         (["ask", "--json", "-x", "Hi"], "omit one of them"),
+        (["ask", "--grammar", 'root ::= "a"', "Hi"], "write the grammar to a file: --grammar FILE"),
+        (["ask", "-f", "ftp://host/a", "Hi"], "save the text to a file"),
+        (["ask", "-f", "http://[::1", "Hi"], "check the address, or save the text to a file"),
+        (["ask", "-f", "http://host:99999/", "Hi"], "check the address, or save the text to a file"),
         (["doctor", "now"], "see the options: hermes doctor --help"),
         (["nope"], "ask a question: hermes ask; start a chat: hermes chat; see all commands: hermes --help"),
         (["--nope"], "see the options: hermes ask --help"),
@@ -52,6 +57,18 @@ def test_what_the_command_line_does_not_know_is_a_usage_error(hermes: Hermes, ar
     result = hermes(*arguments)
     assert_failed(result, 2)
     assert result.err.endswith(f"hint: {hint}\n")
+
+
+def test_a_grammar_is_read_from_a_pipe_as_a_shell_substitutes_it() -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b'root ::= "yes"')
+    os.close(writer)
+    command = hermes_command("ask", "-m", "demo", "--grammar", f"/dev/fd/{reader}", "Hi")
+    result = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, pass_fds=(reader,), env=child_environment(), check=False
+    )
+    os.close(reader)
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"yes\n", b"")
 
 
 def test_a_model_that_is_not_here_gives_3_and_the_nearest_name(hermes: Hermes) -> None:

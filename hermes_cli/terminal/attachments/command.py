@@ -5,7 +5,9 @@ import os
 import re
 import signal
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
+from types import FrameType
 
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
@@ -40,7 +42,14 @@ def run_command(command: str, *, stdin: int | None) -> CommandOutput:
     """
     pieces, length = list[str](), 0
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    with on_signals({signal.SIGINT: lambda number, frame: None}):  # for the command, in the same group, not for this
+    child: subprocess.Popen[bytes] | None = None
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        # Ctrl-C is for the command, which is in this group; a job in its background ignores it and holds the pipe.
+        if child and child.poll() is not None:
+            raise KeyboardInterrupt
+
+    with suppress(KeyboardInterrupt), on_signals({signal.SIGINT: interrupted}):
         try:
             child = subprocess.Popen(
                 [os.environ.get("SHELL") or "/bin/sh", "-c", command],
@@ -61,4 +70,5 @@ def run_command(command: str, *, stdin: int | None) -> CommandOutput:
     text = "".join(pieces)
     if text and not text.endswith("\n"):
         console.put("\n")
-    return CommandOutput(command, text[:MOST_CHARACTERS].rstrip("\n"), child.returncode, length > MOST_CHARACTERS)
+    cut = length > MOST_CHARACTERS
+    return CommandOutput(command, text[:MOST_CHARACTERS].rstrip("\n"), child.returncode if child else 0, cut)

@@ -1,6 +1,9 @@
-"""The files in a folder, without hidden ones and those that .gitignore names."""
+"""The files in a folder or of a pattern with `**`, without hidden ones and those that .gitignore names."""
 
+import glob
 import os
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,22 +11,62 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
+ANY_DEPTH = "**"
 _RULES = ".gitignore"
 _REPOSITORY = ".git"
 
 
-def files_below(folder: Path) -> list[Path]:
-    """All files in a folder and the folders in it, sorted; links to folders are not followed."""
+def files_below(folder: Path, *, hidden: bool = False) -> list[Path]:
+    """All files in a folder and the folders in it, sorted; links to folders, devices and pipes are left out.
+
+    `hidden` includes names that begin with a dot.
+    """
     top = folder.absolute()
     ignored, found = Ignored(), list[Path]()
     if ignored(top, folder=True):
         ignored = Ignored(top)  # it was named, so what is in it is wanted
     for place, folders, files in os.walk(top):
         here = Path(place)
-        folders[:] = [name for name in folders if not name.startswith(".") and not ignored(here / name, folder=True)]
-        paths = (here / name for name in files if not name.startswith("."))
-        found += [path for path in paths if (path.is_file() or path.is_symlink()) and not ignored(path)]
+        folders[:] = [name for name in folders if (hidden or name[0] != ".") and not ignored(here / name, folder=True)]
+        paths = (here / name for name in files if hidden or name[0] != ".")
+        found += [path for path in paths if _may_be_text(path) and not ignored(path)]
     return sorted(found)
+
+
+def files_matching(pattern: str) -> list[Path]:
+    """The files of a pattern with a part `**`, sorted and named as the pattern begins.
+
+    Unlike `glob.glob`, it follows no links to folders below the `**`, which may lead back, and skips ignored folders.
+    """
+    split = pattern.split("/")
+    parts = [part for part, after in zip(split, [*split[1:], ""], strict=True) if not part == after == ANY_DEPTH]
+    first = parts.index(ANY_DEPTH)
+    head, rest = "/".join(parts[:first]), parts[first:]
+    hidden = any(part.startswith(".") for part in rest)
+    found = list[Path]()
+    for folder in glob.glob(f"{head}/") if first else [""]:  # noqa: PTH207 - absolute ones too
+        top = Path(folder).absolute()
+        below = (path.relative_to(top) for path in files_below(top, hidden=hidden))
+        found += [Path(folder) / path for path in below if _matches(path.parts, rest)]
+    return sorted(found)
+
+
+def _matches(names: Sequence[str], parts: Sequence[str]) -> bool:
+    """Whether the names of a path are those of a pattern; only a part that begins with a dot matches hidden names."""
+    if not parts:
+        return not names
+    if parts[0] == ANY_DEPTH and _matches(names, parts[1:]):
+        return True
+    if not names or (names[0].startswith(".") and not parts[0].startswith(".")):
+        return False
+    if parts[0] == ANY_DEPTH:
+        return _matches(names[1:], parts)
+    return fnmatchcase(names[0], parts[0]) and _matches(names[1:], parts[1:])
+
+
+def _may_be_text(path: Path) -> bool:
+    """Whether `path` is a file, or a link that leads nowhere, which is reported; reading a pipe may not end."""
+    return os.path.isfile(path) or (path.is_symlink() and not os.path.exists(path))  # noqa: PTH110, PTH113 - no errors
 
 
 class Ignored:

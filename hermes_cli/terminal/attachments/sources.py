@@ -11,7 +11,7 @@ from pathlib import Path
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.attachments.attachment import Attachment
-from hermes_cli.terminal.attachments.folder import Ignored, files_below
+from hermes_cli.terminal.attachments.folder import ANY_DEPTH, files_below, files_matching
 from hermes_cli.terminal.attachments.text_file import NotText, read_text
 
 STDIN = "-"
@@ -41,20 +41,21 @@ def _at(source: str, read_stdin: Callable[[], str] | None) -> list[Attachment]:
 
         return [resource_at(source)]
     path = Path(os.path.expanduser(source))  # noqa: PTH111 - pathlib raises for unknown users
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - pathlib raises for names that are too long
         return _texts(source, files_below(path), path.absolute().parent)
     if any(sign in source for sign in _GLOB) and not os.path.lexists(path):
         return _texts(source, _matching(str(path)), None)
+    if "://" in source and not os.path.lexists(path):
+        raise UsageError(f"cannot read {source}: not an https:// or http:// address", "save the text to a file")
     return [Attachment(path.name, read_text(path))]
 
 
 def _matching(pattern: str) -> list[Path]:
     """The files that a pattern names; with `**`, those that are ignored are left out."""
-    found = [Path(name) for name in glob.glob(pattern, recursive=True)]  # noqa: PTH207 - absolute ones too
-    if "**" in pattern:
-        ignored = Ignored()
-        found = [one for one in found if not ignored(one.absolute())]
-    return sorted(one for one in found if one.is_file())
+    if ANY_DEPTH in pattern.split("/"):
+        return files_matching(pattern)
+    found = (Path(name) for name in glob.glob(pattern))  # noqa: PTH207 - absolute ones too
+    return sorted(one for one in found if os.path.isfile(one))  # noqa: PTH113 - pathlib raises without permission
 
 
 def _texts(source: str, files: list[Path], base: Path | None) -> list[Attachment]:

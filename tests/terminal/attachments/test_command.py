@@ -1,5 +1,7 @@
 """Commands of the shell: their output is shown and kept."""
 
+import os
+import signal
 import subprocess
 
 import pytest
@@ -17,6 +19,17 @@ def test_output_and_errors_are_shown_as_they_come_and_kept(capfd: pytest.Capture
 def test_long_output_is_cut(capfd: pytest.CaptureFixture[str]) -> None:
     output = run_command(f"head -c {MOST_CHARACTERS + 10} /dev/zero | tr '\\0' x", stdin=subprocess.DEVNULL)
     assert (len(output.text), output.cut, output.status) == (MOST_CHARACTERS, True, 0)
+    capfd.readouterr()
+    output = run_command(f"for i in 1 2 3; do head -c {MOST_CHARACTERS // 2} /dev/zero; sleep 0.1; done", stdin=None)
+    assert (len(output.text), output.cut) == (MOST_CHARACTERS, True)
+    capfd.readouterr()
+
+
+def test_ctrl_c_ends_the_wait_for_a_job_in_the_background(capfd: pytest.CaptureFixture[str]) -> None:
+    command = f"trap '' INT; sleep 60 & echo $!; (sleep 0.3; kill -INT {os.getpid()}) > /dev/null & exit 3"
+    output = run_command(command, stdin=subprocess.DEVNULL)
+    os.kill(int(output.text), signal.SIGKILL)
+    assert output.status == 3
     capfd.readouterr()
 
 

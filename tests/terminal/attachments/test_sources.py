@@ -3,6 +3,7 @@
 import gzip
 import http.server
 import io
+import os
 import sys
 import threading
 import zipfile
@@ -145,11 +146,40 @@ def test_a_file_that_is_named_is_read_whatever_git_ignores(tmp_path: Path) -> No
     assert names(tmp_path / "**" / "*.log") == [str(tmp_path / "sub" / "b.log")]
 
 
+def test_a_pattern_for_any_depth_matches_names_but_no_hidden_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree(tmp_path, a_dot_py="a", sub__sub__b_dot_py="b", sub__c_dot_txt="c", sub___dot_git__d_dot_py="d")
+    monkeypatch.chdir(tmp_path)
+    assert names("**/*.py") == ["a.py", "sub/sub/b.py"]
+    assert names("**/**/sub/*.py") == names("sub/sub/**") == names("s*/**/**/b.*") == ["sub/sub/b.py"]
+    assert names("sub/**") == ["sub/c.txt", "sub/sub/b.py"]
+    assert names("**/.git/*") == ["sub/.git/d.py"]
+
+
+def test_links_that_lead_back_and_what_is_no_file_do_not_hold_up_a_folder_or_a_pattern(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tree(tmp_path, loop__a="a")
+    for name, target in (("back", "."), ("up", "../loop"), ("pipe", "fifo"), ("null", "/dev/null"), ("dead", "none")):
+        (tmp_path / "loop" / name).symlink_to(target)
+    os.mkfifo(tmp_path / "loop" / "fifo")
+    monkeypatch.chdir(tmp_path)
+    for source in ("loop", "loop/**", "**/*", "loop/*"):
+        assert names(source) == ["loop/a"]
+    assert capfd.readouterr().err.count("dead (not readable)") == 3
+
+
 def test_what_is_not_there_or_holds_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "a.png").write_bytes(PNG)
-    for source, problem in (("none", "cannot read"), ("*.x", "no text files"), ("empty", "no text files")):
+    for source, problem in (
+        ("none", "cannot read"),
+        ("n" * 5000, "cannot read"),
+        ("*.x", "no text files"),
+        ("empty", "no text files"),
+    ):
         with pytest.raises(UsageError, match=problem):
             names(tmp_path / source)
     with pytest.raises(UsageError) as raised:

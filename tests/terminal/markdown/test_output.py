@@ -280,7 +280,7 @@ def test_a_frame_that_was_cut_short_is_followed_by_a_whole_screen(part: int) -> 
 
 def test_what_the_terminal_refuses_is_an_error_of_ours_and_nothing_to_discard() -> None:
     def refuse(data: bytes) -> None:
-        raise OutputError("cannot write the answer: Input/output error", "free some space, or write elsewhere")
+        raise OutputError("cannot write to stdout: Input/output error", "free some space, or write elsewhere")
 
     output = MarkdownOutput(send=refuse, size=lambda: (80, 24))
     with pytest.raises(OutputError):
