@@ -116,6 +116,21 @@ def test_colour_and_movement_on_a_terminal(
         assert shown == FRAMED
 
 
+def test_the_theme_colours_code(screen: Screen) -> None:
+    shown = screen.run(*CODE_QUESTION, HERMES_CLI_THEME="dracula", COLORTERM="truecolor")
+    assert (shown.code, shown.err) == (0, "")
+    assert "38;2;255;121;198mdef\x1b[0m" in shown.out.decode()  # the pink that Dracula gives keywords
+
+
+def test_the_width_limits_text(screen: Screen) -> None:
+    shown = screen.run(*CODE_QUESTION[:-1], "My name is Alice.", HERMES_CLI_WIDTH="20")
+    assert (shown.code, shown.err) == (0, "")
+    display = pyte.Screen(SIZE[1], SIZE[0])
+    display.set_mode(pyte.modes.LNM)
+    pyte.Stream(display).feed(shown.out.decode())
+    assert [line.rstrip() for line in display.display if line.strip()] == ["Nice to meet you,", "Alice!"]
+
+
 def test_a_dumb_terminal_gets_the_plain_text(screen: Screen) -> None:
     assert screen.run(*CODE_QUESTION, TERM="dumb").out.decode() == RAW
 

@@ -129,3 +129,13 @@ def test_a_part_of_a_title_is_enough_to_load(on_screen: OnScreen) -> None:
     screen.say("/load a llama")
     screen.shows("· What is a llama?")
     leave(screen)
+
+
+def test_the_option_of_the_command_line_for_files_is_confirmed(on_screen: OnScreen, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("The code of Mira is 7312.")
+    screen = on_screen(*CHAT)
+    screen.say("-f notes.txt")
+    screen.shows("run /attach? Y: yes, n: send it as a message")
+    screen.type("\r")
+    screen.shows("attached to the next message: notes.txt, ")
+    leave(screen)

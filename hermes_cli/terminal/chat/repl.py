@@ -11,6 +11,7 @@ from hermes_cli.terminal.prompt.prompt_input import PromptInput
 # What hints name on the command line, and in a chat.
 _IN_A_CHAT = {"hermes sessions list": "/sessions", "hermes presets list": "/preset"}
 _WORDS = {"exit": "/exit", "quit": "/exit", "bye": "/exit", ":q": "/exit", "help": "/help", "?": "/help"}
+_FILE_OPTION = "-f "
 
 
 def run(chat: Chat, prompt: PromptInput, message: str = "") -> int:
@@ -64,6 +65,16 @@ def _run_line(chat: Chat, line: str) -> None:
             raise
 
 
+def _likely(line: str) -> str:
+    """The command that a line without its slash resembles, or empty."""
+    text = line.strip()
+    if text.startswith(_FILE_OPTION) and "\n" not in text:
+        return f"/attach {text.removeprefix(_FILE_OPTION)}"
+    if line.startswith(" ") and text.startswith(slash_commands.SLASH):
+        return text
+    return _WORDS.get(text.lower(), "")
+
+
 def _meant(chat: Chat, line: str) -> tuple[slash_commands.Command, str] | str | None:
     """The line to run: one that looks like a command without its slash is confirmed first, None without an answer."""
     text = line.strip()
@@ -72,11 +83,8 @@ def _meant(chat: Chat, line: str) -> tuple[slash_commands.Command, str] | str | 
         return text[1:] if text.startswith(slash_commands.BANG * 2) else (slash_commands.named("run"), shell)
     if text == slash_commands.SLASH:
         return slash_commands.named("help"), ""
-    likely = _WORDS.get(text.lower()) or (
-        text if line.startswith(" ") and text.startswith(slash_commands.SLASH) else ""
-    )
     try:
-        command = slash_commands.parse(likely)
+        command = slash_commands.parse(_likely(line))
     except UsageError:
         return line
     if isinstance(command, str):

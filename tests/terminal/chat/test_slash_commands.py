@@ -301,7 +301,10 @@ def test_values_are_set_and_shown_and_wrong_ones_refused(chat: Chat, say: Say) -
     say("/set temperature 0.3")
     say("/set top-k=5")
     assert chat.session.settings.sampling == Sampling(temperature=0.3, repeat_penalty=1, top_k=5)
-    say("/set seed 4294967295")
+    assert say("/set logit_bias 5=-100,7=1.5")[1] == "logit_bias is 5=-100,7=1.5 from the next message on\n"
+    assert chat.session.settings.sampling.logit_bias == "5=-100,7=1.5"
+    say("/set logit_bias default")
+    say("/set seed = 4294967295")
     say("/set max-tokens 2147483647")
     shown = say("/show")[1]
     assert "seed            4294967295\n" in shown and "max_tokens      2147483647\n" in shown
@@ -322,6 +325,9 @@ def test_values_are_set_and_shown_and_wrong_ones_refused(chat: Chat, say: Say) -
         "/set top_p 2",
         "/set top_k 1.5",
         "/set max_tokens 0",
+        "/set temperature 0.3 0.4",
+        "/set temperature =",
+        "/set =",
     ):
         with pytest.raises(UsageError):
             say(wrong)

@@ -1,5 +1,6 @@
 """Commands that change how the model answers: system prompt, preset, sampling, model."""
 
+import re
 import shlex
 
 from hermes_cli.chat.key import Key, Value
@@ -80,14 +81,15 @@ def set_value(chat: Chat, argument: str) -> None:
     if not argument:
         console.table(list(_values(chat).items()), order=(0,), elastic=1)
         return
-    pair = argument.replace("=", " ", 1).split()
-    if len(pair) == 1:
-        key = setting_name(pair[0], keys())
+    name, *values = re.split(r"\s*=\s*|\s+", argument, maxsplit=1)
+    if not values:
+        key = setting_name(name, keys())
         console.notice(f"{key} is {_values(chat)[key]}")
         return
-    if len(pair) != 2:
+    value = values[0]
+    if not (name and value):
         raise UsageError("/set needs a key and a value", f"for example /set temperature 0.3; keys: {', '.join(keys())}")
-    key, value = setting_name(pair[0], keys()), pair[1]
+    key = setting_name(name, keys())
     chat.choose(_with_value(chat.layers, key, value))
     console.notice(f"{key} is {value} from the next message on")
 
