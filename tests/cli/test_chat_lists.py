@@ -1,5 +1,6 @@
 """Lists and long texts in a chat on real terminals: what is chosen from, the pager, the label of a question."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,4 +139,18 @@ def test_the_option_of_the_command_line_for_files_is_confirmed(on_screen: OnScre
     screen.shows("run /attach? Y: yes, n: send it as a message")
     screen.type("\r")
     screen.shows("attached to the next message: notes.txt, ")
+    leave(screen)
+
+
+def test_the_context_fits_a_narrow_terminal(on_screen: OnScreen) -> None:
+    screen = on_screen(*CHAT, size=(40, 60))
+    for times in (1, 2):
+        screen.say("What is 2 plus 3, and what is 4 plus 5?")
+        screen.shows(" tok/s · first ", times)
+    screen.say("/hide 1")
+    screen.say("/context")
+    rows = re.compile("^     [12] .*", re.MULTILINE)
+    screen.wait(lambda: len(rows.findall(screen.text)) == 2, "the rows")
+    first, second = rows.findall(screen.text)
+    assert first.endswith("… [left out]") and "█" in second and second.endswith("…")
     leave(screen)

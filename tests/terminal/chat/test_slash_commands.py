@@ -503,7 +503,9 @@ def test_the_window_is_drawn_turn_by_turn(chat: Chat, say: Say) -> None:
 def test_compact_goes_on_from_a_summary(chat: Chat, say: Say) -> None:
     say(NAME)
     say(SUM)
-    out, _ = say("/compact keep 1")
+    before = chat.session.context_tokens()
+    out, notes = say("/compact keep 1")
+    assert f"summarised: {before} tok are now {chat.session.context_tokens()}; /undo restores the turns\n" in notes
     assert [turn.state for turn in chat.session.conversation.turns] == ["left_out", "kept", "pinned"]
     assert chat.session.conversation.turns[-1].answer.content + "\n" == out
 

@@ -1,5 +1,7 @@
 """Commands about the context: show it, count its tokens, pin turns and leave turns out."""
 
+import sys
+
 from hermes_cli.chat.conversation import TurnState
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
@@ -8,8 +10,10 @@ from hermes_cli.terminal.chat.chat import Chat
 from hermes_cli.terminal.chat.commands import arguments
 from hermes_cli.terminal.chat.named_turns import named
 from hermes_cli.terminal.chat.texts import excerpt
+from hermes_cli.terminal.columns import cut, terminal_columns
 
 _BAR_CELLS = 24
+_COLUMNS_BESIDE_BAR = 50
 _STANDINGS = {"kept": "", "pinned": "pinned", "left_out": "left out"}
 
 
@@ -31,10 +35,13 @@ def context(chat: Chat, argument: str) -> None:
 
 
 def _row(name: str, tokens: int, length: int, text: str, state: str) -> str:
-    """One line of /context; a turn that is left out has no bar."""
-    cells = 0 if state == "left out" else max(round(tokens / length * _BAR_CELLS), 1)
-    bar = "█" * min(cells, _BAR_CELLS)
-    return f"{name:>6} {tokens:>6} {bar:<{_BAR_CELLS}} {text}{f' [{state}]' if state else ''}"
+    """One line of /context, which fits the terminal width; a turn that is left out has no bar."""
+    columns = terminal_columns(sys.stderr)
+    most = min(_BAR_CELLS, max(columns - _COLUMNS_BESIDE_BAR, 0))
+    bar = "" if state == "left out" else "█" * min(max(round(tokens / length * most), 1), most)
+    end = f" [{state}]" if state else ""
+    begin = f"{name:>6} {tokens:>6} {bar:<{most}} "
+    return f"{begin}{cut(text, max(columns - len(begin) - len(end), 1))}{end}"
 
 
 def compact(chat: Chat, argument: str) -> None:
@@ -47,10 +54,13 @@ def compact(chat: Chat, argument: str) -> None:
     if not chat.session.conversation.turns:
         raise UsageError("there are no messages yet", "send one first")
     if chat.ready(f"/compact {argument}".rstrip()):
-        before = chat.session.conversation
+        before, tokens = chat.session.conversation, chat.session.context_tokens()
         chat.answer(lambda cancel: chat.session.compact(cancel, keep), resumable=False)
         if chat.session.conversation is before:
             console.notice("no summary; nothing has changed")
+        else:
+            now = chat.session.context_tokens()
+            console.notice(f"summarised: {tokens:,} tok are now {now:,}; /undo restores the turns")
 
 
 def pin(chat: Chat, argument: str) -> None:
