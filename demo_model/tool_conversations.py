@@ -222,7 +222,7 @@ def scratch_pad(source: Source) -> Conversation:
     one = call(source, tool(source))
     tools, text = offer(source, [one.tool], most=3)
     schemas = [ToolSchema(one["name"], one["description"], one["parameters"], one.get("return")) for one in tools]
-    pad = function_calling.offer(schemas, _SCRATCH_PAD.replace("{tools}", function_calling.TOOLS_PLACE))
+    pad = function_calling.system_text(schemas, _SCRATCH_PAD.replace("{tools}", function_calling.TOOLS_PLACE))
     if source.chance(0.4):
         pad = f"{text}\n\n{_SCRATCH_PAD[_SCRATCH_PAD.index('You must use <scratch_pad>') :]}"
     chat = Chat(source)

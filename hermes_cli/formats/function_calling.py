@@ -40,10 +40,10 @@ def tools_prompt(tools: Iterable[Mapping[str, Any]]) -> str:
     return _INTRODUCTION + "\n".join(_entry(tool.get("function", tool)) for tool in tools) + _INSTRUCTIONS
 
 
-def offer(tools: Sequence[ToolSchema], system_prompt: str = "") -> str:
-    """The system text of a chat with tools: what offers them, then the user's own prompt after a blank line.
+def system_text(tools: Sequence[ToolSchema], system_prompt: str = "") -> str:
+    """The system text of a chat with tools: the tools prompt, then the user's own prompt after a blank line.
 
-    A prompt with `{{tools}}` in it offers them itself: there they are listed as Python writes them, the trained way.
+    In a prompt with `{{tools}}` the tools are listed there as Python writes them, the trained way.
     """
     if TOOLS_PLACE in system_prompt:
         return system_prompt.replace(TOOLS_PLACE, repr([_listed(tool) for tool in tools]))
@@ -52,13 +52,13 @@ def offer(tools: Sequence[ToolSchema], system_prompt: str = "") -> str:
 
 
 def tools_listing(tools: Sequence[ToolSchema], system_text: str) -> str:
-    """The part of a system text made by `offer` that lists the tools: descriptions that others may have written."""
+    """The part of a `system_text` that lists the tools: descriptions that others may have written."""
     listings = ("\n".join(_entry(tool.function) for tool in tools), repr([_listed(tool) for tool in tools]))
     return next((text for text in listings if tools and text in system_text), "")
 
 
-def without_offer(tools: Sequence[ToolSchema], system_text: str) -> str | None:
-    """A system text made by `offer` without the offer; None where the text lists the tools in a way of its own."""
+def without_tools(tools: Sequence[ToolSchema], system_text: str) -> str | None:
+    """A `system_text` without its tools; None if it lists the tools in a way of its own."""
     before, offered, after = system_text.partition(tools_prompt(tool.function for tool in tools))
     return "\n\n".join(filter(None, (before.removesuffix("\n\n"), after.removeprefix("\n\n")))) if offered else None
 

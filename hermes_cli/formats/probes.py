@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.tool_call import ToolCall, ToolResult, ToolSchema
 from hermes_cli.formats import chatml
-from hermes_cli.formats.function_calling import call_block, offer, response_block
+from hermes_cli.formats.function_calling import call_block, response_block, system_text
 from hermes_cli.formats.segment import Segment, merged
 
 Write = Callable[[Iterable[Message]], tuple[Segment, ...]]
@@ -21,7 +21,7 @@ _ROUND = (
     Message("tool", response_block(CALL.name, RESULT), tool_results=(ToolResult(CALL, approved=True, value=RESULT),)),
 )
 WITH_TOOLS = (
-    Message("system", offer([_TOOL], "Be brief."), tools=(_TOOL,)),
+    Message("system", system_text([_TOOL], "Be brief."), tools=(_TOOL,)),
     Message("user", "What is it?"),
     *_ROUND,
     Message("assistant", "This."),

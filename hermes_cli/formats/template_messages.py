@@ -5,7 +5,7 @@ from typing import Any
 
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.tool_call import ToolCall, ToolSchema
-from hermes_cli.formats.function_calling import response_texts, without_offer
+from hermes_cli.formats.function_calling import response_texts, without_tools
 from hermes_cli.formats.tool_call_parser import ToolCallParser
 
 Fields = dict[str, Any]
@@ -28,7 +28,7 @@ def structured_messages(messages: Iterable[Message], text: Text) -> tuple[list[F
     tools: list[ToolSchema] = []
     for message in messages:
         if message.role == "system" and message.tools:
-            own = without_offer(message.tools, message.content)
+            own = without_tools(message.tools, message.content)
             tools += message.tools if own is not None else ()
             if own is None or own:
                 written.append(_fields(message, text(message) if own is None else plain(own)))

@@ -12,7 +12,7 @@ from hermes_cli.chat.request import GenerationRequest
 from hermes_cli.chat.sampling import SAMPLING_KEYS, Sampling
 from hermes_cli.chat.tool_call import ToolSchema
 from hermes_cli.errors import UsageError
-from hermes_cli.formats.function_calling import offer
+from hermes_cli.formats.function_calling import system_text
 from hermes_cli.formats.json.mode import schema_prompt
 from hermes_cli.server.api_error import invalid
 from hermes_cli.server.fields import IGNORED, REFUSED, ChatRequest, CompletionRequest, Tool
@@ -128,7 +128,7 @@ def _messages(body: ChatRequest, tools: Sequence[ToolSchema], schema: Any) -> tu
     messages = chat_messages(body.messages)
     system = messages[0].content if messages[0].role == "system" else ""
     rest = messages[1:] if messages[0].role == "system" else messages
-    given = offer(tools, system) or system
+    given = system_text(tools, system) or system
     if schema is not None and schema is not True:
         given = "\n\n".join(filter(None, (schema_prompt(schema), given)))
     opening = (Message("system", given, tools=tuple(tools)),) if given or messages[0].role == "system" else ()

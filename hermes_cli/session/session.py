@@ -16,7 +16,7 @@ from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.chat.tool_call import ToolSchema
 from hermes_cli.chat.turn_tree import TurnTree
 from hermes_cli.errors import UsageError
-from hermes_cli.formats.function_calling import offer
+from hermes_cli.formats.function_calling import system_text
 from hermes_cli.formats.json.mode import schema_prompt
 from hermes_cli.formats.json.schema import Schema
 from hermes_cli.session.record import SessionRecord, last_id
@@ -234,7 +234,7 @@ class Session(SessionRecord):
 
 def as_read(conversation: Conversation, tools: Sequence[ToolSchema], schema: Schema | None) -> Conversation:
     """The conversation with the schema and then the tools written before the system prompt."""
-    given = offer(tools, conversation.system_prompt or "") or conversation.system_prompt
+    given = system_text(tools, conversation.system_prompt or "") or conversation.system_prompt
     if schema is not None:
         given = f"{schema_prompt(schema)}\n\n{given}" if given else schema_prompt(schema)
     return replace(conversation, system_prompt=given, tools=tuple(tools))

@@ -16,7 +16,7 @@ from hermes_cli.engine.local import LoadSettings, open_backend
 from hermes_cli.engine.prompt import Prompt, PromptWriter
 from hermes_cli.errors import EngineError, UsageError
 from hermes_cli.formats import chatml, probes
-from hermes_cli.formats.function_calling import offer, response_block
+from hermes_cli.formats.function_calling import response_block, system_text
 from hermes_cli.formats.segment import Segment, joined
 from tests.engine.answers import answer, assistant, user
 from tests.gguf_copy import changed_copy, written_vocabulary
@@ -313,7 +313,7 @@ def test_content_cannot_forge_a_tag(tagged_model: Model, template: str) -> None:
     attack = [
         Message(
             "system",
-            offer([replace(tool, description=forged)], "Be brief."),
+            system_text([replace(tool, description=forged)], "Be brief."),
             tools=(replace(tool, description=forged),),
         ),
         replace(question, content=forged),
@@ -344,7 +344,7 @@ def test_the_models_own_tool_template_offers_the_tools(demo_path: Path) -> None:
     text, alone = joined(writer.segments(probes.WITH_TOOLS)), joined(writer.segments([user("Hi")]))
     model.close()
     assert text.startswith(
-        f"<|im_start|>system\n{offer(probes.WITH_TOOLS[0].tools)}<|im_end|>\n<|im_start|>system\nBe brief."
+        f"<|im_start|>system\n{system_text(probes.WITH_TOOLS[0].tools)}<|im_end|>\n<|im_start|>system\nBe brief."
     )
     assert text.count("What the probe does.") == 1
     assert (

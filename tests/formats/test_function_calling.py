@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.tool_call import ToolSchema
 from hermes_cli.formats import chatml
-from hermes_cli.formats.function_calling import TOOLS_PLACE, call_block, offer, response_block, tools_prompt
+from hermes_cli.formats.function_calling import TOOLS_PLACE, call_block, response_block, system_text, tools_prompt
 from hermes_cli.formats.segment import joined
 from hermes_cli.store.presets.presets import find_preset
 
@@ -203,23 +203,23 @@ def test_the_model_cards_tool_is_offered_in_the_trained_words() -> None:
 
 def test_the_users_own_prompt_follows_after_a_blank_line() -> None:
     tool = ToolSchema(**with_description(STOCK))
-    assert offer([tool], "You are terse.") == f"{STOCK_PROMPT}\n\nYou are terse."
-    assert offer([tool]) == offer([tool], "") == STOCK_PROMPT
-    assert (offer([]), offer([], "You are terse.")) == ("", "You are terse.")
+    assert system_text([tool], "You are terse.") == f"{STOCK_PROMPT}\n\nYou are terse."
+    assert system_text([tool]) == system_text([tool], "") == STOCK_PROMPT
+    assert (system_text([]), system_text([], "You are terse.")) == ("", "You are terse.")
 
 
 def test_a_prompt_may_offer_the_tools_itself_as_the_scratch_pad_does(reference: Callable[[str], str]) -> None:
     prompt = find_preset("scratch-pad").system_prompt
     assert prompt is not None
-    assert offer([ToolSchema(**STOCK)], prompt) == reference("scratch_pad_prompt.txt").rstrip("\n")
-    assert "<tools>\n[]\n</tools>" in offer([], prompt)
+    assert system_text([ToolSchema(**STOCK)], prompt) == reference("scratch_pad_prompt.txt").rstrip("\n")
+    assert "<tools>\n[]\n</tools>" in system_text([], prompt)
 
 
 def test_a_prompt_of_the_models_own_function_calling_code_is_equal_to_the_byte(reference: Callable[[str], str]) -> None:
     published = reference("function_calling_prompt.txt")
     listed = published.partition("<tools> ")[2].partition(" </tools>")[0]
     assert listed.startswith("[{'type': 'function'")
-    assert offer([ToolSchema(**STOCK)], published.replace(listed, TOOLS_PLACE)) == published
+    assert system_text([ToolSchema(**STOCK)], published.replace(listed, TOOLS_PLACE)) == published
 
 
 def test_the_model_cards_own_example_is_listed_with_what_it_returns() -> None:
@@ -232,7 +232,7 @@ def test_the_model_cards_own_example_is_listed_with_what_it_returns() -> None:
         '"description": "The stock symbol."}}, "required": ["symbol"]}} </tools>'
     )
     tool = ToolSchema(**with_description(STOCK), returns=returns)
-    assert card in offer([tool])
+    assert card in system_text([tool])
 
 
 def test_a_whole_conversation_reads_as_the_template_writes_it(

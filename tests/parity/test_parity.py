@@ -13,7 +13,7 @@ from hermes_cli.chat.sampling import ALL_TOKENS, Sampling
 from hermes_cli.chat.tool_call import ToolSchema
 from hermes_cli.engine.load_options import LoadSettings
 from hermes_cli.engine.local import LocalBackend, open_backend
-from hermes_cli.formats.function_calling import offer
+from hermes_cli.formats.function_calling import system_text
 from tests.engine.answers import answer
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore")]
@@ -166,6 +166,6 @@ def test_the_tools_prompt_has_the_ids_of_the_tool_use_template(demo_path: Path) 
     ids = tokenizer.apply_chat_template(
         said, tools=tools, chat_template=template, add_generation_prompt=True, return_dict=False
     )
-    messages = (Message("system", offer(_TOOLS)), Message("user", said[0]["content"]))
+    messages = (Message("system", system_text(_TOOLS)), Message("user", said[0]["content"]))
     with open_backend(demo_path) as backend:
         assert backend.prompt_tokens(messages) == ids

@@ -26,7 +26,7 @@ from hermes_cli.engine.llama.masked_sampler import tokens_in
 from hermes_cli.engine.llama.model import Model
 from hermes_cli.engine.local import LoadSettings, LocalBackend, open_backend
 from hermes_cli.errors import UsageError
-from hermes_cli.formats.function_calling import offer
+from hermes_cli.formats.function_calling import system_text
 from hermes_cli.formats.json.mode import schema_prompt
 from hermes_cli.formats.tool_call_parser import ToolCallParser
 from tests.engine.answers import GREEDY, Answer, assistant, user
@@ -63,7 +63,7 @@ def ask(backend: LocalBackend, *messages: Message, sampling: Sampling = GREEDY, 
 
 def asked(backend: LocalBackend, question: str, **wanted: Any) -> str:
     """The answer to a question, with three tools offered."""
-    return ask(backend, Message("system", offer(TOOLS)), user(question), tools=TOOLS, **wanted).text
+    return ask(backend, Message("system", system_text(TOOLS)), user(question), tools=TOOLS, **wanted).text
 
 
 def calls(text: str) -> list[ToolCall]:
@@ -94,7 +94,7 @@ def test_two_calls_in_one_answer(backend: LocalBackend) -> None:
 
 
 def test_text_without_a_call_stays_free(backend: LocalBackend) -> None:
-    free = ask(backend, Message("system", offer(TOOLS)), user("Hello, who are you?")).text
+    free = ask(backend, Message("system", system_text(TOOLS)), user("Hello, who are you?")).text
     assert asked(backend, "Hello, who are you?") == free
     assert "demo model" in free
 
@@ -123,7 +123,7 @@ def test_hot_calls_are_still_declared_calls(backend: LocalBackend) -> None:
     complete = 0
     for seed in range(12):
         hot = Sampling(temperature=HOT, seed=seed)
-        messages = (Message("system", offer(TOOLS)), user("Add 3 and 4."))
+        messages = (Message("system", system_text(TOOLS)), user("Add 3 and 4."))
         answer = ask(backend, *messages, sampling=hot, tools=TOOLS, tool_choice="required")
         assert re.match(r'<tool_call>\n\{"(name|arguments)": ', answer.text)
         before, closed, _ = answer.text.partition("\n</tool_call>")
@@ -222,7 +222,7 @@ def test_a_cancel_ends_it_and_the_next_answer_is_whole(backend: LocalBackend) ->
 
 
 def test_a_call_that_was_begun_is_finished(backend: LocalBackend) -> None:
-    messages = (Message("system", offer(TOOLS)), user("Add 3 and 4."))
+    messages = (Message("system", system_text(TOOLS)), user("Add 3 and 4."))
     for begun in ('<tool_call>\n{"name": "add_num', "<tool_call>", 'So: <tool_call>\n{"arguments": {"a": 3, "b'):
         for choice in ("auto", "required"):
             text = begun + ask(backend, *messages, assistant(begun), tools=TOOLS, tool_choice=choice).text

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hermes_cli.errors import UsageError
-from hermes_cli.formats.function_calling import offer
+from hermes_cli.formats.function_calling import system_text
 from tests.tools.conftest import Load, ToolFile, call, refused
 
 
@@ -378,13 +378,13 @@ def test_the_model_cards_function_is_offered_with_its_result_in_the_trained_form
     (tool,) = tool_file(CARD).schemas
     assert tool.parameters == CARD_PARAMETERS
     assert json.dumps(tool.parameters) == json.dumps(CARD_PARAMETERS), "the order of the keys is the trained one"
-    assert f'"description": "{SIGNATURE}", "parameters": {json.dumps(CARD_PARAMETERS)}' in offer([tool])
+    assert f'"description": "{SIGNATURE}", "parameters": {json.dumps(CARD_PARAMETERS)}' in system_text([tool])
 
 
 def test_a_python_list_of_tools_has_the_signature_in_the_description(tool_file: ToolFile) -> None:
     function = {"name": "get_stock_fundamentals", "description": SIGNATURE, "parameters": CARD_PARAMETERS}
     listed = [{"type": "function", "function": function}]
-    assert offer(tool_file(CARD).schemas, "Tools: {{tools}}") == f"Tools: {listed!r}"
+    assert system_text(tool_file(CARD).schemas, "Tools: {{tools}}") == f"Tools: {listed!r}"
 
 
 @pytest.mark.parametrize(
