@@ -121,6 +121,22 @@ def test_the_user_is_asked_on_a_terminal_and_may_say_no_with_a_reason(on_screen:
     assert (runs(tool_file), screen.text.count("run it? ")) == (2, 2)
 
 
+def test_a_tool_that_loads_or_runs_for_long_is_shown_with_its_seconds(on_screen: OnScreen, tool_file: Path) -> None:
+    slow = tool_file.read_text().replace("    return", "    time.sleep(60)\n    return")
+    tool_file.write_text(f"import time\n\ntime.sleep(2)\n{slow}")
+    screen = on_screen("chat", *DEMO, "--tools", tool_file)
+    screen.shows("loading tools")
+    screen.say(QUESTION)
+    screen.shows("run it? ")
+    screen.type("y\r")
+    screen.wait(lambda: bool(re.search(r"^running get_weather · [1-9] s$", screen.text, re.MULTILINE)), "the seconds")
+    screen.type("\x03")
+    screen.prompt()
+    assert runs(tool_file) == 1 and "running" not in screen.text
+    screen.say("/exit")
+    assert screen.ended() == 0
+
+
 def test_with_a_pipe_for_stdin_the_terminal_behind_it_is_asked(on_screen: OnScreen, tool_file: Path) -> None:
     screen = on_screen("ask", *DEMO, "--tools", tool_file, script=f'echo "{QUESTION}" | "$@"')
     screen.shows("run it? ")
