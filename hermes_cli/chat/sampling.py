@@ -15,6 +15,7 @@ from hermes_cli.values import dataclass
 
 ALL_TOKENS = -1
 _ALL = {"all": ALL_TOKENS}
+_NO_BIAS = "none"
 _BIAS = r"\d{1,9}=[+-]?(100|\d{1,2}(\.\d+)?)"
 
 
@@ -139,10 +140,10 @@ class Sampling:
         SamplingKey(
             str,
             "Add a bias to the logits of tokens, by their ids; -100: never.",
-            otherwise="none",
+            otherwise=_NO_BIAS,
             example="42=-100",
-            form="ID=BIAS, separated by commas, each bias from -100 to 100",
-            pattern=rf"{_BIAS}(,{_BIAS})*",
+            form="none or ID=BIAS, separated by commas, each bias from -100 to 100",
+            pattern=rf"{_NO_BIAS}|{_BIAS}(,{_BIAS})*",
             metavar="ID=BIAS,...",
             group=TOKENS,
         )
@@ -159,7 +160,7 @@ MODEL_CARD = Sampling(**{name: key.usual for name, key in SAMPLING_KEYS.items()}
 
 def bias_pairs(text: str | None) -> tuple[tuple[int, float], ...]:
     """The (token id, bias) pairs of a valid `logit_bias`; a bias of -100 is minus infinity."""
-    pairs = (one.split("=") for one in text.split(",")) if text else ()
+    pairs = (one.split("=") for one in text.split(",")) if text and text != _NO_BIAS else ()
     return tuple((int(token), float("-inf") if float(bias) == -100 else float(bias)) for token, bias in pairs)
 
 

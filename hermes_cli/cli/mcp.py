@@ -80,14 +80,22 @@ def show(
             return 0
         catalog = found.host.catalog(report.server.name)
         lines = [
-            f"{report.title} {report.version}, protocol {report.protocol}",
-            f"{len(report.tools)} tools, about {sum(map(_tokens, report.tools)):,} tokens in the prompt",
+            f"{_server_title(report)}, protocol {report.protocol}",
+            f"{_tool_count(report)}, about {sum(map(_tokens, report.tools)):,} tokens in the prompt",
             *_tool_lines(report),
             *_catalog_lines(report.server, catalog),
         ]
         StandardOutput().write("\n".join(lines) + "\n")
         return 0
     return EXIT_CODES[cancel.reason or "interrupt"]
+
+
+def _server_title(report: "ServerReport") -> str:
+    return f"{report.title} {report.version}".strip()
+
+
+def _tool_count(report: "ServerReport") -> str:
+    return f"{len(report.tools)} tool{'s' * (len(report.tools) != 1)}"
 
 
 def _tool_lines(report: "ServerReport") -> Iterator[str]:
@@ -126,7 +134,7 @@ def test(name: Server, tool_env: options.ToolVariables = None) -> int:
     cancel = CancelToken()
     with suppress(LoadCancelled), _opened(name, tool_env, cancel) as found:
         report = found.reports[0]
-        about = (f"{report.title} {report.version}", f"protocol {report.protocol}", f"{len(report.tools)} tools")
+        about = (_server_title(report), f"protocol {report.protocol}", _tool_count(report))
         times = (f"started in {report.start_s:.2f} s", f"tools listed in {report.latency_s * 1000:.0f} ms")
         StandardOutput().write(f"{report.server.name}: works\n  {', '.join(about)}\n  {', '.join(times)}\n")
         return 0

@@ -43,7 +43,9 @@ def find_adapter(text: str) -> Adapter:
         scale = math.nan
     if not abs(scale) <= _LARGEST_SCALE:
         raise UsageError(
-            f"--lora {text}: {number or 'nothing'} is not a scale",
+            f"--lora {text}: {number} is not a scale"
+            if number
+            else f"--lora {text}: there is no scale after the colon",
             f"give a number from -{_LARGEST_SCALE} to {_LARGEST_SCALE}; 1 is the adapter as it was trained",
         )
     return Adapter(_found(file), scale)

@@ -84,9 +84,9 @@ def _common(
     family: Family, model: str, request: GenerationRequest, sampling: Sampling, limit: int | None
 ) -> dict[str, Any]:
     body: dict[str, Any] = {"model": model, "stream": True, "stream_options": {"include_usage": True}}
-    given = {name: value for name, value in asdict(sampling).items() if value is not None}
-    if sampling.logit_bias:
-        given["logit_bias"] = {str(token): max(bias, -100) for token, bias in bias_pairs(sampling.logit_bias)}
+    given = {name: value for name, value in asdict(sampling).items() if value is not None and name != "logit_bias"}
+    if biases := bias_pairs(sampling.logit_bias):
+        given["logit_bias"] = {str(token): max(bias, -100) for token, bias in biases}
     body |= {family.sampling[name]: value for name, value in given.items() if name in family.sampling}
     if request.grammar is not None and family.grammar:
         body[family.grammar] = request.grammar

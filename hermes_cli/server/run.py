@@ -187,7 +187,9 @@ def _unix_socket(path: Path) -> socket.socket:
         found.listen(_MOST_CONNECTIONS)
     except OSError as error:
         found.close()
-        raise HermesError(f"cannot listen at {path}: {error.strerror}", "choose another path: --uds") from error
+        raise HermesError(
+            f"cannot listen at {path}: {error.strerror or error}", "choose another path: --uds"
+        ) from error
     finally:
         os.umask(before)
     return found

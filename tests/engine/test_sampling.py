@@ -184,12 +184,12 @@ def test_mirostat_takes_the_place_of_the_other_samplers(backend: LocalBackend, v
 def test_a_logit_bias_has_token_ids_and_numbers(text: str) -> None:
     with pytest.raises(UsageError, match="--logit-bias cannot be") as refused:
         decide(Sampling(logit_bias=text))
-    assert refused.value.hint == "use ID=BIAS, separated by commas, each bias from -100 to 100"
+    assert refused.value.hint == "use none or ID=BIAS, separated by commas, each bias from -100 to 100"
 
 
 def test_biases_are_pairs_and_minus_100_is_never() -> None:
     assert bias_pairs("42=-100,7=+2.5,0=100") == ((42, -math.inf), (7, 2.5), (0, 100))
-    assert bias_pairs(None) == ()
+    assert bias_pairs(None) == bias_pairs("none") == ()
 
 
 @pytest.mark.parametrize(

@@ -314,6 +314,9 @@ def test_values_are_set_and_shown_and_wrong_ones_refused(chat: Chat, say: Say) -
     assert "mirostat" not in shown
     say("/set repeat-last-n all")
     say("/set mirostat 2")
+    assert say("/set logit_bias 5=-100,7=1") == say("/set logit_bias = 5=-100,7=1")
+    assert say("/set logit_bias") == ("", "logit_bias is 5=-100,7=1\n")
+    say("/set logit_bias none")
     shown = say("/show")[1]
     assert "mirostat        2\n" in shown and "repeat_last_n   all\n" in shown and "mirostat_tau" not in shown
     assert say("/set temp") == ("", "temperature is 0.3\n")

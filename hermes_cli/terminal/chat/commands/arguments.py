@@ -23,7 +23,7 @@ _COMMANDS = {
     "schema": "/schema SCHEMA",
     "format": "/schema SCHEMA",
 }
-_AT_START = ("endpoint", "ctx", "gpu_layers", "kv_type", "threads", "template", "save", "color")
+_AT_START = ("endpoint", "ctx", "gpu_layers", "kv_type", "threads", "speculate", "template", "save", "color")
 NOTHING = "-"  # removes what a command sets
 
 
