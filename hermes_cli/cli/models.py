@@ -171,12 +171,12 @@ def alias(
         typer.Argument(
             metavar="MODEL",
             autocompletion=completion.models,
-            help="What it stands for: a model's name, a file, hf:OWNER/REPOSITORY:QUANT or a URL.",
+            help="The model: a name, a file, hf:OWNER/REPOSITORY:QUANT or a URL.",
         ),
     ] = None,
     remove_it: Annotated[bool, typer.Option("--rm", help="Remove the alias.")] = False,
 ) -> None:
-    """List, add or remove other names for models, usable wherever a model is named."""
+    """List, add or remove aliases: other names for models."""
     from hermes_cli.cli.lists import alias_list
 
     if remove_it and (name is None or model is not None):

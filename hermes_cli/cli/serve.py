@@ -118,7 +118,7 @@ def serve(
 ) -> int:
     """Serve a model through an OpenAI-compatible API.
 
-    One answer is generated at a time; further requests wait their turn. Many users are better served by vLLM.
+    One answer is generated at a time; further requests wait their turn. For many concurrent users, use vLLM.
     """
     idle_s = seconds_from("--idle-unload", idle_unload) if idle_unload else None
     loopback = uds is not None or host in ("localhost", "127.0.0.1", "::1")

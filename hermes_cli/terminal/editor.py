@@ -19,7 +19,7 @@ def edit(path: Path) -> None:
     """Open `path` with $VISUAL or $EDITOR, on a terminal otherwise with vi, and wait until it is closed."""
     command = os.environ.get("VISUAL") or os.environ.get("EDITOR") or ("vi" if on_terminal() else "")
     if not command.strip():
-        raise UsageError("there is no editor to open", f"set EDITOR, or change the file yourself: {path}")
+        raise UsageError("no editor found", f"set EDITOR, or change the file yourself: {path}")
     # An editor draws on stdout, which may be a file for the answers.
     screen = sys.stderr if is_terminal(sys.stderr) and not is_terminal(sys.stdout) else None
     try:

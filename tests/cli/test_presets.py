@@ -157,7 +157,7 @@ def test_edit_checks_what_was_written(hermes: Hermes, mine: Path, tmp_path: Path
 
 
 def test_edit_reports_a_failing_editor(hermes: Hermes, mine: Path, tmp_path: Path) -> None:
-    assert_failed(hermes("presets", "edit", "mine", env={"EDITOR": "", "VISUAL": ""}), 2, "there is no editor to open")
+    assert_failed(hermes("presets", "edit", "mine", env={"EDITOR": "", "VISUAL": ""}), 2, "no editor found")
     assert_failed(hermes("presets", "edit", "mine", env={"EDITOR": "no-such-editor"}), 2, "cannot start the editor")
     assert_failed(hermes("presets", "edit", "mine", env={"EDITOR": "'"}), 2, "cannot start the editor")
     assert_failed(hermes("presets", "edit", "mine", env=editor(tmp_path, "sys.exit(3)")), 1, "ended with code 3")

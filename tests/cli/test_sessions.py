@@ -241,7 +241,7 @@ def test_exports_go_to_stdout_or_into_a_file(run: Run, tmp_path: Path) -> None:
     assert_failed(run("export", "-o", tmp_path / "no" / "a.md"), 1, "cannot write")
     assert_failed(run("export", "-f", "pdf"), 2, "pdf")
     assert_failed(run("export", "-o", tmp_path / "a.jsonl"), 2, ".jsonl can be sharegpt or openai")
-    assert_failed(run("export", "-o", tmp_path / "a.pdf"), 2, "must end in .md, .txt, .html, .json")
+    assert_failed(run("export", "-o", tmp_path / "a.pdf"), 2, "must end in .md, .txt, .html or .json")
     assert not (tmp_path / "a.pdf").exists()
     assert not (tmp_path / "a.jsonl").exists()
 

@@ -47,10 +47,10 @@ def add(name: str, model: str) -> None:
     if not NAME.fullmatch(name):
         raise UsageError(f"{name} is not a name for an alias", "use letters, digits, . _ and -")
     if name.lower() in _RESERVED or name in settings.endpoints:
-        raise UsageError(f"{name} has a meaning of its own and cannot be an alias", "choose another name")
+        raise UsageError(f"{name} is already in use and cannot be an alias", "choose another name")
     between = {table.name.lower() for table in tables_by_name(model, settings.models)}
     if name.lower() in {*between, model.lower()}:
-        raise UsageError(f"the alias {name} would stand for itself", "name a model that it stands for")
+        raise UsageError(f"the alias {name} would refer to itself", "name another model: hermes models")
     _check_target(model, settings.endpoints)
     config_file.put_in_table(("models", _written_name(name)), {"model": saved_name(model)})
     if catalog.look_up(name):

@@ -39,11 +39,11 @@ def test_an_alias_is_added_listed_changed_and_removed(hermes: Hermes, config: Pa
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (("demo", "8b"), 2, "demo has a meaning of its own and cannot be an alias"),
-        (("work", "demo"), 2, "work has a meaning of its own and cannot be an alias"),
+        (("demo", "8b"), 2, "demo is already in use and cannot be an alias"),
+        (("work", "demo"), 2, "work is already in use and cannot be an alias"),
         (("a/b", "demo"), 2, "a/b is not a name for an alias"),
-        (("tiny", "Tiny"), 2, "the alias tiny would stand for itself"),
-        (("tiny", "other"), 2, "the alias tiny would stand for itself"),
+        (("tiny", "Tiny"), 2, "the alias tiny would refer to itself"),
+        (("tiny", "other"), 2, "the alias tiny would refer to itself"),
         (("new", "nowhere"), 3, "there is no model nowhere here"),
         (("new",), 2, "there is no alias new"),
         (("--rm", "new"), 2, "there is no alias new"),
