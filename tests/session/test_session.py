@@ -164,7 +164,7 @@ def drained(events: Iterator[TurnEvent]) -> str:
     return "".join(event.text for event in events if isinstance(event, TextDelta))
 
 
-def test_an_answer_that_was_cut_is_gone_on_with_where_it_stopped(backend: LocalBackend) -> None:
+def test_an_answer_that_was_cut_continues_where_it_stopped(backend: LocalBackend) -> None:
     whole = say(greedy_session(backend), SUM)
     session = greedy_session(backend, max_tokens=3)
     begun = say(session, SUM)
@@ -394,7 +394,7 @@ def test_a_new_answer_has_room_for_all_that_was_asked(demo_path: Path) -> None:
         assert drained(session.regenerate(CancelToken()))
 
 
-def test_an_answer_that_filled_the_window_is_gone_on_with_once_the_turns_before_it_are_left_out(
+def test_an_answer_that_filled_the_context_continues_once_earlier_turns_are_left_out(
     endless_path: Path,
 ) -> None:
     with open_backend(endless_path, LoadSettings(context_length=256)) as small:
@@ -403,7 +403,8 @@ def test_an_answer_that_filled_the_window_is_gone_on_with_once_the_turns_before_
         session.change_settings(SessionSettings(sampling=GREEDY))
         say(session, SUM)
         first, last = session.conversation.turns
-        assert session.context_tokens() >= 256 and last.answer.finish_reason == "length"
+        # Counted again as a text, the last tokens may join.
+        assert session.context_tokens() >= 250 and last.answer.finish_reason == "length"
         assert session.turns_to_leave_out(resume=True) == (first,)
         session.set_state([first.id], "left_out")
         assert drained(session.continue_answer(CancelToken()))
