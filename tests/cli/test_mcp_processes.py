@@ -48,7 +48,9 @@ def running_chat(on_screen: OnScreen, mark: Path, behaviour: str = "stubborn") -
     """A chat whose server runs."""
     screen = on_screen("chat", "-m", "demo", "--no-save", "--mcp", command(behaviour, mark))
     screen.say("/tools")
-    screen.shows("environment")
+    screen.shows("Enter: no change")
+    assert "environment" in screen.text
+    screen.type("\x03")
     screen.prompt()
     assert processes(mark)
     return screen
