@@ -75,7 +75,7 @@ def machine() -> dict[str, str]:
     versions = {name: importlib.metadata.version(name) for name in ("hermes-cli", "llama-cpp-python")}
     return {
         "processor": f"{processor}, {programs.cores()} cores",
-        "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}, Python {platform.python_version()}",
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
         "load": f"{os.getloadavg()[0]:.1f}",
         "date": f"{datetime.date.today()}",

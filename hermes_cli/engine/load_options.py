@@ -31,7 +31,7 @@ class LoadOptions:
     `gpu_layers` counts the output as one layer; -1 is all of them. `kv_store_bytes` limits the prompt caches saved to
     disk; 0 saves and uses none. `template` is auto, chatml, embedded or the path of a Jinja file. `context_origin`
     names the file or variable that sets the context length for every model: then it is only an upper limit.
-    With `speculate`, several tokens are checked at once where that is faster.
+    With `speculate`, several tokens are checked at once where a gain is expected.
     """
 
     context_length: int | None = None

@@ -84,7 +84,7 @@ class Settings:
     )
     threads: int | None = count("Number of CPU threads.", "physical cores", 4, low=1, high=512)
     speculate: Literal["auto", "off"] = text(
-        "Check repeated text in batches on a CPU: auto, where it is faster.", "off", "auto", "off"
+        "Check repeated text in batches on a CPU; experimental, may be slower.", "off", "auto", "off"
     )
     template: str = text("Chat template: auto, chatml, embedded or a file.", "auto")
     color: Literal["auto", "always", "never"] = text("Colours in the terminal.", "auto", "auto", "always", "never")
