@@ -4,7 +4,6 @@ The name is `hermes-cli`: another program owns `~/.hermes`, `HERMES_*` and perha
 """
 
 import os
-from functools import cache
 from pathlib import Path
 
 _NAME = "hermes-cli"
@@ -16,19 +15,16 @@ TOOL_CASES = Path(__file__).parent / "tools" / "builtin" / "cases.yaml"
 CATALOG = Path(__file__).parent / "models" / "catalog.toml"
 
 
-@cache
 def cache_folder() -> Path:
     """Files that may be deleted at any time: HERMES_CLI_CACHE_DIR, else in the user's cache folder."""
     return _folder("HERMES_CLI_CACHE_DIR", "user_cache_path")
 
 
-@cache
 def data_folder() -> Path:
     """Models, sessions and history: HERMES_CLI_DATA_DIR, else in the user's data folder."""
     return _folder("HERMES_CLI_DATA_DIR", "user_data_path")
 
 
-@cache
 def config_folder() -> Path:
     """Settings and presets: HERMES_CLI_CONFIG_DIR, else in the user's config folder."""
     return _folder("HERMES_CLI_CONFIG_DIR", "user_config_path")

@@ -54,6 +54,13 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def own_files(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings, presets, models and sessions of each test alone, so that no test sees what another one saved."""
+    for name in ("CONFIG", "DATA"):
+        monkeypatch.setenv(f"HERMES_CLI_{name}_DIR", str(tmp_path_factory.mktemp(name.lower())))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def ordinary_signals() -> None:
     """Signals that whoever started the tests ignores would stay ignored in every child, as the program wants it."""

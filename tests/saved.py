@@ -21,15 +21,10 @@ FINISHED = Finished("stop", Usage(12, 3, 5), Timings(), 7)
 @contextmanager
 def folders_in(place: Path) -> Iterator[None]:
     """Within the block the user's data and cache are in this folder, for this process and what it starts."""
-    cached = (paths.data_folder, paths.cache_folder)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("HERMES_CLI_DATA_DIR", str(place / "data"))
         environment.setenv("HERMES_CLI_CACHE_DIR", str(place / "cache"))
-        for folder in cached:
-            folder.cache_clear()
         yield
-    for folder in cached:
-        folder.cache_clear()
 
 
 def turn(number: int, question: str = "", answer: str = "") -> Turn:

@@ -415,7 +415,6 @@ def test_a_turn_that_cannot_be_saved_is_reported_and_saved_with_the_next_one(
     backend: LocalBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HERMES_CLI_DATA_DIR", str(tmp_path / "file"))
-    paths.data_folder.cache_clear()
     (tmp_path / "file").write_text("in the way")
     session = Session(backend, settings=SessionSettings(sampling=GREEDY), transcript=transcript())
     assert "5" in say(session, SUM)
@@ -424,7 +423,6 @@ def test_a_turn_that_cannot_be_saved_is_reported_and_saved_with_the_next_one(
     assert "5" in say(session, SUM) and not session.saving_problem
     session.transcript.close()
     assert len(read_session(session.transcript.path).conversation.turns) == 2
-    paths.data_folder.cache_clear()
 
 
 def saving_session(backend: LocalBackend) -> Session:

@@ -58,10 +58,7 @@ def wait_for_the_end(processes: list[psutil.Process]) -> None:
 
 @pytest.fixture
 def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
-    from hermes_cli import paths
-
     monkeypatch.setenv("HERMES_CLI_CACHE_DIR", str(tmp_path))
-    paths.cache_folder.cache_clear()
     opened: list[Toolbox] = []
 
     def open_them(*servers: McpServer | str, start_s: float = 15) -> tuple[Toolbox, McpTools]:
@@ -72,7 +69,6 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     yield open_them
     for toolbox in opened:
         toolbox.close()
-    paths.cache_folder.cache_clear()
     assert children() == []
 
 

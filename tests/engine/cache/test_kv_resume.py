@@ -27,16 +27,14 @@ LONG = Message("system", "You are Brinda, a cheerful baker who lives in Oslo. " 
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store of the test's own; the probe's verdict is the shared one."""
     cache = tmp_path / "cache"
     cache.mkdir()
     if paths.probe_file().exists():
         shutil.copy2(paths.probe_file(), cache)
     monkeypatch.setenv("HERMES_CLI_CACHE_DIR", str(cache))
-    paths.cache_folder.cache_clear()
-    yield cache / "kv"
-    paths.cache_folder.cache_clear()
+    return cache / "kv"
 
 
 def opened(

@@ -23,12 +23,10 @@ BUNDLED = sorted(file.stem for file in paths.bundled_prompts_folder().glob("*.md
 
 
 @pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's folder of presets, not made yet."""
     monkeypatch.setenv("HERMES_CLI_CONFIG_DIR", str(tmp_path / "config"))
-    paths.config_folder.cache_clear()
-    yield paths.prompts_folder()
-    paths.config_folder.cache_clear()
+    return paths.prompts_folder()
 
 
 @pytest.fixture

@@ -29,12 +29,10 @@ once_per_example = settings(suppress_health_check=[HealthCheck.function_scoped_f
 
 
 @pytest.fixture
-def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where config.toml would be."""
     monkeypatch.setenv("HERMES_CLI_CONFIG_DIR", str(tmp_path / "config"))
-    paths.config_folder.cache_clear()
-    yield paths.config_file()
-    paths.config_folder.cache_clear()
+    return paths.config_file()
 
 
 @pytest.fixture

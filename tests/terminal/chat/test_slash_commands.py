@@ -674,22 +674,18 @@ def test_what_could_not_be_saved_is_saved_before_the_session_is_left(
     in_the_way = tmp_path / "data"
     in_the_way.write_text("")
     monkeypatch.setenv("HERMES_CLI_DATA_DIR", str(in_the_way))
-    paths.data_folder.cache_clear()
-    try:
-        say("/new")
-        assert "not saved yet: " in say(NAME)[1]
-        assert "not saved yet: " not in say(SUM)[1]
-        for command in ("/new", "/fork"):
-            with pytest.raises(OutputError):
-                say(command)
-        say(f"/export {tmp_path / 'chat.md'}")
-        assert NAME_ANSWER in (tmp_path / "chat.md").read_text()
-        in_the_way.unlink()
-        path = chat.transcript().path
-        say("/new")
-        assert [turn.question for turn in read_session(path).conversation.turns] == [NAME, SUM]
-    finally:
-        paths.data_folder.cache_clear()
+    say("/new")
+    assert "not saved yet: " in say(NAME)[1]
+    assert "not saved yet: " not in say(SUM)[1]
+    for command in ("/new", "/fork"):
+        with pytest.raises(OutputError):
+            say(command)
+    say(f"/export {tmp_path / 'chat.md'}")
+    assert NAME_ANSWER in (tmp_path / "chat.md").read_text()
+    in_the_way.unlink()
+    path = chat.transcript().path
+    say("/new")
+    assert [turn.question for turn in read_session(path).conversation.turns] == [NAME, SUM]
 
 
 def test_a_fork_is_a_file_at_once(chat: Chat, say: Say, tmp_path: Path) -> None:
