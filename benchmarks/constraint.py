@@ -26,10 +26,10 @@ from hermes_cli.chat.events import Finished, TextDelta
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest
 from hermes_cli.chat.sampling import Sampling, decide
-from hermes_cli.engine import sampling
 from hermes_cli.engine.constraint.constraint import Constraint
 from hermes_cli.engine.constraint.planner import Planner
 from hermes_cli.engine.constraint.vocabulary import Tables, Vocabulary
+from hermes_cli.engine.decoding import sampling
 from hermes_cli.engine.llama.context import Context
 from hermes_cli.engine.llama.masked_sampler import tokens_in
 from hermes_cli.engine.llama.model import Model

@@ -28,7 +28,7 @@ SHOWN = {
     "llama_cpp.llama_cpp",
     "ctypes",
     "hermes_cli.cli.app",
-    "hermes_cli.cli.ask",
+    "hermes_cli.cli.ask.ask",
     "hermes_cli.session.opening",
     "hermes_cli.remote.backend",
     "hermes_cli.engine.local",

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from hermes_cli import paths
 from hermes_cli.chat.conversation import Turn
 from hermes_cli.chat.events import Finished, Timings, Usage
 from hermes_cli.chat.message import Message

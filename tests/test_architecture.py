@@ -36,7 +36,8 @@ ONLY_IN = {
     "pathspec": ("terminal/attachments/folder.py",),
     "click": (),
 }
-FOLDER_FILES = 14
+FOLDER_FILES = 12
+COMMAND_FILES = 16  # in cli/, one module per command
 MODULE_LINES = 300
 BODY_LINES = 60
 
@@ -123,7 +124,7 @@ def test_folders_have_a_phrase_and_few_files() -> None:
     crowded = {
         str(folder): count
         for folder in folders
-        if (count := sum(path.name != "__init__.py" for path in folder.glob("*.py"))) > FOLDER_FILES
-        and folder.name not in ("cli",)
+        if (count := sum(path.name != "__init__.py" for path in folder.glob("*.py")))
+        > (COMMAND_FILES if folder.name == "cli" else FOLDER_FILES)
     }
     assert crowded == {}

@@ -1,7 +1,7 @@
 """How the next token is chosen: the one table of its values.
 
 Options, settings, presets, sessions, `/set`, the fields of the server and the help are made from the table: a new value
-is one entry here, and a step of the chain in `engine/sampling.py`.
+is one entry here, and a step of the chain in `engine/decoding/sampling.py`.
 """
 
 import os

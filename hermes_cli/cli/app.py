@@ -10,8 +10,8 @@ from typer.main import get_command
 
 from hermes_cli import __version__
 from hermes_cli.cli.commands import COMMANDS, UNLISTED
-from hermes_cli.cli.help_page import refuse_empty_values
-from hermes_cli.cli.overview import SUMMARY, VERSION_HELP, overview
+from hermes_cli.cli.help.overview import SUMMARY, VERSION_HELP, overview
+from hermes_cli.cli.help.page import refuse_empty_values
 
 
 class _Commands(TyperGroup):

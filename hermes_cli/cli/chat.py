@@ -8,10 +8,10 @@ import typer
 
 from hermes_cli import paths
 from hermes_cli.chat.request import MOST_ROUNDS
-from hermes_cli.cli import options
-from hermes_cli.cli.given import given as given_options
-from hermes_cli.cli.help_page import GroupedCommand
-from hermes_cli.cli.sampling_options import with_sampling
+from hermes_cli.cli.help.page import GroupedCommand
+from hermes_cli.cli.options import options
+from hermes_cli.cli.options.given import given as given_options
+from hermes_cli.cli.options.sampling import with_sampling
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
 

@@ -4,7 +4,7 @@ A module's Typer object is its `app`; the line is the first of the command's own
 """
 
 COMMANDS = {
-    "ask": ("ask", "Answer one prompt and exit."),
+    "ask": ("ask.ask", "Answer one prompt and exit."),
     "chat": ("chat", "Chat with the model."),
     "doctor": ("doctor.doctor", "Check hardware, build, model and settings, and suggest fixes."),
     "bench": ("bench.bench", "Measure the speed of prompt processing and generation."),
@@ -13,9 +13,9 @@ COMMANDS = {
     "pull": ("pull", "Download a model, verify its checksum and print its path."),
     "models": ("models", "List, inspect and remove models."),
     "presets": ("presets", "List, show, create, edit and remove presets."),
-    "sessions": ("sessions", "List, search, export, import and remove saved sessions."),
+    "sessions": ("sessions.sessions", "List, search, export, import and remove saved sessions."),
     "tools": ("tools", "List, show and run the tools for --tools."),
     "mcp": ("mcp", "MCP servers, whose tools the model may call with --mcp."),
     "config": ("config", "Show and change settings."),
 }
-UNLISTED = {"sampling": ("sampling_page", "Print the page about sampling.")}  # for `hermes help sampling`
+UNLISTED = {"sampling": ("help.sampling", "Print the page about sampling.")}  # for `hermes help sampling`

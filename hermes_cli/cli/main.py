@@ -41,7 +41,7 @@ def _run(given: list[str]) -> int:
         case ["--version"] | ["version"]:
             print(f"hermes {__version__}")
         case ["--help"] | ["-h"] | ["help"]:
-            from hermes_cli.cli.overview import overview
+            from hermes_cli.cli.help.overview import overview
 
             print(overview(program), end="")
         case _:

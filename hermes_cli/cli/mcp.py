@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hermes_cli.chat.request import CancelToken
-from hermes_cli.cli import completion, options
+from hermes_cli.cli import completion
+from hermes_cli.cli.options import options
 from hermes_cli.cli.tools import CallArguments, CallTimeout, call_tool, json_text, print_result
 from hermes_cli.errors import LoadCancelled, UsageError, did_you_mean
 from hermes_cli.terminal import console

@@ -7,13 +7,13 @@ from hermes_cli.chat.request import CancelToken
 from hermes_cli.session import opening
 from hermes_cli.session.opening import Prepared, Start
 from hermes_cli.session.session import Session
-from hermes_cli.session.target import Target
+from hermes_cli.session.target.target import Target
 from hermes_cli.terminal.answer.turn_view import print_loaded, print_tool_cost
 from hermes_cli.terminal.console import StatusLine, notice
 
 if TYPE_CHECKING:
     from hermes_cli.backend import Backend
-    from hermes_cli.cli.given import Given
+    from hermes_cli.cli.options.given import Given
     from hermes_cli.session.tool_loading import Consent
     from hermes_cli.terminal.chat.chat import Chat
     from hermes_cli.tools.approval import Policy

@@ -10,8 +10,8 @@ import typer
 
 from hermes_cli import paths
 from hermes_cli.chat.request import CancelToken
-from hermes_cli.cli import options
-from hermes_cli.cli.help_page import GroupedCommand
+from hermes_cli.cli.help.page import GroupedCommand
+from hermes_cli.cli.options import options
 from hermes_cli.errors import UsageError
 from hermes_cli.files import make_private_folder, replace_whole
 from hermes_cli.store.settings.settings import load_settings
@@ -127,8 +127,8 @@ def serve(
         raise UsageError("--allow-origin '*' needs a key", "add --api-key-file FILE")
     from hermes_cli.models.choose import find_model
     from hermes_cli.session.choices import Choices, Loading
-    from hermes_cli.session.local_target import local_target
     from hermes_cli.session.sources import from_settings, with_model_defaults
+    from hermes_cli.session.target.local import local_target
 
     settings = load_settings()
     adapters = tuple(lora or ()) or None

@@ -10,7 +10,8 @@ import typer
 
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.chat.tool_call import ToolCall
-from hermes_cli.cli import completion, options
+from hermes_cli.cli import completion
+from hermes_cli.cli.options import options
 from hermes_cli.errors import LoadCancelled, ToolFailed, UsageError, did_you_mean
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import StandardOutput

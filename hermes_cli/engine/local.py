@@ -20,14 +20,14 @@ from hermes_cli.chat.request import CancelToken, GenerationRequest
 from hermes_cli.chat.sampling import decide
 from hermes_cli.engine.constraint.planner import Planner
 from hermes_cli.engine.constraint.vocabulary import Vocabulary
-from hermes_cli.engine.generation import Generation, Job, QueuedEvent
+from hermes_cli.engine.decoding.generation import Generation, Job, QueuedEvent
+from hermes_cli.engine.decoding.logprobs import score
+from hermes_cli.engine.decoding.pace import ThreadPace
+from hermes_cli.engine.decoding.speculation import DraftRule
 from hermes_cli.engine.llama.context import DecodeAborted
 from hermes_cli.engine.load_options import LoadSettings
 from hermes_cli.engine.loading import load, placement
-from hermes_cli.engine.logprobs import score
-from hermes_cli.engine.pace import ThreadPace
 from hermes_cli.engine.prompt import Prompt, PromptWriter
-from hermes_cli.engine.speculation import DraftRule
 from hermes_cli.engine.thread import EngineThread, wait
 from hermes_cli.errors import ContextOverflow, EngineError, HermesError, LoadCancelled, UsageError
 from hermes_cli.formats.segment import joined

@@ -16,15 +16,15 @@ from hermes_cli import __version__
 from hermes_cli.chat.request import GenerationRequest
 from hermes_cli.engine.local import LocalBackend
 from hermes_cli.errors import HermesError
-from hermes_cli.server.answers import Answer, Choice
-from hermes_cli.server.api_error import ApiError, from_error, invalid, too_long
-from hermes_cli.server.fields import ChatRequest, CompletionRequest, DetokenizeRequest, TokenizeRequest
-from hermes_cli.server.frames import ChatChoice, TextChoice, new_head
 from hermes_cli.server.guard import Guard, Policy, client_name, read_json
 from hermes_cli.server.host import ModelHost
-from hermes_cli.server.messages import chat_messages
-from hermes_cli.server.openapi import document
-from hermes_cli.server.requests import ParsedRequest, parse_chat, parse_completion, read_body
+from hermes_cli.server.protocol.answers import Answer, Choice
+from hermes_cli.server.protocol.api_error import ApiError, from_error, invalid, too_long
+from hermes_cli.server.protocol.fields import ChatRequest, CompletionRequest, DetokenizeRequest, TokenizeRequest
+from hermes_cli.server.protocol.frames import ChatChoice, TextChoice, new_head
+from hermes_cli.server.protocol.messages import chat_messages
+from hermes_cli.server.protocol.openapi import document
+from hermes_cli.server.protocol.requests import ParsedRequest, parse_chat, parse_completion, read_body
 
 Handler = Callable[[Request], Awaitable[Response]]
 _ABSENT = ("responses", "messages", "embeddings", "infill", "fim/completions", "audio/speech", "files")

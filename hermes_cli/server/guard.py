@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from hermes_cli.server.api_error import ApiError, invalid
+from hermes_cli.server.protocol.api_error import ApiError, invalid
 
 LARGEST_BODY_BYTES = 8 << 20
 _MOST_HEADERS, _LARGEST_HEADERS_BYTES = 100, 16 << 10

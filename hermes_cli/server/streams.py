@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from starlette.responses import Response
 
-from hermes_cli.server.api_error import ApiError
 from hermes_cli.server.guard import Receive, Scope, Send
+from hermes_cli.server.protocol.api_error import ApiError
 
 PING_S = 5.0
 _SLOWEST_READER_S = 30.0

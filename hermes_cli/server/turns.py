@@ -5,7 +5,7 @@ from collections import OrderedDict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from hermes_cli.server.api_error import ApiError, unavailable
+from hermes_cli.server.protocol.api_error import ApiError, unavailable
 
 MOST_WAITING = 64
 MOST_WAITING_OF_A_CLIENT = 16

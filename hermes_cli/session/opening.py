@@ -15,10 +15,10 @@ from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.chat.turn_tree import TurnTree
 from hermes_cli.errors import HermesError, ModelNotFound, SessionBusy, UsageError
 from hermes_cli.session.choices import LAST_SESSION, Choices, Layers
-from hermes_cli.session.find_target import find_target
 from hermes_cli.session.session import Session, as_read
 from hermes_cli.session.sources import from_session, toolset, with_model_defaults
-from hermes_cli.session.target import Target, WrittenPrompt
+from hermes_cli.session.target.find import find_target
+from hermes_cli.session.target.target import Target, WrittenPrompt
 from hermes_cli.session.tool_loading import MakeConsent, ToolLoader
 from hermes_cli.session.turn_loop import ToolUse
 from hermes_cli.store.sessions.files import latest_session

@@ -5,8 +5,8 @@ import pytest
 from hermes_cli.chat.sampling import MODEL_CARD, SAMPLING_KEYS, Sampling
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.remote import families
-from hermes_cli.server.fields import ChatRequest
-from hermes_cli.server.requests import parse_chat, read_body
+from hermes_cli.server.protocol.fields import ChatRequest
+from hermes_cli.server.protocol.requests import parse_chat, read_body
 from hermes_cli.store.presets.presets import create, find_preset
 from hermes_cli.store.sessions.fields import checked_settings, settings_fields
 from tests.conftest import Hermes

@@ -9,7 +9,7 @@ from typer.main import get_command
 from hermes_cli import __version__
 from hermes_cli.cli.app import app, command
 from hermes_cli.cli.commands import COMMANDS as TABLE
-from hermes_cli.cli.overview import OPTIONS
+from hermes_cli.cli.help.overview import OPTIONS
 from tests.conftest import Hermes, child_environment
 from tests.server.running_server import serving
 
@@ -64,7 +64,7 @@ def test_help_imports_neither_the_engine_nor_anything_heavy() -> None:
     loaded = loaded_after(*COMMANDS, WITH_OPTIONS)
     assert loaded & HEAVY == set()
     assert [name for name in loaded if name.startswith("hermes_cli.engine")] == []
-    assert "hermes_cli.cli.ask" in loaded
+    assert "hermes_cli.cli.ask.ask" in loaded
 
 
 def test_a_chat_shows_its_prompt_before_the_engine_is_imported() -> None:

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from hermes_cli.server.api_error import ApiError
 from hermes_cli.server.guard import read_json
+from hermes_cli.server.protocol.api_error import ApiError
 from tests.server.running_server import Server, serving
 
 KEY = "correct-horse"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hermes_cli.server.api_error import unavailable
+from hermes_cli.server.protocol.api_error import unavailable
 from hermes_cli.server.streams import EventStream, with_pings
 
 

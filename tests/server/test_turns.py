@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hermes_cli.server.api_error import ApiError
+from hermes_cli.server.protocol.api_error import ApiError
 from hermes_cli.server.turns import MOST_WAITING, MOST_WAITING_OF_A_CLIENT, Turns
 
 

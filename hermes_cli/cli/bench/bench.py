@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hermes_cli.chat.request import CancelToken
-from hermes_cli.cli import options
+from hermes_cli.cli.options import options
 from hermes_cli.errors import LoadCancelled, UsageError
 from hermes_cli.store.settings.settings import load_settings
 from hermes_cli.terminal import console
@@ -122,8 +122,8 @@ def _requested(
 ) -> "Iterator[LoadOptions]":
     """The options of every combination."""
     from hermes_cli.session.choices import Choices, Loading
-    from hermes_cli.session.local_target import load_options
     from hermes_cli.session.sources import from_settings
+    from hermes_cli.session.target.local import load_options
 
     layers = from_settings(load_settings())
     for kv_type, count in product(kv_types, threads):

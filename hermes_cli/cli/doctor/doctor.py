@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from hermes_cli import paths
-from hermes_cli.cli import options
+from hermes_cli.cli.options import options
 from hermes_cli.errors import EndpointError, EngineError
 from hermes_cli.files import check_hint
 from hermes_cli.store.settings.settings import KEYS, Settings, read_settings

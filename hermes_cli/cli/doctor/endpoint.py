@@ -13,9 +13,9 @@ from hermes_cli.errors import HermesError
 from hermes_cli.formats.tool_call_parser import ToolCallParser
 from hermes_cli.remote.backend import RemoteBackend
 from hermes_cli.session.choices import Choices
-from hermes_cli.session.find_target import find_target
-from hermes_cli.session.remote_target import RemoteTarget
 from hermes_cli.session.session import as_read
+from hermes_cli.session.target.find import find_target
+from hermes_cli.session.target.remote import RemoteTarget
 from hermes_cli.store.settings.settings import Settings
 
 Facts = dict[str, Any]

@@ -21,8 +21,8 @@ def served_models(endpoint: str) -> "Sequence[ServedModel]":
     from hermes_cli.remote.client import Client
     from hermes_cli.remote.probe import listed_models
     from hermes_cli.session.choices import Choices
-    from hermes_cli.session.find_target import find_target
-    from hermes_cli.session.remote_target import RemoteTarget
+    from hermes_cli.session.target.find import find_target
+    from hermes_cli.session.target.remote import RemoteTarget
     from hermes_cli.store.settings.settings import load_settings
 
     target = find_target(Choices(endpoint=endpoint), load_settings().endpoints)

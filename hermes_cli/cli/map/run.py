@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hermes_cli.chat.conversation import Conversation
 from hermes_cli.chat.events import TextDelta, ToolFinished, TurnEvent
 from hermes_cli.chat.request import CancelToken
-from hermes_cli.cli.answer_form import final_text, problem_with_data, tools_failed
+from hermes_cli.cli.ask.answer_form import final_text, problem_with_data, tools_failed
 from hermes_cli.cli.map.input import MapInput, count_lines, map_inputs
 from hermes_cli.cli.map.records import Outcome, RecordOutput, record, record_output
 from hermes_cli.errors import (
@@ -33,7 +33,7 @@ from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
 from hermes_cli.terminal.stdin import stdin_is_data
 
 if TYPE_CHECKING:
-    from hermes_cli.cli.given import Given
+    from hermes_cli.cli.options.given import Given
     from hermes_cli.session.choices import Layers
     from hermes_cli.session.session import Session
 

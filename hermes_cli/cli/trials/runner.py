@@ -11,7 +11,7 @@ from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import MOST_REPAIRS, CancelToken, GenerationRequest
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.chat.tool_call import BrokenCall, ToolCall
-from hermes_cli.cli.answer_form import final_text
+from hermes_cli.cli.ask.answer_form import final_text
 from hermes_cli.cli.opening import open_session
 from hermes_cli.cli.trials.cases import Case
 from hermes_cli.errors import ContextOverflow, UsageError, did_you_mean

@@ -10,7 +10,7 @@ import typer
 
 from hermes_cli import paths
 from hermes_cli.chat.request import CancelToken
-from hermes_cli.cli import options
+from hermes_cli.cli.options import options
 from hermes_cli.errors import HermesError, LoadCancelled, UsageError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hermes_cli.chat.sampling import ALL_TOKENS, SamplingValues
-from hermes_cli.engine import sampling
 from hermes_cli.engine.constraint.compiler import in_words
 from hermes_cli.engine.constraint.strings import FreeStrings
 from hermes_cli.engine.constraint.vocabulary import MOST_DIGITS_OF_TOKENS, Tables, Vocabulary, leading_digits
+from hermes_cli.engine.decoding import sampling
 from hermes_cli.engine.llama.context import Context, DecodeAborted, Sampler
 from hermes_cli.engine.llama.model import Model
 from hermes_cli.errors import UsageError

@@ -16,10 +16,10 @@ from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest
 from hermes_cli.chat.sampling import Sampling, decide
 from hermes_cli.chat.tool_call import ToolCall, ToolSchema
-from hermes_cli.engine import sampling
 from hermes_cli.engine.constraint.constraint import Constraint
 from hermes_cli.engine.constraint.planner import Planner
 from hermes_cli.engine.constraint.vocabulary import Tables
+from hermes_cli.engine.decoding import sampling
 from hermes_cli.engine.llama import library
 from hermes_cli.engine.llama.context import Sampler
 from hermes_cli.engine.llama.masked_sampler import tokens_in

@@ -1,7 +1,7 @@
 """Presets: the bundled ones, the format of a file and its faults, filling, and which file a name means."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hermes_cli import paths
 from hermes_cli.chat.sampling import Sampling
 from hermes_cli.errors import OutputError, UsageError
-from hermes_cli.session.local_target import load_options
 from hermes_cli.session.sources import from_preset
+from hermes_cli.session.target.local import load_options
 from hermes_cli.store.presets.presets import all_presets, create, fill, find_preset, preset_names, schema_of
 from hermes_cli.store.schemas import load_schema
 from tests.conftest import Script

@@ -5,7 +5,7 @@ import sys
 from hermes_cli.chat.conversation import Turn
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console, pager
-from hermes_cli.terminal.branch_view import tree_lines
+from hermes_cli.terminal.chat.branch_view import tree_lines
 from hermes_cli.terminal.chat.chat import Chat
 from hermes_cli.terminal.chat.commands import arguments
 from hermes_cli.terminal.chat.replay import print_answer, print_turns

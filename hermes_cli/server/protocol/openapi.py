@@ -6,7 +6,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from hermes_cli import __version__
-from hermes_cli.server.fields import ChatRequest, CompletionRequest, DetokenizeRequest, TokenizeRequest
+from hermes_cli.server.protocol.fields import ChatRequest, CompletionRequest, DetokenizeRequest, TokenizeRequest
 
 _POSTS: dict[str, tuple[type[BaseModel], str]] = {
     "/v1/chat/completions": (ChatRequest, "Answer a chat"),

@@ -6,8 +6,8 @@ from typing import Any
 
 from hermes_cli.chat.message import Message
 from hermes_cli.formats.function_calling import call_block, response_block
-from hermes_cli.server.api_error import invalid
-from hermes_cli.server.fields import ChatMessage, Part
+from hermes_cli.server.protocol.api_error import invalid
+from hermes_cli.server.protocol.fields import ChatMessage, Part
 
 
 def chat_messages(messages: Sequence[ChatMessage]) -> tuple[Message, ...]:

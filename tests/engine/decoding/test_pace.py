@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hermes_cli.engine.decoding.pace import Reading, ThreadPace, ThreadRule, read_counters
 from hermes_cli.engine.local import LoadSettings, LocalBackend, open_backend
-from hermes_cli.engine.pace import Reading, ThreadPace, ThreadRule, read_counters
 from tests.engine.answers import answer
 
 LOOK_S = 0.05

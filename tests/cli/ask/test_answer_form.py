@@ -8,7 +8,7 @@ from hermes_cli.chat.conversation import Conversation, Turn
 from hermes_cli.chat.events import Finished, Timings, Usage
 from hermes_cli.chat.message import FinishReason, Message
 from hermes_cli.chat.tool_call import ToolCall, ToolResult
-from hermes_cli.cli.answer_form import tools_failed
+from hermes_cli.cli.ask.answer_form import tools_failed
 from hermes_cli.engine.local import LocalBackend
 from hermes_cli.session.session import Session
 from hermes_cli.session.turn_loop import ToolUse

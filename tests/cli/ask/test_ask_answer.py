@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hermes_cli.cli.answer_form import code_block
+from hermes_cli.cli.ask.answer_form import code_block
 from hermes_cli.engine.llama.model import Model
 from hermes_cli.formats.code_block import is_open
 from tests.conftest import Hermes, Script

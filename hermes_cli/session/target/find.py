@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 
 from hermes_cli.session.choices import Choices
-from hermes_cli.session.target import Target
+from hermes_cli.session.target.target import Target
 from hermes_cli.store.settings.endpoints import Endpoint
 
 LOCAL, AUTO = "local", "auto"
@@ -25,10 +25,10 @@ def find_target(choices: Choices, endpoints: Mapping[str, Endpoint], *, chosen_b
     if model and (first := model.partition("/")[0]) in {*endpoints, LOCAL} and not os.path.isfile(model):  # noqa: PTH113 - a name is not a path
         name, model = first, model.partition("/")[2] or None
     if name is not None and name != LOCAL:
-        from hermes_cli.session.remote_target import find_remote
+        from hermes_cli.session.target.remote import find_remote
 
         if remote := find_remote(name, model, choices, endpoints, chosen_by_user=chosen_by_user):
             return remote
-    from hermes_cli.session.local_target import find_local
+    from hermes_cli.session.target.local import find_local
 
     return find_local(model, choices)

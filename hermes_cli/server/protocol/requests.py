@@ -14,9 +14,9 @@ from hermes_cli.chat.tool_call import ToolSchema
 from hermes_cli.errors import UsageError
 from hermes_cli.formats.function_calling import system_text
 from hermes_cli.formats.json.mode import schema_prompt
-from hermes_cli.server.api_error import invalid
-from hermes_cli.server.fields import IGNORED, REFUSED, ChatRequest, CompletionRequest, Tool
-from hermes_cli.server.messages import chat_messages
+from hermes_cli.server.protocol.api_error import invalid
+from hermes_cli.server.protocol.fields import IGNORED, REFUSED, ChatRequest, CompletionRequest, Tool
+from hermes_cli.server.protocol.messages import chat_messages
 
 _MOST_STOPS, _LONGEST_STOP = 16, 256
 _LARGEST_SCHEMA_CHARACTERS = 64 << 10

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import typer
 
 from hermes_cli.chat.sampling import SAMPLING_KEYS, SamplingKey
-from hermes_cli.cli import options
+from hermes_cli.cli.options import options
 
 SHORT = {"temperature": ("-t",)}
 _Command = TypeVar("_Command", bound=Callable[..., int])

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from hermes_cli.chat.message import Message
-from hermes_cli.server.api_error import ApiError
-from hermes_cli.server.fields import ChatRequest, CompletionRequest
-from hermes_cli.server.requests import ParsedRequest, parse_chat, parse_completion, read_body
+from hermes_cli.server.protocol.api_error import ApiError
+from hermes_cli.server.protocol.fields import ChatRequest, CompletionRequest
+from hermes_cli.server.protocol.requests import ParsedRequest, parse_chat, parse_completion, read_body
 
 HI = [{"role": "user", "content": "Hi"}]
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hermes_cli import paths
-from hermes_cli.cli import completion, session_removal
+from hermes_cli.cli import completion
 from hermes_cli.cli.lists import session_list, session_text
+from hermes_cli.cli.sessions import removal
 from hermes_cli.errors import HermesError, SessionBusy, UsageError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import STANDARD_OUTPUT, AnswerOutput, FileOutput, StandardOutput
@@ -78,7 +79,7 @@ def show(
 ) -> None:
     """Print a session: questions after `>`, answers unchanged."""
     if tree:
-        from hermes_cli.terminal.branch_view import tree_lines
+        from hermes_cli.terminal.chat.branch_view import tree_lines
 
         saved = _read(name)
         current = {turn.id for turn in saved.conversation.turns}
@@ -140,7 +141,7 @@ def remove(
     yes: Yes = False,
 ) -> int:
     """Remove sessions permanently."""
-    return session_removal.remove(names, yes)
+    return removal.remove(names, yes)
 
 
 @app.command("prune")
@@ -156,7 +157,7 @@ def prune(
 
     Removes every session that matches one of the limits, but never the newest. Lists them and asks first.
     """
-    return session_removal.prune(older_than, larger_than, keep_under, yes)
+    return removal.prune(older_than, larger_than, keep_under, yes)
 
 
 @app.command("export")

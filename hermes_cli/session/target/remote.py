@@ -15,7 +15,7 @@ from hermes_cli.formats.json.schema import Schema
 from hermes_cli.remote.address import Address, api_key, parse_address
 from hermes_cli.remote.families import Mode
 from hermes_cli.session.choices import Choices
-from hermes_cli.session.target import WrittenPrompt
+from hermes_cli.session.target.target import WrittenPrompt
 from hermes_cli.store.settings.endpoints import Endpoint
 
 AUTO = "auto"

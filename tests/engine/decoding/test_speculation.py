@@ -14,9 +14,9 @@ from hermes_cli import paths
 from hermes_cli.chat.events import Finished, TextDelta
 from hermes_cli.chat.request import CancelToken, GenerationRequest
 from hermes_cli.chat.sampling import Sampling
+from hermes_cli.engine.decoding.speculation import DraftRule, Lookup
 from hermes_cli.engine.load_options import DRAFT_ROWS, LoadOptions
 from hermes_cli.engine.local import LoadSettings, LocalBackend, open_backend
-from hermes_cli.engine.speculation import DraftRule, Lookup
 from hermes_cli.machine.load_plan import plan_load
 from tests.engine.answers import GREEDY, answer, user
 

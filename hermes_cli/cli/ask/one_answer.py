@@ -7,8 +7,8 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from hermes_cli.chat.request import CancelToken
-from hermes_cli.cli.answer_form import Form, late_text, problem_with_code, problem_with_data, tools_failed
-from hermes_cli.cli.prompt_text import Prompt
+from hermes_cli.cli.ask.answer_form import Form, late_text, problem_with_code, problem_with_data, tools_failed
+from hermes_cli.cli.ask.prompt_text import Prompt
 from hermes_cli.errors import EXIT_TIMEOUT, ContextOverflow, LoadCancelled, ToolFailed
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import AnswerOutput, Collected, StandardOutput

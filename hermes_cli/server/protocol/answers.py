@@ -12,10 +12,17 @@ from starlette.responses import JSONResponse, Response
 from hermes_cli.chat.events import Finished, GenerationEvent, PromptProgress, Timings, Usage
 from hermes_cli.chat.request import CancelToken, GenerationRequest
 from hermes_cli.errors import HermesError
-from hermes_cli.server.api_error import ApiError, from_error, unavailable
-from hermes_cli.server.frames import ChatChoice, Head, TextChoice, progress_object, timings_object, usage_object
 from hermes_cli.server.host import ModelHost
-from hermes_cli.server.requests import ParsedRequest
+from hermes_cli.server.protocol.api_error import ApiError, from_error, unavailable
+from hermes_cli.server.protocol.frames import (
+    ChatChoice,
+    Head,
+    TextChoice,
+    progress_object,
+    timings_object,
+    usage_object,
+)
+from hermes_cli.server.protocol.requests import ParsedRequest
 from hermes_cli.server.streams import ClientGone, EventStream, sse, unless_gone, with_pings
 
 _MOST_NAMED = 20  # ignored fields in one answer

@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from hermes_cli.chat.request import MOST_ROUNDS
-from hermes_cli.cli import options
-from hermes_cli.cli.answer_form import Form
-from hermes_cli.cli.given import given as given_options
-from hermes_cli.cli.help_page import GroupedCommand
-from hermes_cli.cli.one_answer import Wanted, answer, show_prompt, timed_out
-from hermes_cli.cli.prompt_text import read_prompt
-from hermes_cli.cli.sampling_options import with_sampling
+from hermes_cli.cli.ask.answer_form import Form
+from hermes_cli.cli.ask.one_answer import Wanted, answer, show_prompt, timed_out
+from hermes_cli.cli.ask.prompt_text import read_prompt
+from hermes_cli.cli.help.page import GroupedCommand
+from hermes_cli.cli.options import options
+from hermes_cli.cli.options.given import given as given_options
+from hermes_cli.cli.options.sampling import with_sampling
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import STANDARD_OUTPUT, FileOutput, StandardOutput, standard_output

@@ -12,16 +12,16 @@ from hermes_cli.chat.events import Finished, GenerationEvent, PromptProgress, Te
 from hermes_cli.chat.message import FinishReason
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.chat.sampling import SamplingValues
-from hermes_cli.engine import sampling
 from hermes_cli.engine.cache.kv_cache import KvCache
 from hermes_cli.engine.constraint.constraint import Constraint
 from hermes_cli.engine.constraint.vocabulary import Vocabulary
+from hermes_cli.engine.decoding import sampling
+from hermes_cli.engine.decoding.logprobs import logprob_of_last
+from hermes_cli.engine.decoding.pace import ThreadPace
+from hermes_cli.engine.decoding.speculation import DraftRule, Speculation
+from hermes_cli.engine.decoding.text_stream import TextStream
 from hermes_cli.engine.llama.context import DecodeAborted, Sampler
 from hermes_cli.engine.llama.model import Model
-from hermes_cli.engine.logprobs import logprob_of_last
-from hermes_cli.engine.pace import ThreadPace
-from hermes_cli.engine.speculation import DraftRule, Speculation
-from hermes_cli.engine.text_stream import TextStream
 from hermes_cli.values import dataclass
 
 if TYPE_CHECKING:

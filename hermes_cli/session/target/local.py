@@ -15,7 +15,7 @@ from hermes_cli.formats.segment import joined
 from hermes_cli.models.choose import find_model, saved_name
 from hermes_cli.models.model import DEMO_NAME, FoundModel
 from hermes_cli.session.choices import Choices, gpu_layer_count
-from hermes_cli.session.target import WrittenPrompt
+from hermes_cli.session.target.target import WrittenPrompt
 from hermes_cli.values import dataclass
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hermes_cli.engine.text_stream import TextStream
+from hermes_cli.engine.decoding.text_stream import TextStream
 
 texts = st.text(st.sampled_from("ab<|é🜁\n") | st.characters(exclude_categories=["Cs"]), max_size=24)
 cuts = st.lists(st.integers(0, 99), max_size=10)

@@ -5,9 +5,9 @@ from typing import Any
 import typer
 
 from hermes_cli.chat.sampling import SAMPLING_KEYS, SamplingKey
-from hermes_cli.cli import options
-from hermes_cli.cli.help_page import Command
-from hermes_cli.cli.sampling_options import SHORT, flag
+from hermes_cli.cli.help.page import Command
+from hermes_cli.cli.options import options
+from hermes_cli.cli.options.sampling import SHORT, flag
 
 _USE = """\
 Every value is an option of `hermes ask` and `hermes chat`, a key of config.toml (except seed), of `sampling` in presets

@@ -1,0 +1,1 @@
+"""`hermes ask`: its prompt, its answer and the form of the answer."""

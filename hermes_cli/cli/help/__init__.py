@@ -1,0 +1,1 @@
+"""The help pages that are not a command's own."""

@@ -1,0 +1,1 @@
+"""The options of `ask` and `chat`, and what they were given."""

@@ -1,0 +1,1 @@
+"""`hermes sessions`: the saved sessions."""

@@ -1,0 +1,1 @@
+"""Decoding: one generation, token by token."""

@@ -1,0 +1,1 @@
+"""The OpenAI protocol: requests and answers as pure functions."""

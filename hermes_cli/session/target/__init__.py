@@ -1,0 +1,1 @@
+"""Who answers: a model here or a server, with its options."""
