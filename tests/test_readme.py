@@ -52,12 +52,18 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The reader's own settings and sessions, which stay from one block to the next."""
+    return {f"HERMES_CLI_{name}_DIR": str(tmp_path_factory.mktemp(name.lower())) for name in ("CONFIG", "DATA")}
+
+
 @pytest.mark.parametrize("block", blocks("sh"), ids=lambda block: block.splitlines()[0][:60])
-def test_the_commands_work(block: str, folder: Path, commands: Path) -> None:
+def test_the_commands_work(block: str, folder: Path, commands: Path, home: dict[str, str]) -> None:
     child = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", block],
         cwd=folder,
-        env=child_environment({"PATH": f"{commands}{os.pathsep}{os.environ['PATH']}"}),
+        env=child_environment({"PATH": f"{commands}{os.pathsep}{os.environ['PATH']}", **home}),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -175,14 +175,15 @@ def test_an_answer_under_a_schema_ends_with_the_value(backend: LocalBackend) -> 
 
 def test_a_number_is_not_larger_than_any(backend: LocalBackend) -> None:
     schema = {"type": "array", "items": {"type": "number"}, "minItems": 12, "maxItems": 12}
-    for seed in range(6):
+    exponents: list[str] = []
+    for seed in range(16):
         text = ask(backend, user("1E333, 4e+444, 5E5555"), schema=schema, sampling=Sampling(3, seed=seed)).text
-        exponents = re.findall(r"[eE][+-]?([0-9]+)", text)
-        assert len(json.loads(text)) == 12 and all(len(digits) <= 2 for digits in exponents)
-    assert exponents
+        exponents += re.findall(r"[eE][+-]?([0-9]+)", text)
+        assert len(json.loads(text)) == 12
+    assert exponents and all(len(digits) <= 2 for digits in exponents)
 
 
-def test_a_number_does_not_may_continue_for_ever(backend: LocalBackend) -> None:
+def test_a_number_does_not_continue_for_ever(backend: LocalBackend) -> None:
     for seed in range(8):
         text = ask(
             backend, user("4444444444444444444"), schema={"type": "number"}, sampling=Sampling(1.5, seed=seed)
