@@ -87,11 +87,12 @@ class Session(SessionRecord):
         last = self._unfinished_turn()
         return self._answer(self.conversation.without_last(), last, cancel, resume=True)
 
-    def compact(self, cancel: CancelToken, keep: int = 0) -> Generator[TurnEvent]:
+    def compact(self, cancel: CancelToken, keep: int = 0) -> Generator[TurnEvent, None, str]:
         """Summarise the conversation, pin the summary, and leave out all earlier turns except the last `keep`.
 
-        An incomplete summary changes nothing. Turns the user pinned stay; earlier summaries are replaced. Raises
-        UsageError if there is nothing to summarise, ContextOverflow if a turn is too long for it.
+        Returns why the summary is not used, or "": one that is incomplete or implausible changes nothing. Turns that
+        the user pinned stay; earlier summaries are replaced. Raises UsageError if there is nothing to summarise,
+        ContextOverflow if a turn is too long for it.
         """
         self._last_turn()
         before = self.conversation
@@ -101,12 +102,14 @@ class Session(SessionRecord):
         if not going:
             raise UsageError("there is nothing to summarise", "pinned turns and those to keep stay as they are")
         as_said = self._read(replace(before, turns=older))
-        summary, self.last_finished = yield from summarise(self.backend, as_said, going, self.settings.sampling, cancel)
-        if summary:
+        sampling = self.settings.sampling
+        summary, self.last_finished, fault = yield from summarise(self.backend, as_said, going, sampling, cancel)
+        if not fault:
             self._commit(before, summary, self.last_finished, self.backend.info.model_name)
             self._before_summary[self._last_id] = {turn.id: turn.state for turn in going}
             self.set_state([turn.id for turn in going], "left_out")
             self.set_state([self._last_id], "pinned")
+        return fault
 
     def turns_to_leave_out(
         self, text: str | None = None, *, after: int | None = None, resume: bool = False

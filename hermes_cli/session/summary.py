@@ -1,6 +1,7 @@
 """Summaries that replace turns: made at once if they fit into the context, otherwise piece by piece."""
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 
 from hermes_cli.backend import Backend
 from hermes_cli.chat.context_window import most_that_fit, reserved_tokens, tight_room
@@ -17,12 +18,14 @@ SUMMARY_REQUEST = (
     "open questions and code that is still needed; leave out small talk."
 )
 _REQUEST = Message("user", SUMMARY_REQUEST)
+_SHORTEST_PART = 20  # a plausible summary has at least this fraction of the tokens that it replaces,
+_SHORTEST_TOKENS = 24  # or this many
 
 
 def summarise(
     backend: Backend, conversation: Conversation, replaced: Sequence[Turn], sampling: Sampling, cancel: CancelToken
-) -> Generator[TurnEvent, None, tuple[Turn | None, Finished]]:
-    """Summarise `conversation`, whose turns `replaced` are to be replaced; the summary is None if it is incomplete.
+) -> Generator[TurnEvent, None, tuple[Turn, Finished, str]]:
+    """Summarise `conversation`, whose turns `replaced` are to be replaced; also returns why it cannot replace them.
 
     The model reads as many of the oldest turns as fit, then its summary of them with the next ones. Raises
     ContextOverflow if a turn alone does not fit.
@@ -39,8 +42,8 @@ def summarise(
                 yield event
         finished += loop.finished
         summary, rest = Turn(0, (_REQUEST, *loop.messages)), rest[count:]
-        complete = finished[-1].reason == "stop" and bool(summary.answer.content)
-        if not rest or not complete:
+        fault = _incomplete(summary, finished[-1])
+        if not rest or fault:
             break
         yield TextDelta("\n\n")
         done = frozenset(turn.id for turn in replaced[: len(replaced) - len(rest)])
@@ -48,7 +51,32 @@ def summarise(
         read = read.with_state(done, "left_out")
     ended = combined(finished)
     yield ended
-    return summary if complete else None, ended
+    return summary, ended, fault or _implausible(backend, summary, replaced)
+
+
+def _incomplete(summary: Turn, finished: Finished) -> str:
+    """What is missing of a summary, if anything."""
+    if finished.reason == "cancelled":
+        return "it was stopped"
+    if finished.reason == "length":
+        return "it was cut off"
+    return "" if any(map(str.isalnum, summary.answer.content)) else "the model wrote no text"
+
+
+def _implausible(backend: Backend, summary: Turn, replaced: Sequence[Turn]) -> str:
+    """Why a complete summary is of no use, if it is not: it frees nothing, or it cannot hold what was said."""
+
+    def tokens(*turns: Turn) -> int:
+        said = (message for turn in turns for message in turn.messages)
+        return backend.count_tokens((*said, _REQUEST)) - backend.count_tokens((_REQUEST,))
+
+    taken, freed = tokens(summary), sum(map(tokens, replaced))
+    if taken >= freed:
+        return f"it would take up {taken:,} tok, the turns take up {freed:,}"
+    text = taken - tokens(replace(summary, messages=(_REQUEST, Message("assistant", ""))))
+    if text < min(freed // _SHORTEST_PART, _SHORTEST_TOKENS):
+        return f"{text:,} tok are too short for {freed:,} tok of turns"
+    return ""
 
 
 def _with_first(read: Conversation, rest: Sequence[Turn], count: int) -> Conversation:

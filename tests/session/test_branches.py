@@ -132,7 +132,7 @@ def test_everything_that_was_said_can_be_made_current_again(
 
 def test_a_summary_that_is_redone_replaces_its_turns_again(backend: LocalBackend) -> None:
     session = Session(backend, settings=SessionSettings(sampling=Sampling(temperature=0, repeat_penalty=1)))
-    list(session.send("My name is Alice.", CancelToken()))
+    list(session.send(f"{'one ' * 150}My name is Alice.", CancelToken()))
     list(session.compact(CancelToken()))
     compacted = session.conversation
     session.undo()

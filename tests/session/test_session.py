@@ -23,6 +23,7 @@ from tests.saved import folders_in
 GREEDY = Sampling(temperature=0, repeat_penalty=1)
 SUM = "What is 2 plus 3?"
 AGREED = Message("assistant", "I see.", "stop")
+LONG = "one " * 150  # more than a summary
 
 
 @pytest.fixture(scope="module")
@@ -250,20 +251,20 @@ def test_what_is_changed_in_a_chat_is_there_when_it_is_opened_again(backend: Loc
 
 def test_a_summary_takes_the_place_of_the_turns_before_it_but_for_those_to_keep(backend: LocalBackend) -> None:
     session = greedy_session(backend)
-    for text in (SUM, "My name is Ana.", "What is 4 plus 4?"):
+    for text in (SUM, f"{LONG}My name is Ana.", "What is 4 plus 4?"):
         say(session, text)
     session.set_state([1], "pinned")
     summary = drained(session.compact(CancelToken(), keep=1))
     assert [turn.state for turn in session.conversation.turns] == ["pinned", "left_out", "kept", "pinned"]
     assert session.conversation.turns[-1].answer.content == summary
-    assert "My name is Ana." not in [message.content for message in session.conversation.messages]
+    assert not any("My name is Ana." in message.content for message in session.conversation.messages)
 
 
 def test_a_summary_is_taken_back_with_what_it_did_and_not_made_again_from_itself(backend: LocalBackend) -> None:
     session = Session(backend, settings=SessionSettings(sampling=GREEDY), transcript=transcript())
     assert session.transcript
     path = session.transcript.path
-    for text in (SUM, "My name is Ana.", "What is 4 plus 4?"):
+    for text in (SUM, "My name is Ana.", f"{LONG}What is 4 plus 4?"):
         say(session, text)
     session.set_state([1], "left_out")
     session.set_state([2], "pinned")
@@ -276,7 +277,12 @@ def test_a_summary_is_taken_back_with_what_it_did_and_not_made_again_from_itself
     with pytest.raises(UsageError, match="is a summary"):
         session.regenerate(CancelToken())
     session.set_state([once.turns[-1].id], "pinned")
+    say(session, LONG)
+    twice = session.conversation
     drained(session.compact(CancelToken()))
+    assert [turn.state for turn in session.conversation.turns[-3:]] == ["left_out", "left_out", "pinned"]
+    session.undo()
+    assert session.conversation == twice
     session.undo()
     assert session.conversation == once
     session.undo()

@@ -29,6 +29,7 @@ from tests.saved import message
 
 SUM, SUM_ANSWER = "What is 2 plus 3?", "2 plus 3 is 5."
 NAME, NAME_ANSWER = "My name is Alice.", "Nice to meet you, Alice!"
+LONG = f"{'one ' * 60}{NAME}"  # more than a summary
 GREEDY = SessionSettings("demo", sampling=Sampling(temperature=0, repeat_penalty=1))
 
 
@@ -504,13 +505,24 @@ def test_the_window_is_drawn_turn_by_turn(chat: Chat, say: Say) -> None:
 
 
 def test_compact_goes_on_from_a_summary(chat: Chat, say: Say) -> None:
-    say(NAME)
+    say(LONG)
     say(SUM)
     before = chat.session.context_tokens()
     out, notes = say("/compact keep 1")
     assert f"summarised: {before} tok are now {chat.session.context_tokens()}; /undo restores the turns\n" in notes
     assert [turn.state for turn in chat.session.conversation.turns] == ["left_out", "kept", "pinned"]
     assert chat.session.conversation.turns[-1].answer.content + "\n" == out
+
+
+def test_compact_says_why_it_keeps_the_turns(chat: Chat, say: Say) -> None:
+    say(NAME)
+    before = chat.session.conversation
+    notes = say("/compact")[1]
+    assert re.search(
+        r"^summary not used: it would take up \d+ tok, the turns take up \d+; nothing has changed$", notes, re.M
+    )
+    assert chat.session.conversation == before
+    assert say(SUM)[0] == f"{SUM_ANSWER}\n"
 
 
 def test_compact_in_a_full_window_sums_up_every_turn_and_undo_brings_all_back(chat: Chat, say: Say) -> None:
@@ -718,15 +730,16 @@ def test_tools_and_schema_are_taken_away(chat: Chat, say: Say, nothing: str) -> 
 
 
 def test_a_summary_is_plain_text_and_whole_whatever_holds_for_answers(chat: Chat, say: Say) -> None:
-    say(NAME)
+    say(LONG)
     say("/schema name, age int")
     say("/set max_tokens 2")
     say("/compact")
     summary = chat.session.conversation.turns[-1]
     assert (summary.state, summary.answer.finish_reason) == ("pinned", "stop")
     assert not summary.answer.content.startswith("{")
+    say(LONG)
     say("/compact")
-    assert [turn.state for turn in chat.session.conversation.turns] == ["left_out", "left_out", "pinned"]
+    assert [turn.state for turn in chat.session.conversation.turns] == ["left_out", "left_out", "left_out", "pinned"]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,11 @@
 """Commands about the context: show it, count its tokens, pin turns and leave turns out."""
 
 import sys
+from collections.abc import Generator
 
 from hermes_cli.chat.conversation import TurnState
+from hermes_cli.chat.events import TurnEvent
+from hermes_cli.chat.request import CancelToken
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.turn_view import tokens_per_second
@@ -48,16 +51,22 @@ def compact(chat: Chat, argument: str) -> None:
     """Summarise the chat, and continue from the summary.
 
     /compact keep 2 keeps the last 2 turns. A chat that is longer than the context is summarised piece by piece into
-    one summary. /undo restores the turns.
+    one summary. A summary that is cut off, longer than the turns or too short for them is not used. /undo restores
+    the turns.
     """
     keep = arguments.count(argument.removeprefix("keep").strip(), otherwise=0)
     if not chat.session.conversation.turns:
         raise UsageError("there are no messages yet", "send one first")
     if chat.ready(f"/compact {argument}".rstrip()):
-        before, tokens = chat.session.conversation, chat.session.context_tokens()
-        chat.answer(lambda cancel: chat.session.compact(cancel, keep), resumable=False)
-        if chat.session.conversation is before:
-            console.notice("no summary; nothing has changed")
+        tokens, fault = chat.session.context_tokens(), ""
+
+        def summarised(cancel: CancelToken) -> Generator[TurnEvent]:
+            nonlocal fault
+            fault = yield from chat.session.compact(cancel, keep)
+
+        chat.answer(summarised, resumable=False)
+        if fault:
+            console.notice(f"summary not used: {fault}; nothing has changed")
         else:
             now = chat.session.context_tokens()
             console.notice(f"summarised: {tokens:,} tok are now {now:,}; /undo restores the turns")
