@@ -7,11 +7,20 @@ is one entry here, and a step of the chain in `engine/decoding/sampling.py`.
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, field, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, Never
 
 from hermes_cli.chat.key import LARGEST, Key, Value
 from hermes_cli.errors import UsageError
 from hermes_cli.values import dataclass
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    Unset = TypeVar("Unset", default=None, covariant=True)
+else:
+    from typing import TypeVar
+
+    Unset = TypeVar("Unset", covariant=True)
 
 ALL_TOKENS = -1
 _ALL = {"all": ALL_TOKENS}
@@ -64,7 +73,7 @@ def _entry(key: SamplingKey) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Sampling:
+class Sampling(Generic[Unset]):
     """How the next token is chosen; None leaves a value to the backend, which for Hermes takes that of `MODEL_CARD`.
 
     The fields, in this order, are the table. The penalties and DRY count the last tokens of the answer, or with the
@@ -72,22 +81,22 @@ class Sampling:
     `42=-100,7=2.5`.
     """
 
-    temperature: float | None = _number("Randomness; 0: always the most likely token.", 0.8, 0, 100, "T")
-    top_k: int | None = _number("Sample from the K most likely tokens; 0: all.", 50, 0, LARGEST, "K")
-    top_p: float | None = _number("Sample from the most likely tokens up to this total probability.", 1.0, 0, 1, "P")
-    min_p: float | None = _number("Drop tokens below this fraction of the best probability.", 0.0, 0, 1, "P")
-    repeat_penalty: float | None = _number(
+    temperature: float | Unset = _number("Randomness; 0: always the most likely token.", 0.8, 0, 100, "T")
+    top_k: int | Unset = _number("Sample from the K most likely tokens; 0: all.", 50, 0, LARGEST, "K")
+    top_p: float | Unset = _number("Sample from the most likely tokens up to this total probability.", 1.0, 0, 1, "P")
+    min_p: float | Unset = _number("Drop tokens below this fraction of the best probability.", 0.0, 0, 1, "P")
+    repeat_penalty: float | Unset = _number(
         "Above 1: make tokens that occurred before less likely.", 1.1, 0.01, 100, "R"
     )
-    seed: int | None = _entry(
+    seed: int | Unset = _entry(
         SamplingKey(
             int, "Make the answer repeatable.", otherwise="random", low=0, high=2**32 - 1, example=42, metavar="N"
         )
     )
-    repeat_last_n: int | None = _number(
+    repeat_last_n: int | Unset = _number(
         "Number of last tokens that the penalties count; 0: none.", 64, ALL_TOKENS, LARGEST, "N|all", PENALTIES, _ALL
     )
-    repeat_scope: str | None = _entry(
+    repeat_scope: str | Unset = _entry(
         SamplingKey(
             str,
             "Count repeated tokens in the answer only, or in prompt and answer (all).",
@@ -99,43 +108,43 @@ class Sampling:
             group=PENALTIES,
         )
     )
-    presence_penalty: float | None = _number(
+    presence_penalty: float | Unset = _number(
         "Above 0: make tokens that occurred before less likely.", 0.0, -2, 2, "P", PENALTIES
     )
-    frequency_penalty: float | None = _number(
+    frequency_penalty: float | Unset = _number(
         "Above 0: make a token less likely with each occurrence.", 0.0, -2, 2, "P", PENALTIES
     )
-    dry_multiplier: float | None = _number(
+    dry_multiplier: float | Unset = _number(
         "DRY: above 0, penalise continuing a sequence that occurred before.", 0.0, 0, 100, "M", DRY
     )
-    dry_base: float | None = _number("DRY: growth of the penalty with each further token.", 1.75, 1, 10, "B", DRY)
-    dry_allowed_length: int | None = _number("DRY: longest sequence that may be repeated.", 2, 0, LARGEST, "N", DRY)
-    dry_penalty_last_n: int | None = _number(
+    dry_base: float | Unset = _number("DRY: growth of the penalty with each further token.", 1.75, 1, 10, "B", DRY)
+    dry_allowed_length: int | Unset = _number("DRY: longest sequence that may be repeated.", 2, 0, LARGEST, "N", DRY)
+    dry_penalty_last_n: int | Unset = _number(
         "DRY: number of last tokens to search; 0: none.", ALL_TOKENS, ALL_TOKENS, LARGEST, "N|all", DRY, _ALL
     )
-    top_n_sigma: float | None = _number(
+    top_n_sigma: float | Unset = _number(
         "Drop tokens more than N standard deviations below the best; 0: off.", 0.0, 0, 100, "N", REMAINING
     )
-    typical_p: float | None = _number(
+    typical_p: float | Unset = _number(
         "Sample from the most typical tokens up to this total probability; 1: off.", 1.0, 0, 1, "P", REMAINING
     )
-    xtc_probability: float | None = _number(
+    xtc_probability: float | Unset = _number(
         "XTC: chance of dropping all likely tokens but the least likely of them.", 0.0, 0, 1, "P", REMAINING
     )
-    xtc_threshold: float | None = _number(
+    xtc_threshold: float | Unset = _number(
         "XTC: probability from which a token is likely; above 0.5: off.", 0.1, 0, 1, "P", REMAINING
     )
-    dynatemp_range: float | None = _number(
+    dynatemp_range: float | Unset = _number(
         "Vary the temperature by up to T with the model's uncertainty; 0: off.", 0.0, 0, 100, "T", ADAPTIVE
     )
-    dynatemp_exponent: float | None = _number(
+    dynatemp_exponent: float | Unset = _number(
         "Exponent of the variation by dynatemp_range.", 1.0, 0, 100, "E", ADAPTIVE
     )
-    mirostat: int | None = _number(
+    mirostat: int | Unset = _number(
         "Mirostat 1 or 2: hold the surprise of tokens constant; 0: off.", 0, 0, 2, "0|1|2", ADAPTIVE
     )
-    mirostat_tau: float | None = _number("Mirostat: surprise to aim at.", 5.0, 0, 100, "T", ADAPTIVE)
-    mirostat_eta: float | None = _number("Mirostat: learning rate.", 0.1, 0, 1, "E", ADAPTIVE)
+    mirostat_tau: float | Unset = _number("Mirostat: surprise to aim at.", 5.0, 0, 100, "T", ADAPTIVE)
+    mirostat_eta: float | Unset = _number("Mirostat: learning rate.", 0.1, 0, 1, "E", ADAPTIVE)
     logit_bias: str | None = _entry(
         SamplingKey(
             str,
@@ -149,7 +158,37 @@ class Sampling:
         )
     )
 
+    @property
+    def penalises(self: "SamplingValues") -> bool:
+        """Whether tokens that occurred before become less (or more) likely."""
+        changed = self.repeat_penalty != 1.0 or self.presence_penalty or self.frequency_penalty
+        return bool(changed and self.repeat_last_n)
 
+    @property
+    def uses_dry(self: "SamplingValues") -> bool:
+        """Whether repeated sequences become less likely."""
+        return bool(self.dry_multiplier and self.dry_penalty_last_n)
+
+    @property
+    def penalises_first(self: "SamplingValues") -> bool:
+        """Whether penalties are applied before top-k, which may leave only penalised tokens of a long prompt."""
+        return bool(self.repeat_scope == "all" or self.top_n_sigma or self.mirostat)
+
+    @property
+    def fits_device(self: "SamplingValues") -> bool:
+        """Whether the device that computes the logits knows every step."""
+        others = (self.typical_p < 1, self.xtc_probability, self.dynatemp_range, self.uses_dry)
+        return not (any(others) or self.penalises_first)
+
+    def penalised(self: "SamplingValues", tokens: Sequence[int]) -> Sequence[int]:
+        """Those tokens of a prompt that the penalties and DRY count."""
+        lasts = [self.repeat_last_n] * self.penalises + [self.dry_penalty_last_n] * self.uses_dry
+        if not lasts or self.repeat_scope == "answer":
+            return ()
+        return tokens if ALL_TOKENS in lasts else tokens[-max(lasts) :]
+
+
+SamplingValues = Sampling[Never]  # no value is left open
 SAMPLING_KEYS: dict[str, SamplingKey] = {
     each.name: replace(each.metadata["key"], name=each.name) for each in fields(Sampling)
 }
@@ -164,45 +203,6 @@ def bias_pairs(text: str | None) -> tuple[tuple[int, float], ...]:
     return tuple((int(token), float("-inf") if float(bias) == -100 else float(bias)) for token, bias in pairs)
 
 
-@dataclass(frozen=True, slots=True)
-class SamplingValues:
-    """Every value decided: the attributes are those of `Sampling`."""
-
-    sampling: Sampling
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.sampling, name)
-
-    @property
-    def penalises(self) -> bool:
-        """Whether tokens that occurred before become less (or more) likely."""
-        changed = self.repeat_penalty != 1.0 or self.presence_penalty or self.frequency_penalty
-        return bool(changed and self.repeat_last_n)
-
-    @property
-    def uses_dry(self) -> bool:
-        """Whether repeated sequences become less likely."""
-        return bool(self.dry_multiplier and self.dry_penalty_last_n)
-
-    @property
-    def penalises_first(self) -> bool:
-        """Whether penalties are applied before top-k, which may leave only penalised tokens of a long prompt."""
-        return bool(self.repeat_scope == "all" or self.top_n_sigma or self.mirostat)
-
-    @property
-    def fits_device(self) -> bool:
-        """Whether the device that computes the logits knows every step."""
-        others = (self.typical_p < 1, self.xtc_probability, self.dynatemp_range, self.uses_dry)
-        return not (any(others) or self.penalises_first)
-
-    def penalised(self, tokens: Sequence[int]) -> Sequence[int]:
-        """Those tokens of a prompt that the penalties and DRY count."""
-        lasts = [self.repeat_last_n] * self.penalises + [self.dry_penalty_last_n] * self.uses_dry
-        if not lasts or self.repeat_scope == "answer":
-            return ()
-        return tokens if ALL_TOKENS in lasts else tokens[-max(lasts) :]
-
-
 def decide(sampling: Sampling) -> SamplingValues:
     """Fill in what is None from the model card; a missing seed is drawn at random. Raises UsageError."""
     given = {name: value for name, value in asdict(sampling).items() if value is not None}
@@ -210,4 +210,4 @@ def decide(sampling: Sampling) -> SamplingValues:
         if not SAMPLING_KEYS[name].accepts(value):
             raise UsageError(f"--{name.replace('_', '-')} cannot be {value}", f"use {SAMPLING_KEYS[name].allowed}")
     seed = int.from_bytes(os.urandom(4), "big")
-    return SamplingValues(Sampling(**{**asdict(MODEL_CARD), "seed": seed, **given}))
+    return Sampling(**{**asdict(MODEL_CARD), "seed": seed, **given})

@@ -154,7 +154,7 @@ class RemoteBackend:
         """The values to send: all of them in raw mode, else those that were set and a seed. Raises UsageError."""
         decided = decide(given)
         if self.mode == "raw":
-            return decided.sampling
+            return decided
         return replace(given, seed=decided.seed)
 
     def _streamed(

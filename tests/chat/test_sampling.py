@@ -11,7 +11,7 @@ from hermes_cli.store.presets.presets import create, find_preset
 from hermes_cli.store.sessions.fields import checked_settings, settings_fields
 from tests.conftest import Hermes
 
-EVERY = Sampling(**{name: key.example for name, key in SAMPLING_KEYS.items()})  # type: ignore[arg-type]
+EVERY: Sampling = Sampling(**{name: key.example for name, key in SAMPLING_KEYS.items()})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", SAMPLING_KEYS)
