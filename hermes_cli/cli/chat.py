@@ -7,11 +7,8 @@ from typing import Annotated
 import typer
 
 from hermes_cli import paths
-from hermes_cli.chat.request import MOST_ROUNDS
-from hermes_cli.cli.help.page import GroupedCommand
-from hermes_cli.cli.options import options
+from hermes_cli.cli.options.answering import AnsweringCommand
 from hermes_cli.cli.options.given import given as given_options
-from hermes_cli.cli.options.sampling import with_sampling
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
 
@@ -24,56 +21,19 @@ Examples:
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
-@app.command(cls=GroupedCommand, epilog=EXAMPLES)
-@with_sampling
+@app.command(cls=AnsweringCommand, epilog=EXAMPLES)
 def chat(
     context: typer.Context,
     message: Annotated[
         list[str] | None, typer.Argument(metavar="[MESSAGE...]", help="Send this as the first message.")
     ] = None,
-    model: options.Model = None,
-    endpoint: options.EndpointUrl = None,
-    endpoint_mode: options.EndpointMode = None,
-    extra_body: options.ExtraBody = None,
-    preset: options.Preset = None,
-    var: options.Variables = None,
-    system: options.System = None,
-    file: options.Files = None,
-    continue_last: options.Continue = False,
-    session: options.SessionName = None,
-    no_save: options.NoSave = False,
-    overflow: options.OverflowChoice = None,
-    max_tokens: options.MaxTokens = None,
-    stop: options.Stop = None,
-    tools: options.Tools = None,
-    mcp: options.Mcp = None,
-    tools_only: options.ToolsOnly = None,
-    tools_match: options.ToolsMatch = None,
-    tool_env: options.ToolVariables = None,
-    tool_choice: options.ToolChoice = "auto",
-    max_rounds: options.MaxRounds = MOST_ROUNDS,
-    tool_timeout: options.ToolTimeout = None,
-    yes: options.AllowAll = False,
-    deny: options.DenyAll = False,
-    schema: options.SchemaText = None,
-    grammar: options.Grammar = None,
-    no_constrain: options.Unconstrained = False,
-    color: options.ColorChoice = None,
-    verbose: options.Verbose = False,
-    ctx: options.ContextLength = None,
-    gpu_layers: options.GpuLayers = None,
-    kv_type: options.CacheType = None,
-    threads: options.Threads = None,
-    speculate: options.Speculate = None,
-    template: options.Template = None,
-    lora: options.Lora = None,
 ) -> int:
     """Chat with the model. Type a message and press Enter; /help lists the commands of a chat.
 
     Ctrl-C stops an answer and keeps its text; Ctrl-D exits. With piped input, each line is a turn, or a block between
     three double quotes. Files given with -f are added to the first message.
     """
-    if continue_last and message and message[0].isdecimal():
+    if context.params["continue_last"] and message and message[0].isdecimal():
         hint = f"-c continues the last session; the context length is --ctx {message[0]}"
         raise UsageError(f"unexpected {message[0]} after -c", hint)
     given = given_options(context)

@@ -6,14 +6,12 @@ from typing import Annotated
 
 import typer
 
-from hermes_cli.chat.request import MOST_ROUNDS
 from hermes_cli.cli.ask.answer_form import Form
 from hermes_cli.cli.ask.one_answer import Wanted, answer, show_prompt, timed_out
 from hermes_cli.cli.ask.prompt_text import read_prompt
-from hermes_cli.cli.help.page import GroupedCommand
 from hermes_cli.cli.options import options
+from hermes_cli.cli.options.answering import AnsweringCommand
 from hermes_cli.cli.options.given import given as given_options
-from hermes_cli.cli.options.sampling import with_sampling
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import STANDARD_OUTPUT, FileOutput, StandardOutput, standard_output
@@ -30,27 +28,12 @@ Examples:
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
-@app.command(cls=GroupedCommand, epilog=EXAMPLES)
-@with_sampling
+@app.command(cls=AnsweringCommand, epilog=EXAMPLES)
 def ask(
     context: typer.Context,
     prompt: Annotated[
         list[str] | None, typer.Argument(metavar="PROMPT...", help="The prompt; - as its last word reads stdin.")
     ] = None,
-    model: options.Model = None,
-    endpoint: options.EndpointUrl = None,
-    endpoint_mode: options.EndpointMode = None,
-    extra_body: options.ExtraBody = None,
-    preset: options.Preset = None,
-    var: options.Variables = None,
-    system: options.System = None,
-    file: options.Files = None,
-    continue_last: options.Continue = False,
-    session: options.SessionName = None,
-    no_save: options.NoSave = False,
-    overflow: options.OverflowChoice = None,
-    max_tokens: options.MaxTokens = None,
-    stop: options.Stop = None,
     prefill: Annotated[
         str,
         typer.Option(
@@ -60,19 +43,6 @@ def ask(
             rich_help_panel=options.PROMPT,
         ),
     ] = "",
-    tools: options.Tools = None,
-    mcp: options.Mcp = None,
-    tools_only: options.ToolsOnly = None,
-    tools_match: options.ToolsMatch = None,
-    tool_env: options.ToolVariables = None,
-    tool_choice: options.ToolChoice = "auto",
-    max_rounds: options.MaxRounds = MOST_ROUNDS,
-    tool_timeout: options.ToolTimeout = None,
-    yes: options.AllowAll = False,
-    deny: options.DenyAll = False,
-    schema: options.SchemaText = None,
-    grammar: options.Grammar = None,
-    no_constrain: options.Unconstrained = False,
     as_json: Annotated[
         bool,
         typer.Option(
@@ -121,15 +91,6 @@ def ask(
         bool,
         typer.Option("--stats", help="Print length and speed to stderr.", rich_help_panel=options.OUTPUT),
     ] = False,
-    color: options.ColorChoice = None,
-    verbose: options.Verbose = False,
-    ctx: options.ContextLength = None,
-    gpu_layers: options.GpuLayers = None,
-    kv_type: options.CacheType = None,
-    threads: options.Threads = None,
-    speculate: options.Speculate = None,
-    template: options.Template = None,
-    lora: options.Lora = None,
 ) -> int:
     """Answer one prompt and exit. Reads words, piped text and files; prints only the answer.
 
@@ -155,7 +116,7 @@ def ask(
     _refuse_together({"--dry-run": dry_run, "--output": output})
     _refuse_together({"--dry-run": dry_run, "--extract": extract})
     _refuse_together({"--json": as_json, "--extract": extract})
-    if continue_last and prompt and prompt[0].removesuffix("k").isdecimal():
+    if context.params["continue_last"] and prompt and prompt[0].removesuffix("k").isdecimal():
         console.notice(f"-c continues the last session; the context length is --ctx {prompt[0]}")
     started = time.monotonic()
     try:

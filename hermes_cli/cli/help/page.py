@@ -41,7 +41,7 @@ class GroupedCommand(Command):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments, then each group of options, with --help last."""
-        groups: dict[str, list[tuple[str, str]]] = {}
+        groups: dict[str, list[tuple[str, str]]] = {"Arguments": []}
         folded = set()  # groups with options that only a page of their own lists
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
@@ -51,6 +51,8 @@ class GroupedCommand(Command):
             elif panel := getattr(param, "rich_help_panel", None):
                 folded.add(panel)
         for title, records in groups.items():
+            if not records:
+                continue
             with formatter.section(title):
                 formatter.write_dl(records)
                 if title in folded:

@@ -4,10 +4,10 @@ from typing import Any
 
 import typer
 
-from hermes_cli.chat.sampling import SAMPLING_KEYS, SamplingKey
+from hermes_cli.chat.sampling import SAMPLING_KEYS
 from hermes_cli.cli.help.page import Command
-from hermes_cli.cli.options import options
-from hermes_cli.cli.options.sampling import SHORT, flag
+from hermes_cli.cli.options.answering import shared_options
+from hermes_cli.cli.options.options import help_of
 
 _USE = """\
 Every value is an option of `hermes ask` and `hermes chat`, a key of config.toml (except seed), of `sampling` in presets
@@ -31,8 +31,10 @@ class SamplingPage(Command):
         with formatter.indentation():
             formatter.write_text(_USE)
         groups: dict[str, list[tuple[str, str]]] = {}
+        names = {option.name: ", ".join(reversed(option.opts)) for option in shared_options()}
         for key in SAMPLING_KEYS.values():
-            groups.setdefault(key.group or "Most used", []).append((_signature(key), options.help_of(key)))
+            record = f"{names[key.name]} {key.metavar}", help_of(key)
+            groups.setdefault(key.group or "Most used", []).append(record)
         for title, records in groups.items():
             with formatter.section(title):
                 formatter.write_dl(records)
@@ -44,7 +46,3 @@ class SamplingPage(Command):
 def sampling(context: typer.Context) -> None:
     """Print the page about sampling."""
     print(context.get_help())
-
-
-def _signature(key: SamplingKey) -> str:
-    return f"{', '.join((*SHORT.get(key.name, ()), flag(key.name)))} {key.metavar}"
