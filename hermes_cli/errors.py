@@ -133,3 +133,12 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
         return f"did you mean {begun[0]}?"
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.75)
     return f"did you mean {near[0]}?" if near else otherwise
+
+
+def shortened(text: str, most: int) -> str:
+    """A text of at most `most` characters: a longer one is cut after a word, with an ellipsis."""
+    if len(text) <= most:
+        return text
+    begun = text[: most - 1]
+    end = max(begun.rfind(" "), begun.rfind("\n"))
+    return f"{begun[:end] if end > most // 2 else begun}…"

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from hermes_cli.errors import ContextOverflow, EndpointError, HermesError
+from hermes_cli.errors import ContextOverflow, EndpointError, HermesError, shortened
 from hermes_cli.remote.address import Address
 
 _SHOWN_CHARACTERS = 300
@@ -103,5 +103,4 @@ def _detail(one: Any) -> str:
 
 
 def _short(message: str) -> str:
-    line = " ".join(message.split())
-    return line if len(line) <= _SHOWN_CHARACTERS else f"{line[:_SHOWN_CHARACTERS]}…"
+    return shortened(" ".join(message.split()), _SHOWN_CHARACTERS)

@@ -57,6 +57,24 @@ class ToolLoader:
             on_failure.pop_all()
         return use
 
+    def loaded_again(self, before: ToolUse | None, choices: Choices, *, same_files: bool) -> ToolUse | None:
+        """The tools for other choices; with `same_files`, their files are not read again. Raises UsageError.
+
+        MCP servers that run are used on: `present` starts and ends only those that differ. The caller closes what of
+        `before` is not used.
+        """
+        if not choices.tools and not choices.mcp:
+            return None
+        from hermes_cli.tools.toolbox import load_toolbox
+
+        found, servers = self._found(choices), before.servers if before else None
+        sources, variables = choices.tools or (), choices.tool_variables or ()
+        own = _own(before) if before and same_files else load_toolbox(sources, variables)
+        if not found:
+            return self._use(own, None, choices)
+        toolbox = own.joined((), servers.host) if servers else own
+        return ToolUse(toolbox, self._consent(own, choices), servers=servers, servers_wait=True)
+
     def present(self, use: ToolUse, choices: Choices, cancel: CancelToken) -> ToolUse:
         """`use` with its servers started, if they wait, and with the tools that they define at present.
 
@@ -66,7 +84,7 @@ class ToolLoader:
             return self._started(use, choices, cancel)
         if use.servers is None:
             return use
-        own = use.toolbox.without(use.servers.host)
+        own = _own(use)
         servers = use.servers.refreshed(own.tools)
         return self._use(own, servers, choices, strict=False) if servers else use
 
@@ -78,12 +96,16 @@ class ToolLoader:
             return self._use(use.toolbox, None, choices)
         from hermes_cli.tools.mcp import open_servers
 
-        opened = open_servers(found, use.toolbox.tools, cancel)
+        own = _own(use)
+        if use.servers:
+            opened = use.servers.changed_to(found, own.tools, cancel)
+        else:
+            opened = open_servers(found, own.tools, cancel)
         try:
             if needs_servers and (useless := next((one for one in opened.reports if not one.tools), None)):
                 raise _cannot_use(useless, configured=useless.server.name in self.servers)
             # A name may be that of a tool whose server did not start.
-            return self._use(use.toolbox, opened, choices, strict=not opened.notes)
+            return self._use(own, opened, choices, strict=not opened.notes)
         except BaseException:
             opened.host.close()
             raise
@@ -122,6 +144,11 @@ class ToolLoader:
 
     def _consent(self, toolbox: "Toolbox", choices: Choices) -> Consent:
         return self.consent(toolbox.tools, choices.tool_policy or "ask")
+
+
+def _own(use: ToolUse) -> "Toolbox":
+    """The tools that are not those of MCP servers."""
+    return use.toolbox.without(use.servers.host) if use.servers else use.toolbox
 
 
 def _cannot_use(server: "ServerReport", *, configured: bool) -> ToolFailed:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hermes_cli.chat.request import CancelToken
-from hermes_cli.errors import UsageError
+from hermes_cli.errors import UsageError, shortened
 from hermes_cli.tools.mcp_host import McpHost
 from hermes_cli.tools.mcp_server import McpServer, matches
 from hermes_cli.tools.mcp_text import harmless, visible
@@ -53,6 +53,11 @@ class McpTools:
         """Each tool and what runs it."""
         return ((tool, self.host) for report in self.reports for tool in report.tools)
 
+    def host_of(self, name: str) -> McpHost | None:
+        """What asks the server of that name, if it runs."""
+        runs = any(report.server.name == name and not report.problem for report in self.reports)
+        return self.host if runs and not self.host.ended else None
+
     def refreshed(self, taken: Collection[str] = ()) -> "McpTools | None":
         """The tools as the running servers define them now, with notes on the changes; None if nothing changed."""
         changed = self.host.changed()
@@ -61,8 +66,26 @@ class McpTools:
         listed = {name: {**facts, **changed.get(name, {})} for name, facts in self.listed.items()}
         now = _named(self.host, [report.server for report in self.reports], listed, taken)
         differences = [_difference(name, self.listed[name], listed[name]) for name in changed]
-        new_notes = [note for note in now.notes if note not in self.notes]
-        return replace(now, notes=(*differences, *new_notes))
+        return replace(now, notes=(*differences, *self._news(now)))
+
+    def changed_to(
+        self, servers: Sequence[McpServer], taken: Collection[str] = (), cancel: CancelToken | None = None
+    ) -> "McpTools":
+        """The tools of these servers: those that run stay, others are started or ended; only new notes are left.
+
+        Raises UsageError, LoadCancelled.
+        """
+        if self.host.ended:
+            return open_servers(servers, taken, cancel)
+        same = [report.server.name for report in self.reports if report.server in servers]
+        self.host.keep(same)
+        started = self.host.start([server for server in servers if server.name not in same], cancel=cancel)
+        now = _named(self.host, servers, {name: self.listed[name] for name in same} | started, taken)
+        return replace(now, notes=tuple(self._news(now)))
+
+    def _news(self, now: "McpTools") -> list[str]:
+        """The notes that were not printed before."""
+        return [note for note in now.notes if note not in self.notes]
 
 
 def open_servers(
@@ -77,9 +100,9 @@ def open_servers(
     `start_s` is the time that each may take; by default that of the server.
     """
     check_installed()
-    host = McpHost(servers)
+    host = McpHost()
     try:
-        return _named(host, servers, host.start(start_s, cancel), taken)
+        return _named(host, servers, host.start(servers, start_s, cancel), taken)
     except BaseException:
         host.close()
         raise
@@ -157,7 +180,7 @@ def _tool(server: McpServer, shown: str, sent: Mapping[str, Any]) -> Tool:
     definition = [server.address, sent["name"], sent["description"], sent["parameters"]]
     return Tool(
         shown,
-        harmless(" ".join(sent["description"].split())[:_LONGEST_DESCRIPTION]) or shown,
+        harmless(shortened(" ".join(sent["description"].split()), _LONGEST_DESCRIPTION)) or shown,
         {"type": "object", "properties": {}, **parameters},
         matches(sent["name"], server.read_only),
         f"mcp {server.name}",

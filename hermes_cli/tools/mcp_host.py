@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +24,27 @@ _NOT_IN_FILE_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 class McpHost:
     """The servers of a session in one child process, which ends with the program."""
 
-    def __init__(self, servers: Sequence[McpServer]) -> None:
-        self._servers = {server.name: server for server in servers}
+    def __init__(self) -> None:
+        self._servers: dict[str, McpServer] = {}
         self._channel: Channel | None = Channel("mcp_host", environment(NETWORK_VARIABLES))
         self.places: Mapping[str, tuple[str, str]] = {}  # a tool's name for the model: its server and name there
 
-    def start(self, start_s: float | None, cancel: CancelToken | None = None) -> dict[str, Any]:
-        """Start all servers at once; what each said, or its `error`. Raises LoadCancelled, UsageError.
+    @property
+    def ended(self) -> bool:
+        """Whether the process has ended, and the servers with it."""
+        return self._channel is None
 
-        Each may take `start_s`, or its own time.
+    def start(
+        self, servers: Sequence[McpServer], start_s: float | None = None, cancel: CancelToken | None = None
+    ) -> dict[str, Any]:
+        """Start these servers at once, beside those that run; what each said, or its `error`.
+
+        Each may take `start_s`, or its own time. Raises LoadCancelled, UsageError.
         """
+        self._servers |= {server.name: server for server in servers}
         found: dict[str, Any] = {}
         asked = []
-        for server in self._servers.values():
+        for server in servers:
             try:
                 asked.append({**_definition(server), "start_s": start_s or server.start_s})
             except UsageError as problem:
@@ -46,13 +55,17 @@ class McpHost:
             limits = Limits(longest_s + 15, cancel)
             found |= self._ask({"start": asked, "timeout_s": longest_s + 10}, limits)
         except CallFailed as problem:
-            self.close()
             if cancel and cancel.cancelled:
                 raise LoadCancelled("starting the MCP servers was stopped", "run the command again") from problem
             raise UsageError(
                 f"the MCP servers cannot be started: {problem}", "check them: hermes mcp test"
             ) from problem
         return found
+
+    def keep(self, names: Sequence[str]) -> None:
+        """End all servers but these."""
+        with suppress(CallFailed):
+            self._ask({"keep": names, "timeout_s": _CLOSE_S}, Limits(_CLOSE_S))
 
     def changed(self) -> dict[str, Any]:
         """The `tools` of each server whose definitions changed since they were listed last; empty if it fails."""

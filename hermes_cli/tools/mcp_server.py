@@ -15,7 +15,8 @@ from hermes_cli.network.proxies import is_loopback
 _START_S, _DOWNLOAD_S = 15.0, 90.0
 _DOWNLOADERS = ("npx", "bunx", "pnpm", "uvx", "uv", "pipx", "deno", "docker", "podman")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+_LONGEST_NAME = 40
+NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{_LONGEST_NAME - 1}}}")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~A-Za-z0-9-]+")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -208,7 +209,7 @@ def _name_of(words: Sequence[str]) -> str:
 def _short_name(text: str) -> str:
     stem = re.sub(r"\.(py|js|ts|mjs)$|@[0-9a-z.]+$", "", text)
     stem = re.sub(r"^(mcp[-_])?server[-_]|[-_](mcp[-_])?server$", "", stem)
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "server"
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-")[:_LONGEST_NAME] or "server"
 
 
 def _check_url(url: str) -> None:

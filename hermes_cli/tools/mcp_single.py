@@ -29,11 +29,16 @@ def running(server: McpServer, cancel: CancelToken | None = None) -> Iterator[Mc
 def read_resource(server: McpServer, uri: str) -> str:
     """The text of a resource. Raises UsageError, ToolFailed."""
     with running(server) as found:
-        try:
-            return found.host.resource(server.name, uri)
-        except CallFailed as problem:
-            hint = f"list the resources: hermes mcp show {server.name}"
-            raise UsageError(f"cannot read {uri} of the MCP server {server.name}: {problem}", hint) from problem
+        return resource_text(found.host, server.name, uri)
+
+
+def resource_text(host: McpHost, server: str, uri: str) -> str:
+    """`read_resource` of a server that runs. Raises UsageError."""
+    try:
+        return host.resource(server, uri)
+    except CallFailed as problem:
+        hint = f"list the resources: hermes mcp show {server}"
+        raise UsageError(f"cannot read {uri} of the MCP server {server}: {problem}", hint) from problem
 
 
 def read_prompt(server: McpServer, name: str, values: Mapping[str, str]) -> tuple[str, str]:

@@ -115,9 +115,9 @@ class Toolbox:
             return ToolResult(call, approved=True, error=ready)
         return self.run(ready, timeout_s=timeout_s, cancel=cancel)
 
-    def close(self) -> None:
-        """End every child; a later call would start a new one."""
-        for runner in self._opened:
+    def close(self, successor: "Toolbox | None" = None) -> None:
+        """End every child that `successor` does not use; a later call would start a new one."""
+        for runner in self._opened - (successor._opened if successor else set()):
             runner.close()
 
     def __enter__(self) -> Self:

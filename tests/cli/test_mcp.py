@@ -1,6 +1,7 @@
 """`hermes mcp` and `--mcp`: the real program with real servers."""
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -293,3 +294,14 @@ loaded = [name for name in sys.modules if name.split(".")[0] in ("mcp", "mcp_typ
 print(loaded)
 """
     assert script(program).out.decode().splitlines()[-1] == "[]"
+
+
+def test_a_long_reason_ends_after_a_word(hermes: Hermes) -> None:
+    reason = "Error: " + " ".join(f"word{number}" for number in range(200))
+    words = reason.split()
+    failing = shlex.join([sys.executable, "-c", f"import sys; sys.exit({reason!r})"])
+    said = " ".join(hermes("mcp", "test", failing).err.split())
+    shown = said.partition("exit code 1: ")[2].partition("…")[0].split()
+    assert 20 < len(shown) < len(words)
+    assert shown == words[: len(shown)]
+    assert "…" in said

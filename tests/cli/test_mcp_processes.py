@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from tests.cli.conftest import OnScreen, Screen, Start
+from tests.conftest import Hermes
 
 pytest.importorskip("mcp")
 SCRIPT = Path(__file__).parents[1] / "tools" / "mcp_server.py"
@@ -93,6 +94,54 @@ def test_no_process_is_left_after_the_chat(on_screen: OnScreen, tmp_path: Path) 
     screen.type("\x04")
     assert screen.ended() == 0
     assert processes(tmp_path / "mark") == []
+
+
+def test_only_the_named_server_starts_or_ends_and_resources_come_from_the_running_one(
+    hermes: Hermes, tmp_path: Path
+) -> None:
+    marks = [tmp_path / "first", tmp_path / "second"]
+    config = tmp_path / "config"
+    config.mkdir()
+    (config / "config.toml").write_text(
+        "".join(
+            f"[mcp.servers.{mark.name}]\ncommand = {sys.executable!r}\nargs = {[str(SCRIPT), 'well', str(mark)]}\n"
+            for mark in marks
+        )
+    )
+
+    def starts(*lines: str) -> list[int]:
+        """How often each server starts while a chat gets these lines."""
+        for mark in marks:
+            mark.unlink(missing_ok=True)
+        home = {"HERMES_CLI_CONFIG_DIR": str(config)}
+        result = hermes("chat", "-m", "demo", "--no-save", stdin="\n".join(lines) + "\n", env=home)
+        assert "error" not in result.err
+        return [mark.read_text().count('"initialize"') if mark.exists() else 0 for mark in marks]
+
+    both = ("/mcp first on", "/mcp second on")
+    assert starts(*both, "/mcp second off", "/tools calculate", "/tools -", "/tools") == [1, 1]
+    assert starts(*both, "/attach mcp:first/note://1", "/preset second:write topic=cheese") == [1, 1]
+    assert starts(*both, "/mcp first on") == [2, 1]
+    assert starts("/attach mcp:first/note://1") == [1, 0]
+    assert not any(map(processes, marks))
+
+
+def test_ctrl_c_ends_the_start_of_one_server_and_leaves_the_others(on_screen: OnScreen, tmp_path: Path) -> None:
+    running, silent = tmp_path / "running", tmp_path / "silent"
+    screen = running_chat(on_screen, running, "well")
+    screen.say(f"/mcp {shlex.quote(command('silent', silent))} on")
+    wait_until(lambda: processes(silent))
+    before = processes(running)
+    screen.type("\x03")
+    screen.shows("the MCP servers are not started; the next message starts them")
+    wait_until(lambda: not processes(silent))
+    assert processes(running) == before
+    screen.say(f"/mcp {shlex.quote(command('silent', silent))} off")
+    screen.prompt()
+    assert processes(running) == before
+    screen.type("\x04")
+    assert screen.ended() == 0
+    assert processes(running) == []
 
 
 def test_ctrl_c_cancels_a_call_and_notifies_the_server(on_screen: OnScreen, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from hermes_cli.chat.events import (
     TurnEvent,
 )
 from hermes_cli.chat.tool_call import ToolResult
-from hermes_cli.errors import HermesError
+from hermes_cli.errors import HermesError, shortened
 from hermes_cli.terminal.answer.figures import Figures
 from hermes_cli.terminal.answer.output import AnswerOutput
 from hermes_cli.terminal.answer.thinking_view import ThinkingView
@@ -115,13 +115,12 @@ def _running(name: str) -> Callable[[], str]:
 def tool_line(result: ToolResult) -> str:
     """A call and its result, on one line."""
     arguments = ", ".join(f"{name}={_short(value)}" for name, value in result.call.arguments.items())
-    outcome = _short(result.value) if result.error is None else result.error
-    return f"{result.call.name}({arguments}) → {outcome[:_SHOWN_CHARACTERS]}"
+    outcome = _short(result.value) if result.error is None else shortened(result.error, _SHOWN_CHARACTERS)
+    return f"{result.call.name}({arguments}) → {outcome}"
 
 
 def _short(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+    return shortened(json.dumps(value, ensure_ascii=False), _SHOWN_CHARACTERS)
 
 
 def print_loaded(info: "BackendInfo", *, verbose: bool, in_chat: bool = False) -> None:

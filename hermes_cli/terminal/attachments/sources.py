@@ -7,6 +7,7 @@ import glob
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
@@ -14,22 +15,27 @@ from hermes_cli.terminal.attachments.attachment import Attachment
 from hermes_cli.terminal.attachments.folder import ANY_DEPTH, files_below, files_matching
 from hermes_cli.terminal.attachments.text_file import NotText, read_text
 
+if TYPE_CHECKING:
+    from hermes_cli.tools.mcp import McpTools
+
 STDIN = "-"
 _URLS = ("http://", "https://")
 _GLOB = "*?["
 _NAMED = 5  # skipped files named in a notice
 
 
-def attachments_at(sources: Iterable[str], read_stdin: Callable[[], str] | None = None) -> list[Attachment]:
+def attachments_at(
+    sources: Iterable[str], read_stdin: Callable[[], str] | None = None, servers: "McpTools | None" = None
+) -> list[Attachment]:
     """What files, folders, patterns such as `**/*.py`, URLs, `mcp:NAME/URI` and, with `read_stdin`, `-` hold.
 
-    Folders and `**` leave out hidden files, those that .gitignore names, and what is not text, with a notice. Raises
-    UsageError, and ToolFailed for an MCP server that does not work.
+    Folders and `**` leave out hidden files, those that .gitignore names, and what is not text, with a notice. Of the
+    MCP servers, those in `servers` run already. Raises UsageError, and ToolFailed for an MCP server that does not work.
     """
-    return [found for source in sources for found in _at(source, read_stdin)]
+    return [found for source in sources for found in _at(source, read_stdin, servers)]
 
 
-def _at(source: str, read_stdin: Callable[[], str] | None) -> list[Attachment]:
+def _at(source: str, read_stdin: Callable[[], str] | None, servers: "McpTools | None") -> list[Attachment]:
     if source == STDIN and read_stdin:
         return [Attachment("stdin", read_stdin())]
     if source.lower().startswith(_URLS):
@@ -39,7 +45,7 @@ def _at(source: str, read_stdin: Callable[[], str] | None) -> list[Attachment]:
     if source.startswith("mcp:"):
         from hermes_cli.terminal.attachments.resource import resource_at
 
-        return [resource_at(source)]
+        return [resource_at(source, servers)]
     path = Path(os.path.expanduser(source))  # noqa: PTH111 - pathlib raises for unknown users
     if os.path.isdir(path):  # noqa: PTH112 - pathlib raises for names that are too long
         return _texts(source, files_below(path), path.absolute().parent)

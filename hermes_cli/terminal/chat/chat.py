@@ -229,13 +229,14 @@ class Chat(Readiness):
     def use_tools(self, layers: Layers, *, reload: bool = False) -> None:
         """Use these choices, with their tools and schema, but leave the conversation alone. Raises UsageError."""
         wanted, now, tools = layers.now, self.layers.now, self.session.tools
-        reload = reload or (wanted.tools, wanted.mcp) != (now.tools, now.mcp)
+        same_files = not reload and wanted.tools == now.tools
+        reload = not same_files or wanted.mcp != now.mcp
         if reload:
-            tools = self._tools.load(wanted, servers_later=True)
+            tools = self._tools.loaded_again(tools, wanted, same_files=same_files)
             self._tool_cost_due = True
         notes = self._constraint_notes(wanted, tools) if reload or wanted.schema != now.schema else ()
         if reload and self.session.tools:
-            self.session.tools.toolbox.close()
+            self.session.tools.toolbox.close(tools.toolbox if tools else None)
         self.session.tools, self.session.schema, self.layers = tools, wanted.schema, layers
         for note in notes:
             console.notice(note)

@@ -1,6 +1,7 @@
 """Waiting before an answer: for the model, which loads in the background, and for MCP servers."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.engine.background import BackgroundBackend
@@ -12,6 +13,9 @@ from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.turn_view import print_loaded, print_tool_cost
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
 from hermes_cli.terminal.prompt.keyboard import quiet_keyboard
+
+if TYPE_CHECKING:
+    from hermes_cli.tools.mcp import McpTools
 
 _Work = Callable[[CancelToken, console.StatusLine], None]
 
@@ -76,6 +80,11 @@ class Readiness:
                     console.notice(note)
 
         return self._waited(start, draft, "the MCP servers are not started; the next message starts them")
+
+    @property
+    def servers(self) -> "McpTools | None":
+        """The MCP servers that run."""
+        return self.session.tools.servers if self.session.tools else None
 
     def print_tool_cost(self) -> None:
         """Print once, when the model is there, how much of the context the tools of MCP servers take."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from hermes_cli.errors import shortened
 from hermes_cli.tools.child.process import POLL_S, CallFailed, Limits, how_it_ended, start
 
 _MOST_BYTES = 16_000_000
@@ -111,7 +112,7 @@ class Channel:
         code = self._process.poll()
         how = "closed its own connection" if code is None else how_it_ended(code)
         said = self._printed.decode("utf-8", "replace").strip().splitlines()
-        return f"the tool's process {how}" + (f": {said[-1][:500]}" if said else "")
+        return f"the tool's process {how}" + (f": {shortened(said[-1], 500)}" if said else "")
 
 
 def _parsed(line: bytes) -> Any:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hermes_cli.tools.child.python_file import ToolFile
 
 _SUBREAPER = 36
+_LONGEST_ERROR = 2000
 _BUILT_IN = os.path.join(os.path.dirname(os.path.dirname(__file__)), "builtin")  # noqa: PTH118, PTH120 - pathlib costs time
 
 
@@ -98,6 +99,7 @@ class _Server:
         return self._file
 
     def _call(self, name: str, arguments: dict[str, Any], limit: int) -> dict[str, Any]:
+        from hermes_cli.errors import shortened
         from hermes_cli.tools.child.python_file import in_words
         from hermes_cli.tools.child.signature import CallFault
         from hermes_cli.tools.results import limited
@@ -110,15 +112,15 @@ class _Server:
             except (ValueError, RecursionError) as error:
                 raise CallFault(f"the tool's result has no form in JSON: {error}") from error
         except CallFault as fault:
-            return {"error": str(fault)[:2000]}
+            return {"error": shortened(str(fault), _LONGEST_ERROR)}
         except SystemExit as leaving:
             return {"error": f"the tool ended itself: sys.exit({leaving.code!r:.200})"}
         except BaseException as error:
             folder, _, name = self._path.rpartition(os.sep)
             line = file.where(error)
             if folder == _BUILT_IN and isinstance(error, ValueError):
-                return {"error": str(error)[:2000]}  # said for the model, in words of its own
-            return {"error": in_words(error)[:2000] + (f" ({name}, line {line})" if line else "")}
+                return {"error": shortened(str(error), _LONGEST_ERROR)}  # said for the model, in words of its own
+            return {"error": shortened(in_words(error), _LONGEST_ERROR) + (f" ({name}, line {line})" if line else "")}
         finally:
             for stream in (sys.stdout, sys.stderr):
                 with suppress(Exception):

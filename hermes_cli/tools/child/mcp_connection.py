@@ -25,6 +25,7 @@ from mcp_types import (
 )
 
 from hermes_cli import __version__
+from hermes_cli.errors import shortened
 from hermes_cli.tools.child.mcp_results import described
 from hermes_cli.tools.child.mcp_stdio import ServerProcess
 
@@ -78,6 +79,9 @@ class Connection:
         self._task = asyncio.create_task(self._run(ready))
         try:
             found = await asyncio.wait_for(ready, self.server["start_s"])
+        except asyncio.CancelledError:
+            self._task.cancel()
+            raise
         except TimeoutError:
             self._problem = f"did not start within {self.server['start_s']:g} s"
             self._task.cancel()
@@ -182,7 +186,7 @@ class Connection:
 
 
 def _entry(one: Resource | ResourceTemplate | Prompt, **more: Any) -> dict[str, Any]:
-    return {"name": one.name, "description": (one.description or "")[:_LONGEST_TEXT], **more}
+    return {"name": one.name, "description": shortened(one.description or "", _LONGEST_TEXT), **more}
 
 
 @asynccontextmanager

@@ -15,12 +15,14 @@ from typing import Any
 
 import anyio
 
+from hermes_cli.errors import shortened
 from hermes_cli.tools.child.main import keep_the_machine_safe
 from hermes_cli.tools.child.mcp_connection import Connection, in_words
 from hermes_cli.tools.child.mcp_results import answer_of, prompt_of, resource_of
 from hermes_cli.tools.child.mcp_stdio import adopt_orphans, descendants, kill
 
 _LONGEST_REQUEST = 16_000_000  # bytes
+_LONGEST_ERROR, _LONGEST_REASON = 2000, 500
 _CALL_LATER = "it can be called again after the user's next message"
 
 
@@ -81,7 +83,7 @@ class _Host:
             try:
                 return await self._answer(request)
             except Exception as error:
-                return {"error": in_words(error)[:2000]}
+                return {"error": shortened(in_words(error), _LONGEST_ERROR)}
             finally:
                 self._scope = None
         return {"error": f"the call took longer than {timeout_s:g} s and was ended"}
@@ -90,6 +92,10 @@ class _Host:
         match request:
             case {"start": servers}:
                 return {"value": await self._start(servers)}
+            case {"keep": names}:
+                others = [self._connections.pop(name) for name in [*self._connections] if name not in names]
+                await asyncio.gather(*(one.close() for one in others))
+                return {"value": None}
             case {"call": tool, "server": name, "arguments": arguments}:
                 return await self._call(name, tool, arguments)
             case {"read": uri, "server": name}:
@@ -109,12 +115,12 @@ class _Host:
         """Open all at once; what each brought, by name."""
 
         async def opened(server: dict[str, Any]) -> dict[str, Any]:
-            connection = Connection(server)
-            self._connections[server["name"]] = connection
+            connection = self._connections[server["name"]] = Connection(server)
+            self._restarted.discard(connection.name)
             try:
                 return await connection.open()
             except Exception as error:
-                return {"error": in_words(error)[:500]}
+                return {"error": shortened(in_words(error), _LONGEST_REASON)}
 
         found = await asyncio.gather(*map(opened, servers))
         return {server["name"]: one for server, one in zip(servers, found, strict=True)}
@@ -128,7 +134,8 @@ class _Host:
             try:
                 connection = await self._restart(connection)
             except Exception as error:
-                return {"error": f"the MCP server {name} cannot be started again: {in_words(error)[:2000]}"}
+                reason = shortened(in_words(error), _LONGEST_ERROR)
+                return {"error": f"the MCP server {name} cannot be started again: {reason}"}
         try:
             await connection.refresh()
             if connection.tools.get(tool) != connection.offered.get(tool):
@@ -138,7 +145,7 @@ class _Host:
             await asyncio.sleep(0.3)  # the process may be ending just now
             if connection.ended:
                 return {"error": f"the MCP server {name} {connection.ended}"}
-            return {"error": in_words(error)[:2000]}
+            return {"error": shortened(in_words(error), _LONGEST_ERROR)}
 
     async def _restart(self, old: Connection) -> Connection:
         """A new connection to the same server."""

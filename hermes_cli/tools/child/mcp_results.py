@@ -18,6 +18,7 @@ from mcp_types import (
     Tool,
 )
 
+from hermes_cli.errors import shortened
 from hermes_cli.tools.results import LIMIT_CHARACTERS, limited
 
 _LARGEST_SCHEMA = 100_000  # characters
@@ -27,7 +28,7 @@ def answer_of(result: CallToolResult) -> dict[str, Any]:
     """The `value` of a call, or its `error`."""
     text = "\n".join(map(_written, result.content))
     if result.is_error:
-        return {"error": text[:LIMIT_CHARACTERS] or "the tool failed without a message"}
+        return {"error": shortened(text, LIMIT_CHARACTERS) or "the tool failed without a message"}
     if result.structured_content is None:
         return {"value": limited(_parsed(text))}
     # Most servers send structured content as text too, for clients that know no other.
@@ -59,7 +60,7 @@ def described(tool: Tool) -> dict[str, Any]:
     annotations: Mapping[str, Any] = tool.annotations.model_dump(exclude_none=True) if tool.annotations else {}
     return {
         "name": tool.name,
-        "description": (tool.description or tool.title or "")[:LIMIT_CHARACTERS],
+        "description": shortened(tool.description or tool.title or "", LIMIT_CHARACTERS),
         "parameters": tool.input_schema if len(json.dumps(tool.input_schema)) <= _LARGEST_SCHEMA else None,
         "annotations": annotations,
     }

@@ -16,11 +16,13 @@ from mcp.client._transport import TransportStreams
 from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
+from hermes_cli.errors import shortened
 from hermes_cli.tools.child.process import how_it_ended
 
 _LONGEST_LINE = 16_000_000  # bytes
 _LARGEST_LOG = 1_000_000  # bytes
 _KEPT_BYTES = 4000
+_LONGEST_REASON = 300
 _GRACE_S = 1.0
 _DEATH_SIGNAL, _CHILD_SUBREAPER = 1, 36  # of prctl
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -102,7 +104,7 @@ class ServerProcess:
         code = process.returncode
         how = problem or ("closed its stdout" if code is None else how_it_ended(code))
         reason = _reason(self._last_output.decode("utf-8", "replace"))
-        self.ended = how + (f": {reason[:300]}" if reason else "")
+        self.ended = how + (f": {shortened(reason, _LONGEST_REASON)}" if reason else "")
         received.close()
 
 

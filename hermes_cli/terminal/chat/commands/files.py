@@ -24,7 +24,7 @@ def attach(chat: Chat, argument: str) -> None:
         chat.attached = ()
         console.notice("attachments removed")
     elif argument:
-        chat.attach(attachments_at(names(argument)))
+        chat.attach(attachments_at(names(argument), servers=chat.servers))
     elif chat.attached:
         for one in chat.attached:
             console.lines(chat.size_line([one]))

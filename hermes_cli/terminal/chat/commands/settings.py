@@ -65,7 +65,7 @@ def preset(chat: Chat, argument: str) -> None:
             return
         argument = shlex.quote(known[place].name)
     name, *pairs = words(argument)
-    preset, values = chosen_preset(name, variable_values(pairs))
+    preset, values = chosen_preset(name, variable_values(pairs), chat.servers)
     chat.choose(chat.layers.then_preset(from_preset(preset, values)))
     for notice in preset.notices:
         console.notice(notice)
