@@ -188,6 +188,22 @@ class BackendContract:
         assert start.strip() == "" and call["name"] == "get_weather"
         assert call["arguments"]["city"] in ("Oslo", "Rome")
 
+    def test_a_required_call_of_a_tool_whose_schema_has_references(self, backend: Backend) -> None:
+        if not self.forces_calls:
+            pytest.skip("this backend does not promise it")
+        place = {"type": "object", "properties": {"city": {"$ref": "#/$defs/City"}}, "required": ["city"]}
+        schema = {
+            "type": "object",
+            "properties": {"place": {"$ref": "#/$defs/Place"}},
+            "required": ["place"],
+            "additionalProperties": False,
+            "$defs": {"Place": place | {"additionalProperties": False}, "City": {"enum": ["Oslo", "Rome"]}},
+        }
+        tool = ToolSchema("find_place", "Find a place.", schema)
+        text = self._ask(backend, tools=(WEATHER, tool), tool_choice="find_place").text
+        call = json.loads(text.partition("<tool_call>")[2].partition("</tool_call>")[0])
+        assert call["arguments"]["place"]["city"] in ("Oslo", "Rome")
+
     def test_an_answer_satisfies_its_schema(self, backend: Backend) -> None:
         if not self.forces_schema:
             pytest.skip("this backend does not promise it")

@@ -42,7 +42,7 @@ def open_client(
     )
 
 
-_CONNECTED = ("connection.connect_tcp.complete", "connection.start_tls.complete")
+_CONNECTED = ("connect_tcp.complete", "start_tls.complete")  # to the server, or to its proxy
 
 
 class WebConnector:
@@ -65,7 +65,7 @@ class WebConnector:
         """See `Connector`."""
 
         def trace(event: str, info: Mapping[str, Any]) -> None:
-            if event in _CONNECTED:
+            if event.endswith(_CONNECTED):
                 on_connect(info["return_value"].get_extra_info("socket"))
 
         limits = httpx2.Timeout(read_s, connect=connect_s)

@@ -18,10 +18,6 @@ class Answer(Protocol):
         """The body as it arrives. Raises NetworkProblem."""
         ...
 
-    def read(self) -> bytes:
-        """The whole body. Raises NetworkProblem."""
-        ...
-
     def close(self) -> None:
         """Free the connection."""
         ...

@@ -90,10 +90,6 @@ class LocalAnswer:
         except (OSError, http.client.HTTPException) as error:
             raise self._server.lost(error) from error
 
-    def read(self) -> bytes:
-        """See `Answer`."""
-        return b"".join(self.iter_bytes())
-
     def close(self) -> None:
         """See `Answer`."""
         self._response.close()

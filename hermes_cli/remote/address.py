@@ -5,7 +5,7 @@ import os
 import re
 import stat
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from hermes_cli import paths
 from hermes_cli.errors import UsageError
@@ -63,7 +63,7 @@ def parse_address(text: str) -> Address:
     if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", given):
         raise UsageError(f"{text} is not an endpoint", _HINT)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    prefix = re.sub(r"/v1/?$", "", parts.path).rstrip("/")
+    prefix = quote(re.sub(r"/v1/?$", "", parts.path).rstrip("/"), safe="/%:@!$&'()*+,;=~")
     return Address(f"{parts.scheme}://{host}{f':{port}' if port else ''}{prefix}")
 
 

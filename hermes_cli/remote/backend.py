@@ -113,8 +113,7 @@ class RemoteBackend:
 
     def generate(self, request: GenerationRequest, cancel: CancelToken) -> Generator[GenerationEvent]:
         """Answer `request`; see `Backend.generate`. Leaving the iterator early closes the connection."""
-        events = self._answer(request, cancel)
-        return events if request.prompt else thinking_apart(events)
+        return thinking_apart(self._answer(request, cancel))
 
     def _answer(self, request: GenerationRequest, cancel: CancelToken) -> Generator[GenerationEvent]:
         self._check_open()

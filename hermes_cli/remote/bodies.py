@@ -1,5 +1,6 @@
 """A generation request as the body that a server of a family understands; pure functions."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -8,6 +9,7 @@ from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import GenerationRequest
 from hermes_cli.chat.sampling import Sampling, bias_pairs
 from hermes_cli.formats import chatml
+from hermes_cli.formats.json.schema import parts
 from hermes_cli.remote import families
 from hermes_cli.remote.families import Family
 from hermes_cli.remote.probe import Server
@@ -66,13 +68,25 @@ def forced_call(request: GenerationRequest) -> ForcedCall | None:
     calls = [
         {
             "type": "object",
-            "properties": {"name": {"const": tool.name}, "arguments": tool.parameters},
+            "properties": {
+                "name": {"const": tool.name},
+                "arguments": _moved(tool.parameters, f"#/anyOf/{number}/properties/arguments"),
+            },
             "required": ["name", "arguments"],
             "additionalProperties": False,
         }
-        for tool in allowed
+        for number, tool in enumerate(allowed)
     ]
-    return ForcedCall("<tool_call>\n", calls[0] if len(calls) == 1 else {"anyOf": calls}, "\n</tool_call>")
+    return ForcedCall("<tool_call>\n", {"anyOf": calls}, "\n</tool_call>")
+
+
+def _moved(schema: Mapping[str, Any], place: str) -> Any:
+    """A copy of a schema whose references hold where it is put: at `place` of another one."""
+    copy = json.loads(json.dumps(schema))
+    for part in parts(copy):
+        if isinstance(part, dict) and str(part.get("$ref")).startswith("#"):
+            part["$ref"] = place + part["$ref"][1:]
+    return copy
 
 
 def defused(text: str) -> str:

@@ -6,9 +6,9 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hermes_cli import __version__
 from hermes_cli.chat.request import CancelToken
@@ -21,17 +21,18 @@ from hermes_cli.remote.sse import event_data
 if TYPE_CHECKING:
     from hermes_cli.network.exchange import Answer, Connector
 
-CONNECT_S = 5.0
+_CONNECT_S = 5.0
+_ERROR_S = 10.0  # for the text of an error
 _TRIES = 3
 _BUSY = (429, 503)
-_BUSY_IF_SAID = (
-    502,
-    504,
-)  # only with Retry-After: a gateway that gave up waiting for a long prompt must not get it again
+# Only with Retry-After: a gateway that gave up waiting for a long prompt must not get it again.
+_BUSY_IF_SAID = (502, 504)
 _LONGEST_WAIT_S = 20.0
-_LONGEST_ERROR_BYTES = 64 << 10
+_LARGEST_ERROR_BYTES = 64 << 10
+_LARGEST_JSON_BYTES = 64 << 20
 _SHORTEST_SECRET = 4
 _WAKE_S = 0.05
+_Result = TypeVar("_Result")
 
 
 class Cancelled(Exception):
@@ -46,7 +47,7 @@ class Client:
         self._key = key
         self._cancel = CancelToken()
         self._closed = False
-        self._socket: socket.socket | None = None
+        self._sockets: list[socket.socket] = []
         self._http = _connector(address)
 
     @property
@@ -63,12 +64,12 @@ class Client:
         finally:
             self._cancel = before
 
-    def get(self, path: str, timeout_s: float = CONNECT_S) -> Any:
-        """The JSON at `path`. Raises EndpointError, Cancelled."""
+    def get(self, path: str, timeout_s: float = _CONNECT_S) -> Any:
+        """The JSON at `path`, within `timeout_s` in all. Raises EndpointError, Cancelled."""
         return self._json("GET", path, None, timeout_s)
 
     def post(self, path: str, body: Mapping[str, Any], timeout_s: float = 60.0) -> Any:
-        """The JSON answer to `body`. Raises EndpointError, Cancelled."""
+        """The JSON answer to `body`, within `timeout_s` in all. Raises EndpointError, Cancelled."""
         return self._json("POST", path, body, timeout_s)
 
     def close(self) -> None:
@@ -93,7 +94,7 @@ class Client:
         """The response with status 200, its body unread."""
         for attempt in range(1, _TRIES + 1):
             try:
-                response = self._send("POST", path, body, cancel, None)
+                response = self._on_thread(lambda: self._send("POST", path, body, cancel, None), cancel)
             except NetworkProblem as problem:
                 if problem.kind != "unreachable" or attempt == _TRIES:
                     raise self._unreachable(problem) from problem
@@ -103,14 +104,15 @@ class Client:
                 return response
             with contextlib.closing(response):
                 if attempt == _TRIES or not _is_busy(response):
-                    raise self._refusal(response, self._start_of(response, cancel))
+                    raise self._on_thread(lambda: self._refusal(response), cancel, _ERROR_S)  # noqa: B023 - runs here
             _pause(_retry_after_s(response.headers, 0.5 * 2**attempt), cancel)
         raise AssertionError("the last try returns or raises")
 
     def _values(self, response: "Answer", cancel: CancelToken) -> Generator[Any]:
         try:
             if "json" in response.headers.get("content-type", ""):
-                whole = response.read()
+                whole = _whole(response)
+                self._check(cancel)
                 if not whole.lstrip().startswith(b"data:"):
                     yield _parsed(whole.decode("utf-8", "replace"))
                     return
@@ -130,75 +132,76 @@ class Client:
 
     def _json(self, method: str, path: str, body: Mapping[str, Any] | None, timeout_s: float) -> Any:
         cancel = self._cancel
+
+        def exchange() -> bytes:
+            with contextlib.closing(self._send(method, path, body, cancel, timeout_s)) as response:
+                if response.status_code != 200:
+                    raise self._refusal(response)
+                return _whole(response)
+
         with cancel.calling(self._disconnect), self._without_key():
             try:
-                with contextlib.closing(self._send(method, path, body, cancel, timeout_s)) as response:
-                    if response.status_code != 200:
-                        raise self._refusal(response, self._start_of(response, cancel))
-                    text = response.read().decode("utf-8", "replace")
+                return _parsed(self._on_thread(exchange, cancel, timeout_s).decode("utf-8", "replace"))
             except NetworkProblem as problem:
-                self._check(cancel)
                 raise self._unreachable(problem) from problem
-            return _parsed(text)
 
-    def _send(
-        self, method: str, path: str, body: Mapping[str, Any] | None, cancel: CancelToken, read_s: float | None
-    ) -> "Answer":
-        """The response, its body unread. Raises NetworkProblem, and Cancelled at once.
+    def _on_thread(self, work: Callable[[], _Result], cancel: CancelToken, limit_s: float | None = None) -> _Result:
+        """The result of `work`. Raises what it raises, NetworkProblem after `limit_s`, and Cancelled at once.
 
-        Nothing can interrupt looking up a name or connecting, so that happens on a thread which a cancel leaves behind.
+        Nothing can interrupt looking up a name or connecting, so a cancel or the limit leaves the thread behind.
         """
         self._check(cancel)
-        outcome: list[Answer | BaseException] = []
-        done = threading.Event()
-        headers = {"User-Agent": f"hermes-cli/{__version__}", "Accept": "*/*"}
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        content = None if body is None else json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
-        connect_s = CONNECT_S if read_s is None else min(CONNECT_S, read_s)
+        outcome: list[_Result | BaseException] = []
+        done, started = threading.Event(), time.monotonic()
 
-        def remember(opened: socket.socket) -> None:
-            self._socket = opened
-            if cancel.cancelled:
-                self._disconnect()
-                raise Cancelled
-
-        def send() -> None:
-            url = self.address.base + path
+        def run() -> None:
             try:
-                outcome.append(
-                    self._http.send(
-                        method, url, headers, content, connect_s=connect_s, read_s=read_s, on_connect=remember
-                    )
-                )
+                outcome.append(work())
             except BaseException as error:
                 outcome.append(error)
             done.set()
 
-        threading.Thread(target=send, name="request", daemon=True).start()
+        threading.Thread(target=run, name="request", daemon=True).start()
         while not done.wait(_WAKE_S):
             self._check(cancel)
+            if limit_s is not None and time.monotonic() - started >= limit_s:
+                self._disconnect()
+                raise NetworkProblem("timeout", f"{self.address} does not answer (waited {limit_s:.0f} s)")
         (got,) = outcome
         if isinstance(got, BaseException):
             self._check(cancel)
             raise got
         return got
 
-    def _start_of(self, response: "Answer", cancel: CancelToken) -> bytes:
+    def _send(
+        self, method: str, path: str, body: Mapping[str, Any] | None, cancel: CancelToken, read_s: float | None
+    ) -> "Answer":
+        """The response, its body unread. Raises NetworkProblem."""
+        headers = {"User-Agent": f"hermes-cli/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        content = None if body is None else json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+        connect_s = _CONNECT_S if read_s is None else min(_CONNECT_S, read_s)
+
+        def remember(opened: socket.socket) -> None:
+            self._sockets = [*(one for one in self._sockets if one.fileno() >= 0), opened]
+            if cancel.cancelled or self._closed:
+                self._disconnect()
+                raise Cancelled
+
+        url = self.address.base + path
+        return self._http.send(method, url, headers, content, connect_s=connect_s, read_s=read_s, on_connect=remember)
+
+    def _refusal(self, response: "Answer") -> HermesError:
         text = b""
-        try:
+        with contextlib.suppress(NetworkProblem):
             for chunk in response.iter_bytes():
                 text += chunk
-                if len(text) > _LONGEST_ERROR_BYTES:
+                if len(text) > _LARGEST_ERROR_BYTES:
                     break
-        except NetworkProblem:
-            self._check(cancel)
-        return text
-
-    def _refusal(self, response: "Answer", body: bytes) -> HermesError:
-        return refusal(self.address, response.status_code, body, response.headers.get("location"))
+        return refusal(self.address, response.status_code, text, response.headers.get("location"))
 
     def _unreachable(self, problem: NetworkProblem) -> EndpointError:
         return EndpointError(str(problem), f"check it: hermes doctor --endpoint {self.address}")
@@ -210,14 +213,15 @@ class Client:
         except HermesError as error:
             if self._key and len(self._key) >= _SHORTEST_SECRET:
                 error.message = error.message.replace(self._key, "[key]")
+                error.args = (error.message,)
             raise
 
     def _disconnect(self) -> None:
         """End a blocked read or write: the server sees the connection close."""
-        if self._socket is not None:
+        for one in self._sockets:
             with contextlib.suppress(OSError):
                 # Not the method of an SSLSocket, which removes what a read in progress works with.
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+                socket.socket.shutdown(one, socket.SHUT_RDWR)
 
     def _check(self, cancel: CancelToken) -> None:
         if cancel.cancelled or self._closed:
@@ -238,6 +242,19 @@ def _connector(address: Address) -> "Connector":
 def _is_busy(response: "Answer") -> bool:
     asked = "retry-after" in response.headers or "retry-after-ms" in response.headers
     return response.status_code in _BUSY or (asked and response.status_code in _BUSY_IF_SAID)
+
+
+def _whole(response: "Answer") -> bytes:
+    """The body. Raises NetworkProblem, EndpointError."""
+    pieces, size = [], 0
+    for piece in response.iter_bytes():
+        pieces.append(piece)
+        size += len(piece)
+        if size > _LARGEST_JSON_BYTES:
+            raise EndpointError(
+                f"the server sent more than {_LARGEST_JSON_BYTES >> 20} MiB", "check the address of the endpoint"
+            )
+    return b"".join(pieces)
 
 
 def _parsed(text: str) -> Any:

@@ -56,8 +56,9 @@ def refusal(address: Address, status: int, body: bytes, location: str | None = N
         value = None
     message = _short(error_text(value) or text or "no reason given")
     if status in (401, 403):
+        refused = "the key" if status == 401 else "access"
         return EndpointError(
-            f"{address} refused the key ({status}): {message}",
+            f"{address} refused {refused} ({status}): {message}",
             f"set HERMES_CLI_API_KEY and give --endpoint {address}, or set api_key_env of a named endpoint",
         )
     if status in (400, 413) and _OVERFLOW.search(f"{message} {text[:2000]}"):

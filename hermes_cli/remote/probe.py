@@ -76,8 +76,8 @@ def probe(client: Client, wanted: str | None = None) -> Server:
     version: Any = None
     if isinstance(props, dict) and "total_slots" in props:
         family = families.HERMES if "hermes" in owners else families.LLAMA_SERVER
-        context = _number(props.get("default_generation_settings", {}).get("n_ctx"))
-        version = {"version": props.get("build_info", "")}
+        context = _number(_item(props.get("default_generation_settings"), "n_ctx"))
+        version = {"version": props.get("build_info")}
     elif "vllm" in owners:
         family, context, version = families.VLLM, None, _try_get(client, "/version")
     elif owners == {"me"}:
@@ -92,7 +92,7 @@ def probe(client: Client, wanted: str | None = None) -> Server:
         family, context = families.TRANSFORMERS, None
     else:
         family, context = families.UNKNOWN, None
-    server = Server(family, _version_of(version), models, context)
+    server = Server(family, str(_item(version, "version") or ""), models, context)
     return _with_chatml(client, server, wanted) if family.takes_ids else server
 
 
@@ -110,8 +110,7 @@ def token_ids(client: Client, family: Family, model: str, text: str, *, special:
         body: dict[str, Any] = {"model": model, "prompt": text, "add_special_tokens": bos}
     else:
         body = {"content": text, "add_special": bos, "parse_special": special}
-    answer = client.post("/tokenize", body)
-    ids = answer.get("tokens") if isinstance(answer, dict) else None
+    ids = _item(client.post("/tokenize", body), "tokens")
     if not isinstance(ids, list) or not all(isinstance(id, int) for id in ids):
         raise EndpointError("the server's /tokenize returned no token ids", "use --endpoint-mode chat")
     return ids
@@ -140,12 +139,12 @@ def _template_bos(
     client: Client, model: str, ids: list[int], otherwise: tuple[int, ...] | None
 ) -> tuple[int, ...] | None:
     """What the chat template of vLLM puts before our ChatML, BOS or nothing; None if it writes another format."""
+    body = {"model": model, "messages": _sample_messages(), "add_generation_prompt": True}
     try:
-        body = {"model": model, "messages": _sample_messages(), "add_generation_prompt": True}
-        written = client.post("/tokenize", body)["tokens"]
-        return _ids_before(written, ids)
-    except (EndpointError, KeyError, TypeError):
+        written = _item(client.post("/tokenize", body), "tokens")
+    except EndpointError:
         return otherwise  # no template, as with base models
+    return _ids_before(written, ids) if isinstance(written, list) else otherwise
 
 
 def _ids_before(ids: list[int], end: list[int]) -> tuple[int, ...] | None:
@@ -157,10 +156,12 @@ def _ids_before(ids: list[int], end: list[int]) -> tuple[int, ...] | None:
 def _template_agrees(client: Client, text: str) -> bool:
     """Whether llama-server's chat template writes `_SAMPLE` as we do; True also if the server does not show that."""
     try:
-        prompt = client.post("/apply-template", {"messages": _sample_messages()})["prompt"]
-        return bool(prompt.endswith(text) and chatml.TURN_START not in prompt.removesuffix(text))
-    except (EndpointError, KeyError, TypeError):
+        prompt = _item(client.post("/apply-template", {"messages": _sample_messages()}), "prompt")
+    except EndpointError:
         return True
+    if not isinstance(prompt, str):
+        return True
+    return prompt.endswith(text) and chatml.TURN_START not in prompt.removesuffix(text)
 
 
 def _sample_messages() -> list[dict[str, str]]:
@@ -179,26 +180,24 @@ def _models(listing: Any) -> tuple[ServedModel, ...]:
     models = []
     for one in data if isinstance(data, list) else ():
         if isinstance(one, dict) and isinstance(one.get("id"), str):
-            meta = one.get("meta")
-            length = _number(one.get("max_model_len")) or _number(meta.get("n_ctx") if isinstance(meta, dict) else None)
-            models.append(ServedModel(one["id"], length, str(one.get("owned_by", ""))))
+            length = _number(one.get("max_model_len")) or _number(_item(one.get("meta"), "n_ctx"))
+            models.append(ServedModel(one["id"], length, str(one.get("owned_by") or "")))
     return tuple(models)
 
 
 def _ollama_context(client: Client, wanted: str | None) -> int | None:
     """The context length of the wanted model if it is loaded; without a name the shortest one that is loaded."""
-    running = _try_get(client, "/api/ps")
-    loaded = running.get("models") if isinstance(running, dict) else None
+    loaded = _item(_try_get(client, "/api/ps"), "models")
     lengths = [
         _number(one.get("context_length"))
-        for one in loaded or ()
+        for one in (loaded if isinstance(loaded, list) else ())
         if isinstance(one, dict) and wanted in (None, one.get("name"), str(one.get("name")).removesuffix(":latest"))
     ]
     return min((length for length in lengths if length), default=None)
 
 
-def _version_of(answer: Any) -> str:
-    return str(answer.get("version", "")) if isinstance(answer, dict) else ""
+def _item(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
 
 
 def _number(value: Any) -> int | None:

@@ -13,7 +13,11 @@ from hermes_cli.remote.probe import Server, token_ids
 
 _REMEMBERED_TEXTS = 4096
 # Control tokens of known vocabularies. Hermes's own tags are left whole: they are the trained form, and open no turn.
-CONTROL_TEXT = re.compile(r"<\|[^<>|\s]{1,60}\|>|</?s>|<(?:unk|pad|bos|eos|mask)>|\[/?(?:INST|AVAILABLE_TOOLS)\]")
+CONTROL_TEXT = re.compile(
+    r"<\|[^<>|\s]{1,60}\|?>|<[a-z_]{1,60}\|>|<\uff5c[^<>\uff5c\s]{1,60}\uff5c>|</?s>"
+    r"|<(?:unk|pad|bos|eos|mask|(?:start|end)_of_(?:turn|image))>"
+    r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_(?:CALLS|RESULTS|CONTENT))\]"
+)
 
 
 class RawPrompt:

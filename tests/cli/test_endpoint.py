@@ -90,7 +90,8 @@ def test_the_server_that_runs_here_is_found(hermes: Hermes) -> None:
 
 def test_extra_fields(hermes: Hermes, server: Server) -> None:
     assert hermes("ask", "--endpoint", server.url, "-t0", "--extra-body", '{"max_tokens": 1}', QUESTION).out == b"2\n"
-    assert_failed(hermes("ask", "--endpoint", server.url, "--extra-body", "x", QUESTION), 2, "--extra-body")
+    for body in ("x", '{"x": NaN}', '{"x": 1e999}'):
+        assert_failed(hermes("ask", "--endpoint", server.url, "--extra-body", body, QUESTION), 2, "--extra-body")
 
 
 def test_models_of_a_server(hermes: Hermes, server: Server) -> None:

@@ -39,7 +39,7 @@ def fetched(url: str, unix_socket: str | None = None, read_s: float = 5.0) -> by
         "GET", url, {}, None, connect_s=5.0, read_s=read_s, on_connect=lambda _: None
     )
     try:
-        return answer.read()
+        return b"".join(answer.iter_bytes())
     finally:
         answer.close()
 

@@ -17,6 +17,7 @@ from hermes_cli.remote.address import Address, api_key, parse_address
         ("https://host.example/api/v1", "https://host.example/api"),
         ("[::1]:9000", "http://[::1]:9000"),
         ("10.0.0.2:11434/", "http://10.0.0.2:11434"),
+        ("localhost:8000/ä%20b/v1", "http://localhost:8000/%C3%A4%20b"),
     ],
 )
 def test_addresses(text: str, base: str) -> None:

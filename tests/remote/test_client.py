@@ -11,10 +11,13 @@ import pytest
 
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.errors import EndpointError, LoadCancelled
+from hermes_cli.network.proxies import NETWORK_VARIABLES
 from hermes_cli.remote.address import Address, parse_address
 from hermes_cli.remote.backend import EndpointOptions, open_remote
 from hermes_cli.remote.client import Cancelled, Client
 from tests.certificate import server_certificate
+from tests.network.test_client import answering
+from tests.proxy_server import Proxy, running_proxy
 from tests.remote.odd_server import OddServer, Reply, events, odd_server
 
 TEXT = events({"choices": [{"delta": {"content": "ok"}, "finish_reason": "stop"}]})
@@ -191,8 +194,13 @@ def test_a_key_over_plain_http_to_another_machine_is_noticed(url: str, key: str 
     client.close()
 
 
-def test_a_cancel_while_a_tls_server_is_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    context, certificate = server_certificate(tmp_path, "DNS:localhost,IP:127.0.0.1")
+@pytest.mark.parametrize("scheme", [None, "http", "socks5h"])
+def test_a_cancel_while_a_tls_server_is_silent(
+    scheme: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, certificate = server_certificate(tmp_path, "DNS:api.invalid,IP:127.0.0.1")
+    for name in NETWORK_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     left = threading.Event()
 
@@ -208,9 +216,46 @@ def test_a_cancel_while_a_tls_server_is_silent(tmp_path: Path, monkeypatch: pyte
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Silent) as served:
         served.socket = context.wrap_socket(served.socket, server_side=True)
         threading.Thread(target=served.serve_forever, args=(0.02,), daemon=True).start()
-        client = Client(Address(f"https://127.0.0.1:{served.server_port}"))
-        with pytest.raises(Cancelled):
-            streamed(client, cancelled_after(0.5))
-        assert left.wait(5)
-        client.close()
+        url = f"https://127.0.0.1:{served.server_port}"
+        with running_proxy(Proxy(url)) as proxy:
+            if scheme:
+                monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://{proxy.address}")
+            client = Client(Address("https://api.invalid" if scheme else url))
+            with pytest.raises(Cancelled):
+                streamed(client, cancelled_after(0.5))
+            assert left.wait(5)
+            client.close()
         served.shutdown()
+
+
+@pytest.mark.parametrize(
+    "head", ["HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n", "HTTP/1.1 200 OK\r\nX-Slow: "], ids=["body", "head"]
+)
+def test_an_answer_that_comes_byte_by_byte_does_not_prolong_the_time_limit(head: str) -> None:
+    def trickle(connection: socket.socket) -> None:
+        connection.sendall(head.encode())
+        while True:
+            connection.sendall(b" ")
+            time.sleep(0.05)
+
+    with answering(trickle) as url:
+        client = Client(parse_address(url))
+        with pytest.raises(EndpointError, match=r"does not answer \(waited 1 s\)"):
+            client.get("/v1/models", timeout_s=1.0)
+        client.close()
+
+
+@pytest.mark.parametrize("kind", [JSON, "text/plain"])
+def test_an_endless_answer_is_given_up(kind: str) -> None:
+    def flood(connection: socket.socket) -> None:
+        connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n".encode())
+        while True:
+            connection.sendall(b" " * (1 << 20))
+
+    with answering(flood) as url:
+        client = Client(parse_address(url))
+        with pytest.raises(EndpointError, match="more than 64 MiB"):
+            client.get("/v1/models")
+        with pytest.raises(EndpointError, match=r"more than 64 MiB|a line without end"):
+            streamed(client)
+        client.close()

@@ -139,12 +139,11 @@ def _default_preset(layers: "Layers", settings: Settings) -> tuple[str | None, s
 
 
 def _extra_body(text: str) -> dict[str, Any]:
-    import json
-
+    from hermes_cli.formats.json.mode import parsed
     from hermes_cli.terminal.attachments.text_file import text_or_file
 
     try:
-        value = json.loads(text_or_file(text))
+        value = parsed(text_or_file(text))
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
