@@ -85,17 +85,17 @@ class ThinkingParser:
 def thinking_apart(events: Generator[GenerationEvent], *, inside: bool = False) -> Generator[GenerationEvent]:
     """The events of an answer with what the model thinks as events of its own; `inside` as in ThinkingParser."""
     parser = ThinkingParser(inside=inside)
+    held: tuple[TokenLogprob, ...] = ()  # tokens of text that the parser holds back
     with closing(events):
         for event in events:
             match event:
                 case TextDelta(text, tokens):
-                    found = parser.feed(text)
-                    if found == [text]:
-                        yield event
-                    else:
-                        yield from _deltas(found, tokens)
+                    held += tokens
+                    if found := parser.feed(text):
+                        yield from _deltas(found, held)
+                        held = ()
                 case Finished():
-                    yield from _deltas(parser.finish(), ())
+                    yield from _deltas(parser.finish(), held)
                     yield event
                 case _:
                     yield event

@@ -1,5 +1,6 @@
 """The HTTP interface: thin handlers between requests and the model's host."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -16,10 +17,10 @@ from hermes_cli import __version__
 from hermes_cli.chat.request import GenerationRequest
 from hermes_cli.engine.local import LocalBackend
 from hermes_cli.errors import HermesError
-from hermes_cli.server.guard import Guard, Policy, client_name, read_json
+from hermes_cli.server.answers import Answer, Choice
+from hermes_cli.server.guard import Guard, Policy, client_name, error_response, read_json
 from hermes_cli.server.host import ModelHost
-from hermes_cli.server.protocol.answers import Answer, Choice
-from hermes_cli.server.protocol.api_error import ApiError, from_error, invalid, too_long
+from hermes_cli.server.protocol.api_error import ApiError, failed, from_error, invalid, too_long
 from hermes_cli.server.protocol.fields import ChatRequest, CompletionRequest, DetokenizeRequest, TokenizeRequest
 from hermes_cli.server.protocol.frames import ChatChoice, TextChoice, new_head
 from hermes_cli.server.protocol.messages import chat_messages
@@ -143,7 +144,7 @@ class Api:
             "hermes:cached_tokens_total": ("counter", counters.cached_tokens),
             "hermes:model_loaded": ("gauge", int(self._host.backend is not None)),
         }
-        lines = [f"# TYPE {name} {kind}\n{name} {value:g}\n" for name, (kind, value) in values.items()]
+        lines = [f"# TYPE {name} {kind}\n{name} {value}\n" for name, (kind, value) in values.items()]
         return PlainTextResponse("".join(lines), media_type="text/plain; version=0.0.4")
 
     async def openapi(self, request: Request) -> Response:
@@ -249,8 +250,6 @@ def make_app(api: Api, host: ModelHost, policy: Policy) -> Any:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> Any:
-        import asyncio
-
         task = asyncio.ensure_future(host.unload_when_idle())
         try:
             yield
@@ -272,10 +271,9 @@ def _guarded(handler: Handler, methods: str) -> Handler:
         try:
             return await handler(request)
         except ApiError as error:
-            return JSONResponse(error.body(), error.status, error.headers)
+            return error_response(error)
         except HermesError as error:
-            fault = from_error(error)
-            return JSONResponse(fault.body(), fault.status, fault.headers)
+            return error_response(from_error(error))
 
     return run
 
@@ -288,12 +286,11 @@ async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     message = "not found" if error.status_code == 404 else str(error.detail)
     kind = "not_found_error" if error.status_code == 404 else "invalid_request_error"
-    return JSONResponse(ApiError(error.status_code, kind, message).body(), error.status_code, error.headers)
+    return error_response(ApiError(error.status_code, kind, message, headers=error.headers))
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    fault = ApiError(500, "server_error", f"{type(error).__name__}: this is a bug", headers={"x-should-retry": "false"})
-    return JSONResponse(fault.body(), 500, fault.headers)
+    return error_response(failed(f"{type(error).__name__}: this is a bug"))
 
 
 def _piece(token: int | None, piece: Callable[[int], bytes]) -> str | None:

@@ -49,9 +49,13 @@ class ModelHost:
     async def opened(self) -> LocalBackend:
         """The model, loaded if it is not. Call it during a turn. Raises HermesError."""
         if self.backend is None:
-            self.backend = await self.run(self.load)
+            await self.run(self._load)
+            assert self.backend
         self._last_used = time.monotonic()
         return self.backend
+
+    def _load(self, cancel: CancelToken) -> None:
+        self.backend = self.load(cancel)  # kept even if the client has left: it may be too late to cancel
 
     async def loaded(self, client: str) -> LocalBackend:
         """The model for reading its vocabulary, at once beside a generation; loaded in a turn if it is not.
@@ -59,7 +63,6 @@ class ModelHost:
         It is valid until the caller awaits something else. Raises ApiError, HermesError.
         """
         if self.backend is None:
-            self.turns.check_room(client)
             async with self.turns.turn(client):
                 return await self.opened()
         self._last_used = time.monotonic()

@@ -24,7 +24,7 @@ from hermes_cli.server.host import ModelHost
 _GRACE_S = 5
 _MOST_CONNECTIONS = 128
 _LARGEST_HEADER_BYTES = 16 << 10
-_SLOWEST_HEAD_S = 10
+_SLOWEST_S = 10
 
 _WATCH = """
 read -r ended || printf '%s\\n' 'error: the server was killed, or crashed inside llama.cpp' \\
@@ -123,24 +123,32 @@ class _Server(uvicorn.Server):
 
 
 class _Protocol(H11Protocol):
-    """Closes connections whose next request line and headers take too long to arrive."""
+    """Closes connections on which a request line and headers, or a body after its answer, take too long to arrive."""
 
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._timer = self.loop.call_later(_SLOWEST_HEAD_S, transport.close)
+        self._start_timer()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self.conn.their_state is h11.IDLE:
-            self._timer = self._timer or self.loop.call_later(_SLOWEST_HEAD_S, self.transport.close)
-        else:
+            self._start_timer()
+        elif not self.cycle or not self.cycle.response_complete:
             self._stop_timer()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY:
+            self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         super().connection_lost(exc)
+
+    def _start_timer(self) -> None:
+        self._timer = self._timer or self.loop.call_later(_SLOWEST_S, self.transport.close)
 
     def _stop_timer(self) -> None:
         if self._timer:
@@ -156,10 +164,11 @@ def _tcp_socket(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         found = socket.socket(family, kind, protocol)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         if ":" in host:
             raise _NoSuchFamily from error
-        raise HermesError(f"cannot listen on {host}: {error.strerror}", "choose another address: --host") from error
+        why = error.strerror if isinstance(error, OSError) else "it is not a host name"
+        raise HermesError(f"cannot listen on {host}: {why}", "choose another address: --host") from error
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:

@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
-from hermes_cli.server.guard import Receive, Scope, Send
 from hermes_cli.server.protocol.api_error import ApiError
 
 PING_S = 5.0

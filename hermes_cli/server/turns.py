@@ -23,8 +23,7 @@ class Turns:
         """How many requests wait."""
         return sum(map(len, self._waiting.values()))
 
-    def check_room(self, client: str) -> None:
-        """Raise ApiError where the queue takes no more."""
+    def _check_room(self, client: str) -> None:
         if self.waiting >= MOST_WAITING:
             raise unavailable("too many requests are waiting")
         if len(self._waiting.get(client, ())) >= MOST_WAITING_OF_A_CLIENT:
@@ -34,8 +33,12 @@ class Turns:
 
     @asynccontextmanager
     async def turn(self, client: str) -> AsyncIterator[None]:
-        """Wait for the client's turn, and hold the engine during the block. Leaving early gives the place up."""
+        """Wait for the client's turn, and hold the engine during the block. Leaving early gives the place up.
+
+        Raises ApiError where the queue takes no more.
+        """
         if self.busy:
+            self._check_room(client)
             place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.setdefault(client, deque()).append(place)
             try:

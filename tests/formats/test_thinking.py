@@ -1,8 +1,11 @@
 """Thinking apart from the answer, however the text is cut."""
 
+from collections.abc import Generator
+
 import pytest
 
-from hermes_cli.formats.thinking import ThinkingParser, Thought, opens_thinking, without_thinking
+from hermes_cli.chat.events import Finished, GenerationEvent, TextDelta, Timings, TokenLogprob, Usage
+from hermes_cli.formats.thinking import ThinkingParser, Thought, opens_thinking, thinking_apart, without_thinking
 
 CASES: dict[str, tuple[str, str, str]] = {
     "no thinking": ("Hello.", "", "Hello."),
@@ -37,6 +40,17 @@ def test_thinking_and_answer_are_the_same_however_the_text_is_cut(name: str) -> 
 def test_an_answer_may_begin_inside_of_thinking() -> None:
     for size in range(1, 20):
         assert parsed(ThinkingParser(inside=True), "\nHm. So.\n</think>\n\nHello.", size) == ("Hm. So.", "Hello.")
+
+
+@pytest.mark.parametrize("pieces", [["\n", " ", "Hi", "!"], ["<", "b>", "Hi"], ["Hi"], ["\n", "<thi"]])
+def test_every_token_of_the_text_keeps_its_log_probability(pieces: list[str]) -> None:
+    def events() -> Generator[GenerationEvent]:
+        for number, piece in enumerate(pieces):
+            yield TextDelta(piece, (TokenLogprob(number, piece.encode(), -1.0),))
+        yield Finished("stop", Usage(), Timings(), 0, 0)
+
+    deltas = [event for event in thinking_apart(events()) if isinstance(event, TextDelta)]
+    assert [token.piece.decode() for delta in deltas for token in delta.tokens] == pieces
 
 
 def parsed(parser: ThinkingParser, text: str, size: int) -> tuple[str, str]:

@@ -60,6 +60,7 @@ def test_a_stream_gives_the_same_text_and_its_usage(client: Any) -> None:
     assert chunks[0].choices[0].delta.role == "assistant"
     assert chunks[-2].choices[0].finish_reason == "stop"
     assert chunks[-1].choices == [] and chunks[-1].usage.completion_tokens == 10
+    assert isinstance(chunks[-1].seed, int)
 
 
 def test_several_choices_begin_with_the_first(client: Any) -> None:
@@ -83,6 +84,14 @@ def test_a_streamed_call_comes_name_first(client: Any) -> None:
     assert parts[0].id and parts[0].function.name == "get_weather"
     assert [part.index for part in parts] == [0] * len(parts)
     assert json.loads("".join(part.function.arguments for part in parts))["city"] in ("Oslo", "Rome")
+
+
+def test_every_token_of_a_streamed_call_has_its_log_probability(client: Any) -> None:
+    options = {"tools": [WEATHER], "tool_choice": "required", "logprobs": True}
+    whole = chat(client, **options).choices[0].logprobs.content
+    chunks = list(chat(client, **options, stream=True))
+    parts = [chunk.choices[0].logprobs.content for chunk in chunks if chunk.choices[0].logprobs]
+    assert [token.token for part in parts for token in part] == [token.token for token in whole] != []
 
 
 def test_only_one_call_where_parallel_ones_are_off_is_counted_too(client: Any) -> None:

@@ -216,6 +216,13 @@ def test_llama_several_choices(api: Adapter) -> None:
     assert all(choice["message"]["role"] == "assistant" for choice in choices)
 
 
+def test_the_prompt_of_several_choices_counts_once(api: Adapter) -> None:
+    options = {"prompt": ["I am", "You were"], "max_tokens": 2, "temperature": 0}
+    one, three = (api.ok("/completions", n=n, **options)["usage"] for n in (1, 3))
+    assert three["prompt_tokens"] == one["prompt_tokens"] > 2
+    assert three["completion_tokens"] == 3 * one["completion_tokens"]
+
+
 def test_llama_completion_stream_equals_whole(api: Adapter) -> None:
     options = {"prompt": "I believe the meaning of life is", "max_tokens": 8, "seed": 42}
     chunks = api.stream("/v1/completions", **options)

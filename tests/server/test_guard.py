@@ -3,7 +3,9 @@
 import asyncio
 import json
 import socket
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -225,6 +227,21 @@ def test_connections_that_never_send_a_whole_request_are_closed(server: Server) 
             answer += second.recv(4096)
         second.sendall(b"GET /health HTTP/1.1\r\nHost: loc")
         assert silent.recv(1) == b"" and second.recv(4096) == b""
+
+
+def test_a_connection_whose_body_goes_on_after_the_answer_is_closed(server: Server) -> None:
+    address = urlsplit(server.url)
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=0.2) as refused:
+        refused.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: evil\r\nContent-Length: 100000\r\n\r\n")
+        answer, given_up_at = b"", time.monotonic() + 60
+        with pytest.raises(ConnectionError):
+            while time.monotonic() < given_up_at:
+                with suppress(TimeoutError):
+                    answer += (piece := refused.recv(4096))
+                    if not piece:
+                        raise ConnectionResetError
+                refused.sendall(b" ")
+    assert answer.startswith(b"HTTP/1.1 403")
 
 
 @pytest.mark.parametrize(

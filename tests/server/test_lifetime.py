@@ -188,6 +188,13 @@ def test_a_port_out_of_range_is_refused() -> None:
     assert failed.stderr == "error: --port cannot be 65536\nhint: give a number from 0 to 65535\n"
 
 
+@pytest.mark.parametrize("host", ["a" * 70, "a..b", "no such host"])
+def test_an_address_that_is_none_is_one_clear_line(host: str) -> None:
+    failed = run("-m", "demo", "--port", "0", "--host", host)
+    assert failed.returncode == 1
+    assert failed.stderr.startswith(f"error: cannot listen on {host}: ") and failed.stderr.count("\n") == 2
+
+
 def test_a_missing_model_is_one_clear_line() -> None:
     failed = run("-m", "not-here-at-all")
     assert failed.returncode == 3 and failed.stderr.startswith("error: ") and failed.stderr.count("\n") == 2

@@ -58,7 +58,12 @@ def from_error(error: HermesError) -> ApiError:
         return invalid(error.message)
     if isinstance(error, LoadCancelled | OutOfMemory):
         return unavailable(error.message)
-    return ApiError(500, "server_error", error.message, headers={"x-should-retry": "false"})
+    return failed(error.message)
+
+
+def failed(message: str) -> ApiError:
+    """The server failed, and would fail again."""
+    return ApiError(500, "server_error", message, headers={"x-should-retry": "false"})
 
 
 def unavailable(message: str) -> ApiError:

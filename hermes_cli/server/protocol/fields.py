@@ -52,6 +52,7 @@ class ChatMessage(_Fields):
     content: str | list[Part] | None = None
     name: str | None = None
     tool_calls: list[Call] | None = None
+    function_call: FunctionCall | None = None  # the older form of one call
     tool_call_id: str | None = None
 
 

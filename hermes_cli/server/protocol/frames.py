@@ -68,6 +68,7 @@ class ChatChoice:
 
     def __post_init__(self) -> None:
         self._parser = ToolCallParser() if self.with_tools else None
+        self._sent_tokens = 0
 
     @property
     def complete(self) -> bool:
@@ -90,11 +91,12 @@ class ChatChoice:
         if isinstance(event, TextDelta):
             found = self._parser.feed(event.text) if self._parser else [event.text]
             self.tokens += event.tokens
-            return self._found(found, event.tokens)
+            return self._found(found)
         if isinstance(event, Finished):
             self.finished = event
             rest = self._parser.finish(ended=event.reason == "stop") if self._parser else []
-            return [*self._found(rest, ()), {"index": self.index, "delta": {}, "finish_reason": self.finish_reason}]
+            last = self._found(rest)
+            return [*last, self.nothing() | self._new_logprobs() | {"finish_reason": self.finish_reason}]
         return []
 
     @property
@@ -119,9 +121,7 @@ class ChatChoice:
         logprobs = {"content": list(map(_chat_logprob, self.tokens))} if self.logprobs else None
         return {"index": self.index, "message": message, "finish_reason": self.finish_reason, "logprobs": logprobs}
 
-    def _found(
-        self, found: Sequence[str | ToolCall | BrokenCall], tokens: tuple[TokenLogprob, ...]
-    ) -> list[dict[str, Any]]:
+    def _found(self, found: Sequence[str | ToolCall | BrokenCall]) -> list[dict[str, Any]]:
         deltas: list[dict[str, Any]] = []
         for piece in found:
             if self.complete:
@@ -132,12 +132,13 @@ class ChatChoice:
             text = piece if isinstance(piece, str) else piece.text
             self.text += text
             if text and not (self.calls and not text.strip()):
-                delta = self._delta({"content": text})
-                if self.logprobs:
-                    delta["logprobs"] = {"content": list(map(_chat_logprob, tokens))}
-                    tokens = ()
-                deltas.append(delta)
+                deltas.append(self._delta({"content": text}) | self._new_logprobs())
         return deltas
+
+    def _new_logprobs(self) -> dict[str, Any]:
+        """The field `logprobs` with the tokens that no chunk had yet; nothing where there are none."""
+        new, self._sent_tokens = self.tokens[self._sent_tokens :], len(self.tokens)
+        return {"logprobs": {"content": list(map(_chat_logprob, new))}} if self.logprobs and new else {}
 
     def _call(self, call: ToolCall) -> list[dict[str, Any]]:
         """Two chunks, as OpenAI sends them: the name first, then the arguments."""
@@ -223,15 +224,15 @@ def legacy_logprobs(tokens: LegacyTokens, offset: int, top: int) -> dict[str, li
     }
 
 
-def usage_object(usages: Sequence[Usage]) -> dict[str, Any]:
-    """The token counts of all generations of an answer; a prompt that several share counts once for each."""
-    prompt = sum(usage.prompt_tokens for usage in usages)
+def usage_object(usages: Sequence[Usage], choices: int) -> dict[str, Any]:
+    """The token counts of an answer with as many `choices` for each prompt, which counts once."""
+    prompt = sum(usage.prompt_tokens for usage in usages[::choices])
     completion = sum(usage.completion_tokens for usage in usages)
     return {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
-        "prompt_tokens_details": {"cached_tokens": sum(usage.cached_tokens for usage in usages)},
+        "prompt_tokens_details": {"cached_tokens": sum(usage.cached_tokens for usage in usages[::choices])},
     }
 
 

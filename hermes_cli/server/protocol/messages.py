@@ -27,7 +27,8 @@ def chat_messages(messages: Sequence[ChatMessage]) -> tuple[Message, ...]:
         if message.role == "assistant":
             calls = message.tool_calls or []
             names |= {call.id: call.function.name for call in calls if call.id}
-            written = [call_block(call.function.name, _arguments(call.function.arguments)) for call in calls]
+            functions = filter(None, [*(call.function for call in calls), message.function_call])
+            written = [call_block(one.name, _arguments(one.arguments)) for one in functions]
             result.append(Message("assistant", "\n".join(filter(None, [text, *written]))))
         elif message.role == "user":
             result.append(Message("user", text))

@@ -28,6 +28,7 @@ class ParsedRequest:
     """A valid request: the generations to run, and how to send their output."""
 
     generations: tuple[GenerationRequest, ...]  # one for each choice
+    choices: int = 1  # for each prompt
     model: str | None = None
     stream: bool = False
     include_usage: bool = False
@@ -45,7 +46,7 @@ def read_body(kind: type[_Body], value: Any) -> _Body:
     if not isinstance(value, dict):
         raise invalid("the body must be a JSON object")
     for name in REFUSED & value.keys():
-        if value[name] is not None:
+        if value[name]:
             raise invalid(f"{name} is not supported", name)
     try:
         return kind.model_validate(value)
@@ -82,6 +83,7 @@ def parse_chat(body: ChatRequest) -> ParsedRequest:
     options = body.stream_options
     return ParsedRequest(
         generations=_choices(request, body.n or 1),
+        choices=body.n or 1,
         model=body.model,
         stream=bool(body.stream),
         include_usage=bool(options and options.include_usage),
@@ -114,6 +116,7 @@ def parse_completion(body: CompletionRequest) -> ParsedRequest:
     return ParsedRequest(
         generations=tuple(one for _ in prompts for one in _choices(request, count)),
         prompts=tuple(prompt for prompt in prompts for _ in range(count)),
+        choices=count,
         model=body.model,
         stream=bool(body.stream),
         include_usage=bool(options and options.include_usage),

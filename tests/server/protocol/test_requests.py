@@ -67,6 +67,16 @@ def test_calls_and_results_take_the_trained_form() -> None:
     )
 
 
+def test_a_call_in_the_older_form_is_a_call() -> None:
+    said = {"role": "assistant", "content": None, "function_call": {"name": "weather", "arguments": "{}"}}
+    message = chat(messages=[*HI, said, {"role": "function", "name": "weather", "content": "blue"}])
+    assert message.generations[0].messages[1].content.startswith('<tool_call>\n{"name": "weather"')
+
+
+def test_a_field_without_a_value_is_not_refused() -> None:
+    assert chat(messages=HI, suffix="", lora=[]).generations
+
+
 def test_a_named_tool_is_the_choice() -> None:
     choice = {"type": "function", "function": {"name": "weather"}}
     assert chat(tools=[WEATHER], tool_choice=choice).generations[0].tool_choice == "weather"

@@ -47,7 +47,6 @@ class Answer:
         A stream begins with its first frame or ping, so that an error before it has an HTTP status of its own.
         """
         _check_open(self.host)
-        self.host.turns.check_room(self.client)
         self.host.counters.requests += 1
         ignored = [name[:60] for name in self.parsed.ignored[:_MOST_NAMED]]
         headers = {"x-hermes-ignored": ", ".join(quote(name, safe="[]") for name in ignored)} if ignored else {}
@@ -67,9 +66,7 @@ class Answer:
                     async with aclosing(_steps(self.host, generation, choice)) as steps:
                         async for _ in steps:
                             pass
-        return self.head.object(
-            [choice.whole() for _, choice in pairs], **_totals(pairs), seed=_finished(pairs)[0].seed
-        )
+        return self.head.object([choice.whole() for _, choice in pairs], **self._totals(pairs))
 
     async def _frames(self) -> AsyncGenerator[bytes]:
         """The frames of a streamed answer. Raises ApiError, also in its middle."""
@@ -80,8 +77,13 @@ class Answer:
                     async for chunk in chunks:
                         yield sse(chunk)
         if self.parsed.include_usage:
-            yield sse(self.head.object([], **_totals(pairs)))
+            yield sse(self.head.object([], **self._totals(pairs)))
         yield b"data: [DONE]\n\n"
+
+    def _totals(self, pairs: Pairs) -> dict[str, Any]:
+        finished = [choice.finished for _, choice in pairs if choice.finished]
+        usage = usage_object([one.usage for one in finished], self.parsed.choices)
+        return {"usage": usage, "timings": timings_object(finished[-1]), "seed": finished[0].seed}
 
     async def _chunks(self, pairs: Pairs) -> AsyncGenerator[dict[str, Any]]:
         """The chunks of a streamed answer; the first event opens every choice, so that their order is that of `n`."""
@@ -100,15 +102,6 @@ class Answer:
                         yield self.head.object([choice.nothing()], prompt_progress=progress, **usage_later)
                     for delta in deltas:
                         yield self.head.object([delta], **usage_later)
-
-
-def _totals(pairs: Pairs) -> dict[str, Any]:
-    finished = _finished(pairs)
-    return {"usage": usage_object([one.usage for one in finished]), "timings": timings_object(finished[-1])}
-
-
-def _finished(pairs: Pairs) -> list[Finished]:
-    return [choice.finished for _, choice in pairs if choice.finished]
 
 
 async def _steps(
