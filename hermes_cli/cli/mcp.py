@@ -1,6 +1,7 @@
 """`hermes mcp`: MCP servers: list, show and test them, call one of their tools, import those of other clients."""
 
 import json
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -160,7 +161,7 @@ def run(
             hint = did_you_mean(tool, toolbox.tools, f"there are: {', '.join(toolbox.tools)}")
             raise UsageError(f"the MCP server has no tool {tool}", hint)
         result = call_tool(toolbox, tool, arguments or [], timeout, cancel)
-    return print_result(result, cancel, "hermes mcp show NAME")
+    return print_result(result, cancel, f"hermes mcp show {shlex.quote(name)}")
 
 
 @app.command("import")

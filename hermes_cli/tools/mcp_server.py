@@ -5,7 +5,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
@@ -22,6 +22,7 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~A-Za-z0-9-]+")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _QUERY = re.compile(r"\?.*", re.DOTALL)
 _SECRET = re.compile(r"authorization|cookie|token|secret|key|password", re.IGNORECASE)
+_SECRET_VALUE = re.compile(rf"((?:{_SECRET.pattern})[^=:]*[=:]\s*).+", re.IGNORECASE | re.DOTALL)
 _FIX = "fix it: hermes config edit"
 _CONFIGURED = "list those that are: hermes mcp list"
 _CONFIGURE = "give a name from hermes mcp list, a command in quotes, or a URL with https://"
@@ -58,10 +59,8 @@ class McpServer:
             return _QUERY.sub("?...", self.url)
         shown, hide = [self.command or ""], False
         for word in self.args:
-            option, equals, value = word.partition("=")
-            hidden = "..." if hide else f"{option}=..." if value and looks_secret(option) else word
-            shown.append(hidden)
-            hide = word.startswith("-") and not equals and looks_secret(word)
+            shown.append("..." if hide else _SECRET_VALUE.sub(r"\1...", word))
+            hide = word.startswith("-") and "=" not in word and looks_secret(word)
         return shlex.join(shown)
 
     @property
@@ -142,7 +141,7 @@ def find_servers(
         number = 2
         while (name := server.name if server.name not in found else f"{server.name}{number}") in found:
             number += 1
-        found[name] = server if name == server.name else _renamed(server, name)
+        found[name] = replace(server, name=name)
     return list(found.values())
 
 
@@ -187,12 +186,6 @@ def _unnamed(text: str, servers: Mapping[str, McpServer], variables: Sequence[st
     if not words or (len(words) == 1 and shutil.which(os.path.expanduser(words[0])) is None):  # noqa: PTH111
         raise UsageError(f"there is no MCP server {text}", did_you_mean(text, servers, _CONFIGURE))
     return McpServer(_name_of(words), os.path.expanduser(words[0]), tuple(words[1:]), tuple(variables))  # noqa: PTH111
-
-
-def _renamed(server: McpServer, name: str) -> McpServer:
-    from dataclasses import replace
-
-    return replace(server, name=name)
 
 
 def _name_of(words: Sequence[str]) -> str:

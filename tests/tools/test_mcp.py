@@ -198,6 +198,20 @@ def test_the_line_that_names_an_error_is_the_reason(start: Open) -> None:
     assert found.reports[0].problem == "ended with exit code 1: Error: no cheese here"
 
 
+@pytest.mark.parametrize(
+    ("args", "shown"),
+    [
+        (["mcp-remote", "--header", "Authorization: Bearer s3cret"], "mcp-remote --header 'Authorization: ...'"),
+        (["--header=X-Api-Key:s3cret"], "--header=X-Api-Key:..."),
+        (["run", "-e", "GITHUB_TOKEN=s3cret", "--env=API_KEY=s3cret"], "run -e GITHUB_TOKEN=... --env=API_KEY=..."),
+        (["--api-key", "s3cret", "https://a.example/?token=s3cret"], "--api-key ... 'https://a.example/?token=...'"),
+        (["https://a.example:8443/mcp", "--port=80"], "https://a.example:8443/mcp --port=80"),
+    ],
+)
+def test_secrets_in_a_command_are_not_shown(args: list[str], shown: str) -> None:
+    assert McpServer("x", command="npx", args=tuple(args)).shown_address == f"npx {shown}"
+
+
 def test_programs_that_download_a_server_have_more_time() -> None:
     assert McpServer("a", "/usr/bin/npx").start_s > McpServer("b", "python3").start_s == 15
 
