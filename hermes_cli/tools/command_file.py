@@ -48,10 +48,10 @@ class Command:
 
 
 class CommandRunner:
-    """Runs the commands of a file, one child for each call. The child sees `variables` as its environment."""
+    """Runs the commands of `tools`, one child for each call. The child sees `variables` as its environment."""
 
-    def __init__(self, commands: Mapping[str, Command], variables: Mapping[str, str]) -> None:
-        self._commands, self._variables = commands, dict(variables)
+    def __init__(self, tools: list[Tool], commands: Mapping[str, Command], variables: Mapping[str, str]) -> None:
+        self.tools, self._commands, self._variables = tools, commands, dict(variables)
 
     def run(self, name: str, arguments: Mapping[str, Any], limits: Limits) -> Any:
         """What the command printed, parsed where it is JSON. Raises CallFailed."""

@@ -193,8 +193,7 @@ class _Source:
     def runner(self, variables: Mapping[str, str]) -> Runner:
         """What runs the tools; a child that imports them has been started."""
         if self.path.suffix == ".json":
-            _, commands = read_commands(self.path, self.content, self._sha256())
-            return CommandRunner(commands, variables)
+            return CommandRunner(*read_commands(self.path, self.content, self._sha256()), variables)
         if self.built_in:  # our own code may know the way to the network, whose variables can hold a password
             variables = {**environment(NETWORK_VARIABLES), **variables, SETTING: self.setting}
         worker = Worker(self.path, self._text(), variables)
@@ -203,8 +202,9 @@ class _Source:
 
     def tools(self, runner: Runner, cancel: CancelToken | None) -> list[Tool]:
         """The tools as they are described. Raises UsageError."""
-        if not isinstance(runner, Worker):
-            return read_commands(self.path, self.content, self._sha256())[0]
+        if isinstance(runner, CommandRunner):
+            return runner.tools
+        assert isinstance(runner, Worker)
         try:
             described = runner.describe(cancel)
         except UsageError as problem:

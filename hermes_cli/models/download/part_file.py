@@ -108,12 +108,9 @@ def part_file(target: Path, busy: Callable[[], None]) -> Iterator[PartFile | Non
     Where another program has it, `busy` is called once and this waits. A failure removes it if it is empty.
     Raises DownloadError.
     """
-    handle = -1
     try:
         handle = _locked(target, busy)
     except OSError as problem:
-        if handle >= 0:
-            os.close(handle)
         raise write_error(target, problem) from problem
     if handle < 0:
         yield None
