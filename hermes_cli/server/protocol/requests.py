@@ -60,7 +60,6 @@ def read_body(kind: type[_Body], value: Any) -> _Body:
 
 def parse_chat(body: ChatRequest) -> ParsedRequest:
     """The generations of a chat request. Raises ApiError."""
-    _check_stream(body)
     if body.top_logprobs and not body.logprobs:
         raise invalid("top_logprobs needs logprobs", "top_logprobs")
     if body.continue_final_message and body.add_generation_prompt:
@@ -68,19 +67,46 @@ def parse_chat(body: ChatRequest) -> ParsedRequest:
     tools = tuple(_tool_schema(tool) for tool in body.tools or ())
     choice = _tool_choice(body.tool_choice, tools)
     schema = _schema(body)
+    offered = tools if choice != "none" else ()
     request = GenerationRequest(
-        messages=_messages(body, tools if choice != "none" else (), schema),
-        sampling=_sampling(body),
+        messages=_messages(body, offered, schema),
         max_tokens=body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens,
-        stop=_stops(body.stop),
-        tools=tools if choice != "none" else (),
+        tools=offered,
         tool_choice=choice,
         schema=schema,
         grammar=_grammar(body, schema, tools),
-        logit_bias=_logit_bias(body),
         top_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
     )
+    return replace(_parsed(body, request), parallel_calls=body.parallel_tool_calls is not False)
+
+
+def parse_completion(body: CompletionRequest) -> ParsedRequest:
+    """The generations of a raw completion; its prompts are still text or ids. Raises ApiError."""
+    if body.best_of and body.best_of > (body.n or 1):
+        raise invalid("best_of greater than n is not supported", "best_of")
+    prompts, schema = _prompts(body.prompt), _schema(body)
+    request = GenerationRequest(
+        messages=(),
+        max_tokens=16 if body.max_tokens is None else body.max_tokens,
+        schema=schema,
+        grammar=_grammar(body, schema),
+        top_logprobs=body.logprobs,
+    )
+    parsed = _parsed(body, request)
+    return replace(
+        parsed,
+        echo=bool(body.echo),
+        generations=parsed.generations * len(prompts),
+        prompts=tuple(prompt for prompt in prompts for _ in parsed.generations),
+    )
+
+
+def _parsed(body: ChatRequest | CompletionRequest, request: GenerationRequest) -> ParsedRequest:
+    """What chats and raw completions share."""
     options = body.stream_options
+    if options is not None and not body.stream:
+        raise invalid("stream_options needs stream", "stream_options")
+    request = replace(request, sampling=_sampling(body), stop=_stops(body.stop), logit_bias=_logit_bias(body))
     return ParsedRequest(
         generations=_choices(request, body.n or 1),
         choices=body.n or 1,
@@ -89,40 +115,7 @@ def parse_chat(body: ChatRequest) -> ParsedRequest:
         include_usage=bool(options and options.include_usage),
         progress=bool(body.return_progress),
         tools=bool(request.tools),
-        parallel_calls=body.parallel_tool_calls is not False,
         logprobs=request.top_logprobs,
-        ignored=_ignored(body),
-    )
-
-
-def parse_completion(body: CompletionRequest) -> ParsedRequest:
-    """The generations of a raw completion; its prompts are still text or ids. Raises ApiError."""
-    _check_stream(body)
-    if body.best_of and body.best_of > (body.n or 1):
-        raise invalid("best_of greater than n is not supported", "best_of")
-    prompts = _prompts(body.prompt)
-    request = GenerationRequest(
-        messages=(),
-        sampling=_sampling(body),
-        max_tokens=16 if body.max_tokens is None else body.max_tokens,
-        stop=_stops(body.stop),
-        schema=(schema := _schema(body)),
-        grammar=_grammar(body, schema),
-        logit_bias=_logit_bias(body),
-        top_logprobs=body.logprobs,
-    )
-    options = body.stream_options
-    count = body.n or 1
-    return ParsedRequest(
-        generations=tuple(one for _ in prompts for one in _choices(request, count)),
-        prompts=tuple(prompt for prompt in prompts for _ in range(count)),
-        choices=count,
-        model=body.model,
-        stream=bool(body.stream),
-        include_usage=bool(options and options.include_usage),
-        progress=bool(body.return_progress),
-        logprobs=body.logprobs,
-        echo=bool(body.echo),
         ignored=_ignored(body),
     )
 
@@ -145,11 +138,6 @@ def _choices(request: GenerationRequest, count: int) -> tuple[GenerationRequest,
         return (request,) * count
     seeds = ((request.sampling.seed + number) % 2**32 for number in range(count))
     return tuple(replace(request, sampling=replace(request.sampling, seed=seed)) for seed in seeds)
-
-
-def _check_stream(body: ChatRequest | CompletionRequest) -> None:
-    if body.stream_options is not None and not body.stream:
-        raise invalid("stream_options needs stream", "stream_options")
 
 
 def _sampling(body: ChatRequest | CompletionRequest) -> Sampling:
