@@ -152,15 +152,17 @@ def _template() -> str:
 
 
 def _existing(name: str, value: str) -> str:
-    """A file's path so that it holds in every folder. Raises UsageError for a preset that is not there."""
+    """A file's path so that it holds in every folder. Raises HermesError for a preset or a model that is not there."""
     if name == "preset":
         from hermes_cli.store.presets.presets import find_preset
+        from hermes_cli.store.presets.server_prompts import is_of_server
 
-        find_preset(value)
+        _ = is_of_server(value) or find_preset(value)
     if name == "model" and value:
-        from hermes_cli.models.choose import find_model
+        from hermes_cli.session.choices import Choices
+        from hermes_cli.session.target.find import find_target
 
-        find_model(value)
+        find_target(Choices(model=value), read_settings()[0].endpoints)
     file = os.path.expanduser(value)  # noqa: PTH111 - pathlib raises for unknown users
     if name in ("model", "template") and value not in _WORDS and os.path.isfile(file):  # noqa: PTH113 - never raises
         return os.path.abspath(file)  # noqa: PTH100 - keeps links

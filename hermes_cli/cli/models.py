@@ -45,8 +45,8 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmat
 def _alone(context: typer.Context, everything: All = False, json: Json = False, endpoint: EndpointUrl = None) -> None:
     if context.invoked_subcommand is None:
         list_models(everything, json, endpoint)
-    elif everything or json:
-        option, command = "--all" if everything else "--json", context.invoked_subcommand
+    elif everything or json or endpoint:
+        option, command = "--all" if everything else "--json" if json else "--endpoint", context.invoked_subcommand
         raise UsageError(f"{option} has no meaning before {command}", f"hermes models {command} --help")
 
 

@@ -125,18 +125,16 @@ def serve(
     keys, key_file = _keys(api_key_file, needed=not loopback)
     if "*" in (allow_origin or ()) and not keys:
         raise UsageError("--allow-origin '*' needs a key", "add --api-key-file FILE")
-    from hermes_cli.models.choose import find_model
     from hermes_cli.session.choices import Choices, Loading
     from hermes_cli.session.sources import from_settings, with_model_defaults
-    from hermes_cli.session.target.local import local_target
+    from hermes_cli.session.target.local import find_local
 
-    settings = load_settings()
     adapters = tuple(lora or ()) or None
     loading = Loading(ctx, gpu_layers, kv_type, threads, template, speculate=speculate, lora=adapters)
-    flags = Choices(model=model, load=loading, save=False)
-    choices = with_model_defaults(replace(from_settings(settings), flags=flags)).now
-    spec = find_model(choices.model)
-    load = local_target(choices, spec).load
+    flags = Choices(model=model, load=loading, save=False, endpoint="local")
+    choices = with_model_defaults(replace(from_settings(load_settings()), flags=flags)).now
+    target = find_local(choices.model, choices)
+    spec, load = target.model, target.load
 
     from hermes_cli.remote.running import announced
     from hermes_cli.server.app import Api, make_app

@@ -129,6 +129,7 @@ class Layers:
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     mcp_servers: "Mapping[str, McpServer]" = field(default_factory=dict)
     models: "Mapping[str, ModelTable]" = field(default_factory=dict)
+    tables: "tuple[ModelTable, ...]" = ()  # those of the model in use, which make `defaults`
 
     @property
     def now(self) -> Choices:
@@ -146,7 +147,7 @@ class Layers:
         said = {layer: one.load.template if name == "template" else getattr(one, name) for layer, one in values.items()}
         layer = next((layer for layer, value in said.items() if value is not None), None)
         if layer == "defaults":
-            return next((table.origin for table in self.models.values() if name in table.values), None)
+            return next((table.origin for table in self.tables if name in table.values), None)
         return self.origins.get(name) if layer in ("environment", "settings") else None
 
     @property

@@ -260,12 +260,13 @@ def _unanswered(saved: SavedSession) -> tuple[str, ...]:
     return (f"hermes was ended before it answered the last question: {first_words(saved.unanswered)}",)
 
 
-def written_prompt(prepared: Prepared, text: str) -> WrittenPrompt:
-    """The prompt with `text` as its last message. A local model is opened with its vocabulary only."""
+def written_prompt(prepared: Prepared, text: str, prefill: str) -> WrittenPrompt:
+    """The prompt that asks `text` and begins the answer. A local model is opened with its vocabulary only."""
+    begun = (Message("assistant", prefill),) if prefill else ()
     if prepared.tools:
         prepared.tools.toolbox.close()
     with _naming_origin(prepared.layers):
-        return prepared.target.written((*prepared.as_read.messages, Message("user", text)))
+        return prepared.target.written((*prepared.as_read.messages, Message("user", text), *begun))
 
 
 @contextmanager

@@ -65,8 +65,8 @@ def with_model_defaults(layers: Layers) -> Layers:
     """With the choices in the tables of config.toml for the model in use. Raises UsageError."""
     if not layers.models:
         return layers
-    said = [_from_table(table) for table in tables_of_model(layers)]
-    return replace(layers, defaults=resolved(*said) if said else Choices())
+    tables = tuple(tables_of_model(layers))
+    return replace(layers, tables=tables, defaults=resolved(*map(_from_table, tables)) if tables else Choices())
 
 
 def tables_of_model(layers: Layers) -> "list[ModelTable]":

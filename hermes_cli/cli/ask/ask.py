@@ -128,12 +128,12 @@ def ask(
 
     # Only now, when the prompt is complete: another hermes may write the session while it pipes into this one.
     start = begin(given.layers, given.resume)
+    begin_with = text_or_file(prefill) or start.choices.prefill or ""
     if dry_run:
-        return show_prompt(whole.text, start, as_json)
+        return show_prompt(whole.text, begin_with, start, as_json)
     has_schema = start.choices.schema is not None
     form: Form = "json" if as_json else "data" if has_schema else "code" if extract else "text"
     target = FileOutput(output) if output else standard_output() if form == "text" else StandardOutput()
-    begin_with = text_or_file(prefill) or start.choices.prefill or ""
     drops = start.choices.overflow == "drop"
     wanted = Wanted(form, timeout, left, stats, given.verbose, drops, begin_with)
     return answer(whole, start, target, wanted)

@@ -117,13 +117,13 @@ def _make_room(session: "Session", text: str) -> None:
         console.notice(f"left out of the context: {oldest}")
 
 
-def show_prompt(text: str, start: "Start", as_json: bool) -> int:
+def show_prompt(text: str, prefill: str, start: "Start", as_json: bool) -> int:
     """Print the prompt as text, or with token ids and segments as JSON."""
     from hermes_cli.cli.opening import prepare
     from hermes_cli.session.opening import written_prompt
 
     unconstrained = replace(start, choices=replace(start.choices, constrained=False))  # nothing is generated
-    prompt = written_prompt(prepare(unconstrained), text)
+    prompt = written_prompt(prepare(unconstrained), text, prefill)
     print_control_text(prompt.control_text)
     output = StandardOutput()
     if as_json:

@@ -80,22 +80,19 @@ def bench(
     form = "json" if as_json else form or "table"
     _check_tuning(tune, reset, one=not (prompt or compare) and form in ("table", "json"), time_s=time_s)
     from hermes_cli.cli.bench import tune as bench_tune
-    from hermes_cli.models.choose import find_model
 
     if (reset or tune) and max(map(len, (model or (), threads or (), kv_type or ()))) > 1:
         raise UsageError("--tune and --reset take one model and one value of each option", "run them one by one")
-    defaults = load_settings()
-    files = [find_model(name).path for name in model or (defaults.model,)]
+    jobs = list(_jobs(model or [None], ctx, gpu_layers, kv_type or [None], threads or [None]))
     if reset:
-        return _forget(files[0])
-    requested = list(_requested(ctx, gpu_layers, kv_type or [None], threads or [None]))
+        return _forget(jobs[0][0])
     cancel = CancelToken()
     try:
         with stopping(cancel, leave=lambda: None):
             if tune:
-                text = bench_tune.tuned(files[0], requested[0], cancel, time_s, as_json=form == "json")
+                text = bench_tune.tuned(*jobs[0], cancel, time_s, as_json=form == "json")
             else:
-                text = _measured(list(product(files, requested)), prompt, cancel, form, compare)
+                text = _measured(jobs, prompt, cancel, form, compare)
     except LoadCancelled:
         text = ""
     if cancel.reason:
@@ -114,21 +111,25 @@ def _check_tuning(tune: bool, reset: bool, *, one: bool, time_s: float | None) -
         raise UsageError("--time is the time of a search", "add --tune")
 
 
-def _requested(
+def _jobs(
+    models: list[str] | list[None],
     ctx: int | None,
     gpu_layers: str | None,
     kv_types: list[CacheType] | list[None],
     threads: list[int] | list[None],
-) -> "Iterator[LoadOptions]":
-    """The options of every combination."""
+) -> "Iterator[tuple[Path, LoadOptions]]":
+    """The file and the options of every combination."""
     from hermes_cli.session.choices import Choices, Loading
-    from hermes_cli.session.sources import from_settings
-    from hermes_cli.session.target.local import load_options
+    from hermes_cli.session.sources import from_settings, with_model_defaults
+    from hermes_cli.session.target.local import find_local
 
     layers = from_settings(load_settings())
-    for kv_type, count in product(kv_types, threads):
-        given = Choices(load=Loading(ctx, gpu_layers, kv_type.value if kv_type else None, count), save=False)
-        yield load_options(replace(layers, flags=given).now)
+    for name, kv_type, count in product(models, kv_types, threads):
+        load = Loading(ctx, gpu_layers, kv_type.value if kv_type else None, count)
+        flags = Choices(model=name, load=load, save=False, endpoint="local")
+        choices = with_model_defaults(replace(layers, flags=flags)).now
+        target = find_local(choices.model, choices)
+        yield target.file, target.load
 
 
 def _measured(

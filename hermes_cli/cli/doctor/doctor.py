@@ -138,7 +138,7 @@ def _model(facts: Facts) -> Iterator[Finding]:
     elif facts["path"] == str(paths.DEMO_MODEL):
         yield "model", "demo, bundled with the program; get a real one: hermes pull"
     else:
-        yield "model", f"{facts['name']}, {facts['path']}"
+        yield "model", ", ".join(filter(None, (facts["name"], facts["path"])))
     for adapter in facts.get("lora", ()):
         yield "LoRA", adapter
 

@@ -121,18 +121,22 @@ def _engine() -> Facts:
 def _model(settings: Settings) -> Facts:
     """The default model with its LoRA adapters; `problem` and `hint` if those in the settings cannot be used."""
     from hermes_cli.models.adapters import fitting_adapters
-    from hermes_cli.models.choose import find_model
+    from hermes_cli.session.choices import Choices
     from hermes_cli.session.sources import from_settings, with_model_defaults
+    from hermes_cli.session.target.find import find_target
+    from hermes_cli.session.target.local import LocalTarget
 
     try:
-        spec = find_model(settings.model)
+        target = find_target(Choices(model=settings.model), settings.endpoints)
     except HermesError as problem:
         where = f"{problem.message} (in {settings.origin('model')})"
         return {"name": settings.model, "path": None, "problem": where, "hint": problem.hint}
-    facts: Facts = {"name": spec.name, "path": str(spec.path), "problem": None, "lora": []}
+    if not isinstance(target, LocalTarget):
+        return {"name": settings.model, "path": None, "problem": None}
+    facts: Facts = {"name": target.name, "path": str(target.file), "problem": None, "lora": []}
     try:
         lora = with_model_defaults(from_settings(settings)).now.load.lora or ()
-        facts["lora"] = list(map(str, fitting_adapters(lora, spec)))
+        facts["lora"] = list(map(str, fitting_adapters(lora, target.model)))
     except HermesError as problem:
         facts |= {"problem": problem.message, "hint": problem.hint}
     return facts

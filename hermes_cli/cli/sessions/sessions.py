@@ -181,8 +181,10 @@ def export(
     if form is None and ending == "jsonl":
         raise UsageError(".jsonl can be sharegpt or openai", "choose one: --format sharegpt or --format openai")
     chosen = form or (form_by_name(output) if output and ending else "md")
-    if everything and (name or chosen not in FOR_TRAINING):
-        raise UsageError("--all needs --format sharegpt or openai, and no id", "see: hermes sessions export --help")
+    if everything and (name or turn is not None or chosen not in FOR_TRAINING):
+        raise UsageError(
+            "--all needs --format sharegpt or openai, and no id or turn", "see: hermes sessions export --help"
+        )
     sessions = [] if everything else [_read(name)]
     if turn is not None:
         sessions = [session.at_turn(turn) for session in sessions]

@@ -18,7 +18,7 @@ from hermes_cli.errors import ContextOverflow, UsageError, did_you_mean
 from hermes_cli.session.choices import Choices, Layers
 from hermes_cli.session.opening import begin
 from hermes_cli.session.session import Session, as_read
-from hermes_cli.session.sources import from_preset, from_settings
+from hermes_cli.session.sources import from_preset, from_settings, with_model_defaults
 from hermes_cli.session.tool_loading import ToolLoader
 from hermes_cli.store.settings.settings import load_settings
 from hermes_cli.terminal.answer.output import Collected
@@ -28,7 +28,6 @@ from hermes_cli.terminal.consent import Consent
 if TYPE_CHECKING:
     from hermes_cli.backend import Backend
     from hermes_cli.session.turn_loop import ToolUse
-    from hermes_cli.tools.approval import Policy
 
 SEED = 1
 _MAX_TOKENS = 1024  # where neither preset nor settings set a limit: a model may never stop by itself
@@ -62,11 +61,9 @@ class Outcome:
         return self.right >= self.case.pass_rate * len(self.answers)
 
 
-def base_layers(model: str | None, policy: "Policy", variables: Sequence[str], *, constrained: bool) -> Layers:
-    """What all cases share: the model, how it is loaded, what tools see and who is asked before one runs."""
-    return from_settings(load_settings()).with_flag(
-        model=model, save=False, tool_policy=policy, tool_variables=tuple(variables), constrained=constrained
-    )
+def base_layers(given: Choices) -> Layers:
+    """What all cases share: the options given, the settings and the defaults of the model."""
+    return with_model_defaults(replace(from_settings(load_settings()), flags=given))
 
 
 class Runner:

@@ -54,6 +54,7 @@ def test(
     """
     from hermes_cli.cli.trials.report import JsonReport, TextReport
     from hermes_cli.cli.trials.runner import Runner, base_layers
+    from hermes_cli.session.choices import Choices
 
     cases = _chosen(files or (), preset or (), tools or ())
     if repeats:
@@ -61,9 +62,15 @@ def test(
     cancel = CancelToken()
     outcomes: list[Outcome] = []
     with stopping(cancel, leave=lambda: None), suppress(LoadCancelled):
-        layers = base_layers(model, "yes" if yes else "ask", tool_env or (), constrained=not no_constrain)
-        layers = layers.with_flag(endpoint=endpoint) if endpoint else layers
-        with closing(Runner(cases, layers, cancel)) as runner:
+        given = Choices(
+            model=model,
+            endpoint=endpoint,
+            save=False,
+            tool_policy="yes" if yes else "ask",
+            tool_variables=tuple(tool_env or ()),
+            constrained=not no_constrain,
+        )
+        with closing(Runner(cases, base_layers(given), cancel)) as runner:
             report: Report = (
                 JsonReport(constrained=not no_constrain) if as_json else TextReport([case.label for case in cases])
             )

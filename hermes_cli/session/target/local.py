@@ -96,18 +96,16 @@ class LocalTarget:
 
 
 def find_local(model: str | None, choices: Choices) -> LocalTarget:
-    """The model here of that name, or the default one. Raises ModelNotFound, UsageError."""
-    return local_target(choices, find_model(model))
+    """The model here of that name, or the default one, and how the choices say to open it.
 
-
-def local_target(choices: Choices, model: FoundModel) -> LocalTarget:
-    """A model file and how the choices say to open it. Raises UsageError, ModelNotFound."""
-    options = load_options(choices)
+    Raises ModelNotFound, UsageError.
+    """
+    found, options = find_model(model), load_options(choices)
     if lora := choices.load.lora:
         from hermes_cli.models.adapters import fitting_adapters
 
-        options = replace(options, adapters=fitting_adapters(lora, model))
-    return LocalTarget(model, options)
+        options = replace(options, adapters=fitting_adapters(lora, found))
+    return LocalTarget(found, options)
 
 
 def load_options(choices: Choices) -> LoadOptions:

@@ -1,4 +1,4 @@
-"""What answers: a model file on this machine (`local_target`) or a model on a server (`remote_target`)."""
+"""What answers: a model file on this machine (`local`) or a model on a server (`remote`)."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -78,7 +78,7 @@ def _entries(value: Any, found: Imported) -> tuple[str | None, list[Any]]:
             entries = [_chatgpt_entry(node["message"]) for node in branch if isinstance(node.get("message"), dict)]
             entries = [entry for entry in entries if entry["role"] != "system" or any(entry["content"] or ())]
         case {"turns": list(turns)}:
-            entries = [entry for turn in turns if isinstance(turn, dict) for entry in turn.get("messages") or []]
+            entries = [entry for turn in turns if isinstance(turn, dict) for entry in _list(turn.get("messages"))]
         case {"conversations": list(entries)} | {"messages": list(entries)} | {"conversation": list(entries)}:
             entries = [_current_version(entry) for entry in entries]
         case {"chat_messages": list(entries)}:
@@ -139,7 +139,7 @@ def _current_version(entry: Any) -> Any:
     for step in version["steps"]:
         match step:
             case {"type": "contentBlock", "style": {"type": "thinking"}}:
-                thinking += step.get("content") or ()
+                thinking += _list(step.get("content"))
             case {"type": "contentBlock", "content": list(content)}:
                 parts += content
     return {"role": version.get("role"), "content": parts, "thinking": thinking}
@@ -148,7 +148,7 @@ def _current_version(entry: Any) -> Any:
 def _instruction(value: Mapping[str, Any], asked: str, answer: str) -> list[Any]:
     """LLaMA-Factory's Alpaca form: an instruction with an input, and pairs of earlier questions and answers."""
     more = value.get("input")
-    pairs = [pair for pair in value.get("history") or [] if isinstance(pair, list) and len(pair) == 2]
+    pairs = [pair for pair in _list(value.get("history")) if isinstance(pair, list) and len(pair) == 2]
     pairs.append([f"{asked}\n{more}" if isinstance(more, str) and more else asked, answer])
     return [
         {"role": role, "content": text}
@@ -158,7 +158,7 @@ def _instruction(value: Mapping[str, Any], asked: str, answer: str) -> list[Any]
 
 
 def _messages(entries: list[Any], left_out: Counter[str]) -> Iterator[Message]:
-    names: dict[object, str] = {}  # of the functions called, by the ids of the calls
+    names: dict[str, str] = {}  # of the functions called, by the ids of the calls
     last_name, earlier = "", list[str]()  # `earlier`: thinking in messages of its own
     for entry in _without_blocks(entries):
         if not isinstance(entry, dict):
@@ -173,12 +173,12 @@ def _messages(entries: list[Any], left_out: Counter[str]) -> Iterator[Message]:
         calls = list(_calls(entry, given, text))
         for call in calls:
             last_name = str(call.get("name") or "")
-            names[call.get("id")] = last_name
+            names[str(call.get("id"))] = last_name
         if calls:
             blocks = [call_block(str(call.get("name")), call.get("arguments") or {}) for call in calls]
             text = "\n".join(([text] if text and given != "function_call" else []) + blocks)
         elif role == "tool" and text is not None and _is_bare_result(entry, given, text):
-            name = entry.get("name") or names.get(entry.get("tool_call_id")) or last_name
+            name = entry.get("name") or names.get(str(entry.get("tool_call_id"))) or last_name
             text = response_block(str(name), _json(text))
         if text is None and "thinking" in entry and role == "assistant":
             earlier = thoughts
@@ -192,8 +192,7 @@ def _messages(entries: list[Any], left_out: Counter[str]) -> Iterator[Message]:
 def _without_blocks(entries: list[Any]) -> Iterator[Any]:
     """Messages with Anthropic's blocks for calls and results in OpenAI's form; others as given."""
     for entry in entries:
-        content = entry.get("content") if isinstance(entry, dict) else None
-        parts = content if isinstance(content, list) else []
+        parts = _list(entry.get("content")) if isinstance(entry, dict) else []
         kinds = [(part.get("type") if isinstance(part, dict) else None, part) for part in parts]
         calls = [{**part, "arguments": part.get("input")} for kind, part in kinds if kind == "tool_use"]
         for part in (part for kind, part in kinds if kind == "tool_result"):
@@ -246,12 +245,8 @@ def _joined(value: Any) -> str:
     """Thinking as text: given as such, or in parts."""
     if isinstance(value, str):
         return value.strip()
-    found = []
-    for part in value if isinstance(value, list) else []:
-        words = part.get("text", part.get("content")) if isinstance(part, dict) else part
-        if isinstance(words, str) and words.strip():
-            found.append(words.strip())
-    return "\n\n".join(found)
+    words = (part.get("text", part.get("content")) if isinstance(part, dict) else part for part in _list(value))
+    return "\n\n".join(one.strip() for one in words if isinstance(one, str) and one.strip())
 
 
 def _calls(entry: Mapping[str, Any], given: object, text: str | None) -> Iterator[dict[str, Any]]:
@@ -259,8 +254,8 @@ def _calls(entry: Mapping[str, Any], given: object, text: str | None) -> Iterato
     found = entry.get("tool_calls") or [entry.get("function_call")]
     if given == "function_call" and text and "<tool_call>" not in text:
         value = _json(text)
-        found = value if isinstance(value, list) else [value]
-    for call in found if isinstance(found, list) else []:
+        found = _list(value) or [value]
+    for call in _list(found):
         match call:
             case {"function": {"name": str(name), **rest}} | {"name": str(name), **rest}:
                 arguments = rest.get("arguments", rest.get("parameters"))
@@ -269,6 +264,11 @@ def _calls(entry: Mapping[str, Any], given: object, text: str | None) -> Iterato
                     "arguments": _json(arguments) if isinstance(arguments, str) else arguments,
                     "id": call.get("id"),
                 }
+
+
+def _list(value: Any) -> list[Any]:
+    """The list, empty for anything else."""
+    return value if isinstance(value, list) else []
 
 
 def _json(text: str) -> Any:

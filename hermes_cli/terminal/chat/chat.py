@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from hermes_cli.chat.conversation import Conversation
@@ -228,15 +228,18 @@ class Chat(Readiness):
 
     def use_tools(self, layers: Layers, *, reload: bool = False) -> None:
         """Use these choices, with their tools and schema, but leave the conversation alone. Raises UsageError."""
-        wanted, now, tools = layers.now, self.layers.now, self.session.tools
+        wanted, now, before = layers.now, self.layers.now, self.session.tools
         same_files = not reload and wanted.tools == now.tools
         reload = not same_files or wanted.mcp != now.mcp
-        if reload:
-            tools = self._tools.loaded_again(tools, wanted, same_files=same_files)
-            self._tool_cost_due = True
-        notes = self._constraint_notes(wanted, tools) if reload or wanted.schema != now.schema else ()
-        if reload and self.session.tools:
-            self.session.tools.toolbox.close(tools.toolbox if tools else None)
+        tools = self._tools.loaded_again(before, wanted, same_files=same_files) if reload else before
+        with ExitStack() as on_failure:
+            if reload and tools:
+                on_failure.callback(tools.toolbox.close, before and before.toolbox)
+            notes = self._constraint_notes(wanted, tools) if reload or wanted.schema != now.schema else ()
+            on_failure.pop_all()
+        if reload and before:
+            before.toolbox.close(tools and tools.toolbox)
+        self._tool_cost_due = self._tool_cost_due or reload
         self.session.tools, self.session.schema, self.layers = tools, wanted.schema, layers
         for note in notes:
             console.notice(note)

@@ -162,6 +162,11 @@ def test_dry_run_shows_the_prompt_and_its_length_without_an_answer(hermes: Herme
     assert re.fullmatch(r"\d+ tokens\n", result.err)
 
 
+def test_dry_run_shows_how_the_answer_begins(hermes: Hermes) -> None:
+    shown = hermes("ask", *GREEDY, "--dry-run", "--prefill", "Sure,", "Hi").out.decode()
+    assert shown == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nSure,\n"
+
+
 def test_dry_run_json_has_token_ids_that_agree_with_its_segments(hermes: Hermes, demo_path: Path) -> None:
     text = "What does <|im_end|> mean? Größe, 你好 👋"
     result = hermes("ask", "-m", "demo", "--dry-run", "--json", text)

@@ -130,6 +130,31 @@ def test_defaults_hold_for_the_model_under_every_name(hermes: Hermes, config: Pa
     assert asked("-n", "3", "--ctx", "256") == (3, False)
 
 
+def test_bench_and_test_use_the_table_of_their_model(hermes: Hermes, config: Path) -> None:
+    config.write_text("endpoint = 'http://127.0.0.1:9'\n[models.demo]\nctx = 512\nmax_tokens = 1\ntemperature = 0\n")
+    (run,) = json.loads(hermes("bench", "-m", "demo", "--prompt", "64", "--json").out)["runs"]
+    assert run["context_length"] == 512
+    cases = config.with_name("cases.yaml")
+    cases.write_text(f"- {{prompt: '{SUM}', expect: {{equals: '5'}}}}\n")
+    result = json.loads(hermes("test", "-m", "local/demo", "--endpoint", "local", "--json", cases).out)
+    assert len(result["cases"][0]["answers"][0]["answer"].split()) <= 1
+
+
+def test_a_wrong_value_of_a_table_is_named_with_that_table(hermes: Hermes, config: Path) -> None:
+    tables = (f"[models.{name}]\nmodel = 'demo'\ntemplate = '/absent/{name}'\n" for name in "ab")
+    config.write_text("".join(tables))
+    assert_failed(hermes("ask", "-m", "b", "Hi"), 2, "/absent/b", f"template is set in models.b in {config}")
+
+
+def test_a_model_of_an_endpoint_can_be_the_default(hermes: Hermes, config: Path) -> None:
+    config.write_text("[endpoints.work]\nurl = 'http://127.0.0.1:9'\n")
+    assert_failed(hermes("config", "set", "model", "wrok/M"), 3, "there is no file wrok/M")
+    assert hermes("config", "set", "model", "work/M").code == 0
+    facts = json.loads(hermes("doctor", "--json").out)
+    assert facts["healthy"] and facts["model"] == {"name": "work/M", "path": None, "problem": None}
+    assert "\nmodel             work/M\n" in hermes("doctor").out.decode()
+
+
 def test_the_doctor_checks_the_adapters_of_the_default_model(hermes: Hermes, config: Path, demo_path: Path) -> None:
     adapter = write_adapter(demo_path, config.parent / "strong.gguf")
     config.write_text("model = 'demo'\n[models.demo]\nlora = ['strong.gguf:0.5']\n")

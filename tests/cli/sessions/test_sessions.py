@@ -263,6 +263,7 @@ def test_all_sessions_travel_in_one_file(run: Run, tmp_path: Path) -> None:
     assert_failed(run("import", "-", stdin="{"), 2, "line 1 of stdin is not JSON")
     assert_failed(run("export", "--all"), 2, "--all needs --format sharegpt or openai")
     assert_failed(run("export", "--all", "-f", "openai", "older"), 2, "--all needs")
+    assert_failed(run("export", "--all", "-f", "openai", "--turn", "1"), 2, "--all needs")
     assert_failed(run("import", tmp_path / "absent"), 2, "cannot read")
 
 

@@ -84,6 +84,22 @@ def test_a_faulty_file_is_reported_and_nothing_of_it_imported(sessions: Path, tm
     assert not sessions.exists()
 
 
+def test_values_of_a_wrong_type_are_left_out(sessions: Path, tmp_path: Path) -> None:
+    call = {"id": [1], "function": {"name": "f", "arguments": "{}"}}
+    thought = {"type": "contentBlock", "style": {"type": "thinking"}, "content": 3}
+    odd = [
+        {"messages": [*CHAT["messages"], {"role": "assistant", "tool_calls": [call]}]},
+        {"messages": [*CHAT["messages"], {"role": "tool", "tool_call_id": {}, "content": "1"}]},
+        {"messages": [*CHAT["messages"], {"versions": [{"role": "assistant", "steps": [thought]}]}]},
+        {"instruction": "a", "output": "b", "history": 3},
+    ]
+    files, _ = import_sessions(in_file(tmp_path, json.dumps(odd)))
+    assert len(files) == len(odd)
+    assert "there is no conversation" in message(
+        lambda: import_sessions(in_file(tmp_path, '{"turns": [{"messages": 3}]}')), UsageError
+    )
+
+
 def test_a_file_that_is_not_there_is_reported(tmp_path: Path) -> None:
     assert "cannot read" in message(lambda: import_sessions(tmp_path / "no.jsonl"), UsageError)
     assert "cannot read" in message(lambda: import_sessions(tmp_path), UsageError)
