@@ -179,8 +179,7 @@ def import_servers(
             continue
         config_file.put_in_table(("mcp", "servers", server.name), server.table)
         console.notice(f"added {server.name}; use it: --mcp {server.name}")
-        for note in server.notes:
-            console.notice(note)
+        console.notice(*server.notes)
 
 
 @contextmanager
@@ -192,8 +191,7 @@ def _opened(name: str, variables: Sequence[str] | None, cancel: CancelToken) -> 
 
     (server,) = find_servers([name], load_settings().mcp_servers, variables or ())
     with stopping(cancel, leave=lambda: None), running(server, cancel) as found:
-        for note in found.notes:
-            console.notice(note)
+        console.notice(*found.notes)
         yield found
 
 

@@ -1,6 +1,6 @@
 """Opening a session for a command: progress is shown, notes are printed, and the user is asked about tools."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from hermes_cli.chat.request import CancelToken
@@ -20,12 +20,6 @@ if TYPE_CHECKING:
     from hermes_cli.tools.tool import Tool
 
 
-def print_notes(notes: Iterable[str]) -> None:
-    """Print notes, one line each."""
-    for note in notes:
-        notice(note)
-
-
 def _consent(tools: "Mapping[str, Tool]", policy: "Policy") -> "Consent":
     """Asks at the terminal; imported where there are tools."""
     from hermes_cli.terminal.consent import Consent
@@ -42,7 +36,7 @@ def prepare(start: Start, cancel: CancelToken | None = None, *, servers_later: b
         prepared = opening.prepare(start, _consent, cancel, servers_later=servers_later)
     finally:
         status.erase()
-    print_notes(prepared.notes)
+    notice(*prepared.notes)
     return prepared
 
 
@@ -63,7 +57,7 @@ def open_session(start: Start, cancel: CancelToken, *, verbose: bool = False) ->
         return backend
 
     opened = opening.open_session(prepared, load)
-    print_notes(opened.notes)
+    notice(*opened.notes)
     print_tool_cost(opened.session)
     return opened.session
 
@@ -86,7 +80,7 @@ def open_chat(given: "Given", *, interactive: bool) -> "Chat":
     attached = attachments_at(given.files, read_stdin)
     backend = BackgroundBackend(prepared.target.name, prepared.open)
     opened = opening.open_session(prepared, lambda: backend)
-    print_notes(opened.notes)
+    notice(*opened.notes)
     chat = Chat(
         opened.session,
         backend,

@@ -84,7 +84,7 @@ def list_presets(as_json: AsJson = False) -> None:
     for problem in problems:
         console.notice(f"skipped: {problem.message}; {problem.hint}")
     for preset in presets:
-        _print_notices(preset)
+        console.notice(*preset.notices)
 
 
 @app.command("show")
@@ -168,13 +168,8 @@ def _check(name: str) -> None:
 
     preset = find_preset(name)
     schema_of(preset)
-    _print_notices(preset)
+    console.notice(*preset.notices)
     preset_cases(name)
-
-
-def _print_notices(preset: "Preset") -> None:
-    for notice in preset.notices:
-        console.notice(notice)
 
 
 def _table(presets: Iterable["Preset"]) -> str:

@@ -77,9 +77,10 @@ def error(problem: HermesError) -> None:
     _say(one_line(problem.hint), "36", "hint: ")
 
 
-def notice(text: str) -> None:
-    """One dim line the user should know about."""
-    _say(one_line(text), "2")
+def notice(*texts: str) -> None:
+    """Dim lines the user should know about."""
+    for text in texts:
+        _say(one_line(text), "2")
 
 
 def lines(text: str) -> None:

@@ -16,8 +16,7 @@ from hermes_cli.terminal import console
 def tuned(path: Path, requested: LoadOptions, cancel: CancelToken, budget_s: float | None, *, as_json: bool) -> str:
     """Try settings, print each trial, and return a report on what was saved. Raises LoadCancelled."""
     plan = plan_load(path, requested, lambda: not cancel.cancelled, use_tuned=False)
-    for note in plan.notes:
-        console.notice(note)
+    console.notice(*plan.notes)
     trials: list[Trial] = []
     status = console.StatusLine()
 

@@ -113,8 +113,7 @@ def _with_preset(
         raise UsageError("--var needs a preset with variables", "name the preset with --preset, without --system")
     try:
         preset, values = chosen_preset(name, values)
-        for notice in preset.notices:
-            console.notice(notice)
+        console.notice(*preset.notices)
         choices = from_preset(preset, values, with_prompt=not prompted)
         return layers.with_preset(replace(choices, model=None, endpoint=None) if of_model else choices)
     except UsageError as problem:

@@ -238,8 +238,7 @@ def _read_file(path: Path) -> "SavedSession":
     from hermes_cli.store.sessions.reader import read_session
 
     saved = read_session(path)
-    for notice in saved.notices:
-        console.notice(notice)
+    console.notice(*saved.notices)
     return saved
 
 

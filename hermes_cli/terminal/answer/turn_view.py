@@ -125,8 +125,7 @@ def _short(value: object) -> str:
 
 def print_loaded(info: "BackendInfo", *, verbose: bool, in_chat: bool = False) -> None:
     """Print the notes about a loaded model; in a chat also its placement, with `verbose` everything about it."""
-    for note in info.notes:
-        notice(note)
+    notice(*info.notes)
     if verbose:
         notice(f"{info.model_name} · {info.description} · {plan_line(info)} · loaded in {info.load_s:.2f} s")
     elif in_chat:
@@ -147,8 +146,7 @@ def print_tool_cost(session: "Session") -> None:
 
 def print_new_notes(info: "BackendInfo", known: "BackendInfo") -> None:
     """Print the notes that were added to `known` while the model answered."""
-    for note in info.notes[len(known.notes) :]:
-        notice(note)
+    notice(*info.notes[len(known.notes) :])
 
 
 def plan_line(info: "BackendInfo") -> str:

@@ -106,9 +106,8 @@ class Chat(Readiness):
         whole = joined(text, self.attached)
         if not self.make_room(as_typed(text), whole, after=after):
             return
-        before = self.session.conversation
+        before, begun = self.session.conversation, self.beginning
         try:
-            begun = self.beginning
             self.answer(lambda cancel: self.session.send(whole, cancel, after=after, prefill=begun), whole)
         except ContextOverflow as problem:
             if before.turns and self.session.fits_alone(whole):
@@ -193,9 +192,8 @@ class Chat(Readiness):
 
     def start_new(self) -> None:
         """Start a new session with the settings of this one."""
-        session = self.session
-        system_prompt = session.conversation.system_prompt
-        transcript = Transcript.new(session.settings, system_prompt) if self.layers.now.save is not False else None
+        settings, system_prompt = self.session.settings, self.session.conversation.system_prompt
+        transcript = None if self.layers.now.save is False else Transcript.new(settings, system_prompt)
         self.restart(Conversation(system_prompt), transcript)
 
     def restart(
@@ -241,8 +239,7 @@ class Chat(Readiness):
             before.toolbox.close(tools and tools.toolbox)
         self._tool_cost_due = self._tool_cost_due or reload
         self.session.tools, self.session.schema, self.layers = tools, wanted.schema, layers
-        for note in notes:
-            console.notice(note)
+        console.notice(*notes)
 
     def change_model(self, name: str) -> None:
         """Close the model and load another; if that fails, load the old one again. Raises HermesError."""

@@ -76,8 +76,7 @@ class Readiness:
             if now is not before:
                 self._tool_cost_due = True
                 status.erase()
-                for note in now.notes:
-                    console.notice(note)
+                console.notice(*now.notes)
 
         return self._waited(start, draft, "the MCP servers are not started; the next message starts them")
 

@@ -62,8 +62,7 @@ def _load(chat: Chat, path: Path) -> None:
         chat.session.transcript.save()  # raises before anything has changed
     chat.use_tools(layers)
     transcript, more = (None, ()) if now.save is False else reopen(saved)
-    for note in (*notes, *more):
-        console.notice(note)
+    console.notice(*notes, *more)
     tree = branches(saved, transcript)
     chat.restart(saved.conversation, transcript, saved.last_turn_id, now.session_settings(), tree)
     chat.offer_unanswered(saved)

@@ -67,8 +67,7 @@ def preset(chat: Chat, argument: str) -> None:
     name, *pairs = words(argument)
     preset, values = chosen_preset(name, variable_values(pairs), chat.servers)
     chat.choose(chat.layers.then_preset(from_preset(preset, values)))
-    for notice in preset.notices:
-        console.notice(notice)
+    console.notice(*preset.notices)
     console.notice(f"preset {name}: used from the next message on; the conversation and the model stay")
 
 
