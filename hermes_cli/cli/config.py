@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from typing import Annotated, Any
 
 import typer
@@ -10,13 +9,11 @@ import typer
 from hermes_cli import paths
 from hermes_cli.chat.key import Key, written
 from hermes_cli.cli import completion
+from hermes_cli.cli.lists import stdout
 from hermes_cli.errors import UsageError
 from hermes_cli.store.settings import config_file
 from hermes_cli.store.settings.settings import KEYS, Settings, known_key, load_settings, read_settings
 from hermes_cli.terminal import console, editor
-from hermes_cli.terminal.answer.output import StandardOutput
-from hermes_cli.terminal.columns import table, terminal_columns
-from hermes_cli.terminal.sanitize import one_line
 
 app = typer.Typer(
     help="Show and change settings.",
@@ -51,11 +48,11 @@ def show(
     """Show every setting with its value and origin."""
     settings, problems = read_settings()
     if as_json:
-        _write(json.dumps({name: _facts(key, settings) for name, key in KEYS.items()}) + "\n")
-    elif console.is_terminal(sys.stdout):
-        _write(_table(settings))
+        stdout.write(json.dumps({name: _facts(key, settings) for name, key in KEYS.items()}) + "\n")
     else:
-        _write("".join(f"{name}\t{_value(name, settings)}\t{settings.origin(name)}\n" for name in KEYS))
+        piped = [(name, _value(name, settings), settings.origin(name)) for name in KEYS]
+        rows = [(name, value or KEYS[name].standard, origin) for name, value, origin in piped]
+        stdout.write_rows(("setting", "value", "from"), rows, piped, order=(0, 2), elastic=1)
     for problem in problems:
         console.notice(f"skipped: {problem.message}; {problem.hint}")
 
@@ -64,7 +61,7 @@ def show(
 def get(name: Name) -> None:
     """Print the value of a setting; an empty line if it is not set."""
     known_key(name)
-    _write(f"{_value(name, load_settings())}\n")
+    stdout.write(f"{_value(name, load_settings())}\n")
 
 
 @app.command("set", context_settings={"ignore_unknown_options": True})
@@ -116,7 +113,7 @@ def edit() -> None:
 @app.command("path")
 def path() -> None:
     """Print the path of config.toml, existing or not."""
-    _write(f"{paths.config_file()}\n")
+    stdout.write(f"{paths.config_file()}\n")
 
 
 def _value(name: str, settings: Settings) -> str:
@@ -132,14 +129,6 @@ def _facts(key: Key, settings: Settings) -> dict[str, Any]:
         "allowed": key.allowed,
         "help": key.help,
     }
-
-
-def _table(settings: Settings) -> str:
-    """Aligned columns; a setting without a value shows its default."""
-    rows = [("setting", "value", "from")]
-    rows += [(name, _value(name, settings) or key.standard, settings.origin(name)) for name, key in KEYS.items()]
-    cells = [tuple(map(one_line, row)) for row in rows]
-    return table(cells, terminal_columns(sys.stdout), order=(0, 2), elastic=1)
 
 
 def _template() -> str:
@@ -184,8 +173,3 @@ def _print_obstacles(name: str, value: str = "") -> None:
     file = paths.expanded(value)
     if name == "template" and value not in ("", *_WORDS) and not os.path.isfile(file):  # noqa: PTH113 - never raises
         console.notice(f"saved, but there is no file {value}")
-
-
-def _write(text: str) -> None:
-    """Write to stdout; control characters are neutralised on a terminal."""
-    StandardOutput().write(text)

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,14 +11,12 @@ import typer
 
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.cli import completion
+from hermes_cli.cli.lists import stdout
 from hermes_cli.cli.options import options
-from hermes_cli.cli.tools import CallArguments, CallTimeout, call_tool, json_text, print_result
+from hermes_cli.cli.tools import CallArguments, CallTimeout, call_tool, print_result
 from hermes_cli.errors import LoadCancelled, UsageError, did_you_mean
 from hermes_cli.terminal import console
-from hermes_cli.terminal.answer.output import StandardOutput
-from hermes_cli.terminal.columns import table, terminal_columns
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
-from hermes_cli.terminal.sanitize import one_line
 
 if TYPE_CHECKING:
     from hermes_cli.tools.mcp import McpTools, ServerReport
@@ -59,12 +56,8 @@ def list_servers() -> None:
     if not servers:
         console.notice("no MCP servers are configured; add one: hermes config edit, or hermes mcp import FILE")
         return
-    rows = [(server.name, "http" if server.url else "stdio", one_line(server.shown_address)) for server in servers]
-    if console.is_terminal(sys.stdout):
-        text = table([("name", "transport", "address"), *rows], terminal_columns(sys.stdout), order=(0, 1), elastic=2)
-    else:
-        text = "".join("\t".join(row) + "\n" for row in rows)
-    StandardOutput().write(text)
+    rows = [(server.name, "http" if server.url else "stdio", server.shown_address) for server in servers]
+    stdout.write_rows(("name", "transport", "address"), rows, order=(0, 1), elastic=2)
 
 
 @app.command("show")
@@ -78,7 +71,7 @@ def show(
     with suppress(LoadCancelled), _opened(name, tool_env, cancel) as found:
         report = found.reports[0]
         if as_json:
-            StandardOutput().write(json_text([tool.schema.function for tool in report.tools]))
+            stdout.write_json([tool.schema.function for tool in report.tools])
             return 0
         catalog = found.host.catalog(report.server.name)
         lines = [
@@ -87,7 +80,7 @@ def show(
             *_tool_lines(report),
             *_catalog_lines(report.server, catalog),
         ]
-        StandardOutput().write("\n".join(lines) + "\n")
+        stdout.write("\n".join(lines) + "\n")
         return 0
     return EXIT_CODES[cancel.reason or "interrupt"]
 
@@ -138,7 +131,7 @@ def test(name: Server, tool_env: options.ToolVariables = None) -> int:
         report = found.reports[0]
         about = (_server_title(report), f"protocol {report.protocol}", _tool_count(report))
         times = (f"started in {report.start_s:.2f} s", f"tools listed in {report.latency_s * 1000:.0f} ms")
-        StandardOutput().write(f"{report.server.name}: works\n  {', '.join(about)}\n  {', '.join(times)}\n")
+        stdout.write(f"{report.server.name}: works\n  {', '.join(about)}\n  {', '.join(times)}\n")
         return 0
     return EXIT_CODES[cancel.reason or "interrupt"]
 

@@ -9,10 +9,9 @@ import typer
 from hermes_cli import paths
 from hermes_cli.cli import completion
 from hermes_cli.cli.confirm import agreed, check_terminal
-from hermes_cli.cli.lists import model_list
+from hermes_cli.cli.lists import model_list, stdout
 from hermes_cli.errors import ModelNotFound, UsageError
 from hermes_cli.terminal import console
-from hermes_cli.terminal.answer.output import StandardOutput
 from hermes_cli.terminal.units import size_text
 
 if TYPE_CHECKING:
@@ -58,28 +57,15 @@ def list_models(
 ) -> None:
     """List the models here with size, store and file. * marks the default, which answers where none is named."""
     if endpoint:
-        _write(_served(endpoint, json))
+        from hermes_cli.cli.lists import served_models
+
+        served_models.print_models(served_models.served_models(endpoint), as_json=json)
         return
     from hermes_cli.models.library import found_files
 
-    rows = model_list.rows(found_files(), _default(), everything)
-    if json:
-        _write(model_list.as_json(rows))
-        return
-    on_terminal = console.is_terminal(sys.stdout)
-    _write(model_list.table(rows) if on_terminal else model_list.tab_separated(rows))
-    if on_terminal:
+    model_list.print_models(model_list.rows(found_files(), _default(), everything), as_json=json)
+    if not json and console.is_terminal(sys.stdout):
         _print_unfinished()
-
-
-def _served(endpoint: str, json: bool) -> str:
-    from hermes_cli.cli.lists import served_models
-
-    models = served_models.served_models(endpoint)
-    if json:
-        return served_models.as_json(models)
-    write = served_models.table if console.is_terminal(sys.stdout) else served_models.tab_separated
-    return write(models)
 
 
 @app.command("show")
@@ -93,7 +79,10 @@ def show(name: Name, json: Json = False) -> None:
 
     name = without_alias(name)
     facts = model_list.to_download(name) or model_list.facts(find_file(name))
-    _write(model_list.json_text(facts) if json else model_list.lines(facts))
+    if json:
+        stdout.write_json(facts)
+    else:
+        stdout.write(model_list.lines(facts))
 
 
 @app.command("inspect")
@@ -113,7 +102,10 @@ def inspect(
     Neither loads nor downloads the model.
     """
     inspected = _inspected(name)
-    _write(model_list.json_text(model_list.inspected_facts(inspected)) if json else model_list.inspection(inspected))
+    if json:
+        stdout.write_json(model_list.inspected_facts(inspected))
+    else:
+        stdout.write(model_list.inspection(inspected))
 
 
 @app.command("rm")
@@ -182,11 +174,11 @@ def alias(
     if remove_it and (name is None or model is not None):
         raise UsageError("--rm takes one alias", "list the aliases: hermes models alias")
     if name is None:
-        _write(alias_list.listing())
+        alias_list.print_aliases()
     elif remove_it:
         alias_list.remove(name)
     elif model is None:
-        _write(f"{alias_list.target(name)}\n")
+        stdout.write(f"{alias_list.target(name)}\n")
     else:
         alias_list.add(name, model)
 
@@ -200,7 +192,7 @@ def path(
     """Print the path of a model, or of the models folder."""
     from hermes_cli.models.choose import find_model
 
-    _write(f"{find_model(name).path if name else paths.models_folder()}\n")
+    stdout.write(f"{find_model(name).path if name else paths.models_folder()}\n")
 
 
 def _default() -> "FoundModel | None":
@@ -274,8 +266,3 @@ def _print_unfinished() -> None:
         console.notice(f"unfinished: {part.name.removesuffix('.part')}, {size_text(part.stat().st_size)} so far")
     if parts:
         console.notice("resume with hermes pull, or remove the parts: hermes models rm --unfinished")
-
-
-def _write(text: str) -> None:
-    """Print to stdout; on a terminal without control characters."""
-    StandardOutput().write(text)

@@ -1,8 +1,5 @@
 """`hermes presets`: list, show, create, edit and remove presets."""
 
-import json
-import sys
-from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,12 +7,10 @@ import typer
 from hermes_cli import paths
 from hermes_cli.cli import completion
 from hermes_cli.cli.confirm import agreed, check_terminal
+from hermes_cli.cli.lists import stdout
 from hermes_cli.errors import OutputError, UsageError
 from hermes_cli.files import check_hint
 from hermes_cli.terminal import console, editor
-from hermes_cli.terminal.answer.output import StandardOutput
-from hermes_cli.terminal.columns import table, terminal_columns
-from hermes_cli.terminal.sanitize import one_line
 
 if TYPE_CHECKING:
     from hermes_cli.store.presets.presets import Preset
@@ -77,10 +72,16 @@ def list_presets(as_json: AsJson = False) -> None:
     from hermes_cli.store.presets.presets import all_presets
 
     presets, problems = all_presets()
+    rows = [(preset.name, _origin(preset), preset.description) for preset in presets]
     if as_json:
-        _write(_as_json(presets))
+        stdout.write_json(
+            [
+                {"name": name, "origin": origin, "description": description, "path": str(preset.path)}
+                for preset, (name, origin, description) in zip(presets, rows, strict=True)
+            ]
+        )
     else:
-        _write(_table(presets) if console.is_terminal(sys.stdout) else _tab_separated(presets))
+        stdout.write_rows(("name", "", "description"), rows, order=(0, 1), elastic=2)
     for problem in problems:
         console.notice(f"skipped: {problem.message}; {problem.hint}")
     for preset in presets:
@@ -92,7 +93,7 @@ def show(name: Name) -> None:
     """Print the file of a preset."""
     from hermes_cli.store.presets.presets import preset_file, preset_text
 
-    _write(preset_text(preset_file(name)))
+    stdout.write(preset_text(preset_file(name)))
 
 
 @app.command("new")
@@ -105,7 +106,7 @@ def new(
 
     text = preset_text(preset_file(source)) if source else _TEMPLATE.format(name=name)
     path = create(name, text)
-    _write(f"{path}\n")
+    stdout.write(f"{path}\n")
     if bundled_file(name).exists():
         console.notice(f"{name} replaces the bundled preset of that name; to undo: hermes presets rm {name}")
     if editor.on_terminal():
@@ -158,7 +159,7 @@ def remove(
 @app.command("path")
 def folder() -> None:
     """Print the folder of your own presets."""
-    _write(f"{paths.prompts_folder()}\n")
+    stdout.write(f"{paths.prompts_folder()}\n")
 
 
 def _check(name: str) -> None:
@@ -172,35 +173,6 @@ def _check(name: str) -> None:
     preset_cases(name)
 
 
-def _table(presets: Iterable["Preset"]) -> str:
-    """Aligned columns."""
-    rows = [("name", "", "description"), *(tuple(map(one_line, row)) for row in _rows(presets))]
-    return table(rows, terminal_columns(sys.stdout), order=(0, 1), elastic=2)
-
-
-def _tab_separated(presets: Iterable["Preset"]) -> str:
-    """One tab-separated line per preset."""
-    return "".join("\t".join(row) + "\n" for row in _rows(presets))
-
-
-def _as_json(presets: Sequence["Preset"]) -> str:
-    """A JSON list of objects."""
-    objects = [
-        {"name": name, "origin": owner, "description": what, "path": str(preset.path)}
-        for preset, (name, owner, what) in zip(presets, _rows(presets), strict=True)
-    ]
-    return json.dumps(objects, ensure_ascii=False, indent=2) + "\n"
-
-
-def _rows(presets: Iterable["Preset"]) -> list[tuple[str, str, str]]:
-    return [(preset.name, _origin(preset), preset.description) for preset in presets]
-
-
 def _origin(preset: "Preset") -> str:
     own = "own, replaces bundled" if preset.replaces_bundled else "own"
     return "bundled" if preset.bundled else own
-
-
-def _write(text: str) -> None:
-    """Write to stdout; control characters are neutralised on a terminal."""
-    StandardOutput().write(text)

@@ -10,8 +10,8 @@ import typer
 from hermes_cli import paths
 from hermes_cli.cli import completion
 from hermes_cli.cli.confirm import agreed, check_terminal
+from hermes_cli.cli.lists import stdout
 from hermes_cli.terminal import console
-from hermes_cli.terminal.answer.output import StandardOutput
 from hermes_cli.terminal.units import size_text
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def pull(
         if model is None and not yes and not _agreed():
             return 1
         path = download(wanted)
-    StandardOutput().write(f"{path}\n")
+    stdout.write(f"{path}\n")
     return 0
 
 

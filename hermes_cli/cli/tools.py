@@ -1,8 +1,7 @@
 """`hermes tools`: list tools, show them as the model sees them, run one. What a tool is: tools.tool."""
 
 import json
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,13 +10,11 @@ import typer
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.chat.tool_call import ToolCall
 from hermes_cli.cli import completion
+from hermes_cli.cli.lists import stdout
 from hermes_cli.cli.options import options
 from hermes_cli.errors import LoadCancelled, ToolFailed, UsageError, did_you_mean
 from hermes_cli.terminal import console
-from hermes_cli.terminal.answer.output import StandardOutput
-from hermes_cli.terminal.columns import table, terminal_columns
 from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
-from hermes_cli.terminal.sanitize import one_line
 
 if TYPE_CHECKING:
     from hermes_cli.chat.tool_call import ToolResult
@@ -67,9 +64,7 @@ def list_tools(tools: Sources = None, tool_env: options.ToolVariables = None) ->
     named = {source.partition(":")[0] for source in given}
     with load_toolbox([*(name for name in built_in_names() if name not in named), *given], tool_env or ()) as toolbox:
         rows = [_row(tool) for tool in toolbox.tools.values()]
-    StandardOutput().write(
-        _table(rows) if console.is_terminal(sys.stdout) else "".join("\t".join(row) + "\n" for row in rows)
-    )
+    stdout.write_rows(("name", "from", "consent", "description"), rows, order=(0, 2, 1), elastic=3)
 
 
 @app.command("show")
@@ -89,9 +84,10 @@ def show(
 
     with load_toolbox([source], tool_env or ()) as toolbox:
         functions = [{"type": "function", "function": tool.function} for tool in toolbox.schemas]
-    StandardOutput().write(
-        f"{tools_prompt(functions)}\n" if prompt else json_text(functions[0] if len(functions) == 1 else functions)
-    )
+    if prompt:
+        stdout.write(f"{tools_prompt(functions)}\n")
+    else:
+        stdout.write_json(functions[0] if len(functions) == 1 else functions)
 
 
 @app.command("run")
@@ -151,7 +147,7 @@ def approvals(
     elif not saved:
         console.notice("no approvals are saved")
     elif not revoke_all:
-        StandardOutput().write("".join(f"{name}\t{sha256[:12]}\n" for name, sha256 in saved))
+        stdout.write("".join(f"{name}\t{sha256[:12]}\n" for name, sha256 in saved))
 
 
 def call_tool(
@@ -168,7 +164,7 @@ def print_result(result: "ToolResult | None", cancel: CancelToken, see: str) -> 
         return EXIT_CODES[cancel.reason or "interrupt"]
     if result.error is not None:
         raise ToolFailed(f"{result.call.name}: {result.error}", f"see what it takes: {see}")
-    StandardOutput().write(json_text(result.value))
+    stdout.write_json(result.value)
     return 0
 
 
@@ -207,14 +203,3 @@ def _row(tool: "Tool") -> tuple[str, str, str, str]:
 
     consent = "read-only" if tool.read_only else "always" if always_approved(tool) else "asks"
     return tool.name, tool.origin, consent, tool.description
-
-
-def _table(rows: Iterable[tuple[str, ...]]) -> str:
-    """Aligned columns, for people."""
-    lines = [("name", "from", "consent", "description"), *(tuple(map(one_line, row)) for row in rows)]
-    return table(lines, terminal_columns(sys.stdout), order=(0, 2, 1), elastic=3)
-
-
-def json_text(value: object) -> str:
-    """Indented JSON with a newline."""
-    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"

@@ -2,6 +2,7 @@
 
 import sys
 
+from hermes_cli.cli.lists import stdout
 from hermes_cli.errors import ModelNotFound, UsageError, did_you_mean
 from hermes_cli.models.aliases import aliases, tables_by_name
 from hermes_cli.models.model import DEMO_NAME
@@ -9,28 +10,19 @@ from hermes_cli.store.settings import config_file
 from hermes_cli.store.settings.model_tables import NAME
 from hermes_cli.store.settings.settings import load_settings
 from hermes_cli.terminal import console
-from hermes_cli.terminal.columns import table, terminal_columns
-from hermes_cli.terminal.sanitize import one_line
 
 _RESERVED = (DEMO_NAME, "local", "auto", "none")
 _LIST = "list the aliases: hermes models alias"
 
 
-def listing() -> str:
-    """All aliases and their models: a table on a terminal, else tab-separated."""
+def print_aliases() -> None:
+    """Print all aliases and their models."""
     load_settings()
     found = sorted(aliases().items())
-    if not console.is_terminal(sys.stdout):
-        return "".join(f"{name}\t{model}\n" for name, model in found)
-    if not found:
+    if found or not console.is_terminal(sys.stdout):
+        stdout.write_rows(("name", "model"), found, order=(0,), elastic=1)
+    else:
         console.notice("there are no aliases; add one: hermes models alias NAME MODEL")
-        return ""
-    return table(
-        [(one_line(name), one_line(model)) for name, model in found],
-        terminal_columns(sys.stdout),
-        order=(0,),
-        elastic=1,
-    )
 
 
 def target(name: str) -> str:

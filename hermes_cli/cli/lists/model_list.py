@@ -1,14 +1,11 @@
 """How models are printed: lists for people and programs, the facts of one, and its header."""
 
-import json
 import os
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from hermes_cli.terminal import columns
-from hermes_cli.terminal.columns import terminal_columns
+from hermes_cli.cli.lists import stdout
 from hermes_cli.terminal.sanitize import one_line
 from hermes_cli.terminal.units import size_text
 
@@ -16,9 +13,6 @@ if TYPE_CHECKING:
     from hermes_cli.models.catalog import CatalogModel
     from hermes_cli.models.inspect import Inspected
     from hermes_cli.models.model import FoundModel
-
-
-_WITHOUT_ENDS = str.maketrans("\t\r\n", "   ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +48,14 @@ def _is(model: "FoundModel", default: "FoundModel") -> bool:
     return (model.name, model.path) == (default.name, default.path)
 
 
-def table(listed: Sequence[Row]) -> str:
-    """Aligned columns, for people."""
-    cells = [("  name", "size", "store", "file or command"), *map(_cells, listed)]
-    return columns.table(cells, terminal_columns(sys.stdout), order=(0, 1, 2), elastic=3, right=(1,))
-
-
-def tab_separated(listed: Iterable[Row]) -> str:
-    """A line each: name, bytes, store, file; the file is empty for what can be downloaded."""
-    return "".join(
-        "\t".join((_plain(row.name), str(row.size_bytes), row.origin, _plain(row.path or ""))) + "\n" for row in listed
-    )
-
-
-def as_json(listed: Iterable[Row]) -> str:
-    """One list of objects."""
-    return json_text([asdict(row) for row in listed])
-
-
-def json_text(value: object) -> str:
-    """Indented JSON."""
-    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+def print_models(listed: Sequence[Row], *, as_json: bool) -> None:
+    """Print name, bytes, store and file of each; the file is empty for what can be downloaded."""
+    if as_json:
+        stdout.write_json([asdict(row) for row in listed])
+        return
+    piped = [(row.name, str(row.size_bytes), row.origin, row.path or "") for row in listed]
+    head = ("  name", "size", "store", "file or command")
+    stdout.write_rows(head, map(_cells, listed), piped, order=(0, 1, 2), elastic=3, right=(1,))
 
 
 def lines(facts: Mapping[str, object]) -> str:
@@ -268,8 +249,3 @@ def _readable(name: str, value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _plain(text: str) -> str:
-    """Without the characters that end a column or a line."""
-    return text.translate(_WITHOUT_ENDS)

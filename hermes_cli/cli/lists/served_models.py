@@ -1,14 +1,10 @@
 """The models of a server, as a table and as JSON."""
 
-import json
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from hermes_cli.cli.lists import stdout
 from hermes_cli.errors import UsageError
-from hermes_cli.terminal import columns
-from hermes_cli.terminal.columns import terminal_columns
-from hermes_cli.terminal.sanitize import one_line
 
 if TYPE_CHECKING:
     from hermes_cli.remote.probe import ServedModel
@@ -32,19 +28,12 @@ def served_models(endpoint: str) -> "Sequence[ServedModel]":
         return listed_models(client)
 
 
-def table(models: "Sequence[ServedModel]") -> str:
-    """Aligned columns: name, context length, owner."""
-    rows = [("name", "context", "owner")]
-    rows += [(one_line(one.id), f"{one.context_length or ''}", one_line(one.owner)) for one in models]
-    return columns.table(rows, terminal_columns(sys.stdout), order=(0, 1, 2), elastic=0, right=(1,), wrap=False)
-
-
-def tab_separated(models: "Sequence[ServedModel]") -> str:
-    """A line each: name, context length, owner."""
-    return "".join(f"{one_line(one.id)}\t{one.context_length or ''}\t{one_line(one.owner)}\n" for one in models)
-
-
-def as_json(models: "Sequence[ServedModel]") -> str:
-    """One list of objects."""
-    objects = [{"name": one.id, "context_length": one.context_length, "owner": one.owner} for one in models]
-    return json.dumps(objects, ensure_ascii=False, indent=2) + "\n"
+def print_models(models: "Sequence[ServedModel]", *, as_json: bool) -> None:
+    """Print name, context length and owner of each."""
+    if as_json:
+        stdout.write_json(
+            [{"name": one.id, "context_length": one.context_length, "owner": one.owner} for one in models]
+        )
+    else:
+        rows = [(one.id, f"{one.context_length or ''}", one.owner) for one in models]
+        stdout.write_rows(("name", "context", "owner"), rows, order=(0, 1, 2), elastic=0, right=(1,), wrap=False)

@@ -1,14 +1,12 @@
 """Lists of sessions as columns, tab-separated lines or JSON, and the sessions beyond given limits."""
 
-import json
-import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hermes_cli.terminal import columns
-from hermes_cli.terminal.columns import cut, terminal_columns
+from hermes_cli.cli.lists import stdout
+from hermes_cli.terminal.columns import cut
 from hermes_cli.terminal.sanitize import one_line
 from hermes_cli.terminal.units import age_from, bytes_from, size_text
 
@@ -18,46 +16,41 @@ if TYPE_CHECKING:
 _MODEL_CHARACTERS = 24
 
 
-def table(sessions: Sequence["SessionSummary"]) -> str:
-    """Aligned columns, as many as fit the terminal."""
-    rows = [("id", "used", "turns", "size", "model", "title"), *map(_cells, sessions)]
-    return columns.table(rows, terminal_columns(sys.stdout), order=(0, 1, 2, 4, 3), elastic=5, right=(2, 3), wrap=False)
-
-
-def tab_separated(sessions: Iterable["SessionSummary"]) -> str:
-    """One line per session: id, time of the last use, turns, bytes, model, title."""
-    return "".join(
-        "\t".join(
-            (
-                session.id,
-                session.used.isoformat(timespec="seconds"),
-                str(session.turn_count),
-                str(session.size_bytes),
-                " ".join((session.model or "").split()),
-                " ".join(_title(session).split()),
-            )
+def print_sessions(sessions: Sequence["SessionSummary"]) -> None:
+    """Print them in columns; in a pipe: id, time of the last use, turns, bytes, model, title."""
+    piped = [
+        (
+            session.id,
+            session.used.isoformat(timespec="seconds"),
+            str(session.turn_count),
+            str(session.size_bytes),
+            session.model or "",
+            _title(session),
         )
-        + "\n"
-        for session in sessions
-    )
-
-
-def as_json(sessions: Iterable["SessionSummary"]) -> str:
-    """A JSON list of objects."""
-    objects = [
-        {
-            "id": session.id,
-            "title": session.title,
-            "used": session.used.isoformat(timespec="seconds"),
-            "turns": session.turn_count,
-            "model": session.model,
-            "size_bytes": session.size_bytes,
-            "path": str(session.path),
-            **({"problem": session.problem} if session.problem else {}),
-        }
         for session in sessions
     ]
-    return json.dumps(objects, ensure_ascii=False, indent=2) + "\n"
+    head = ("id", "used", "turns", "size", "model", "title")
+    layout = (0, 1, 2, 4, 3)
+    stdout.write_rows(head, map(_cells, sessions), piped, order=layout, elastic=5, right=(2, 3), wrap=False)
+
+
+def print_json(sessions: Iterable["SessionSummary"]) -> None:
+    """Print a JSON list of objects."""
+    stdout.write_json(
+        [
+            {
+                "id": session.id,
+                "title": session.title,
+                "used": session.used.isoformat(timespec="seconds"),
+                "turns": session.turn_count,
+                "model": session.model,
+                "size_bytes": session.size_bytes,
+                "path": str(session.path),
+                **({"problem": session.problem} if session.problem else {}),
+            }
+            for session in sessions
+        ]
+    )
 
 
 def beyond(

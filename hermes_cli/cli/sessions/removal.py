@@ -1,6 +1,5 @@
 """`hermes sessions rm` and `prune`: what would be removed is shown, and the user is asked."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +8,6 @@ from hermes_cli.cli.confirm import agreed, check_terminal
 from hermes_cli.cli.lists import session_list
 from hermes_cli.errors import HermesError, SessionBusy, UsageError
 from hermes_cli.terminal import console
-from hermes_cli.terminal.answer.output import StandardOutput
 from hermes_cli.terminal.sanitize import one_line
 
 
@@ -49,9 +47,7 @@ def prune(older_than: str | None, larger_than: str | None, keep_under: str | Non
     if not unwanted:
         console.notice("nothing to remove")
         return 0
-    on_terminal = console.is_terminal(sys.stdout)
-    text = session_list.table(unwanted) if on_terminal else session_list.tab_separated(unwanted)
-    StandardOutput().write(text)
+    session_list.print_sessions(unwanted)
     _need_terminal(yes, "hermes sessions prune --yes with the same limits")
     return _remove([session.path for session in unwanted], yes)
 

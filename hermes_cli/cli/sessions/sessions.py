@@ -10,7 +10,7 @@ import typer
 
 from hermes_cli import paths
 from hermes_cli.cli import completion
-from hermes_cli.cli.lists import session_list, session_text
+from hermes_cli.cli.lists import session_list, session_text, stdout
 from hermes_cli.cli.sessions import removal
 from hermes_cli.errors import HermesError, SessionBusy, UsageError
 from hermes_cli.terminal import console
@@ -65,9 +65,9 @@ def list_sessions(count: Limit = None, json: AsJson = False) -> None:
     sessions = all_sessions()
     shown = _first(sessions, count, json)
     if json:
-        _write(session_list.as_json(shown))
+        session_list.print_json(shown)
     else:
-        _write(session_list.table(shown) if console.is_terminal(sys.stdout) else session_list.tab_separated(shown))
+        session_list.print_sessions(shown)
     _print_rest(sessions, shown, json)
 
 
@@ -84,9 +84,9 @@ def show(
         saved = _read(name)
         current = {turn.id for turn in saved.conversation.turns}
         lines = tree_lines(saved.tree, current, terminal_columns(sys.stdout) - 1)
-        _write("".join(f"{for_terminal(line)}\n" for line in lines))
+        stdout.write("".join(f"{for_terminal(line)}\n" for line in lines))
         return
-    _write(session_text.readable(_read(name), everything=everything))
+    stdout.write(session_text.readable(_read(name), everything=everything))
 
 
 @app.command("search")
@@ -108,9 +108,11 @@ def search(
     for session in shown:
         place = excerpt(session.path, wanted)
         if on_terminal:
-            _write(f"{session.id}  {session.used:%Y-%m-%d %H:%M}  {one_line(session.title)}\n    {one_line(place)}\n")
+            stdout.write(
+                f"{session.id}  {session.used:%Y-%m-%d %H:%M}  {one_line(session.title)}\n    {one_line(place)}\n"
+            )
         else:
-            _write(f"{session.id}\t{' '.join(session.title.split())}\t{place}\n")
+            stdout.write(f"{session.id}\t{' '.join(session.title.split())}\t{place}\n")
     _print_rest(sessions, shown)
     return 0 if sessions else 1
 
@@ -212,7 +214,7 @@ def import_file(
     from hermes_cli.store.sessions.importing import import_sessions
 
     files, left_out = import_sessions(file)
-    _write("".join(f"{path.stem}\n" for path in files))
+    stdout.write("".join(f"{path.stem}\n" for path in files))
     if left_out:
         console.notice("left out: " + ", ".join(f"{name} ({count:,})" for name, count in sorted(left_out.items())))
 
@@ -220,7 +222,7 @@ def import_file(
 @app.command("path")
 def folder() -> None:
     """Print the folder of the saved sessions."""
-    _write(f"{paths.sessions_folder()}\n")
+    stdout.write(f"{paths.sessions_folder()}\n")
 
 
 def _read(name: str | None) -> "SavedSession":
@@ -276,8 +278,3 @@ def _export_all(form: str, target: AnswerOutput) -> None:
             target.write(separator + FORMATS[form](saved))
             separator = "\n"
     target.finish()
-
-
-def _write(text: str) -> None:
-    """Write to stdout; control characters are neutralised on a terminal."""
-    StandardOutput().write(text)
