@@ -151,7 +151,8 @@ def _existing(name: str, value: str) -> str:
         from hermes_cli.session.choices import Choices
         from hermes_cli.session.target.find import find_target
 
-        find_target(Choices(model=value), read_settings()[0].endpoints)
+        settings, _ = read_settings()
+        find_target(Choices(model=value), settings.endpoints, settings.models)
     file = os.path.expanduser(value)  # noqa: PTH111 - pathlib raises for unknown users
     if name in ("model", "template") and value not in _WORDS and os.path.isfile(file):  # noqa: PTH113 - never raises
         return os.path.abspath(file)  # noqa: PTH100 - keeps links

@@ -132,8 +132,8 @@ def serve(
     adapters = tuple(lora or ()) or None
     loading = Loading(ctx, gpu_layers, kv_type, threads, template, speculate=speculate, lora=adapters)
     flags = Choices(model=model, load=loading, save=False, endpoint="local")
-    choices = with_model_defaults(replace(from_settings(load_settings()), flags=flags)).now
-    target = find_local(choices.model, choices)
+    layers = with_model_defaults(replace(from_settings(load_settings()), flags=flags))
+    target = find_local(layers.now.model, layers.now, layers.models)
     spec, load = target.model, target.load
 
     from hermes_cli.remote.running import announced

@@ -13,11 +13,14 @@ def aliases() -> dict[str, str]:
     return {table.name: table.model for table in read_settings()[0].models.values() if table.model}
 
 
-def without_alias(name: str) -> str:
-    """What `name` stands for: itself, unless it is an alias. Raises UsageError for aliases in a circle."""
+def without_alias(name: str, known: Mapping[str, ModelTable] | None = None) -> str:
+    """What `name` stands for: itself, unless it is an alias. Raises UsageError for aliases in a circle.
+
+    `known` are the tables of the settings, which are read if it is None.
+    """
     if not NAME.fullmatch(name) or name.lower() == DEMO_NAME:
         return name  # the demo model, a path, a URL or a name on the hub: no need to read the file
-    for table in tables_by_name(name, read_settings()[0].models):
+    for table in tables_by_name(name, read_settings()[0].models if known is None else known):
         name = table.model or name
     return name
 

@@ -4,21 +4,24 @@ The catalog and the list of models here are read only for a name that needs them
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from hermes_cli.errors import ModelNotFound
 from hermes_cli.files import check_hint
 from hermes_cli.gguf.file import kind_of_file, not_gguf
 from hermes_cli.gguf.kind import START_BYTES
+from hermes_cli.models.aliases import without_alias
 from hermes_cli.models.model import DEMO_NAME, FoundModel, demo_model
+from hermes_cli.store.settings.model_tables import ModelTable
 
 
-def find_model(name: str | None) -> FoundModel:
+def find_model(name: str | None, known: Mapping[str, ModelTable] | None = None) -> FoundModel:
     """The chat model `name` stands for; without a name the best Hermes 3 here, else the demo model.
 
-    Raises ModelNotFound, also for a file that is not a chat model.
+    `known` is as for `without_alias`. Raises ModelNotFound, also for a file that is not a chat model.
     """
-    found = _resolved(name) if name else _default()
+    found = _resolved(name, known) if name else _default()
     if found.missing:
         raise ModelNotFound(
             f"{found.name} lacks {len(found.missing)} of its {len(found.parts)} files: {found.missing[0]}",
@@ -50,8 +53,8 @@ def _default() -> FoundModel:
     return best_hermes() or demo_model()
 
 
-def _resolved(name: str) -> FoundModel:
-    name = _without_alias(name)
+def _resolved(name: str, known: Mapping[str, ModelTable] | None = None) -> FoundModel:
+    name = without_alias(name, known)
     if name.lower() == DEMO_NAME:
         return demo_model()
     if not _is_file(name):
@@ -64,17 +67,11 @@ def _resolved(name: str) -> FoundModel:
     return FoundModel(path.stem, path, "own", None, (path,), (), kind_of_file(path))
 
 
-def _without_alias(name: str) -> str:
-    from hermes_cli.models.aliases import without_alias
-
-    return without_alias(name)
-
-
 def without_download(name: str) -> Path | None:
     """The demo model, or a file by its path; None for what may need a download. Raises ModelNotFound."""
     from hermes_cli.models import catalog
 
-    name = _without_alias(name)
+    name = without_alias(name)
     is_here = _is_file(name) and not catalog.look_up(name)
     return find_model(name).path if is_here or name.lower() == DEMO_NAME else None
 
@@ -82,7 +79,7 @@ def without_download(name: str) -> Path | None:
 def saved_name(name: str) -> str:
     """The name to save for a model: the absolute path where `name` is a file, so that it holds in any folder."""
     path = os.path.expanduser(name)  # noqa: PTH111 - pathlib raises for unknown users
-    is_file = os.path.isfile(path) and name.lower() != DEMO_NAME and _without_alias(name) == name  # noqa: PTH113
+    is_file = os.path.isfile(path) and name.lower() != DEMO_NAME and without_alias(name) == name  # noqa: PTH113
     return os.path.realpath(path) if is_file else name
 
 

@@ -17,12 +17,12 @@ def tables_for(name: str | None, known: Mapping[str, ModelTable]) -> list[ModelT
     """
     found = list(tables_by_name(name, known)) if name else []
     others = [table for table in known.values() if table.model is None and table not in found]
-    path = _path(name) if others else None
-    return found + [table for table in others if path and _path(table.name) == path]
+    path = _path(name, known) if others else None
+    return found + [table for table in others if path and _path(table.name, known) == path]
 
 
-def _path(name: str | None) -> Path | None:
+def _path(name: str | None, known: Mapping[str, ModelTable]) -> Path | None:
     try:
-        return find_model(name).path
+        return find_model(name, known).path
     except (ModelNotFound, UsageError):
         return None

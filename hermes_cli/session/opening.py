@@ -194,7 +194,7 @@ def other_target(prepared: Prepared, name: str) -> Target:
 
 def _target(choices: Choices, layers: Layers) -> Target:
     chosen = choices.endpoint in (layers.flags.endpoint, layers.settings.endpoint)
-    return find_target(choices, layers.endpoints, chosen_by_user=chosen)
+    return find_target(choices, layers.endpoints, layers.models, chosen_by_user=chosen)
 
 
 def open_session(prepared: Prepared, load: Callable[[], Backend]) -> Opened:

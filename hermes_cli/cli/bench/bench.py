@@ -128,7 +128,7 @@ def _jobs(
         load = Loading(ctx, gpu_layers, kv_type.value if kv_type else None, count)
         flags = Choices(model=name, load=load, save=False, endpoint="local")
         choices = with_model_defaults(replace(layers, flags=flags)).now
-        target = find_local(choices.model, choices)
+        target = find_local(choices.model, choices, layers.models)
         yield target.file, target.load
 
 

@@ -43,7 +43,7 @@ def endpoint_report(endpoint: str, model: str | None, settings: Settings) -> Fac
     """Facts about a server: how it is used, what it answers, and how fast. `problem` says what is wrong."""
     facts: Facts = {"endpoint": endpoint, "healthy": False}
     try:
-        target = find_target(Choices(model=model, endpoint=endpoint), settings.endpoints)
+        target = find_target(Choices(model=model, endpoint=endpoint), settings.endpoints, settings.models)
         if not isinstance(target, RemoteTarget):
             raise HermesError(f"{endpoint} is not a server", "give a URL such as http://localhost:8000")
         facts["address"], facts["key"] = str(target.address), "sent" if target.key else "none"

@@ -127,7 +127,7 @@ def _model(settings: Settings) -> Facts:
     from hermes_cli.session.target.local import LocalTarget
 
     try:
-        target = find_target(Choices(model=settings.model), settings.endpoints)
+        target = find_target(Choices(model=settings.model), settings.endpoints, settings.models)
     except HermesError as problem:
         where = f"{problem.message} (in {settings.origin('model')})"
         return {"name": settings.model, "path": None, "problem": where, "hint": problem.hint}

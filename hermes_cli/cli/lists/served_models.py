@@ -21,7 +21,7 @@ def served_models(endpoint: str) -> "Sequence[ServedModel]":
     from hermes_cli.session.target.remote import RemoteTarget
     from hermes_cli.store.settings.settings import load_settings
 
-    target = find_target(Choices(endpoint=endpoint), load_settings().endpoints)
+    target = find_target(Choices(endpoint=endpoint), load_settings().endpoints, {})
     if not isinstance(target, RemoteTarget):
         raise UsageError(f"{endpoint} is not a server", "give a URL such as http://localhost:8000")
     with closing(Client(target.address, target.key)) as client:

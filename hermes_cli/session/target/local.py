@@ -1,6 +1,6 @@
 """A model file on this machine, and how to open it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from hermes_cli.models.choose import find_model, saved_name
 from hermes_cli.models.model import DEMO_NAME, FoundModel
 from hermes_cli.session.choices import Choices, gpu_layer_count
 from hermes_cli.session.target.target import WrittenPrompt
+from hermes_cli.store.settings.model_tables import ModelTable
 from hermes_cli.values import dataclass
 
 
@@ -95,12 +96,12 @@ class LocalTarget:
         )
 
 
-def find_local(model: str | None, choices: Choices) -> LocalTarget:
+def find_local(model: str | None, choices: Choices, known: Mapping[str, ModelTable]) -> LocalTarget:
     """The model here of that name, or the default one, and how the choices say to open it.
 
-    Raises ModelNotFound, UsageError.
+    `known` are the tables with the aliases. Raises ModelNotFound, UsageError.
     """
-    found, options = find_model(model), load_options(choices)
+    found, options = find_model(model, known), load_options(choices)
     if lora := choices.load.lora:
         from hermes_cli.models.adapters import fitting_adapters
 
