@@ -11,7 +11,7 @@ import yaml
 from hermes_cli.cli.trials.cases import Case, Expected, Form
 from hermes_cli.cli.trials.expected_calls import ExpectedCall
 from hermes_cli.errors import UsageError
-from hermes_cli.files import encoding_of
+from hermes_cli.files import Unreadable, read_text
 from hermes_cli.formats.json.check import checked
 from hermes_cli.formats.json.schema import Schema
 from hermes_cli.store.presets import front_matter
@@ -52,15 +52,10 @@ _Loader.add_constructor(_PLAIN, lambda loader, node: _Plain(node.value))
 def read_cases(path: Path) -> list[Case]:
     """The cases of a YAML file. Tool and schema files are relative to its folder. Raises UsageError."""
     try:
-        with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
+        return _file_cases(_loaded(read_text(path, _MOST_BYTES, pipes=True)), path)
     except OSError as error:
         raise UsageError(f"cannot read the cases {path}: {error.strerror}", "check the file name") from error
-    try:
-        if len(content) > _MOST_BYTES:
-            raise Fault(f"is larger than {_MOST_BYTES >> 20} MiB")
-        return _file_cases(_loaded(content), path)
-    except Fault as fault:
+    except (Unreadable, Fault) as fault:
         hint = "see the format in docs/testing.md: a prompt, and below expect what the answer must be"
         raise UsageError(f"the case file {path} {fault}", hint) from fault
 
@@ -80,16 +75,12 @@ def preset_cases(name: str) -> list[Case]:
         ]
     except Fault as fault:
         raise UsageError(f"the preset {path} {fault}", f"fix it: hermes presets edit {name}") from fault
-    except RecursionError as error:
-        raise UsageError(f"the preset {path} is nested too deeply", f"fix it: hermes presets edit {name}") from error
 
 
-def _loaded(content: bytes) -> object:
+def _loaded(text: str) -> object:
     """The YAML document. Raises Fault."""
     try:
-        return yaml.load(content.decode(encoding_of(content)), _Loader)
-    except UnicodeDecodeError as error:
-        raise Fault("is not UTF-8 text") from error
+        return yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise Fault(f"is not valid YAML{line}: {error.problem}") from error
@@ -248,14 +239,11 @@ def _call(place: str, value: object) -> ExpectedCall:
 
 
 def _json(value: object) -> Any:
-    """A YAML value as the JSON value it stands for. Raises Fault."""
-    try:
-        if isinstance(value, _Plain):
-            return value.value
-        if isinstance(value, list):
-            return [_json(one) for one in value]
-        if isinstance(value, dict):
-            return {str(key): _json(one) for key, one in value.items()}
-        return value
-    except RecursionError as error:
-        raise Fault("is nested too deeply") from error
+    """A YAML value as the JSON value it stands for."""
+    if isinstance(value, _Plain):
+        return value.value
+    if isinstance(value, list):
+        return [_json(one) for one in value]
+    if isinstance(value, dict):
+        return {str(key): _json(one) for key, one in value.items()}
+    return value
