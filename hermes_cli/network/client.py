@@ -69,7 +69,10 @@ class WebConnector:
                 on_connect(info["return_value"].get_extra_info("socket"))
 
         limits = httpx2.Timeout(read_s, connect=connect_s)
-        request = self._client.build_request(method, url, content=body, headers=headers, timeout=limits)
+        try:
+            request = self._client.build_request(method, url, content=body, headers=headers, timeout=limits)
+        except httpx2.InvalidURL as error:
+            raise NetworkProblem("address", f"{url} is not a valid address: {error}", "check the address") from error
         request.extensions["trace"] = trace
         return self._client.send(request, stream=True)
 

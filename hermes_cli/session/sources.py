@@ -18,10 +18,9 @@ _LOCAL = "local/"
 
 def from_settings(settings: Settings) -> Layers:
     """The choices in config.toml and the environment, without their preset: that one applies only without a prompt."""
+    environment = {name: settings.value(name) for name in settings.origins if settings.is_from_environment(name)}
     return Layers(
-        environment=_settings(
-            lambda name: settings.value(name) if settings.is_from_environment(name) else None, settings
-        ),
+        environment=_settings(environment.get, settings),
         settings=_settings(settings.value, settings),
         origins=settings.origins,
         endpoints=settings.endpoints,

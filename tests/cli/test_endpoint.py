@@ -115,6 +115,7 @@ def test_a_server_that_is_not_there_and_a_model_it_does_not_have(hermes: Hermes,
     assert_failed(hermes("ask", "--endpoint", "127.0.0.1:9", QUESTION), 3, "cannot reach 127.0.0.1:9")
     assert_failed(hermes("ask", "--endpoint", server.url, "-m", "other", QUESTION), 3, "no model other")
     assert_failed(hermes("ask", "--endpoint", "ftp://x", QUESTION), 2, "not an endpoint")
+    assert_failed(hermes("ask", "--endpoint", "http://\u2603.com", QUESTION), 3, "is not a valid address")
 
 
 def test_llama_cpp_is_not_imported(hermes: Hermes, server: Server) -> None:

@@ -147,7 +147,6 @@ def _keys() -> Iterator[Key]:
 
 
 KEYS: dict[str, Key] = {key.name: key for key in _keys()}
-_BY_VARIABLE = {key.variable: key for key in KEYS.values()}
 
 
 def load_settings() -> Settings:
@@ -215,9 +214,10 @@ def _from_environment() -> _Found:
         if variable in _OTHER_VARIABLES or variable.startswith(_TEST_VARIABLES):
             continue
         try:
-            key = _BY_VARIABLE.get(variable)
-            if key is None:
-                nearest = did_you_mean(variable, [*_BY_VARIABLE, *_FOLDERS], f"unset it: unset {variable}")
+            key = KEYS.get(variable.removeprefix(_PREFIX).lower())
+            if key is None or key.variable != variable:
+                variables = [*(key.variable for key in KEYS.values()), *_FOLDERS]
+                nearest = did_you_mean(variable, variables, f"unset it: unset {variable}")
                 raise UsageError(f"the environment variable {variable} is not a setting", nearest)
             values[key.name], origins[key.name] = key.from_text(given, variable), variable
         except UsageError as problem:

@@ -163,8 +163,9 @@ def test_dry_run_shows_the_prompt_and_its_length_without_an_answer(hermes: Herme
 
 
 def test_dry_run_shows_how_the_answer_begins(hermes: Hermes) -> None:
-    shown = hermes("ask", *GREEDY, "--dry-run", "--prefill", "Sure,", "Hi").out.decode()
-    assert shown == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nSure,\n"
+    result = hermes("ask", *GREEDY, "--dry-run", "--prefill", "Sure,", "Hi")
+    assert result.out == b"<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nSure,\n"
+    assert result.err.endswith(" tokens\n")
 
 
 def test_dry_run_json_has_token_ids_that_agree_with_its_segments(hermes: Hermes, demo_path: Path) -> None:
