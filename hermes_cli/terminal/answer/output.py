@@ -24,29 +24,38 @@ _DESCRIPTOR = re.compile(r"/dev/(stdout|stderr|fd/\d+)|/proc/self/fd/\d+")
 
 
 class AnswerOutput(Protocol):
-    """Takes the answer piece by piece; `finish` ends it with a newline, `discard` forgets it where that is possible.
+    """Takes the answer piece by piece. What a kind of output has no use for, it leaves as it is here."""
 
-    `follow` gives the beginning of the answer, which was shown before. `pause` ends what is shown, so that something
-    else can be printed below it. `resumed` reports that the process was stopped and others used the terminal. `watch`
-    gives the figures to show below the text; it returns whether they can be on a line of stderr instead.
-    """
+    def watch(self, figures: Callable[[], str]) -> bool:
+        """Take the figures to show below the text; whether they can be on a line of stderr instead."""
+        return False
 
-    def watch(self, figures: Callable[[], str]) -> bool: ...
+    def follow(self, text: str) -> None:
+        """Take the beginning of the answer, which was shown before."""
+        return
 
-    def follow(self, text: str) -> None: ...
+    def write(self, text: str) -> None:
+        """Take the next piece."""
+        return
 
-    def write(self, text: str) -> None: ...
+    def finish(self) -> None:
+        """End the answer with a newline."""
+        return
 
-    def finish(self) -> None: ...
+    def discard(self) -> None:
+        """Forget the answer where that is possible; may be called from a signal handler."""
+        return
 
-    def discard(self) -> None: ...
+    def pause(self) -> None:
+        """End what is shown, so that something else can be printed below it."""
+        return
 
-    def pause(self) -> None: ...
+    def resumed(self) -> None:
+        """The process was stopped, and others used the terminal."""
+        return
 
-    def resumed(self) -> None: ...
 
-
-class StandardOutput:
+class StandardOutput(AnswerOutput):
     """stdout, flushed with every piece. A closed pipe raises BrokenPipeError, a full disk OutputError."""
 
     def __init__(self) -> None:
@@ -63,9 +72,6 @@ class StandardOutput:
         except OSError:
             return False
 
-    def follow(self, text: str) -> None:
-        """Do nothing: only new text is written."""
-
     def write(self, text: str) -> None:
         """Send `text` now."""
         self._in_line = not text.endswith("\n") if text else self._in_line
@@ -81,19 +87,13 @@ class StandardOutput:
         """End the last line."""
         self.write("\n")
 
-    def discard(self) -> None:
-        """Do nothing: written text cannot be taken back."""
-
     def pause(self) -> None:
         """End the line on a terminal; in a pipe nothing else is printed."""
         if self._terminal and self._in_line:
             self.write("\n")
 
-    def resumed(self) -> None:
-        """Do nothing: text is never painted again."""
 
-
-class Collected:
+class Collected(AnswerOutput):
     """Prints nothing; for forms of output that need the whole answer."""
 
     def __init__(self, *, watched: bool = False) -> None:
@@ -103,26 +103,8 @@ class Collected:
         """Whether figures are shown on stderr."""
         return self._watched
 
-    def follow(self, text: str) -> None:
-        """Do nothing: the turn holds the text."""
 
-    def write(self, text: str) -> None:
-        """Do nothing: the turn holds the text."""
-
-    def finish(self) -> None:
-        """Do nothing."""
-
-    def discard(self) -> None:
-        """Do nothing."""
-
-    def pause(self) -> None:
-        """Do nothing: nothing is shown."""
-
-    def resumed(self) -> None:
-        """Do nothing: nothing is on the terminal."""
-
-
-class FileOutput:
+class FileOutput(AnswerOutput):
     """A file that gets its name at the end of the answer; devices and pipes are written directly.
 
     A stopped answer ends too: its part takes the place of what the file held, as it would with `> FILE`. An answer
@@ -157,9 +139,6 @@ class FileOutput:
         """Whether it is a regular file, which leaves the terminal free."""
         return self._temporary is not None
 
-    def follow(self, text: str) -> None:
-        """Do nothing: only new text is written."""
-
     def write(self, text: str) -> None:
         """Append `text`."""
         try:
@@ -188,12 +167,6 @@ class FileOutput:
             self._temporary.unlink(missing_ok=True)
         with contextlib.suppress(OSError, RuntimeError):
             self._file.close()
-
-    def resumed(self) -> None:
-        """Do nothing: a file is not affected."""
-
-    def pause(self) -> None:
-        """Do nothing: nothing is shown."""
 
     def _failed(self, error: Exception) -> Exception:
         """What to raise for `error`."""
