@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import typer
 
 from hermes_cli.cli.app import app, known_command
+from hermes_cli.cli.app import command as typer_command
 from hermes_cli.errors import EXIT_INTERRUPTED, UsageError, did_you_mean
 from hermes_cli.terminal import console
 
@@ -62,10 +63,6 @@ _COMMANDS_ELSEWHERE = {
 _IN_GROUPS_ELSEWHERE = {"ls": "list", "delete": "rm", "remove": "rm", "create": "new", "cat": "show", "info": "show"}
 
 
-# Options for one answer, which a chat does not have.
-_OF_ASK = ("--dry-run", "--extract", "--json", "--map", "--output", "--prefill", "--stats", "--timeout", "-o", "-x")
-
-
 def run(given: list[str], program: str) -> int:
     """Run the command and return its exit code; `program` is the name it was started by. Raises UsageError."""
     _refuse_one_dash(given)
@@ -89,7 +86,7 @@ def _command_line_error(problem: typer.TyperException, given: Sequence[str], com
         context = getattr(problem, "ctx", None)
         known = [name for part in context.command.params for name in part.opts] if context else []
         ours = _OPTIONS_ELSEWHERE.get(option)
-        if command in ("", " chat") and option in _OF_ASK:
+        if command in ("", " chat") and any(option in part.opts for part in typer_command("ask").params):
             return UsageError(f"no such option: {option}", f"{option} is an option of hermes ask")
         hint = f"did you mean {ours}?" if ours in known else did_you_mean(option, known, help_hint)
         return UsageError(f"no such option: {option}", hint)

@@ -18,6 +18,12 @@ def agreed(question: str, *, otherwise: bool = False) -> bool:
     return word in ("y", "yes") if word else otherwise
 
 
+def confirmed(question: str, hint: str, *, otherwise: bool = False) -> bool:
+    """`agreed`, where the user can be asked; raises UsageError as `check_terminal`."""
+    check_terminal(hint)
+    return agreed(question, otherwise=otherwise)
+
+
 def check_terminal(hint: str) -> None:
     """Raise UsageError if stdin is not a terminal; `hint` names the command that does not ask."""
     if not console.is_terminal(sys.stdin):

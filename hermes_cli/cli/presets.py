@@ -6,7 +6,7 @@ import typer
 
 from hermes_cli import paths
 from hermes_cli.cli import completion
-from hermes_cli.cli.confirm import agreed, check_terminal
+from hermes_cli.cli.confirm import confirmed
 from hermes_cli.cli.lists import stdout
 from hermes_cli.errors import OutputError, UsageError
 from hermes_cli.files import check_hint
@@ -145,10 +145,8 @@ def remove(
     path = own_file(name)
     if preset_file(name) != path:
         raise UsageError(f"{name} is bundled and cannot be removed", f"change it instead: hermes presets edit {name}")
-    if not yes:
-        check_terminal(f"without a question: hermes presets rm --yes {name}")
-        if not agreed(f"Remove {path}?"):
-            return 1
+    if not (yes or confirmed(f"Remove {path}?", f"without a question: hermes presets rm --yes {name}")):
+        return 1
     try:
         path.unlink()
     except OSError as error:

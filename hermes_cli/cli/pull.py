@@ -9,7 +9,7 @@ import typer
 
 from hermes_cli import paths
 from hermes_cli.cli import completion
-from hermes_cli.cli.confirm import agreed, check_terminal
+from hermes_cli.cli.confirm import confirmed
 from hermes_cli.cli.lists import stdout
 from hermes_cli.terminal import console
 from hermes_cli.terminal.units import size_text
@@ -42,7 +42,9 @@ def pull(
         path = here(wanted)
     if path is None:
         _warn_of_size(wanted)
-        if model is None and not yes and not _agreed():
+        if not (
+            model or yes or confirmed("Download it?", "download it without asking: hermes pull --yes", otherwise=True)
+        ):
             return 1
         path = download(wanted)
     stdout.write(f"{path}\n")
@@ -126,12 +128,6 @@ def _recommended() -> "Reference":
             f"{larger.expected_speed()}); all: hermes models list --all"
         )
     return CatalogReference(model, quant)
-
-
-def _agreed() -> bool:
-    """Ask the user. Raises UsageError where stdin is not a terminal."""
-    check_terminal("download it without asking: hermes pull --yes")
-    return agreed("Download it?", otherwise=True)
 
 
 def _origin(url: str) -> str:

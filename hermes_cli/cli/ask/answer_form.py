@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
-from hermes_cli.errors import AnswerCut, SchemaNotSatisfied
+from hermes_cli.errors import AnswerCut, HermesError, SchemaNotSatisfied
 from hermes_cli.formats.code_block import code_blocks, is_open
 from hermes_cli.formats.json.mode import json_part, parsed
 from hermes_cli.terminal import console
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 Form = Literal["text", "json", "code", "data"]
 
 
-def late_text(shown: ShownAnswer, form: Form, session: "Session") -> str:
+def late_text(shown: ShownAnswer, form: Form, session: "Session", problem: HermesError | None) -> str:
     """The text to print when the answer is complete; plain text has been printed by then."""
     match form:
         case "text":
             return ""
         case "json":
-            return json.dumps(envelope(shown, session))
+            return json.dumps(envelope(shown, session, problem))
         case "code":
             return code_block(shown.text)
         case "data":
             return final_text(shown, session)
 
 
-def envelope(shown: ShownAnswer, session: "Session") -> dict[str, Any]:
-    """The answer with its metadata, as `--json` prints it."""
+def envelope(shown: ShownAnswer, session: "Session", problem: HermesError | None) -> dict[str, Any]:
+    """The answer with its metadata, as `--json` prints it; no data where they have a `problem`."""
     from hermes_cli.store.sessions.fields import result_fields
 
     finished, info = shown.finished, session.backend.info
@@ -51,7 +51,7 @@ def envelope(shown: ShownAnswer, session: "Session") -> dict[str, Any]:
         "tool_calls": [result_fields(result) for result in shown.tool_results],
     }
     if session.schema is not None:
-        facts["data"] = None if problem_with_data(shown, session) else parsed(final_text(shown, session))
+        facts["data"] = None if problem else parsed(final_text(shown, session))
     return facts
 
 

@@ -72,10 +72,11 @@ def answer(prompt: Prompt, start: "Start", target: AnswerOutput, wanted: Wanted)
                     too_long.hint = f"drop the oldest turns: --overflow drop, or {too_long.hint}"
                 raise
             print_new_notes(session.backend.info, known)
+            problem = (problem_with_code if wanted.form == "code" else problem_with_data)(shown, session)
             if shown.empty and not (wanted.form == "json" and shown.tool_results):
                 target.discard()
             else:
-                target.write(late_text(shown, wanted.form, session))
+                target.write(late_text(shown, wanted.form, session, problem))
                 target.finish()
     except LoadCancelled:
         target.discard()
@@ -90,7 +91,6 @@ def answer(prompt: Prompt, start: "Start", target: AnswerOutput, wanted: Wanted)
         console.notice(stats_line(shown.finished, used))
     if shown.cancelled:
         return _stopped(cancel, wanted)
-    problem = problem_with_code(shown, session) if wanted.form == "code" else problem_with_data(shown, session)
     if problem:
         raise problem
     return ToolFailed.exit_code if tools_failed(shown, session) else 0

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hermes_cli import paths
-from hermes_cli.chat.key import LARGEST, Key
+from hermes_cli.chat.key import Key
 from hermes_cli.chat.sampling import SAMPLING_KEYS, Sampling
 from hermes_cli.errors import OutputError, UsageError, did_you_mean
 from hermes_cli.files import Unreadable, check_hint, make_private_folder, read_text, write_hint
@@ -20,6 +20,7 @@ from hermes_cli.formats.json.schema import Schema
 from hermes_cli.store.adapters import beside
 from hermes_cli.store.presets import front_matter
 from hermes_cli.store.presets.front_matter import Fault
+from hermes_cli.store.settings.settings import KEYS
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -28,8 +29,7 @@ _KEYS = (
     *("description", "sampling", "variables", "model", "endpoint", "lora", "tools", "mcp", "schema", "speculate"),
     "examples",
 )
-_MAX_TOKENS = Key(int, "", low=1, high=LARGEST, name="max_tokens")
-_SAMPLING = {name: key for name, key in SAMPLING_KEYS.items() if name != "seed"} | {"max_tokens": _MAX_TOKENS}
+_SAMPLING = {name: KEYS[name] for name in (*SAMPLING_KEYS, "max_tokens") if name != "seed"}
 _LARGEST_BYTES = 1 << 20
 
 
@@ -253,18 +253,12 @@ def _parsed(name: str, path: Path, text: str) -> Preset:
         mcp=front_matter.texts("mcp", fields.get("mcp")),
         lora=tuple(beside(one, path.parent) for one in front_matter.texts("lora", fields.get("lora"))),
         schema=front_matter.text("schema", fields.get("schema")),
-        speculate=_speculate(fields.get("speculate")),
+        speculate=_value(KEYS["speculate"], fields.get("speculate")),
     )
 
 
-def _speculate(value: object) -> Literal["auto", "off"] | None:
-    if value is not None and value not in ("auto", "off"):
-        raise Fault("needs auto or off as speculate")
-    return value
-
-
 def _value(key: Key, value: object) -> Any:
-    """A value of the sampling, written as text. Raises Fault."""
+    """The value of a setting, written as text. Raises Fault."""
     if value is None:
         return None
     if isinstance(value, str):  # not a list or a mapping

@@ -141,7 +141,8 @@ class Transcript:
 
     def change_settings(self, settings: SessionSettings, system_prompt: str | None) -> None:
         """Save the settings for the turns to come."""
-        self._later(form.SettingsChanged({"lora": None} | settings_fields(settings, system_prompt)))
+        unset = dict.fromkeys(("endpoint", "lora", "mcp"))
+        self._later(form.SettingsChanged(unset | settings_fields(settings, system_prompt)))
 
     def save(self) -> None:
         """Write now what waits for the next turn; a chat in which nothing was said gets no file."""

@@ -37,6 +37,15 @@ def test_a_chat_in_which_nothing_is_said_leaves_nothing(sessions: Path) -> None:
     assert not sessions.exists()
 
 
+def test_a_setting_that_was_taken_back_is_gone(sessions: Path) -> None:
+    every = SessionSettings("demo", "coder", Sampling(0.5), 9, "http://x.example", ("a.gguf:1",), ("clock",), "Sure,")
+    transcript = Transcript.new(every, "Be brief.")
+    transcript.append_turn(turn(1), None, model="demo", finished=FINISHED)
+    assert read_session(transcript.path).settings == every
+    transcript.change_settings(SessionSettings(), None)
+    assert read_session(transcript.path).settings == SessionSettings()
+
+
 def test_what_was_set_before_the_first_turn_is_saved_with_it(sessions: Path) -> None:
     transcript = Transcript.new(SessionSettings(), "Be brief.")
     transcript.set_title("  On \n llamas ")
