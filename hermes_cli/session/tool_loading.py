@@ -3,7 +3,6 @@
 import shlex
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hermes_cli.chat.request import MOST_ROUNDS, TOOL_TIMEOUT_S, CancelToken
@@ -11,6 +10,7 @@ from hermes_cli.chat.tool_call import ToolCall
 from hermes_cli.errors import ToolFailed, UsageError, did_you_mean
 from hermes_cli.session.choices import Choices
 from hermes_cli.session.turn_loop import ToolUse
+from hermes_cli.values import dataclass
 
 if TYPE_CHECKING:
     from hermes_cli.tools.approval import Decision, Policy

@@ -13,9 +13,7 @@ from hermes_cli.errors import UsageError
 from hermes_cli.files import Unreadable, check_hint, read_text
 from hermes_cli.store.settings.settings import Settings, load_settings
 from hermes_cli.terminal import console
-from hermes_cli.terminal.answer.attention import use_notify
-from hermes_cli.terminal.answer.thinking_view import use_thinking
-from hermes_cli.terminal.markdown.appearance import Appearance, use_appearance
+from hermes_cli.terminal.answer.appearance import Appearance, use_appearance
 from hermes_cli.values import dataclass
 
 if TYPE_CHECKING:
@@ -40,9 +38,7 @@ def given(context: typer.Context) -> Given:
     console.use_color(said["color"] or "auto")
     settings = load_settings()
     console.use_color(said["color"] or settings.color)
-    use_thinking(settings.thinking)
-    use_appearance(Appearance(settings.theme, settings.width))
-    use_notify(settings.notify)
+    use_appearance(Appearance(settings.theme, settings.width, settings.thinking, settings.notify))
     from hermes_cli.session.sources import from_settings
 
     resume = _resume(said["continue_last"], said["session"])

@@ -1,22 +1,14 @@
 """A signal that a long answer is complete: a bell, or a notification of the desktop by the terminal."""
 
 import sys
-from typing import Literal
 
 from hermes_cli.terminal import console
+from hermes_cli.terminal.answer.appearance import appearance
 from hermes_cli.terminal.sanitize import one_line
 
-Notify = Literal["off", "bell", "desktop"]
 LONG_S = 20.0
 _BELL = "\a"
 _SHOWN_CHARACTERS = 60
-_notify: Notify = "off"
-
-
-def use_notify(notify: Notify) -> None:
-    """The user's choice for the rest of the run."""
-    global _notify
-    _notify = notify
 
 
 def call_back(elapsed_s: float, text: str) -> None:
@@ -26,8 +18,8 @@ def call_back(elapsed_s: float, text: str) -> None:
     """
     if elapsed_s < LONG_S or not console.is_terminal(sys.stderr):
         return
-    if _notify == "bell":
+    if appearance().notify == "bell":
         console.put(_BELL)
-    elif _notify == "desktop":
+    elif appearance().notify == "desktop":
         words = one_line(text).replace(";", ",")[:_SHOWN_CHARACTERS]
         console.put(f"\x1b]9;hermes: {words}{_BELL}\x1b]777;notify;hermes;{words}{_BELL}")

@@ -1,26 +1,17 @@
 """The reasoning before an answer: dimmed on stderr if that is a terminal; it is not a part of the answer."""
 
 import sys
-from typing import Literal
 
 from hermes_cli.terminal import console
+from hermes_cli.terminal.answer.appearance import appearance
 from hermes_cli.terminal.sanitize import for_terminal
-
-Thinking = Literal["show", "hide"]
-_thinking: Thinking = "show"
-
-
-def use_thinking(thinking: Thinking) -> None:
-    """The user's choice for the rest of the run."""
-    global _thinking
-    _thinking = thinking
 
 
 class ThinkingView:
     """Prints the reasoning of one answer while it is generated."""
 
     def __init__(self) -> None:
-        self._visible = _thinking == "show" and console.is_terminal(sys.stderr)
+        self._visible = appearance().thinking == "show" and console.is_terminal(sys.stderr)
         self._style, self._reset = ("\x1b[2m", "\x1b[0m") if console.colored() else ("", "")
         self._open = False
 

@@ -15,7 +15,7 @@ from pygments.util import ClassNotFound
 from rich.style import Style
 from rich.text import Text
 
-from hermes_cli.terminal.markdown.appearance import TERMINAL_THEME, appearance
+from hermes_cli.terminal.answer.appearance import TERMINAL_THEME, appearance
 
 # The terminal's own colours, and of them those that can be read on a dark and on a light ground.
 PLAIN_CODE = Style(color="cyan")

@@ -10,7 +10,7 @@ from rich.color import ColorSystem
 from rich.style import Style
 from rich.text import Text
 
-from hermes_cli.terminal.markdown.appearance import TERMINAL_THEME, appearance
+from hermes_cli.terminal.answer.appearance import TERMINAL_THEME, appearance
 from hermes_cli.terminal.markdown.code_highlight import CodeHighlighter
 from hermes_cli.terminal.markdown.inline import DIM
 from hermes_cli.terminal.markdown.layout import (

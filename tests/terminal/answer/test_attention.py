@@ -11,9 +11,10 @@ from tests.terminal.prompt.prompts import on_terminal
 PROGRAM = """
 import sys
 from hermes_cli.store.settings.settings import load_settings
-from hermes_cli.terminal.answer.attention import LONG_S, call_back, use_notify
+from hermes_cli.terminal.answer.appearance import Appearance, use_appearance
+from hermes_cli.terminal.answer.attention import LONG_S, call_back
 
-use_notify(load_settings().notify)
+use_appearance(Appearance(notify=load_settings().notify))
 call_back(LONG_S - 1, "a short answer")
 call_back(LONG_S, "First;\\n\\x1b]0;title\\x07 " + "x" * 100)
 print("end", file=sys.stderr)

@@ -1,16 +1,23 @@
 """How answers look, as the user's settings say: set once at the start, read where text is drawn."""
 
-from dataclasses import dataclass
+from typing import Literal
+
+from hermes_cli.values import dataclass
 
 TERMINAL_THEME = "terminal"  # the terminal's own colours
 
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """The theme of code, a Pygments style or TERMINAL_THEME, and the most columns that text takes."""
+    """The theme of code, a Pygments style or TERMINAL_THEME, and the most columns that text takes.
+
+    `thinking` before an answer is shown or hidden; `notify` is the signal that a long answer is complete.
+    """
 
     theme: str = TERMINAL_THEME
     width: int = 100
+    thinking: Literal["show", "hide"] = "show"
+    notify: Literal["off", "bell", "desktop"] = "off"
 
 
 _appearance = Appearance()
