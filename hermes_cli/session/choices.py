@@ -103,10 +103,9 @@ def resolved(*layers: Choices) -> Choices:
 
 def _first_set(layers: tuple[_Part, ...]) -> _Part:
     """For each field the first value that is not None."""
-    values = {each.name: [getattr(layer, each.name) for layer in layers] for each in fields(layers[0])}
-    first: dict[str, Any] = {
-        name: next((value for value in given if value is not None), None) for name, given in values.items()
-    }
+    first: dict[str, Any] = {}
+    for name in (each.name for each in fields(layers[0])):
+        first[name] = next((value for layer in layers if (value := getattr(layer, name)) is not None), None)
     return replace(layers[0], **first)
 
 
@@ -132,19 +131,23 @@ class Layers:
     tables: "tuple[ModelTable, ...]" = ()  # those of the model in use, which make `defaults`
 
     @property
+    def by_name(self) -> dict[LayerName, Choices]:
+        """The layers, the strongest first."""
+        return {name: getattr(self, name) for name in get_args(LayerName)}
+
+    @property
     def now(self) -> Choices:
         """The choices in force: all layers resolved."""
-        return resolved(self.flags, self.preset, self.session, self.environment, self.defaults, self.settings)
+        return resolved(*self.by_name.values())
 
     @property
     def model_layer(self) -> LayerName | None:
         """The layer that names the model."""
-        return next((name for name in get_args(LayerName) if getattr(self, name).model), None)
+        return next((name for name, layer in self.by_name.items() if layer.model), None)
 
     def origin_of(self, name: str) -> str | None:
         """The file, variable or table that sets `model`, `endpoint` or `template`; None if none of these does."""
-        values = {layer: getattr(self, layer) for layer in get_args(LayerName)}
-        said = {layer: one.load.template if name == "template" else getattr(one, name) for layer, one in values.items()}
+        said = {layer: getattr(one.load if name == "template" else one, name) for layer, one in self.by_name.items()}
         layer = next((layer for layer, value in said.items() if value is not None), None)
         if layer == "defaults":
             return next((table.origin for table in self.tables if name in table.values), None)
@@ -198,7 +201,7 @@ class Layers:
 
     def in_each(self, change: Callable[[Choices], Choices]) -> "Layers":
         """With every layer changed."""
-        changed: dict[str, Any] = {name: change(getattr(self, name)) for name in get_args(LayerName)}
+        changed: dict[str, Any] = {name: change(layer) for name, layer in self.by_name.items()}
         return replace(self, **changed)
 
     def then_preset(self, preset: Choices) -> "Layers":

@@ -18,7 +18,7 @@ from hermes_cli.values import dataclass
 
 if TYPE_CHECKING:
     from hermes_cli.formats.json.schema import Schema
-    from hermes_cli.session.choices import Choices, Layers, Loading
+    from hermes_cli.session.choices import Choices, Layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def given(context: typer.Context) -> Given:
 
 def _flags(said: Mapping[str, Any]) -> "Choices":
     """The choices made by options, the strongest layer. Raises UsageError."""
-    from hermes_cli.session.choices import Choices
+    from hermes_cli.session.choices import Choices, Loading
     from hermes_cli.terminal.attachments.text_file import text_or_file
 
     if said["yes"] and said["deny"]:
@@ -74,20 +74,16 @@ def _flags(said: Mapping[str, Any]) -> "Choices":
         schema=None if said["schema"] is None else _schema(said["schema"]),
         grammar=None if said["grammar"] is None else _grammar(said["grammar"]),
         constrained=not said["no_constrain"],
-        load=_loading(said),
+        load=Loading(
+            said["ctx"],
+            lora=tuple(said["lora"] or ()) or None,
+            **{name: said[name] for name in ("gpu_layers", "kv_type", "threads", "template", "speculate")},
+        ),
         save=False if said["no_save"] else None,
         endpoint=said["endpoint"],
         endpoint_mode=said["endpoint_mode"],
         extra_body=None if said["extra_body"] is None else _extra_body(said["extra_body"]),
     )
-
-
-def _loading(said: Mapping[str, Any]) -> "Loading":
-    from hermes_cli.session.choices import Loading
-
-    lora = tuple(said["lora"] or ()) or None
-    names = ("gpu_layers", "kv_type", "threads", "template", "speculate")
-    return Loading(said["ctx"], **{name: said[name] for name in names}, lora=lora)
 
 
 def _with_preset(
