@@ -232,11 +232,11 @@ class Chat(Readiness):
         tools = self._tools.loaded_again(before, wanted, same_files=same_files) if reload else before
         with ExitStack() as on_failure:
             if reload and tools:
-                on_failure.callback(tools.toolbox.close, before and before.toolbox)
+                on_failure.callback(tools.toolbox.close, before.toolbox if before else None)
             notes = self._constraint_notes(wanted, tools) if reload or wanted.schema != now.schema else ()
             on_failure.pop_all()
         if reload and before:
-            before.toolbox.close(tools and tools.toolbox)
+            before.toolbox.close(tools.toolbox if tools else None)
         self._tool_cost_due = self._tool_cost_due or reload
         self.session.tools, self.session.schema, self.layers = tools, wanted.schema, layers
         console.notice(*notes)
