@@ -131,7 +131,7 @@ def test_a_mistake_is_named_with_its_case(tmp_path: Path, text: str, message: st
     assert "docs/testing.md" in caught.value.hint
 
 
-@pytest.mark.parametrize(("name", "message"), [("none.yaml", "No such file"), (".", "Is a directory")])
+@pytest.mark.parametrize(("name", "message"), [("none.yaml", "No such file"), (".", "is a folder, not a file")])
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         read_cases(tmp_path / name)
