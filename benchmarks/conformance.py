@@ -70,6 +70,7 @@ def measure(name: str, schema: Any, tests: list[Any], counts: collections.Counte
         written = Writer(plan.whole, schema).can_write(test["data"], MOST_STEPS[test["valid"]])
         accepted = not faults(schema, test["data"])
         counts[f"{'valid' if test['valid'] else 'invalid'} instances"] += 1
+        counts["valid, cannot be an answer"] += test["valid"] and not (written and accepted)
         shown = f"{name}: {json.dumps(test['data'], ensure_ascii=False)[:200]}"
         if test["valid"] and not written:
             counts[f"valid, cannot be written ({kind})"] += 1

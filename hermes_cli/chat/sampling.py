@@ -197,6 +197,14 @@ SAMPLING_KEYS: dict[str, SamplingKey] = {
 MODEL_CARD = Sampling(**{name: key.usual for name, key in SAMPLING_KEYS.items()})  # type: ignore[arg-type]
 
 
+_FREE_ONLY = ("dry_multiplier", "top_n_sigma", "xtc_probability", "mirostat")
+
+
+def free_only(sampling: Sampling) -> list[str]:
+    """The names of values in use that would damage the structure of constrained text, and do not apply to it."""
+    return [name for name in _FREE_ONLY if getattr(sampling, name)]
+
+
 def bias_pairs(text: str | None) -> tuple[tuple[int, float], ...]:
     """The (token id, bias) pairs of a valid `logit_bias`; a bias of -100 is minus infinity."""
     pairs = (one.split("=") for one in text.split(",")) if text and text != _NO_BIAS else ()

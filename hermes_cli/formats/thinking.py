@@ -23,7 +23,7 @@ class ThinkingParser:
 
     def __init__(self, *, inside: bool = False) -> None:
         """`inside`: the prompt has opened the thinking already."""
-        self._state = "thinking" if inside else "before"
+        self._state, self._inside = "before", inside
         self._rest = ""
         self._fresh = True  # white space is dropped until something else comes
 
@@ -46,8 +46,8 @@ class ThinkingParser:
         rest, self._rest = self._rest, ""
         if not rest:
             return []
-        if self._state == "thinking":
-            thought = rest.rstrip()
+        if self._state == "thinking" or (self._inside and self._state == "before"):
+            thought = rest.strip() if self._fresh else rest.rstrip()
             return [Thought(thought)] if thought.strip() else []
         return [rest] if self._state == "before" or rest.strip() else []
 
@@ -55,7 +55,11 @@ class ThinkingParser:
         begun = self._rest.lstrip()
         if begun.startswith(THINK_START):
             self._state, self._rest = "thinking", begun[len(THINK_START) :]
-        elif begun and not THINK_START.startswith(begun):
+        elif not begun or THINK_START.startswith(begun):
+            return
+        elif self._inside:
+            self._state = "thinking"
+        else:
             found.append(self._rest)
             self._state, self._rest, self._fresh = "text", "", False
 

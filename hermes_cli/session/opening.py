@@ -157,7 +157,7 @@ def constraint_notes(target: Target, choices: Choices, tools: ToolUse | None) ->
     held = tools or choices.schema is not None or choices.grammar is not None
     if choices.constrained is False or not held:
         return ()
-    return target.constraint_notes(choices.schema, tools.toolbox.schemas if tools else (), choices.grammar)
+    return target.constraint_notes(choices, tools.toolbox.schemas if tools else ())
 
 
 def check_grammar(choices: Choices) -> None:

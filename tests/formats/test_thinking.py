@@ -39,7 +39,11 @@ def test_thinking_and_answer_are_the_same_however_the_text_is_cut(name: str) -> 
 
 def test_an_answer_may_begin_inside_of_thinking() -> None:
     for size in range(1, 20):
-        assert parsed(ThinkingParser(inside=True), "\nHm. So.\n</think>\n\nHello.", size) == ("Hm. So.", "Hello.")
+        for opening in ("", "<think>", "\n<think>\n"):
+            said = f"{opening}\nHm. So.\n</think>\n\nHello."
+            assert parsed(ThinkingParser(inside=True), said, size) == ("Hm. So.", "Hello.")
+        assert parsed(ThinkingParser(inside=True), " <thi", size) == ("<thi", "")
+        assert parsed(ThinkingParser(inside=True), "  ", size) == ("", "")
 
 
 @pytest.mark.parametrize("pieces", [["\n", " ", "Hi", "!"], ["<", "b>", "Hi"], ["Hi"], ["\n", "<thi"]])

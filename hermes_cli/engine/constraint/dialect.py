@@ -25,8 +25,11 @@ _NOT_ENFORCED = (
     *("dependentRequired", "dependentSchemas", "dependencies", "unevaluatedItems", "unevaluatedProperties"),
     *("$dynamicRef", "$recursiveRef", "extends", "disallow", "divisibleBy"),
 )
-# Keywords for which jsonschema has no function of their own.
-_READ_BY_OTHERS = ("then", "else", "minContains", "maxContains", "exclusiveMinimum", "exclusiveMaximum")
+# Keywords for which jsonschema has no function of their own, or only in some drafts.
+_READ_BY_OTHERS = (
+    *("then", "else", "minContains", "maxContains", "exclusiveMinimum", "exclusiveMaximum"),
+    "dependencies",
+)
 _OLD_REFERENCES = ("draft-03", "draft-04", "draft-06", "draft-07")
 _MOST_EXACT = 2**53  # numbers of a grammar are floats
 _MOST_COUNT = 100_000
@@ -66,16 +69,17 @@ class Dialect:
         if _DRAFT_3 in self._draft:
             self.notes["everything, as it is a schema of draft 3"] = None
             return {}
-        whole = self._read(self._root, self._resolver, at_root=True)
+        whole = self._read(self._root, self._resolver, resolved=True)
         while self._waiting:
             name, contents, resolver = self._waiting.pop()
-            self._definitions[name] = self._read(contents, resolver)
+            self._definitions[name] = self._read(contents, resolver, resolved=True)
         return {**whole, "$defs": self._definitions} if self._definitions and isinstance(whole, dict) else whole
 
-    def _read(self, schema: Any, resolver: Any, *, at_root: bool = False) -> Any:
+    def _read(self, schema: Any, resolver: Any, *, resolved: bool = False) -> Any:
+        """One schema; `resolved` if `resolver` is that of its inside already, as for the target of a reference."""
         if not isinstance(schema, Mapping):
             return schema
-        if not at_root:
+        if not resolved:
             resolver = resolver.in_subresource(self._specification.create_resource(schema))
         if "$ref" in schema and any(draft in self._draft for draft in _OLD_REFERENCES):
             return {"$ref": self._reference(schema["$ref"], resolver)}
@@ -212,7 +216,7 @@ def _is_large(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) > _MOST_EXACT
 
 
-def changed(node: Any, change: Callable[[Node], Node]) -> Any:
+def changed(node: Any, change: Callable[[Node], Any]) -> Any:
     """A copy with every schema in it changed, from the leaves up."""
     if not isinstance(node, dict):
         return node

@@ -1,7 +1,6 @@
 """Grammars for llguidance: JSON that satisfies a schema, and tool calls."""
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,15 +10,14 @@ from hermes_cli.formats.json.patterns import translated
 from hermes_cli.formats.tags import CALL_END, CALL_START, PAD_END, PAD_START
 
 # As json.dumps writes, which is what the models were trained on. Flexible whitespace lets a model write it for ever.
-# Without \u a key cannot be spelled in two ways, nor can half a character be written.
+# \u00e9 may stand for é, as it does in that training, except in texts with a pattern. Half a character never may.
 _STYLE: dict[str, Any] = {
     "item_separator": ", ",
     "key_separator": ": ",
     "whitespace_flexible": False,
-    "json_allowed_escapes": 'nrbtf\\"',
+    "json_allowed_escapes": 'nrbtfu\\"',
+    "json_allow_general_unicode_escapes": True,
 }
-_ALL_ESCAPES = 'nrbtfu\\"'
-_CONTROL = re.compile(r"\\u00(?:[01]|7f)|\\x(?:[01]|7f)")  # characters that only \u can spell
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +45,7 @@ def compiler_text(schema: Any) -> str:
     """A schema of `Dialect` as text for the compiler: its patterns translated, and the style of the answer."""
     if isinstance(schema, bool):
         schema = {} if schema else {"not": {}}
-    text = json.dumps(changed(schema, _with_translated_patterns))
-    escapes = {"json_allowed_escapes": _ALL_ESCAPES} if _CONTROL.search(text) else {}
-    return json.dumps({**json.loads(text), "x-guidance": {**_STYLE, **escapes}})
+    return json.dumps({**changed(schema, _with_translated_patterns), "x-guidance": _STYLE})
 
 
 def _with_translated_patterns(node: Node) -> Node:

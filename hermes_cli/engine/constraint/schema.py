@@ -8,7 +8,7 @@ from typing import Any
 from hermes_cli.engine.constraint.compiler import UNSATISFIABLE, fault
 from hermes_cli.engine.constraint.dialect import Dialect
 from hermes_cli.engine.constraint.grammar import compiler_text, json_grammar
-from hermes_cli.engine.constraint.weaken import Notes, bounded, is_endless, steps
+from hermes_cli.engine.constraint.weaken import Notes, bounded, is_endless, steps, written_out
 from hermes_cli.errors import UsageError
 from hermes_cli.formats.json.schema import Schema
 
@@ -41,8 +41,7 @@ def enforced(schema: Schema, *, closed: bool = False) -> Enforced:
         whole["additionalProperties"] = False
     if is_endless(whole):
         raise UsageError(f"the schema cannot be used: {UNSATISFIABLE}: it must contain itself", _HINT)
-    whole = bounded(whole, notes)
-    reason = fault(json_grammar(compiler_text(whole)))
+    whole, reason = _compiled(bounded(whole, notes))
     if reason and not reason.startswith(UNSATISFIABLE):
         whole, reason = _weakened(whole, reason, notes)
     if reason:
@@ -77,5 +76,15 @@ def _weakened(schema: Any, reason: str | None, notes: Notes) -> tuple[Any, str |
         used.add(step)
         weaker = step(schema, notes)
         if weaker != schema:
-            schema, reason = weaker, fault(json_grammar(compiler_text(weaker)))
+            schema, reason = _compiled(weaker)
+    return schema, reason
+
+
+def _compiled(schema: Any) -> tuple[Any, str | None]:
+    """The schema, and why nothing can be written by it."""
+    reason = fault(json_grammar(compiler_text(schema)))
+    if reason and reason.startswith(UNSATISFIABLE) and "$defs" in schema:
+        longer = written_out(schema)
+        if not fault(json_grammar(compiler_text(longer))):
+            return longer, None
     return schema, reason

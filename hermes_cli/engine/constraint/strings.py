@@ -1,6 +1,6 @@
 """The strings in JSON that is being written: where free ones are, which tokens they repeat, and when they only loop."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 
 from hermes_cli.errors import SchemaNotSatisfied
@@ -69,14 +69,13 @@ class FreeStrings:
         """Stand behind a beginning that is there already."""
         self._position.feed(text)
 
-    def repeated(self, is_free: Callable[[], bool]) -> frozenset[int]:
-        """The tokens that a repeat penalty applies to now: none outside of free strings."""
+    def repeated(self, is_free: Callable[[], bool]) -> Counter[int]:
+        """The tokens that penalties apply to now, and how often each occurred: none outside of free strings."""
         if not self._position.in_value:
             self._is_free = None
-            return frozenset()
-        if self._is_free is None:
+        elif self._is_free is None:
             self._is_free = is_free()
-        return frozenset(self._recent) if self._is_free else frozenset()
+        return Counter(self._recent if self._is_free else ())
 
     def add(self, token: int, piece: bytes, text_of: Callable[[list[int]], str]) -> None:
         """Count the token that was written. Raises SchemaNotSatisfied once the text only repeats itself."""

@@ -16,6 +16,7 @@ from hermes_cli.engine.constraint.grammar import compiler_text, json_grammar
 MOST_KEYS, MOST_DEPTH, MOST_PATTERNS = 2_000, 700, 5
 _MOST_MULTIPLE = 10_000
 _PATTERN_STEPS = 400
+_MOST_WRITTEN_OUT = 20_000
 _COUNTED = re.compile(r"\{\d*,?\d{2}|[*+?}]\)[*+{]")  # patterns that may grow in the middle of an answer
 _STRING_KEYS = ("pattern", "minLength", "maxLength")
 Notes = dict[str, None]
@@ -184,6 +185,33 @@ def _noted(node: Node, notes: Notes, *keys: str, suffix: str = "") -> Node:
 
 def _without(node: Node, *keys: str) -> Node:
     return {key: value for key, value in node.items() if key not in keys}
+
+
+def written_out(schema: Any) -> Any:
+    """`schema` with definitions in place of references, except in themselves; unchanged where that would get long.
+
+    The compiler refuses all of a schema that refers to what nothing satisfies, but drops that where it is optional.
+    """
+    definitions = schema.get("$defs", {}) if isinstance(schema, dict) else {}
+    nodes = 0
+
+    def written(value: Any, inside: frozenset[str]) -> Any:
+        nonlocal nodes
+        nodes += 1
+        if isinstance(value, list):
+            return [written(one, inside) for one in value]
+        if not isinstance(value, dict) or nodes > _MOST_WRITTEN_OUT:
+            return value
+        name = value["$ref"].removeprefix("#/$defs/") if isinstance(value.get("$ref"), str) else ""
+        kept = {key: one if key in ("const", "enum", "$defs") else written(one, inside) for key, one in value.items()}
+        if name not in definitions or name in inside:
+            return kept
+        target = written(definitions[name], inside | {name})
+        del kept["$ref"]
+        return {**kept, "allOf": [*kept.get("allOf", ()), target]} if kept else target
+
+    whole = written(schema, frozenset())
+    return whole if nodes <= _MOST_WRITTEN_OUT else schema
 
 
 def is_endless(schema: Any) -> bool:

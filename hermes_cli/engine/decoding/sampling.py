@@ -54,12 +54,12 @@ def sampler(
 def masked_sampler(values: SamplingValues, context: Context) -> MaskedSampler:
     """The same for constrained text, without what would damage its structure: DRY, XTC, Mirostat, top-n-sigma.
 
-    The repeat penalty applies to the `repeated` tokens of the sampler only.
+    The penalties apply to the `repeated` tokens of the sampler only.
     """
     # The second choice has its own seed: with that of the first it would favour the tokens just refused.
     first, again = (_choice(values, seed) for seed in (values.seed, values.seed ^ _OTHER_SEED))
     masked = MaskedSampler(context, values.top_k or _CANDIDATES, first, again)
-    masked.repeat_penalty = values.repeat_penalty
+    masked.penalties = (values.repeat_penalty, values.frequency_penalty, values.presence_penalty)
     return masked
 
 

@@ -8,7 +8,7 @@ import ctypes
 import re
 import struct
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from itertools import compress
 from typing import Any
@@ -18,6 +18,7 @@ from hermes_cli.engine.llama.context import Context, Sampler
 
 Steps = Sequence[tuple[str, tuple[float, ...]]]
 _ENTRY_BYTES = 12  # llama_token_data: token, logit, probability
+_NEUTRAL = (1.0, 0.0, 0.0)
 _SET_BITS = tuple(tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256))
 _NONZERO = re.compile(rb"[^\0]", re.DOTALL)
 
@@ -30,8 +31,8 @@ class MaskedSampler(Sampler):
         super().__init__([("top_k", (most,))])
         self._context, llama = context, library.bindings()
         self._likeliest = b""
-        self.repeated: frozenset[int] = frozenset()  # tokens that `repeat_penalty` makes less likely
-        self.repeat_penalty = 1.0
+        self.repeated: Mapping[int, int] = {}  # how often tokens occurred in what the penalties count
+        self.penalties = _NEUTRAL  # repeat, frequency and presence penalty
         self._interface = llama.llama_sampler_i()
         self._interface.apply = llama.llama_sampler_i_apply(self._remember)
         llama.llama_sampler_chain_add(self.handle, llama.llama_sampler_init(ctypes.byref(self._interface), None))
@@ -46,11 +47,13 @@ class MaskedSampler(Sampler):
     def _remember(self, _: Any, data: Any) -> None:
         """Called by llama.cpp with the likeliest tokens, best first; nothing may be raised through it."""
         found = data.contents
-        if self.repeated and self.repeat_penalty != 1.0:
+        if self.repeated and self.penalties != _NEUTRAL:
+            repeat, frequency, presence = self.penalties
             for index in range(found.size):
                 entry = found.data[index]
-                if entry.id in self.repeated:
-                    entry.logit *= self.repeat_penalty if entry.logit < 0 else 1 / self.repeat_penalty
+                if count := self.repeated.get(entry.id):
+                    logit = entry.logit * (repeat if entry.logit < 0 else 1 / repeat)
+                    entry.logit = logit - count * frequency - presence
             found.sorted = False
         self._likeliest = ctypes.string_at(found.data, found.size * _ENTRY_BYTES)
 

@@ -17,7 +17,7 @@ from hermes_cli.formats.json.schema import Schema, children
 if TYPE_CHECKING:
     from jsonschema.exceptions import SchemaError, ValidationError
 
-_MOST_CHARACTERS = 500_000
+_MOST_CHARACTERS = 1_000_000
 _PATTERN_S = 0.5
 _PROBES: tuple[Any, ...] = (None, True, 0, "", [], {}, [[]], {"": ""})
 _TYPES = {
@@ -87,7 +87,7 @@ def _validator(schema: Schema) -> Any:
     from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]
 
     # This registry holds the metaschemas only: without one, jsonschema would fetch what a reference names.
-    return _with_patterns(_validator_class(schema))(schema, registry=REGISTRY, format_checker=format_checker())
+    return _extended(_validator_class(schema))(schema, registry=REGISTRY, format_checker=format_checker())
 
 
 def _validator_class(schema: Schema) -> Any:
@@ -98,16 +98,18 @@ def _validator_class(schema: Schema) -> Any:
 
 
 @cache
-def _with_patterns(validator: Any) -> Any:
-    """The validator class with patterns of ECMA-262 and a time limit on them."""
+def _extended(validator: Any) -> Any:
+    """The validator class with patterns of ECMA-262, a time limit on them, and `dependencies` in every draft."""
     import jsonschema
 
-    patient = {
+    own = {
+        "dependencies": jsonschema.Draft7Validator.VALIDATORS["dependencies"],
+        **validator.VALIDATORS,
         "pattern": _pattern,
         "patternProperties": _pattern_properties,
         "additionalProperties": _additional_properties,
     }
-    return jsonschema.validators.extend(validator, patient)  # type: ignore[no-untyped-call]
+    return jsonschema.validators.extend(validator, own)  # type: ignore[no-untyped-call]
 
 
 class _PatternError(Exception):
@@ -169,15 +171,15 @@ def _all_parts(schema: Schema, name: str, check: Callable[[Any], None]) -> list[
     specification = resource._specification
     found: list[Mapping[str, Any]] = []
     known: set[int] = set()
-    waiting = [(schema, REGISTRY.resolver_with_root(resource))]
+    waiting = [(schema, REGISTRY.resolver_with_root(resource), True)]
     while waiting:
-        part, resolver = waiting.pop()
+        part, resolver, resolved = waiting.pop()
         if not isinstance(part, Mapping) or id(part) in known:
             continue
         known.add(id(part))
         found.append(part)
-        inside = resolver if part is schema else resolver.in_subresource(specification.create_resource(part))
-        waiting += [(child, inside) for child in children(part)]
+        inside = resolver if resolved else resolver.in_subresource(specification.create_resource(part))
+        waiting += [(child, inside, False) for child in children(part)]
         for reference in (part.get("$ref"), part.get("$dynamicRef"), part.get("$recursiveRef")):
             if not isinstance(reference, str):
                 continue
@@ -187,7 +189,7 @@ def _all_parts(schema: Schema, name: str, check: Callable[[Any], None]) -> list[
                 raise _missing_reference(name, reference) from error
             if id(target.contents) not in known:
                 check(target.contents)
-                waiting.append((target.contents, target.resolver))
+                waiting.append((target.contents, target.resolver, True))
     return found
 
 

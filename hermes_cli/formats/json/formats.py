@@ -4,10 +4,11 @@ The patterns are those that are enforced while writing, so that the final check 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from ipaddress import IPv6Address
 from typing import Any
+from unicodedata import bidirectional
 
 _YEAR = r"[0-9]{4}"
 _LEAP_YEAR = r"(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)"
@@ -20,7 +21,10 @@ _TIME = (
     r"(?:[Zz]|[+\-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
 )
 _TIME_PARTS = re.compile(r"(\d\d):(\d\d):60(?:\.\d+)?(?:[Zz]|([+-])(\d\d):(\d\d))\Z")
-_NO_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*\\[aeg-jlmoqyzACE-OQRT-VX-Z]")  # letters that ECMA-262 gives no meaning
+_ESCAPE, _CLASS = re.compile(r"\\(.)", re.DOTALL), re.compile(r"\[[^\]]*\]")
+# What ECMA-262 does not have: these escapes, groups such as (?P<n>) and (?i), and possessive quantifiers.
+_NO_ESCAPES = frozenset("aeghijlmoqyzACEFGHIJKLMNOQRTUVXYZ")
+_NOT_ECMA = re.compile(r"\(\?(?!:|<?[=!]|<[\w$]|[ims]*-?[ims]*:)|[*+?}]\+")
 _CLOCK = r"(?:[0-9]+H(?:[0-9]+M(?:[0-9]+S)?)?|[0-9]+M(?:[0-9]+S)?|[0-9]+S)"
 _DAYS = r"(?:[0-9]+Y(?:[0-9]+M(?:[0-9]+D)?)?|[0-9]+M(?:[0-9]+D)?|[0-9]+D)"
 _DURATION = rf"P(?:{_DAYS}(?:T{_CLOCK})?|T{_CLOCK}|[0-9]+W)"
@@ -42,33 +46,36 @@ _HOSTNAME = rf"{_LABEL}(?:\.{_LABEL})*"
 _ATOM = r"[a-zA-Z0-9!#$%&'*+\-\/=?^_`{|}~]+"
 _QUOTED = r'"(?:[ !#-\[\]-~]|\\[ -~])*"'
 _EMAIL = rf"(?:{_ATOM}(?:\.{_ATOM})*|{_QUOTED})@(?:{_HOSTNAME}|\[(?:{_IPV4}|IPv6:{_IPV6})\])"
-_WIDE = r"\u00a0-\ud7ff\uf900-\ufdcf\ufdf0-\uffef\u{10000}-\u{1fffd}\u{20000}-\u{2fffd}\u{30000}-\u{3fffd}"
+_WIDE = r"\u00a0-\ud7ff\uf900-\ufdcf\ufdf0-\uffef" + "".join(
+    rf"\u{{{plane:x}{'1' if plane == 0xE else '0'}000}}-\u{{{plane:x}fffd}}" for plane in range(1, 0xF)
+)
+_PRIVATE = r"\ue000-\uf8ff\u{f0000}-\u{ffffd}\u{100000}-\u{10fffd}"
 _IDN_EMAIL = r"[^@\s\u0000-\u001f]+@[^@\s\u0000-\u001f]+"
 _HEX = r"[0-9a-fA-F]"
 _UUID = rf"{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}"
 _POINTER = r"(?:\/(?:[^~\/]|~[01])*)*"
 _VARIABLE = r"(?:[a-zA-Z0-9_]|%[0-9a-fA-F]{2})(?:\.?(?:[a-zA-Z0-9_]|%[0-9a-fA-F]{2}))*(?:\*|:[1-9][0-9]{0,3})?"
 _TEMPLATE = (
-    r"(?:[!#$&\(-;=?-\[\]_a-z~\u00a0-\u{10fffd}]|%[0-9a-fA-F]{2}"
+    r"(?:[!#$&-;=?-\[\]_a-z~\u00a0-\u{10fffd}]|%[0-9a-fA-F]{2}"
     rf"|\{{[+#.\/;?&=,!@|]?{_VARIABLE}(?:,{_VARIABLE})*\}})*"
 )
 
 
-def _resource_patterns(wide: str) -> tuple[str, str]:
-    """URI and URI reference by RFC 3986, or IRI by RFC 3987 where `wide` names more characters."""
+def _resource_patterns(wide: str = "", private: str = "") -> tuple[str, str]:
+    """URI and URI reference by RFC 3986; IRI by RFC 3987 with more characters, of which a query may hold `private`."""
     free = rf"a-zA-Z0-9\-._~!$&'\(\)*+,;={wide}"
     character, segment = rf"(?:[{free}:@]|%{_HEX}{{2}})", rf"(?:[{free}@]|%{_HEX}{{2}})"
     host = rf"(?:\[(?:{_IPV6}|[vV]{_HEX}+\.[{free}:]+)\]|(?:[{free}]|%{_HEX}{{2}})*)"
     authority = rf"\/\/(?:(?:[{free}:]|%{_HEX}{{2}})*@)?{host}(?::[0-9]*)?(?:\/{character}*)*"
     absolute = rf"\/(?:{character}+(?:\/{character}*)*)?"
-    rest = rf"(?:\?(?:{character}|[\/?])*)?(?:#(?:{character}|[\/?])*)?"
+    rest = rf"(?:\?(?:{character}|[\/?{private}])*)?(?:#(?:{character}|[\/?])*)?"
     full = rf"[a-zA-Z][a-zA-Z0-9+\-.]*:(?:{authority}|{absolute}|{character}+(?:\/{character}*)*|){rest}"
     relative = rf"(?:{authority}|{absolute}|{segment}+(?:\/{character}*)*|){rest}"
     return full, rf"(?:{full}|{relative})"
 
 
-_URI, _URI_REFERENCE = _resource_patterns("")
-_IRI, _IRI_REFERENCE = _resource_patterns(_WIDE)
+_URI, _URI_REFERENCE = _resource_patterns()
+_IRI, _IRI_REFERENCE = _resource_patterns(_WIDE, _PRIVATE)
 
 # Anchored, in the syntax of ECMA-262 with the `u` flag.
 PATTERNS: dict[str, str] = {
@@ -114,7 +121,21 @@ def _is_hostname(text: str) -> bool:
 
 
 def _is_idn_hostname(text: str) -> bool:
-    return len(text) <= 253 and all(map(_is_idn_label, re.split("[.\u3002\uff0e\uff61]", text)))
+    labels = re.split("[.\u3002\uff0e\uff61]", text)
+    return len(text) <= 253 and all(map(_is_idn_label, labels)) and _is_one_direction(labels)
+
+
+def _is_one_direction(labels: Sequence[str]) -> bool:
+    """Whether all labels follow RFC 5893, which one with a letter written from right to left demands."""
+    import idna
+
+    letters = [idna.ulabel(label) for label in labels]
+    if any(bidirectional(letter) in ("R", "AL", "AN") for letter in "".join(letters)):
+        try:
+            return all(idna.check_bidi(label, check_ltr=True) for label in letters)
+        except idna.IDNAError:
+            return False
+    return True
 
 
 def _is_idn_label(label: str) -> bool:
@@ -138,7 +159,9 @@ def _is_regex(text: str) -> bool:
     from hermes_cli.formats.json.patterns import compiled
 
     compiled(text)
-    return not _NO_ESCAPE.search(text)
+    if not _NO_ESCAPES.isdisjoint(_ESCAPE.findall(text)):
+        return False
+    return not _NOT_ECMA.search(_CLASS.sub("x", _ESCAPE.sub("x", text)))
 
 
 _TESTS: dict[str, Callable[[str], bool]] = {

@@ -4,14 +4,17 @@ r"""Patterns of JSON Schema are those of ECMA-262: read so by the final check an
 """
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import regex
 
 _SPACE = r"\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
-_ANY = "[^\\n\\r\u2028\u2029]"
+_LINE_ENDS = "\\n\\r\u2028\u2029"
+# Control characters that only \u spells. A grammar has them where a pattern names them, but not in what it leaves open:
+# patterns take \u for nothing else, so a model that begins to write \u00e9 would have to end with one of these.
+_CONTROLS = r"\x00-\x07\x0b\x0e-\x1f\x7f"
 _CLASSES = {"d": "0-9", "w": "A-Za-z0-9_", "s": _SPACE}
 _TOKEN = re.compile(
     r"\\(?P<property>[pP]\{[^}]*\})|\\u\{(?P<long>[0-9a-fA-F]+)\}|\\u(?P<four>[0-9a-fA-F]{4})|\\x(?P<two>[0-9a-fA-F]{2})"
@@ -60,9 +63,9 @@ def translated(pattern: str, *, for_grammar: bool = False) -> str:
             at += negated
             if pattern.startswith("]", at):  # nothing, or anything
                 at, inside = at + 1, False
-                written.append(r"[\s\S]" if negated else r"[^\s\S]")
+                written.append((f"[^{_CONTROLS}]" if for_grammar else r"[\s\S]") if negated else r"[^\s\S]")
             else:
-                written.append("[^" if negated else "[")
+                written.append(("[^" + _CONTROLS * for_grammar) if negated else "[")
             continue
         if inside and found["other"] == "]":
             inside = False
@@ -94,7 +97,7 @@ def _part(found: re.Match[str], *, inside: bool, for_grammar: bool) -> str:
         case "$" if not for_grammar:
             return r"\Z"
         case ".":
-            return _ANY
+            return f"[^{_LINE_ENDS}{_CONTROLS * for_grammar}]"
         case "{" | "}" | "]":
             return f"\\{other}"
     return other
@@ -117,7 +120,8 @@ def _escape(letter: str, *, inside: bool, for_grammar: bool) -> str:
         characters = "".join(_readable(_CLASSES[letter.lower()]))
         if letter.islower():
             return characters if inside else f"[{characters}]"
-        return _complement(letter.lower()) if inside else f"[^{characters}]"
+        hidden = _CONTROLS * for_grammar
+        return _complement(characters + hidden) if inside else f"[^{characters}{hidden}]"
     match letter:
         case "n" | "r" | "t" | "f" | "v":
             return f"\\{letter}"
@@ -141,11 +145,10 @@ def _readable(characters: str) -> str:
     return re.sub(r"\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), characters)
 
 
-def _complement(name: str) -> str:
-    """What is not in a class, as ranges, for use inside of brackets."""
-    members = sorted(
-        ord(letter) for letter in map(chr, range(0x10000)) if re.match(f"[{_readable(_CLASSES[name])}]", letter)
-    )
+@cache
+def _complement(characters: str) -> str:
+    """All other characters, as ranges, for use inside of brackets."""
+    members = (code for code in range(0x10000) if re.match(f"[{characters}]", chr(code)))
     ranges, start = [], 0
     for member in members:
         if member > start:

@@ -7,10 +7,10 @@ from pathlib import Path
 from hermes_cli.backend import Backend
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken
+from hermes_cli.chat.sampling import free_only
 from hermes_cli.chat.tool_call import ToolSchema
 from hermes_cli.engine.constraint.planner import Planner
 from hermes_cli.engine.load_options import LoadOptions
-from hermes_cli.formats.json.schema import Schema
 from hermes_cli.formats.segment import joined
 from hermes_cli.models.choose import find_model, saved_name
 from hermes_cli.models.model import DEMO_NAME, FoundModel
@@ -52,11 +52,12 @@ class LocalTarget:
             choices = replace(choices, load=replace(choices.load, lora=saved_adapters(lora)))
         return replace(choices, model=name and saved_name(name))
 
-    def constraint_notes(
-        self, schema: Schema | None, tools: Sequence[ToolSchema], grammar: str | None = None
-    ) -> tuple[str, ...]:
+    def constraint_notes(self, choices: Choices, tools: Sequence[ToolSchema]) -> tuple[str, ...]:
         """See `Target`."""
-        return self.planner.notes(schema, tools, grammar)
+        notes = self.planner.notes(choices.schema, tools, choices.grammar)
+        whole = choices.schema is not None or choices.grammar is not None
+        unused = ", ".join(free_only(choices.sampling)) if whole else ""
+        return (*notes, f"no effect on constrained text: {unused}") if unused else notes
 
     def written(self, messages: tuple[Message, ...]) -> WrittenPrompt:
         """See `Target`; the model is opened with its vocabulary only."""

@@ -11,7 +11,6 @@ from hermes_cli.chat.request import CancelToken
 from hermes_cli.chat.tool_call import ToolSchema
 from hermes_cli.engine.load_options import NO_ADAPTER
 from hermes_cli.errors import UsageError
-from hermes_cli.formats.json.schema import Schema
 from hermes_cli.remote.address import Address, api_key, parse_address
 from hermes_cli.remote.families import Mode
 from hermes_cli.session.choices import Choices
@@ -45,9 +44,7 @@ class RemoteTarget:
         """See `Target`."""
         return choices
 
-    def constraint_notes(
-        self, schema: Schema | None, tools: Sequence[ToolSchema], grammar: str | None = None
-    ) -> tuple[str, ...]:
+    def constraint_notes(self, choices: Choices, tools: Sequence[ToolSchema]) -> tuple[str, ...]:
         """See `Target`; the server decides what it enforces."""
         return ()
 

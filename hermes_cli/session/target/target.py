@@ -9,7 +9,6 @@ from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.chat.tool_call import ToolSchema
 from hermes_cli.engine.load_options import Adapter
-from hermes_cli.formats.json.schema import Schema
 from hermes_cli.formats.segment import Segment
 from hermes_cli.session.choices import Choices
 from hermes_cli.values import dataclass
@@ -49,10 +48,11 @@ class Target(Protocol):
         """The choices as a session saves them."""
         ...
 
-    def constraint_notes(
-        self, schema: Schema | None, tools: Sequence[ToolSchema], grammar: str | None = None
-    ) -> tuple[str, ...]:
-        """What of `schema` and `tools` is only checked after writing. Raises UsageError, EngineError."""
+    def constraint_notes(self, choices: Choices, tools: Sequence[ToolSchema]) -> tuple[str, ...]:
+        """What of the schema and `tools` is only checked after writing, and the options without effect on such answers.
+
+        Raises UsageError, EngineError.
+        """
         ...
 
     def written(self, messages: tuple[Message, ...]) -> WrittenPrompt:

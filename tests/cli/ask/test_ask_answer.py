@@ -227,3 +227,10 @@ def test_a_string_that_only_repeats_itself_ends_the_answer(hermes: Hermes, quest
     stopped = hermes("ask", "-m", "demo", "--no-save", *looping, "--schema", schema, question)
     assert stopped.code == 5
     assert re.match('error: the answer repeats ".+" without end\nhint: try another --seed', stopped.err)
+
+
+def test_options_without_effect_under_a_schema_are_named(hermes: Hermes) -> None:
+    asked = ("ask", *GREEDY, "--mirostat", "2", "--dry-multiplier", "0.8", "--xtc-probability", "0", "Is the sky blue?")
+    constrained = hermes(*asked, "--schema", '{"enum": ["yes", "no"]}')
+    assert (constrained.code, constrained.err) == (0, "no effect on constrained text: dry_multiplier, mirostat\n")
+    assert "no effect" not in hermes(*asked, "--max-tokens", "3").err

@@ -372,3 +372,20 @@ def test_a_second_choice_leaves_the_odds_of_the_allowed_tokens_as_they_are(backe
     sampler.close()
     for token, weight in allowed.items():
         assert drawn[token] / 4000 == pytest.approx(weight / sum(allowed.values()), abs=0.03)
+
+
+@pytest.mark.parametrize(("count", "chosen"), [(1, 0), (2, 1)])
+def test_penalties_of_constrained_text_are_those_of_free_text(backend: LocalBackend, count: int, chosen: int) -> None:
+    context, size = backend.cache.context, backend.model.vocab_size
+    context.keep(0)
+    context.decode(backend.model.tokenize("Some text."))
+    logits = context.logits(range(size))
+    ranked = sorted(range(size), key=lambda token: -logits[token])
+    gap = logits[ranked[0]] - logits[ranked[1]]
+    values = decide(Sampling(temperature=0, repeat_penalty=1.2, frequency_penalty=0.5, presence_penalty=0.25))
+    sampler = sampling.masked_sampler(values, context)
+    assert sampler.penalties == (1.2, 0.5, 0.25)
+    sampler.penalties = (1.0, gap * 0.4, gap * 0.4)  # one occurrence costs 0.8 of the gap, two cost 1.2
+    sampler.repeated = {ranked[0]: count}
+    assert context.sample(sampler) == ranked[chosen]
+    sampler.close()

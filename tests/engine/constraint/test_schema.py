@@ -50,6 +50,7 @@ def test_everyday_schemas_are_enforced_as_a_whole(name: str) -> None:
     [
         ({"not": {"type": "string"}}, "not"),
         ({"dependentRequired": {"a": ["b"]}}, "dependentRequired"),
+        ({"dependencies": {"a": ["b"]}}, "dependencies"),
         ({"type": "array", "uniqueItems": True}, "uniqueItems"),
         ({"oneOf": [{"maximum": 9}, {"minimum": 5}]}, "oneOf"),
         ({"type": "string", "format": "colour"}, "the format colour, which is not known"),
@@ -88,6 +89,33 @@ def test_multiples_are_written_with_as_few_decimals_as_they_have(step: float) ->
 def test_characters_that_only_an_escape_can_spell_are_not_lost(schema: dict[str, Any], text: str) -> None:
     held = planned(schema=schema).whole
     assert fits(held, text) and not fits(held, '"ab"')
+
+
+@pytest.mark.parametrize(
+    ("schema", "written", "not_written"),
+    [
+        ({"type": "string"}, [r'"caf\u00e9"', r'"\u001b[0m"', r'"\ud83d\ude00"'], [r'"\ud83d"', r'"\ude00\ud83d"']),
+        ({"type": "object"}, [r'{"caf\u00e9": "\u00e9"}'], [r'{"\ud83d": 1}']),
+        ({"type": "string", "pattern": r"^\s$"}, [r'"\u000b"'], [r'"\u0001"']),
+        *(
+            ({"type": "string", "pattern": pattern}, ['"é"', r'"\t"'], [r'"\u0001"', r'"\u00e9"'])
+            for pattern in ("^.$", r"^[^x]$", r"^[\s\S]$", r"^[^]$", r"^\D$", r"^[\W]$")
+        ),
+    ],
+)
+def test_escapes_that_texts_may_hold(schema: dict[str, Any], written: list[str], not_written: list[str]) -> None:
+    result = planned(schema=schema)
+    assert [text for text in written if not fits(result.whole, text)] == []
+    assert [text for text in not_written if fits(result.whole, text)] == []
+
+
+def test_an_optional_reference_to_what_nothing_satisfies_is_left_out() -> None:
+    impossible = {"type": "object", "oneOf": [{"$ref": "#/$defs/kind"}, {"type": "string"}]}
+    definitions = {"kind": {"enum": ["a", "b"]}, "impossible": impossible}
+    properties = {"a": {"$ref": "#/$defs/impossible"}, "b": {"type": "integer"}}
+    result = planned(schema={"type": "object", "properties": properties, "$defs": definitions})
+    assert result.notes == ()
+    assert fits(result.whole, '{"b": 1}') and not fits(result.whole, '{"a": {}, "b": 1}')
 
 
 @pytest.mark.parametrize(
@@ -177,6 +205,12 @@ def test_bounds_on_keys_beside_optional_ones_force_no_other_key(limits: dict[str
         ({"type": "string", "format": "json-pointer"}, '"/a~1b"', '"/a~2"'),
         ({"type": "string", "format": "date", "pattern": "^19"}, '"1999-01-01"', '"2000-01-01"'),
         ({"$id": "http://a.example/n", "type": "array", "items": {"$ref": "n"}}, "[[], [[]]]", "[1]"),
+        (
+            {"$id": "http://a.example/base", "$ref": "sub/a"}
+            | {"$defs": {"a": {"$id": "sub/a", "$ref": "./b"}, "b": {"$id": "sub/b", "const": 1}}},
+            "1",
+            "2",
+        ),
         ({"$defs": {"x": {"$anchor": "here", "const": 1}}, "items": {"$ref": "#here"}}, "[1]", "[2]"),
         ({"properties": {"a": True}, "unevaluatedProperties": False, "type": "object"}, '{"a": 1}', '{"b": 1}'),
         ({"type": "object", "propertyNames": {"pattern": "^x"}}, '{"x1": 1}', '{"y": 1}'),
