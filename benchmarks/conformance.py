@@ -1,4 +1,4 @@
-"""How much of JSON Schema is enforced while writing, measured on published schemas with their instances.
+"""How much of JSON Schema is enforced during generation, measured on published schemas with their instances.
 
 python -m benchmarks.conformance FOLDER [N] [SEED]
 

@@ -1,6 +1,6 @@
 """What constrained decoding costs, and whether what it lets through is valid.
 
-python -m benchmarks.constraint speed MODEL      cost of a token, constrained beside free decoding, the first token
+python -m benchmarks.constraint speed MODEL      cost of a token, constrained and free decoding, the first token
 python -m benchmarks.constraint validity [N]     N answers of the demo model to each of thirty schemas
 python -m benchmarks.constraint collection [N] [FOLDER]
     N random walks through the masks of some hundreds of schemas, or of those in the JSON files below a folder
@@ -117,7 +117,7 @@ def cost(path: Path) -> None:
 
     context.decode(model.tokenize("Some text."))
     for number in range(3 * TOKENS):
-        # Whoever comes second finds the logits in the processor's caches, so they take turns.
+        # The second one finds the logits in the processor's caches, so they take turns.
         if number % 2:
             timed("free", lambda: context.sample(free))
         token = timed("held", lambda: constraint.choose(free))
@@ -145,7 +145,7 @@ def validity(count: int) -> None:
 
 
 def judge(backend: LocalBackend, messages: tuple[Message, ...], schema: Schema, seed: int) -> str:
-    """`valid`, `cut` by the end of the window, or `INVALID` with the text."""
+    """`valid`, `cut` by the end of the context, or `INVALID` with the text."""
     text, finished = answer(backend, GenerationRequest(messages, Sampling(seed=seed), schema=schema))
     if finished.reason == "length":
         return f"cut: {text[:40]!r}"

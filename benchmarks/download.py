@@ -1,4 +1,4 @@
-"""Download throughput of `hermes pull`, which hashes the data, beside `hf download`, which does not, from one server.
+"""Download throughput of `hermes pull`, which hashes the data, and `hf download`, which does not, from one server.
 
 The server is a process of its own on this machine and sends from memory. Both programs run whole; the time of the
 transfer alone is taken inside the process, after its imports.

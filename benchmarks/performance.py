@@ -1,4 +1,4 @@
-"""Measure hermes beside llama-bench, llama-completion and xllamacpp, and write docs/performance.md with its plots.
+"""Compare hermes with llama-bench, llama-completion and xllamacpp, and write docs/performance.md with its plots.
 
 Each section is measured alone and saved in docs/performance/results.json, so that `--only` repeats one of them.
 Usage: python -m benchmarks.performance [MODEL ...] [--tools FOLDER] [--rounds 5] [--threads N ...] [--only SECTION ...]
@@ -128,7 +128,7 @@ def _installed(name: str) -> bool:
 
 
 def threads(model: Path, given: argparse.Namespace) -> Table:
-    """Adapting threads beside fixed numbers, while other processes are busy."""
+    """Adapting and fixed numbers of threads, while other processes are busy."""
     job = Job(model, tokens_for(model))
     found: Table = {}
     for busy in BUSY:
@@ -155,7 +155,7 @@ def neighbours(count: int) -> Iterator[None]:
 
 
 def speculated(model: Path, given: argparse.Namespace) -> Table:
-    """--speculate auto beside off, and what batches of drafted tokens cost."""
+    """--speculate auto and off, and the cost of batches with drafted tokens."""
     options = LoadOptions(context_length=1024, gpu_layers=0, kv_store_bytes=0, speculate=True)
     (settings, *_) = plan_load(model, options).attempts
     found: Table = {}

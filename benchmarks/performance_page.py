@@ -12,21 +12,21 @@ _OWN = "hermes ask"
 _INTRODUCTION = """# Performance
 
 Written by `make performance` (`python -m benchmarks.performance`). Every figure is the median of interleaved rounds:
-A B C A B C, so that a machine that slows down touches all alike. Compare figures within one table only.
+A B C A B C, so that changes in the machine's speed affect all programs alike. Compare figures only within one table.
 
 `llama-bench` and `llama-completion` are built from the source of the installed llama-cpp-python and run on its
 libraries; give their folder with `--tools`. `xllamacpp` is measured if it is installed; its wheel has its own kernels
-for each CPU. llama-bench samples nothing; llama-completion and `hermes ask` sample with the default settings of hermes
-unless "greedy" is said; hermes runs with the settings of its plan, llama-bench with every combination shown.
+for each CPU. llama-bench does not sample; llama-completion and `hermes ask` sample with the default settings of hermes
+except in rows marked "greedy"; hermes runs with its planned settings, llama-bench with each combination shown.
 
 With more threads than cores are free, threads wait for each other, and every program slows down by a factor that
-depends on chance. Where the load below is not small, compare only the
+depends on chance. If the load given below is not small, compare only the
 figures with one thread.
 """
 
 
 def write(folder: Path, results: Mapping[str, Any]) -> None:
-    """Write the page beside `folder`, and the plots into it."""
+    """Write the page next to `folder`, and the plots into it."""
     parts = [_INTRODUCTION]
     if "generation" in results:
         parts += _generation(folder, results["generation"])
@@ -59,7 +59,7 @@ def _ratio(column: Mapping[str, float], own: str) -> str:
 
 
 def _threads(folder: Path, section: Mapping[str, Any]) -> Iterator[str]:
-    yield f"## Threads beside other busy processes\n\n{_machine(section)}\n"
+    yield f"## Threads with other busy processes\n\n{_machine(section)}\n"
     plotted: dict[str, Mapping[str, float]] = {}
     names = list(next(iter(next(iter(section["models"].values())).values())))
     rows = [("model", "busy processes", *(f"{name}, tok/s" for name in names), "adapting / best fixed")]
@@ -71,12 +71,12 @@ def _threads(folder: Path, section: Mapping[str, Any]) -> Iterator[str]:
             plotted[f"{model}, {busy}"] = column
     yield markdown(rows) + "\n"
     (folder / "threads.svg").write_text(bars("Threads", "tokens per second", plotted), encoding="utf-8")
-    yield "![Threads beside busy processes](performance/threads.svg)\n"
+    yield "![Threads with busy processes](performance/threads.svg)\n"
 
 
 def _speculation(section: Mapping[str, Any]) -> Iterator[str]:
     yield f"## Speculation\n\n{_machine(section)}\n"
-    yield "Greedy answers. Why it is off by default: [engine.md](engine.md#speculation).\n"
+    yield "Greedy answers. The reasons why it is off by default are in [engine.md](engine.md#speculation).\n"
     rows: list[tuple[str, ...]] = [("model", "task", "off, tok/s", "auto, tok/s", "ratio", "same text")]
     costs: list[tuple[str, ...]] = []
     for model, table in section["models"].items():
@@ -88,7 +88,7 @@ def _speculation(section: Mapping[str, Any]) -> Iterator[str]:
             off, auto = column["off"], column["auto"]
             rows.append((model, task, f"{off:,.1f}", f"{auto:,.1f}", f"{auto / off:.2f}", f"{column['same text']:.0%}"))
     yield markdown(rows) + "\n"
-    yield f"What a batch with drafted tokens takes, in units of the time of one token:\n\n{markdown(costs)}\n"
+    yield f"Time of a batch with drafted tokens, relative to one token:\n\n{markdown(costs)}\n"
 
 
 def _machine(section: Mapping[str, Any]) -> str:

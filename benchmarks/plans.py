@@ -1,4 +1,4 @@
-"""The memory that a plan estimates beside what a process really takes, with its context full.
+"""Compares the estimated memory of a plan with that of a process with a full context.
 
 Usage: python -m benchmarks.plans MODEL [--windows 512 2048] [--kv f16 q8_0] [--layers 0]
 
@@ -40,7 +40,7 @@ def main() -> None:
         window, kv_type, layers = given.child
         measure(given.model, settings(int(window), kv_type, int(layers)))
         return
-    print("| layers on GPU | window | cache | host MiB | planned | ratio | GPU MiB | planned | ratio |")
+    print("| layers on GPU | context | cache | host MiB | planned | ratio | GPU MiB | planned | ratio |")
     print("|---|---|---|---|---|---|---|---|---|")
     for layers in given.layers:
         for window in given.windows:
@@ -69,7 +69,7 @@ def settings(window: int, kv_type: KvType, layers: int) -> LoadSettings:
 
 
 def measure(path: Path, options: LoadSettings) -> None:
-    """Load, fill the window, and print what it took."""
+    """Load, fill the context, and print the memory it took."""
     free = sum(gpu.free_bytes for gpu in gpus())
     model = make_model(path, options, lambda _: True)
     context = make_context(model, options)

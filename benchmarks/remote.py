@@ -1,4 +1,4 @@
-"""An endpoint beside its alternatives: the same text as the local model, and what reading an answer costs.
+"""Compares an endpoint with the local model (the same text) and with a plain client (the cost of reading).
 
     python -m benchmarks.remote [--prompts 100] [--rounds 9] [--events 4000]
 

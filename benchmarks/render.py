@@ -1,6 +1,6 @@
 """CPU time and bytes of rendering an answer while it comes, for answers of several lengths.
 
-Tokens arrive 50 a second by a simulated clock, so nothing waits; the window has 100 columns and 40 rows. The rounds of
+Tokens arrive 50 a second by a simulated clock, so nothing waits; the terminal has 100 columns and 40 rows. Rounds of
 the lengths are interleaved. `--compare` adds what Rich's Live(Markdown) costs at the same 12 frames a second.
 Usage: python -m benchmarks.render [--tokens 2000 8000 32000] [--rounds 3] [--compare]
 """

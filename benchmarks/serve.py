@@ -1,4 +1,4 @@
-"""`hermes serve` beside `hermes ask` and the model in this process: speed, first token, idle processor time, size.
+"""Compares `hermes serve` with `hermes ask` and the model in this process: speed, first token, idle CPU time, size.
 
     python -m benchmarks.serve [--rounds 9] [--tokens 600] [--idle 20]
 

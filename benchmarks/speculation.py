@@ -1,6 +1,6 @@
-"""Generation with --speculate auto beside off: greedy, interleaved, on prompts that repeat text and on others.
+"""Generation with --speculate auto and off: greedy, interleaved, on prompts that repeat text and on others.
 
-Prints tokens per second and whether the text is the same; then what a batch of drafted tokens costs, beside one token.
+Prints tokens per second, whether the text is equal, and the cost of a batch of drafted tokens, relative to one token.
 Usage: python -m benchmarks.speculation [MODEL ...] [--rounds 5] [--tokens 160] [--threads N]
 """
 

@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     rounds = parser.parse_args().rounds
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is not compiled at each start
-    with tempfile.TemporaryDirectory() as folder:  # for the sessions, which are saved as ever
+    with tempfile.TemporaryDirectory() as folder:  # for the sessions, which are saved as usual
         os.environ["HERMES_CLI_DATA_DIR"] = folder
         with serving() as url:
             here, there = [*ASK, "-m", "demo"], [*ASK, "--endpoint", url]

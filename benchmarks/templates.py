@@ -100,7 +100,7 @@ def _is_safe(template: JinjaTemplate, messages: Sequence[Message], controls: set
 def _reference(source: str, template: JinjaTemplate, messages: Sequence[Message], reply: bool) -> str | None:
     """The text as transformers renders it, without the BOS at its beginning; None where the template fails.
 
-    Results that the template would leave out in silence are the user's here too.
+    Results that the template would silently leave out are written as the user's here too.
     """
     given, tools = (
         structured_messages(messages, lambda one: one.content)

@@ -1,4 +1,4 @@
-"""`hermes` and `python -m hermes_cli`: a Ctrl-C is quiet from the first import to the last line."""
+"""`hermes` and `python -m hermes_cli`. Ctrl-C never prints a traceback, from the first import to the last line."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> int:
-    """Run the program; its exit code."""
+    """Run the program and return its exit code."""
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:
         signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))
@@ -14,7 +14,7 @@ def main() -> int:
 
     signal.signal(signal.SIGINT, before)
     code = run()
-    # All is said; a signal now could only spoil the exit code.
+    # All output is written; a signal now could only change the exit code.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     return code

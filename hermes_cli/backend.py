@@ -1,4 +1,4 @@
-"""The seam: all that the session, the commands and the terminal know of what answers."""
+"""The interface of a model, local or remote, as the session, the commands and the terminal use it."""
 
 from collections.abc import Generator
 from typing import Protocol
@@ -11,7 +11,7 @@ from hermes_cli.values import dataclass
 
 @dataclass(frozen=True, slots=True)
 class BackendInfo:
-    """What is known once a backend is open.
+    """Facts about an open backend.
 
     `placement` says what computes: `GPU 33/33` (layers), `CPU, 2 threads` or a server's address. `memory_bytes` is an
     estimate, None if there is none. `notes` are messages for the user, `advice` says how the model would be faster.
@@ -38,7 +38,7 @@ class Backend(Protocol):
 
     @property
     def info(self) -> BackendInfo:
-        """What is known of the model and of how it runs."""
+        """Facts about the model and how it runs."""
         ...
 
     def generate(self, request: GenerationRequest, cancel: CancelToken) -> Generator[GenerationEvent]:

@@ -1,4 +1,4 @@
-"""Every error a user can see: one sentence, one hint that helps, and one exit code per class.
+"""Every error that users see: one sentence, one hint, and one exit code per class.
 
 HermesError            1    a runtime or model error
 ├── UsageError         2    the command line or its input is wrong
@@ -24,7 +24,7 @@ from collections.abc import Iterable
 
 
 class HermesError(Exception):
-    """What went wrong, one sentence without a full stop, and a hint that helps.
+    """An error: one sentence without a full stop, and a hint.
 
     `setting` is the key of the setting that was used, where it may be the cause.
     """

@@ -1,4 +1,4 @@
-"""Files that must survive a crash or be shared between programs: bounded reads, JSON records, atomic replace, locks."""
+"""Durable and shared files: bounded reads, JSON records, atomic replacement, locks."""
 
 import codecs
 import dataclasses
@@ -176,7 +176,7 @@ def lock(descriptor: int, *, wait: bool = False) -> bool:
 
 
 def in_use(file: Path) -> bool:
-    """Whether another program holds the lock on a file; False where that cannot be found out."""
+    """Whether another program holds the lock on a file; False if that cannot be determined."""
     import fcntl
 
     try:

@@ -41,7 +41,7 @@ def prompts_folder() -> Path:
 
 
 def bundled_prompts_folder() -> Path:
-    """The bundled presets: in the package, or beside it in a checkout."""
+    """The bundled presets: in the package, or next to it in a checkout."""
     package = Path(__file__).parent
     packed = package / "prompts"
     return packed if packed.is_dir() else package.parent / "prompts"

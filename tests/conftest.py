@@ -1,4 +1,4 @@
-"""What all tests share: folders of their own, the demo model, a backend on it, and the real program as a child.
+"""Shared by all tests: private folders, the demo model, a backend on it, and the real program as a child.
 
 Nothing here or below touches the user's folders. The library probe runs once for real and is remembered in them.
 """
@@ -36,7 +36,7 @@ _USERS_VARIABLES = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "CO
 
 @pytest.fixture(scope="session", autouse=True)
 def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Folders of the tests' own and no settings from outside, for this process and all it starts."""
+    """Private folders and no settings from outside, for this process and its children."""
     with pytest.MonkeyPatch.context() as environment:
         for name in (*os.environ, *_USERS_VARIABLES):
             if name in _USERS_VARIABLES or (name.startswith("HERMES_CLI_") and name != "HERMES_CLI_TEST_MODEL"):
@@ -46,7 +46,7 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         environment.setenv("HERMES_CLI_DATA_DIR", str(tmp_path_factory.mktemp("data")))
         # Children that compile every module again take twice as long to start.
         environment.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-        # No models of other programs, no token, no other hub, and nothing between the tests and their servers.
+        # No models of other programs, no token, no other hub, and no proxy.
         for name in [name for name in os.environ if name.startswith(_NOT_TAKEN) or name.lower().endswith("_proxy")]:
             environment.delenv(name)
         for name in ("HF_HOME", "OLLAMA_MODELS", "HOME"):
@@ -63,7 +63,7 @@ def own_files(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 @pytest.fixture(scope="session", autouse=True)
 def ordinary_signals() -> None:
-    """Signals that whoever started the tests ignores would stay ignored in every child, as the program wants it."""
+    """Reset signals that the parent of the tests ignores: they would stay ignored in every child."""
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
@@ -71,7 +71,7 @@ def ordinary_signals() -> None:
 
 @pytest.fixture
 def unprivileged() -> Iterator[Path]:
-    """A folder of a user without rights, who this process is meanwhile: root may read and write everything."""
+    """A folder of an unprivileged user, as whom this process runs meanwhile: root can read and write everything."""
     folder = Path(tempfile.mkdtemp())
     is_root = os.geteuid() == 0
     if is_root:
@@ -93,13 +93,13 @@ def demo_path() -> Path:
 
 @pytest.fixture(scope="module")
 def backend(demo_path: Path) -> Iterator[LocalBackend]:
-    """The demo model, open; the tests of a module share it and what its cache holds."""
+    """The open demo model, shared with its cache by the tests of a module."""
     with open_backend(demo_path, LoadSettings(context_length=2048)) as opened:
         yield opened
 
 
 class Result:
-    """What a run of the program left. A test that never reads `err` says that stderr stays empty."""
+    """The result of a run. If a test never reads `err`, stderr must be empty."""
 
     def __init__(self, code: int, out: bytes, err: str) -> None:
         self.code, self.out, self._err = code, out, err
@@ -141,7 +141,7 @@ def hermes_command(*args: str | Path) -> list[str]:
 
 @pytest.fixture
 def hermes() -> Iterator[Hermes]:
-    """Runs the real program. At the end of the test every stderr that was not looked at must have been empty."""
+    """Runs the real program. At the end of the test, every stderr that was not read must be empty."""
     results: list[Result] = []
 
     def run(
@@ -183,7 +183,7 @@ class Script(Protocol):
 
 @pytest.fixture
 def script() -> Script:
-    """Runs Python code in a child process, where a native crash does no harm; stderr is for the test to judge."""
+    """Runs Python code in a child process, where a native crash does no harm; stderr is not checked."""
 
     def run(code: str, *args: str | Path, env: Mapping[str, str] | None = None, timeout_s: float = 60) -> Result:
         command = [sys.executable, "-c", textwrap.dedent(code), *map(str, args)]

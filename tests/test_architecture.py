@@ -1,4 +1,4 @@
-"""The house rules of the code, read from its syntax trees: who may import whom, and how long a piece may get."""
+"""The rules of the code, checked in its syntax trees: imports between layers, and sizes."""
 
 import ast
 import graphlib
@@ -65,14 +65,14 @@ def floor(parts: tuple[str, ...]) -> int:
 
 
 @each_module
-def test_imports_go_downward_only(path: Path) -> None:
+def test_modules_import_from_lower_layers_only(path: Path) -> None:
     own = floor(path.relative_to(PACKAGE).parts)
     targets = [name.split(".")[1:] for name in imported(path) if name.split(".")[0] == "hermes_cli"]
     assert [target for target in targets if floor(tuple(target)) > own] == []
 
 
 @each_module
-def test_libraries_stay_in_their_rooms(path: Path) -> None:
+def test_libraries_are_imported_only_in_their_layers(path: Path) -> None:
     place = path.relative_to(PACKAGE).as_posix()
     roots = {name.split(".")[0] for name in imported(path)}
     # A module's name in a string is an import too, by importlib.
@@ -95,7 +95,7 @@ def test_functions_stay_short(path: Path) -> None:
     assert [(name, length) for name, length in lengths if length > BODY_LINES] == []
 
 
-def test_the_rooms_are_there() -> None:
+def test_layer_folders_exist() -> None:
     """Without this the other tests would pass on an empty folder."""
     assert {"chat", "engine", "terminal", "cli"} <= {path.parent.name for path in MODULES}
 

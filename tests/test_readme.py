@@ -1,6 +1,6 @@
-"""The documents are true: the commands in README.md run, docs/cli.md is the program's help, links lead somewhere.
+"""The documents are right: commands in README.md run, docs/cli.md is the program's help, links have targets.
 
-For whoever writes the README:
+For authors of the README:
 - A block fenced as ```sh is run by bash with `hermes` and `hermes-cli` on PATH; every command in it must succeed, in a
   pipe too. All blocks run in their order in one folder that at first holds a copy of README.md; so a block may use
   files that an earlier one made. There is no terminal, so `hermes chat` ends at once.

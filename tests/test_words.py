@@ -1,4 +1,4 @@
-"""The wording rules: everything that is read uses the plain words of the field. Each entry names the better word."""
+"""Words that must not occur in any text of the project. Each entry names a better word."""
 
 import ast
 import io
@@ -29,6 +29,13 @@ BETTER = {
     r"wish(?:es|ed)?": "request, want",
     r"(?<![\"'`])standing(?![\"'`])": "state",
     r"of its own right": "separate",
+    r"whoever": "the user, the program that",
+    r"while writing": "during generation",
+    r"without end": "endless, endlessly",
+    r"in silence": "silently",
+    r"(?:no|a) form in (?:JSON|it)": "can (not) be represented in JSON",
+    r"(?:sum|sums|summed) up(?! to)": "summarise",
+    r"put right": "correct, fix",
     r"read(?:s|ing)? (?:speed|anew)|write speed": "prompt processing, generation",
 }
 # A part of snake_case is a word too; of a longer word it is not.

@@ -14,7 +14,7 @@ def reserved_tokens(context_length: int, max_tokens: int | None) -> int:
 
 
 def tight_room(context_length: int) -> int:
-    """How much a request may take up where it leaves room for a short answer only."""
+    """The size of a request that leaves room for only a short answer."""
     return context_length - context_length // 16
 
 
@@ -26,9 +26,9 @@ def turns_to_leave_out(
     *,
     tight_tokens: int = 0,
 ) -> tuple[Turn, ...]:
-    """The oldest turns that must go so that `asked` still fits in; none if it fits, or could not fit at all.
+    """The oldest turns to leave out so that `asked` fits; none if it fits already, or could not fit at all.
 
-    Where it could not, all may take up `tight_tokens` instead of `room_tokens`. Pinned turns stay. `count` says how
+    If it could not, `tight_tokens` is the limit instead of `room_tokens`. Pinned turns stay. `count` returns how
     many tokens a request takes up; it is never asked about much more than fits in.
     """
     droppable = [turn for turn in conversation.turns if turn.state == "kept"]
@@ -49,7 +49,7 @@ def turns_to_leave_out(
 
 
 def most_that_fit(total: int, fits: Callable[[int], bool]) -> int:
-    """The largest number up to `total` that `fits`, as all below it do; far larger ones are not tried."""
+    """The largest number up to `total` that `fits`, if all smaller ones fit; much larger ones are not tried."""
     most, too_many = 0, total + 1
     while too_many - most > 1:
         tried = min(most * 4 or 1, total) if too_many > total else (most + too_many) // 2

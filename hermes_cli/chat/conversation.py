@@ -1,4 +1,4 @@
-"""The chat so far, turn by turn: values, changed by making new ones."""
+"""The conversation, turn by turn, as immutable values."""
 
 import itertools
 from dataclasses import replace
@@ -30,7 +30,7 @@ class Turn:
 
     @property
     def questions(self) -> tuple[Message, ...]:
-        """The messages before the first answer: one, in imported conversations sometimes several."""
+        """The messages before the first answer: one, or several in some imported conversations."""
         return tuple(itertools.takewhile(lambda one: one.role == "user", self.messages)) or self.messages[:1]
 
     @property

@@ -7,7 +7,7 @@ from hermes_cli.values import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PromptProgress:
-    """How much of the prompt the model has read, of all its tokens, cached ones included."""
+    """The number of prompt tokens that are processed, cached ones included, and their total."""
 
     read_tokens: int
     total_tokens: int
@@ -43,14 +43,14 @@ class ThinkingDelta:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallReady:
-    """The model has written a call; the user may be asked about it now."""
+    """The model has written a call, which the user may have to confirm."""
 
     call: ToolCall
 
 
 @dataclass(frozen=True, slots=True)
 class ToolStarted:
-    """An approved call starts to run."""
+    """An approved call starts."""
 
     call: ToolCall
 
@@ -65,7 +65,7 @@ class ToolFinished:
 
 @dataclass(frozen=True, slots=True)
 class ResultsCut:
-    """The model reads at most `limit` characters of each result of the round: the context holds no more."""
+    """Each result of the round is cut to `limit` characters, because the context cannot hold more."""
 
     limit: int
 
@@ -81,7 +81,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds of one answer: until the prompt was read, until the first token, and those spent on the tokens after."""
+    """Seconds of one answer: until the prompt was processed, until the first token, and for the tokens after it."""
 
     prefill_s: float = 0.0
     first_token_s: float = 0.0

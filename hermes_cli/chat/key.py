@@ -1,4 +1,4 @@
-"""A named value that people set: its type, its range, its text form."""
+"""A named value that users set: its type, its range, its text form."""
 
 import re
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ class Key:
     kind: type[Value]
     help: str  # one line
     default: Value | None = None
-    otherwise: str = ""  # what the program does if nothing is set
+    otherwise: str = ""  # in words, what applies if it is not set
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()

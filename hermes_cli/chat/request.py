@@ -46,7 +46,7 @@ class GenerationRequest:
 
 
 class CancelToken:
-    """Stops a load or a generation from a signal handler or another thread; the first reason given stays."""
+    """Stops a load or a generation from a signal handler or another thread; the first reason is kept."""
 
     def __init__(self) -> None:
         self.reason: str | None = None
@@ -62,7 +62,7 @@ class CancelToken:
         return "the time limit" if self.reason == "timeout" else "the user"
 
     def cancel(self, reason: str) -> None:
-        """Ask for the stop; safe in signal handlers, because it takes no lock."""
+        """Request the stop; safe in signal handlers, because it takes no lock."""
         if self.reason is None:
             self.reason = reason
             for callback in tuple(self._callbacks):

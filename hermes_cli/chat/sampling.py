@@ -28,8 +28,8 @@ _NO_BIAS = "none"
 _BIAS = r"\d{1,9}=[+-]?(100|\d{1,2}(\.\d+)?)"
 
 
-PENALTIES, DRY = "Repetition penalties", "DRY, which penalises repeated sequences"
-REMAINING, ADAPTIVE, TOKENS = "Which tokens remain", "Temperature that adapts", "Single tokens"
+PENALTIES, DRY = "Repetition penalties", "DRY (penalises repeated sequences)"
+REMAINING, ADAPTIVE, TOKENS = "Filters", "Adaptive temperature", "Logit bias"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,25 +81,35 @@ class Sampling(Generic[Unset]):
     `42=-100,7=2.5`.
     """
 
-    temperature: float | Unset = _number("Randomness; 0: always the most likely token.", 0.8, 0, 100, "T")
-    top_k: int | Unset = _number("Sample from the K most likely tokens; 0: all.", 50, 0, LARGEST, "K")
-    top_p: float | Unset = _number("Sample from the most likely tokens up to this total probability.", 1.0, 0, 1, "P")
-    min_p: float | Unset = _number("Drop tokens below this fraction of the best probability.", 0.0, 0, 1, "P")
+    temperature: float | Unset = _number("Randomness; 0 always picks the most likely token.", 0.8, 0, 100, "T")
+    top_k: int | Unset = _number("Sample from the K most likely tokens (0 = all).", 50, 0, LARGEST, "K")
+    top_p: float | Unset = _number(
+        "Sample from the most likely tokens up to this total probability (1 = off).", 1.0, 0, 1, "P"
+    )
+    min_p: float | Unset = _number(
+        "Drop tokens whose probability is below this fraction of the highest (0 = off).", 0.0, 0, 1, "P"
+    )
     repeat_penalty: float | Unset = _number(
-        "Above 1: make tokens that occurred before less likely.", 1.1, 0.01, 100, "R"
+        "Penalise tokens that already occurred, by this factor (1 = off).", 1.1, 0.01, 100, "R"
     )
     seed: int | Unset = _entry(
         SamplingKey(
-            int, "Make the answer repeatable.", otherwise="random", low=0, high=2**32 - 1, example=42, metavar="N"
+            int,
+            "Random seed; the same seed repeats the answer.",
+            otherwise="random",
+            low=0,
+            high=2**32 - 1,
+            example=42,
+            metavar="N",
         )
     )
     repeat_last_n: int | Unset = _number(
-        "Number of last tokens that the penalties count; 0: none.", 64, ALL_TOKENS, LARGEST, "N|all", PENALTIES, _ALL
+        "Number of recent tokens to penalise (0 = none).", 64, ALL_TOKENS, LARGEST, "N|all", PENALTIES, _ALL
     )
     repeat_scope: str | Unset = _entry(
         SamplingKey(
             str,
-            "Count repeated tokens in the answer only, or in prompt and answer (all).",
+            "Apply the penalties to tokens of the answer, or of prompt and answer (all).",
             otherwise="answer",
             choices=("answer", "all"),
             example="answer",
@@ -109,46 +119,48 @@ class Sampling(Generic[Unset]):
         )
     )
     presence_penalty: float | Unset = _number(
-        "Above 0: make tokens that occurred before less likely.", 0.0, -2, 2, "P", PENALTIES
+        "Penalise tokens that already occurred, by a fixed amount (0 = off).", 0.0, -2, 2, "P", PENALTIES
     )
     frequency_penalty: float | Unset = _number(
-        "Above 0: make a token less likely with each occurrence.", 0.0, -2, 2, "P", PENALTIES
+        "Penalise tokens by how often they occurred (0 = off).", 0.0, -2, 2, "P", PENALTIES
     )
     dry_multiplier: float | Unset = _number(
-        "DRY: above 0, penalise continuing a sequence that occurred before.", 0.0, 0, 100, "M", DRY
+        "DRY: penalise repeating a sequence that already occurred (0 = off).", 0.0, 0, 100, "M", DRY
     )
-    dry_base: float | Unset = _number("DRY: growth of the penalty with each further token.", 1.75, 1, 10, "B", DRY)
-    dry_allowed_length: int | Unset = _number("DRY: longest sequence that may be repeated.", 2, 0, LARGEST, "N", DRY)
+    dry_base: float | Unset = _number(
+        "DRY: factor by which the penalty grows with each further token.", 1.75, 1, 10, "B", DRY
+    )
+    dry_allowed_length: int | Unset = _number(
+        "DRY: longest sequence that may repeat without a penalty.", 2, 0, LARGEST, "N", DRY
+    )
     dry_penalty_last_n: int | Unset = _number(
-        "DRY: number of last tokens to search; 0: none.", ALL_TOKENS, ALL_TOKENS, LARGEST, "N|all", DRY, _ALL
+        "DRY: number of recent tokens to search (0 = none).", ALL_TOKENS, ALL_TOKENS, LARGEST, "N|all", DRY, _ALL
     )
     top_n_sigma: float | Unset = _number(
-        "Drop tokens more than N standard deviations below the best; 0: off.", 0.0, 0, 100, "N", REMAINING
+        "Drop tokens more than N standard deviations below the best (0 = off).", 0.0, 0, 100, "N", REMAINING
     )
     typical_p: float | Unset = _number(
-        "Sample from the most typical tokens up to this total probability; 1: off.", 1.0, 0, 1, "P", REMAINING
+        "Sample from the most typical tokens up to this total probability (1 = off).", 1.0, 0, 1, "P", REMAINING
     )
     xtc_probability: float | Unset = _number(
-        "XTC: chance of dropping all likely tokens but the least likely of them.", 0.0, 0, 1, "P", REMAINING
+        "XTC: chance of dropping all likely tokens but the least likely (0 = off).", 0.0, 0, 1, "P", REMAINING
     )
     xtc_threshold: float | Unset = _number(
-        "XTC: probability from which a token is likely; above 0.5: off.", 0.1, 0, 1, "P", REMAINING
+        "XTC: probability above which a token counts as likely (above 0.5 = off).", 0.1, 0, 1, "P", REMAINING
     )
     dynatemp_range: float | Unset = _number(
-        "Vary the temperature by up to T with the model's uncertainty; 0: off.", 0.0, 0, 100, "T", ADAPTIVE
+        "Vary the temperature by up to T with the model's uncertainty (0 = off).", 0.0, 0, 100, "T", ADAPTIVE
     )
-    dynatemp_exponent: float | Unset = _number(
-        "Exponent of the variation by dynatemp_range.", 1.0, 0, 100, "E", ADAPTIVE
-    )
+    dynatemp_exponent: float | Unset = _number("Exponent of the dynamic temperature.", 1.0, 0, 100, "E", ADAPTIVE)
     mirostat: int | Unset = _number(
-        "Mirostat 1 or 2: hold the surprise of tokens constant; 0: off.", 0, 0, 2, "0|1|2", ADAPTIVE
+        "Mirostat version 1 or 2: keep the perplexity near a target (0 = off).", 0, 0, 2, "0|1|2", ADAPTIVE
     )
-    mirostat_tau: float | Unset = _number("Mirostat: surprise to aim at.", 5.0, 0, 100, "T", ADAPTIVE)
+    mirostat_tau: float | Unset = _number("Mirostat: target entropy.", 5.0, 0, 100, "T", ADAPTIVE)
     mirostat_eta: float | Unset = _number("Mirostat: learning rate.", 0.1, 0, 1, "E", ADAPTIVE)
     logit_bias: str | None = _entry(
         SamplingKey(
             str,
-            "Add a bias to the logits of tokens, by their ids; -100: never.",
+            "Add a bias to the logits of these token ids (-100 = never).",
             otherwise=_NO_BIAS,
             example="42=-100",
             form="none or ID=BIAS, separated by commas, each bias from -100 to 100",
@@ -160,7 +172,7 @@ class Sampling(Generic[Unset]):
 
     @property
     def penalises(self: "SamplingValues") -> bool:
-        """Whether tokens that occurred before become less (or more) likely."""
+        """Whether any penalty for repeated tokens is on."""
         changed = self.repeat_penalty != 1.0 or self.presence_penalty or self.frequency_penalty
         return bool(changed and self.repeat_last_n)
 
@@ -181,7 +193,7 @@ class Sampling(Generic[Unset]):
         return not (any(others) or self.penalises_first)
 
     def penalised(self: "SamplingValues", tokens: Sequence[int]) -> Sequence[int]:
-        """Those tokens of a prompt that the penalties and DRY count."""
+        """The tokens of a prompt that the penalties and DRY consider."""
         lasts = [self.repeat_last_n] * self.penalises + [self.dry_penalty_last_n] * self.uses_dry
         if not lasts or self.repeat_scope == "answer":
             return ()
@@ -192,8 +204,8 @@ SamplingValues = Sampling[Never]  # no value is left open
 SAMPLING_KEYS: dict[str, SamplingKey] = {
     each.name: replace(each.metadata["key"], name=each.name) for each in fields(Sampling)
 }
-# What the card of Hermes 3 says (top_k is that of its `generate` call), but for what the penalty counts: over the
-# prompt it damages copied names and numbers. Without a seed every answer is another.
+# The values of Hermes 3's model card (top_k from its `generate` call), except for the scope of the penalty: over the
+# prompt it damages copied names and numbers. Without a seed every answer is different.
 MODEL_CARD = Sampling(**{name: key.usual for name, key in SAMPLING_KEYS.items()})  # type: ignore[arg-type]
 
 

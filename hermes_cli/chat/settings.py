@@ -1,4 +1,4 @@
-"""The settings a session is answered with."""
+"""The settings of a session."""
 
 from dataclasses import field
 

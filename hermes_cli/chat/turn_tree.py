@@ -11,7 +11,7 @@ from hermes_cli.values import dataclass
 class TurnTree:
     """Turns by id, in the order they were added, each with its parent (None: the first turn of a conversation).
 
-    `latest` is, for a turn or None, the child that was current last: the one that a redo makes current.
+    `latest` maps a turn (or None) to the child that was current last, which a redo makes current again.
     """
 
     turns: Mapping[int, Turn] = field(default_factory=dict)
@@ -24,7 +24,7 @@ class TurnTree:
         return replace(self, turns=turns, parents=parents).chosen(turn.id)
 
     def with_turns(self, changed: Mapping[int, Turn]) -> "TurnTree":
-        """This tree with other values of turns it holds."""
+        """This tree with turns replaced by new values."""
         known = {id: turn for id, turn in changed.items() if id in self.turns}
         return replace(self, turns={**self.turns, **known})
 
@@ -56,9 +56,9 @@ class TurnTree:
         return self.children(self.parents[id])
 
     def walk(self) -> Iterator[tuple[int, tuple[bool, ...]]]:
-        """Each turn before its children, and for each fork on the way to it, whether its branch is the last one.
+        """Each turn before its children, and for each fork on the path to it, whether the path takes the last branch.
 
-        A turn whose parent has no other child adds nothing to the way of its parent.
+        A turn without siblings has the same path as its parent.
         """
         by_parent: dict[int | None, list[int]] = {}
         for id, parent in self.parents.items():

@@ -1,1 +1,1 @@
-"""How it is launched: the command line, one module per command."""
+"""The command line: one module per command."""

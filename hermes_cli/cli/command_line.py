@@ -1,4 +1,4 @@
-"""The command line as Typer reads it: the default command is added, and Typer's errors become ours, with a hint."""
+"""Run Typer on the command line: add the default command, and turn Typer's errors into ours, with a hint."""
 
 import re
 import sys
@@ -11,12 +11,12 @@ from hermes_cli.cli.app import command as typer_command
 from hermes_cli.errors import EXIT_INTERRUPTED, UsageError, did_you_mean
 from hermes_cli.terminal import console
 
-_FIRST_COMMANDS = "ask a question: hermes ask; start a chat: hermes chat; see all commands: hermes --help"
+_FIRST_COMMANDS = "ask a question: hermes ask; start a chat: hermes chat; list all commands: hermes --help"
 
 _NO_COMMAND = re.compile("No such command '(.*?)'")
 _OWN_OPTIONS = ("--help", "--version", "--install-completion", "--show-completion")
 
-# Options of llama-cli, ollama and llm, and what they are called here.
+# Options of llama-cli, ollama and llm, and their equivalents.
 _OPTIONS_ELSEWHERE = {
     "--temp": "--temperature",
     "--ctx-size": "--ctx",
@@ -43,7 +43,7 @@ _LONG_WITH_ONE_DASH = {
     "-cnv": "for a conversation: hermes chat",
     "-no-cnv": "for one answer: hermes ask",
 }
-# Commands of ollama and llm, and what they are called here.
+# Commands of ollama and llm, and their equivalents.
 _COMMANDS_ELSEWHERE = {
     "run": "chat -m NAME",
     "prompt": "ask",
@@ -99,7 +99,7 @@ def _command_line_error(problem: typer.TyperException, given: Sequence[str], com
 
 
 def _no_command(name: str, problem: typer.TyperException, otherwise: str) -> UsageError:
-    """The error for a command that does not exist, with the one of that meaning or spelling."""
+    """The error for an unknown command, with a similar or equivalent one as the hint."""
     context = getattr(problem, "ctx", None)
     known = list(getattr(context.command, "commands", ())) if context else []
     if "ask" in known and name in _COMMANDS_ELSEWHERE:
@@ -107,7 +107,7 @@ def _no_command(name: str, problem: typer.TyperException, otherwise: str) -> Usa
     elif (meant := _IN_GROUPS_ELSEWHERE.get(name)) in known:
         hint = f"did you mean {meant}?"
     else:
-        # Among short words the letters alone say little: cp is not mcp.
+        # Short words are similar by chance: cp is not mcp.
         hint = did_you_mean(name, [one for one in known if one[:1] == name[:1]], otherwise)
     return UsageError(f"no such command: {name}", hint)
 
@@ -120,7 +120,7 @@ def _refuse_one_dash(given: Sequence[str]) -> None:
 
 
 def _with_command(given: list[str]) -> list[str]:
-    """The command line with its command: options of a chat, or text with spaces, need none."""
+    """The command line with the default command added to options of a chat, or to text with spaces."""
     if not given:
         return [_default_command()]
     first, *rest = given

@@ -15,7 +15,7 @@ COMMANDS = {
     "presets": ("presets", "List, show, create, edit and remove presets."),
     "sessions": ("sessions.sessions", "List, search, export, import and remove saved sessions."),
     "tools": ("tools", "List, show and run the tools for --tools."),
-    "mcp": ("mcp", "MCP servers, whose tools the model may call with --mcp."),
+    "mcp": ("mcp", "Manage MCP servers, whose tools the model can call with --mcp."),
     "config": ("config", "Show and change settings."),
 }
 UNLISTED = {"sampling": ("help.sampling", "Print the page about sampling.")}  # for `hermes help sampling`

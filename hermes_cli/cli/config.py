@@ -112,7 +112,7 @@ def edit() -> None:
 
 @app.command("path")
 def path() -> None:
-    """Print the path of config.toml, existing or not."""
+    """Print the path of config.toml, even if the file does not exist."""
     stdout.write(f"{paths.config_file()}\n")
 
 
@@ -167,7 +167,7 @@ def _shrink_kv_store() -> None:
 
 
 def _print_obstacles(name: str, value: str = "") -> None:
-    """Print what keeps the change from taking effect."""
+    """Print notices if something prevents the change from taking effect."""
     variable = KEYS[name].variable
     if os.environ.get(variable):
         console.notice(f"{variable} is set and overrides config.toml")

@@ -8,7 +8,7 @@ from hermes_cli.terminal.sanitize import one_line
 
 
 def agreed(question: str, *, otherwise: bool = False) -> bool:
-    """Whether the user answers yes; Enter alone means `otherwise`, anything unclear means no."""
+    """Whether the user answers yes. Enter alone means `otherwise`; anything else means no."""
     console.put(f"{one_line(question)} [{'Y/n' if otherwise else 'y/N'}]: ")
     line = sys.stdin.readline()
     if not line:

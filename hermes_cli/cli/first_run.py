@@ -1,4 +1,4 @@
-"""The question whether to download a real model, where a chat would begin with the demo model."""
+"""Offer to download a real model before a chat with the demo model."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ _EVERY_S = 24 * 3600.0
 def ask_to_download() -> None:
     """Ask to download the recommended model, if there is no Hermes 3 here; at most once a day, and on a terminal only.
 
-    For a chat without a named model. The chat can begin whatever the answer is and however the download ends.
+    Used if no model is named. The chat begins in any case, whatever the user answers.
     """
     if not _can_ask() or _declined_today():
         return

@@ -13,7 +13,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `hermes` with `arguments` (default: the process's) and return the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if os.environ.get("HOME") == "":
-        del os.environ["HOME"]  # as for shells: the home folder is that of the account
+        del os.environ["HOME"]  # like shells: use the home folder of the account
     try:
         code = _run(given)
         if sys.stdout is not None:
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _fail(_system_error(error))
     except MemoryError:
-        return _fail(HermesError("out of memory", "give less text, or use a smaller model"))
+        return _fail(HermesError("out of memory", "use a shorter prompt, or a smaller model"))
     except Exception as error:
         return _fail(HermesError(f"{type(error).__name__}: {error}", "this is a bug; HERMES_CLI_DEBUG=1 shows where"))
 

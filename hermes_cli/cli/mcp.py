@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _CHARACTERS_PER_TOKEN = 3.5
 
 app = typer.Typer(
-    help="MCP servers, whose tools the model may call with --mcp.",
+    help="Manage MCP servers, whose tools the model can call with --mcp.",
     rich_markup_mode=None,
     add_completion=False,
     invoke_without_command=True,
@@ -49,7 +49,7 @@ def _alone(context: typer.Context) -> None:
 
 @app.command("list")
 def list_servers() -> None:
-    """List the configured servers. None is started."""
+    """List the configured servers without starting them."""
     from hermes_cli.store.settings.settings import load_settings
 
     servers = load_settings().mcp_servers.values()
@@ -66,7 +66,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print the definitions as JSON.")] = False,
     tool_env: options.ToolVariables = None,
 ) -> int:
-    """Print what a server provides. Starts it; lists tools with their cost in tokens, resources and prompts."""
+    """Print the tools, resources and prompts of a server. Starts it; shows how many tokens each tool takes."""
     cancel = CancelToken()
     with suppress(LoadCancelled), _opened(name, tool_env, cancel) as found:
         report = found.reports[0]
@@ -125,7 +125,7 @@ def _described(one: Mapping[str, Any]) -> str:
 
 @app.command("test")
 def test(name: Server, tool_env: options.ToolVariables = None) -> int:
-    """Print whether a server works. Starts it; prints its version, number of tools and latency too."""
+    """Test whether a server works. Starts it and prints its version, number of tools and latency."""
     cancel = CancelToken()
     with suppress(LoadCancelled), _opened(name, tool_env, cancel) as found:
         report = found.reports[0]
@@ -144,14 +144,14 @@ def run(
     tool_env: options.ToolVariables = None,
     timeout: CallTimeout = 30,
 ) -> int:
-    """Call a tool of a server by hand. Prints its result as JSON."""
+    """Call a tool of a server and print its result as JSON."""
     from hermes_cli.tools.toolbox import Toolbox
 
     cancel, result = CancelToken(), None
     with suppress(LoadCancelled), _opened(name, tool_env, cancel) as found:
         toolbox = Toolbox(tuple(found.tools))
         if tool not in toolbox.tools:
-            hint = did_you_mean(tool, toolbox.tools, f"there are: {', '.join(toolbox.tools)}")
+            hint = did_you_mean(tool, toolbox.tools, f"available tools: {', '.join(toolbox.tools)}")
             raise UsageError(f"the MCP server has no tool {tool}", hint)
         result = call_tool(toolbox, tool, arguments or [], timeout, cancel)
     return print_result(result, cancel, f"hermes mcp show {shlex.quote(name)}")
@@ -159,9 +159,9 @@ def run(
 
 @app.command("import")
 def import_servers(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON with mcpServers, as other clients write it.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON file with mcpServers, as other clients write it.")],
 ) -> None:
-    """Import the servers of another client. Values of secrets are left out; existing servers are kept."""
+    """Import the servers of another client. Secret values are not copied; existing servers are kept."""
     from hermes_cli.store.settings import config_file
     from hermes_cli.store.settings.mcp_import import read_other
     from hermes_cli.store.settings.settings import load_settings

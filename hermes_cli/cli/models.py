@@ -32,7 +32,7 @@ Name = Annotated[
         metavar="NAME", autocompletion=completion.models, help="A name from `hermes models list`, or its beginning."
     ),
 ]
-All = Annotated[bool, typer.Option("--all", help="Also list models to download.")]
+All = Annotated[bool, typer.Option("--all", help="Also list models that can be downloaded.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 EndpointUrl = Annotated[
     str | None, typer.Option("--endpoint", metavar="URL|NAME", help="List the models of this server instead.")
@@ -46,7 +46,7 @@ def _alone(context: typer.Context, everything: All = False, json: Json = False, 
         list_models(everything, json, endpoint)
     elif everything or json or endpoint:
         option, command = "--all" if everything else "--json" if json else "--endpoint", context.invoked_subcommand
-        raise UsageError(f"{option} has no meaning before {command}", f"hermes models {command} --help")
+        raise UsageError(f"{option} must come after {command}", f"hermes models {command} --help")
 
 
 @app.command("list")
@@ -55,7 +55,7 @@ def list_models(
     json: Json = False,
     endpoint: EndpointUrl = None,
 ) -> None:
-    """List the models here with size, store and file. * marks the default, which answers where none is named."""
+    """List local models with their size, store and file. * marks the default model."""
     if endpoint:
         from hermes_cli.cli.lists import served_models
 
@@ -72,7 +72,7 @@ def list_models(
 def show(name: Name, json: Json = False) -> None:
     """Show where a model is and where it came from.
 
-    For a model that is not here: what can be downloaded under that name.
+    For a model that is not downloaded, show what is available under that name.
     """
     from hermes_cli.models.aliases import without_alias
     from hermes_cli.models.choose import find_file
@@ -92,14 +92,14 @@ def inspect(
         typer.Argument(
             metavar="NAME|PATH|hf:...|URL",
             autocompletion=completion.models,
-            help="A model here, on the hub or at a URL.",
+            help="A local model, a model on the Hugging Face Hub, or a URL.",
         ),
     ],
     json: Json = False,
 ) -> None:
     """Show a model's header and the memory it needs.
 
-    Neither loads nor downloads the model.
+    Reads only the header; the model is neither loaded nor downloaded.
     """
     inspected = _inspected(name)
     if json:
@@ -114,14 +114,16 @@ def remove(
         str | None,
         typer.Argument(metavar="NAME", autocompletion=completion.models, help="A model that hermes pull downloaded."),
     ] = None,
-    unfinished: Annotated[bool, typer.Option("--unfinished", help="Remove the parts of stopped downloads.")] = False,
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="Remove the partial files of interrupted downloads.")
+    ] = False,
     yes: Yes = False,
 ) -> int:
     """Remove a downloaded model. Models of other programs, and your own files, are never removed."""
     from hermes_cli.models import records
 
     if (name is None) != unfinished:
-        raise UsageError("give either a model or --unfinished", "list the models here: hermes models list")
+        raise UsageError("give either a model or --unfinished", "list the local models: hermes models list")
     if name is None:
         return _remove_unfinished(yes)
     found = _removable(name)
@@ -144,7 +146,7 @@ def _remove_unfinished(yes: bool) -> int:
         return 0
     if not _agreed(parts, yes, "hermes models rm --unfinished --yes"):
         return 1
-    busy = [part for part in parts if in_use(part)]  # resumed while the question was on the screen
+    busy = [part for part in parts if in_use(part)]  # it was resumed while the user was asked
     for part in parts:
         if part in busy:
             console.notice(f"{part.name.removesuffix('.part')} stays: its download has resumed")

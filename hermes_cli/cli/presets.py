@@ -63,7 +63,7 @@ def _alone(context: typer.Context, as_json: AsJson = False) -> None:
     if context.invoked_subcommand is None:
         list_presets(as_json)
     elif as_json:
-        raise UsageError("--json belongs after the command", "such as: hermes presets list --json")
+        raise UsageError("--json must come after the command", "for example: hermes presets list --json")
 
 
 @app.command("list")
@@ -139,13 +139,13 @@ def edit(name: Name) -> None:
 def remove(
     name: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False
 ) -> int:
-    """Remove a preset of your own."""
+    """Remove one of your own presets."""
     from hermes_cli.store.presets.presets import own_file, preset_file
 
     path = own_file(name)
     if preset_file(name) != path:
         raise UsageError(f"{name} is bundled and cannot be removed", f"change it instead: hermes presets edit {name}")
-    if not (yes or confirmed(f"Remove {path}?", f"without a question: hermes presets rm --yes {name}")):
+    if not (yes or confirmed(f"Remove {path}?", f"remove without asking: hermes presets rm --yes {name}")):
         return 1
     try:
         path.unlink()
@@ -161,7 +161,7 @@ def folder() -> None:
 
 
 def _check(name: str) -> None:
-    """Print what its author probably did not mean. Raises UsageError for a preset that cannot be used."""
+    """Print notices about likely mistakes of its author. Raises UsageError for a preset that cannot be used."""
     from hermes_cli.cli.trials.case_file import preset_cases
     from hermes_cli.store.presets.presets import find_preset, schema_of
 

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from hermes_cli.models.names import Reference
 
-_HELP = "hermes-3-8b, 3b, 8b:Q6_K; hf:OWNER/REPOSITORY:QUANT or /FILE.gguf; a URL. [default: the best for this machine]"
+_HELP = (
+    "A name such as hermes-3-8b, 3b or 8b:Q6_K; hf:OWNER/REPO:QUANT or hf:OWNER/REPO/FILE.gguf; or a URL. "
+    "[default: the best model for this machine]"
+)
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
@@ -32,7 +35,7 @@ def pull(
 ) -> int:
     """Download a model, verify its checksum and print its path. Interrupted downloads resume.
 
-    A model that Hugging Face, LM Studio or Ollama already stored here is used in place.
+    A model that the Hugging Face CLI, LM Studio or Ollama has already downloaded is used in place.
     """
     from hermes_cli.models.names import reference
 
@@ -57,20 +60,20 @@ def _without_download(name: str) -> "Path | None":
 
     path = without_download(name)
     if path is not None:
-        why = "is part of the program" if path == paths.DEMO_MODEL else "is here already"
+        why = "is part of the program" if path == paths.DEMO_MODEL else "is already on this machine"
         console.notice(f"{name} {why}; use it with -m {shlex.quote(name)}")
     return path
 
 
 def here(wanted: "Reference") -> "Path | None":
-    """The path of the model, if it is here already; prints a notice."""
+    """The path of the model if it is already on this machine; prints a notice."""
     from hermes_cli.models.by_name import already_here
 
     found = already_here(wanted)
     if found is None:
         return None
     kept_by = "" if found.origin in ("pulled", "own") else f", stored by {found.origin}"
-    console.notice(f"{wanted} is here already{kept_by}")
+    console.notice(f"{wanted} is already on this machine{kept_by}")
     return found.path
 
 

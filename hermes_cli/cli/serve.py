@@ -44,7 +44,7 @@ def serve(
             "--host",
             metavar="HOST",
             rich_help_panel=SERVER,
-            help="Listen on this address; any but localhost needs a key.",
+            help="Listen on this address; any other than localhost requires an API key.",
         ),
     ] = "localhost",
     port: Annotated[
@@ -54,7 +54,7 @@ def serve(
             metavar="N",
             callback=options.within("--port", 0, 65535),
             rich_help_panel=SERVER,
-            help="Listen on this port; 0 takes any free one.",
+            help="Listen on this port; 0 picks a free one.",
         ),
     ] = 8080,
     uds: Annotated[
@@ -93,7 +93,7 @@ def serve(
     alias: Annotated[
         list[str] | None,
         typer.Option(
-            "--alias", metavar="NAME", rich_help_panel=SERVER, help="Another name for the model (repeatable)."
+            "--alias", metavar="NAME", rich_help_panel=SERVER, help="Also serve the model under this name (repeatable)."
         ),
     ] = None,
     any_model: Annotated[
@@ -105,7 +105,7 @@ def serve(
             "--idle-unload",
             metavar="TIME",
             rich_help_panel=SERVER,
-            help="Free the model's memory after TIME without requests: 10m.",
+            help="Unload the model after TIME without requests, e.g. 10m.",
         ),
     ] = None,
     ctx: options.ContextLength = None,
@@ -118,7 +118,7 @@ def serve(
 ) -> int:
     """Serve a model through an OpenAI-compatible API.
 
-    One answer is generated at a time; further requests wait their turn. For many concurrent users, use vLLM.
+    Generates one answer at a time; other requests wait in a queue. For many concurrent users, use vLLM.
     """
     idle_s = seconds_from("--idle-unload", idle_unload) if idle_unload else None
     loopback = uds is not None or host in ("localhost", "127.0.0.1", "::1")

@@ -1,4 +1,4 @@
-"""`hermes tools`: list tools, show them as the model sees them, run one. What a tool is: tools.tool."""
+"""`hermes tools`: list tools, show them as the model sees them, and run one."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -32,12 +32,12 @@ Sources = Annotated[
 ]
 
 CallArguments = Annotated[
-    list[str] | None, typer.Argument(metavar="KEY=VALUE|JSON", help="Its arguments, as pairs or as an object.")
+    list[str] | None, typer.Argument(metavar="KEY=VALUE|JSON", help="Arguments, as KEY=VALUE pairs or a JSON object.")
 ]
 CallTimeout = Annotated[
     float,
     typer.Option(
-        "--timeout", metavar="S", callback=options.within("--timeout", 0.1, 86_400), help="Seconds it may take."
+        "--timeout", metavar="S", callback=options.within("--timeout", 0.1, 86_400), help="Time limit in seconds."
     ),
 ]
 
@@ -48,7 +48,8 @@ def _alone(context: typer.Context, tools: Sources = None, tool_env: options.Tool
         list_tools(tools, tool_env)
     elif tools or tool_env:
         raise UsageError(
-            "--tools and --tool-env belong after the command", f"see: hermes tools {context.invoked_subcommand} --help"
+            "--tools and --tool-env must come after the command",
+            f"see: hermes tools {context.invoked_subcommand} --help",
         )
 
 
@@ -98,7 +99,7 @@ def run(
     tool_env: options.ToolVariables = None,
     timeout: CallTimeout = 30,
 ) -> int:
-    """Run a tool as a call of the model would; print its JSON result.
+    """Run a tool the way the model would, and print its result as JSON.
 
     Without --tools, NAME is a built-in tool.
     """
@@ -112,10 +113,10 @@ def run(
     ):
         name = name if tools else name.partition(":")[0]
         if not tools and name not in toolbox.tools:
-            hint = f"name one of its tools: hermes tools run {next(iter(toolbox.tools))} --tools {name}"
+            hint = f"run one of its tools: hermes tools run {next(iter(toolbox.tools))} --tools {name}"
             raise UsageError(f"{name} is a file, not the name of a tool", hint)
         if name not in toolbox.tools:
-            hint = did_you_mean(name, toolbox.tools, f"there are: {', '.join(toolbox.tools)}")
+            hint = did_you_mean(name, toolbox.tools, f"available tools: {', '.join(toolbox.tools)}")
             raise UsageError(f"there is no tool {name} in {', '.join(tools or ())}", hint)
         result = call_tool(toolbox, name, arguments or [], timeout, cancel)
     return print_result(result, cancel, f"hermes tools show {(tools or [name])[0]}")
@@ -124,13 +125,14 @@ def run(
 @app.command("approvals")
 def approvals(
     revoke: Annotated[
-        list[str] | None, typer.Option("--revoke", metavar="NAME", help="Ask about this tool again (repeatable).")
+        list[str] | None,
+        typer.Option("--revoke", metavar="NAME", help="Revoke the approval of this tool (repeatable)."),
     ] = None,
-    revoke_all: Annotated[bool, typer.Option("--revoke-all", help="Ask about every tool again.")] = False,
+    revoke_all: Annotated[bool, typer.Option("--revoke-all", help="Revoke all approvals.")] = False,
 ) -> None:
     """List or revoke the approvals that you gave with "always".
 
-    These tools run without being asked about.
+    These tools run without confirmation.
     """
     from hermes_cli.tools import approval
 
@@ -163,7 +165,7 @@ def print_result(result: "ToolResult | None", cancel: CancelToken, see: str) -> 
     if cancel.reason or result is None:
         return EXIT_CODES[cancel.reason or "interrupt"]
     if result.error is not None:
-        raise ToolFailed(f"{result.call.name}: {result.error}", f"see what it takes: {see}")
+        raise ToolFailed(f"{result.call.name}: {result.error}", f"see its arguments: {see}")
     stdout.write_json(result.value)
     return 0
 

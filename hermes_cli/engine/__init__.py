@@ -1,1 +1,1 @@
-"""Who answers on this machine: llama.cpp behind the `Backend` seam."""
+"""Local models: llama.cpp as a `Backend`."""

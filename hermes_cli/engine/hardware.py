@@ -1,4 +1,4 @@
-"""What this machine has: processor cores, free memory, the CPU's name and instruction sets."""
+"""The hardware of this machine: processor cores, free memory, the CPU's name and instruction sets."""
 
 import os
 import platform

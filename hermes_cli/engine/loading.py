@@ -1,4 +1,4 @@
-"""From a GGUF file to a model and a context, with the first settings of several that memory allows."""
+"""Opens a GGUF file as a model and a context, with the first settings for which there is enough memory."""
 
 import hashlib
 import json
@@ -83,7 +83,9 @@ def _check_room(context: Context, names: tuple[str, ...] | None) -> None:
         if (names is None or gpu.name in names) and gpu.free_bytes < _LEAST_FREE_BYTES:
             context.close()
             left = f"{gpu.free_bytes / 1e6:.0f} MB of {gpu.name} are left"
-            raise OutOfMemory(f"{left} beside the model", "use a shorter context with --ctx, or fewer --gpu-layers")
+            raise OutOfMemory(
+                f"{left} after loading the model", "use a shorter context with --ctx, or fewer --gpu-layers"
+            )
 
 
 def make_model(path: Path, settings: LoadSettings, progress: Callable[[float], bool]) -> Model:
@@ -118,7 +120,7 @@ def make_context(model: Model, settings: LoadSettings) -> Context:
 
 
 def placement(settings: LoadSettings, layer_count: int) -> str:
-    """What computes: `GPU 33/33` (layers on it, of all), or `CPU, 2 threads`."""
+    """Where the model runs: `GPU 33/33` (layers on the GPU, of all), or `CPU, 2 threads`."""
     layers = settings.gpu_layers
     if layers:
         return f"GPU {layer_count if layers < 0 else min(layers, layer_count)}/{layer_count}"

@@ -142,7 +142,7 @@ class LocalBackend:
         now, reason = time.monotonic(), self._cancel.reason
         if now < self._may_save_from:
             return
-        with suppress(Exception):  # it would only have saved time
+        with suppress(Exception):  # the cache only saves time
             self.cache.save(
                 self._opening_tokens,
                 lambda: not self._closing and time.monotonic() < now + _SAVING_S and self._cancel.reason == reason,
@@ -185,7 +185,7 @@ class LocalBackend:
         if len(tokens) >= context_length:
             raise self._overflow(f"the prompt has {len(tokens):,} tokens", len(tokens))
         if not tokens:
-            raise UsageError("the template writes nothing for this conversation", "specify another: --template FILE")
+            raise UsageError("the template produces no text for this conversation", "specify another: --template FILE")
         values = decide(request.sampling)
         room = context_length - len(tokens)
         limit = room if request.max_tokens is None else min(request.max_tokens, room)
@@ -214,7 +214,7 @@ class LocalBackend:
             yield from answer if request.prompt else thinking_apart(answer, inside=prompt.inside_thinking)
 
     def _prompt(self, request: GenerationRequest) -> Prompt:
-        """The prompt of a request; where the answer is held to a form from its beginning, the model does not think."""
+        """The prompt of a request; if the answer is constrained from its beginning, the model does not think."""
         if request.prompt is not None:
             return Prompt((), list(request.prompt))
         is_held = request.schema is not None or request.grammar is not None or request.must_call

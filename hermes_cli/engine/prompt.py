@@ -1,4 +1,4 @@
-"""From messages to token ids: which format a model speaks, and tokenising so that no content becomes a marker."""
+"""From messages to token ids: choosing the prompt format, and tokenising so that no content becomes a marker."""
 
 import errno
 import re

@@ -1,4 +1,4 @@
-"""The thread on which llama.cpp works; the main thread stays free to paint and to handle signals."""
+"""The thread on which llama.cpp runs, so that the main thread is free to paint and to handle signals."""
 
 import threading
 from collections.abc import Callable

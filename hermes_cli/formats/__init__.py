@@ -1,1 +1,1 @@
-"""How a conversation is written for a model, and how its calls are read back."""
+"""Writing conversations for a model, and parsing its calls."""

@@ -65,7 +65,7 @@ class JinjaTemplate:
 
     @cached_property
     def takes_tools(self) -> bool:
-        """Whether the template offers tools, and writes calls in the form that we read and hold the model to."""
+        """Whether the template offers tools, and writes calls in the form that we parse and enforce."""
         try:
             given, tools = structured_messages(probes.WITH_TOOLS, self._content)
             text = _unmarked(self._rendered(given, tools, reply=False, thinking=True))
@@ -150,7 +150,7 @@ def _tojson(value: object, ensure_ascii: bool = False, **options: Any) -> str:
 
 
 def _refuse(reason: object) -> None:
-    """What a template calls when a conversation has no form in it."""
+    """Called by a template that does not support a conversation."""
     raise UsageError(f"the model's chat template refuses this conversation: {_reason(reason)}", _HINT)
 
 

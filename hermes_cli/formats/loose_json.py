@@ -1,6 +1,6 @@
-"""JSON as models write it: Python's quotes and names, typographic quotes, a brace too many or too few.
+"""A lenient JSON parser for the output of models: Python's quotes and names, typographic quotes, unbalanced braces.
 
-Only what has one meaning is accepted; everything else is a `Fault` that says where reading stopped and why.
+Only unambiguous text is accepted; everything else is a `Fault` with the position and reason.
 """
 
 import math

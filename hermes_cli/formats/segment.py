@@ -1,4 +1,4 @@
-"""A piece of a prompt: either one of the model's own markers, or text that can never become one."""
+"""A piece of a prompt: either one of the model's markers, or text that can never become a marker."""
 
 from collections.abc import Iterable
 

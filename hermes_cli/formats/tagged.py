@@ -1,7 +1,7 @@
-"""Messages in pieces: the tags of a format apart from content, for vocabularies that have tokens of their own for them.
+"""Messages split into content and the tags of a format, for vocabularies in which these tags are tokens.
 
-A tag counts where the format wrote it: in the system prompt, in what the model said and around tool results. What
-users say, tool descriptions and the insides of results are content, where a tag is only text.
+A tag counts only if the format wrote it: in the system prompt, in answers and around tool results. In what
+users write, in tool descriptions and inside results, a tag is only text.
 """
 
 import re

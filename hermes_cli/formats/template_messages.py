@@ -44,7 +44,7 @@ def structured_messages(messages: Iterable[Message], text: Text) -> tuple[list[F
 def without_roles(messages: Iterable[Fields], missing: Collection[str]) -> list[Fields]:
     """The messages for a template that does not write some roles.
 
-    A system prompt then goes before what the user says next, and results of tools are said by the user.
+    A system prompt is put before the next user message, and tool results become user messages.
     """
     written: list[Fields] = []
     system: list[str] = []

@@ -1,4 +1,4 @@
-"""What a model thinks before it answers: `<think>` to `</think>` at the beginning, apart from the answer."""
+"""Separates a model's thinking, `<think>` to `</think>` at the beginning, from the answer."""
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
@@ -28,7 +28,7 @@ class ThinkingParser:
         self._fresh = True  # white space is dropped until something else comes
 
     def feed(self, text: str) -> list[str | Thought]:
-        """What is certain now."""
+        """The parts that can no longer change."""
         if self._state == "text" and not self._fresh:
             return [text] if text else []
         self._rest += text
@@ -42,7 +42,7 @@ class ThinkingParser:
         return found
 
     def finish(self) -> list[str | Thought]:
-        """What was held back; thinking that never ended stays thinking."""
+        """The rest; thinking without an end tag stays thinking."""
         rest, self._rest = self._rest, ""
         if not rest:
             return []

@@ -30,7 +30,7 @@ _FORM = f'write one JSON object as {{"name": <function-name>, "arguments": <args
 
 
 class ToolCallParser:
-    """Takes the text of one answer in pieces; the same calls and the same text come out however it was cut."""
+    """Parses the text of one answer in pieces; the result does not depend on how it was cut."""
 
     def __init__(self) -> None:
         self._rest = ""
@@ -40,7 +40,7 @@ class ToolCallParser:
         self._scanned = 0  # no tag that ends the call begins before this place
 
     def feed(self, text: str) -> list[CallEvent]:
-        """Text outside calls as soon as it is certain, and every call that is complete now."""
+        """Text outside calls that can no longer change, and every complete call."""
         self._rest += text
         events: list[CallEvent] = []
         while self._read_block(events) if self._inside else self._read_text(events):
@@ -129,7 +129,7 @@ class _Block:
         return _TAG.search(self.text, self._start + fault.last_string) if fault else None
 
     def events(self, *, ended: bool) -> Iterator[CallEvent]:
-        """The calls in the text and the text beside them."""
+        """The calls in the text, and the other text."""
         found = self._values
         if not ended:
             yield BrokenCall(self.text, f"the call was cut off before its end; {_FORM}")

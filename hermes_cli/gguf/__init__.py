@@ -1,1 +1,1 @@
-"""What a model file says about itself, read without loading it."""
+"""Headers of model files, read without loading the model."""

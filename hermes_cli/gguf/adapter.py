@@ -1,4 +1,4 @@
-"""Whether a LoRA adapter fits a model, by the headers of both: llama.cpp would refuse it only after loading."""
+"""Compare the headers of a LoRA adapter and a model, because llama.cpp would refuse a misfit only after loading."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a file is that is not a chat model, by its first bytes or by its GGUF header."""
+"""What a file is if it is not a chat model, by its first bytes or its GGUF header."""
 
 import re
 

@@ -28,7 +28,7 @@ def without_quant(name: str) -> str:
 
 
 def preference(quant: str | None) -> int:
-    """The place of a quant where none is named: the one with the lowest is taken."""
+    """The rank of a quant; if none is requested, the lowest rank is chosen."""
     return _PREFERRED.index(quant) if quant in _PREFERRED else len(_PREFERRED)
 
 

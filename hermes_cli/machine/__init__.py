@@ -1,1 +1,1 @@
-"""What this machine allows: builds that work, memory, threads, speed."""
+"""The limits of this machine: builds that work, memory, threads, speed."""

@@ -1,8 +1,8 @@
-"""How to open a model on this machine: what memory allows of the context, the KV cache and the layers on GPUs.
+"""How to open a model on this machine: context length, KV cache and GPU layers that fit into memory.
 
 A plan is a list of attempts, the best first. Estimates leave out what cannot work; if memory turns out to be shorter
-than estimated, the engine takes the next attempt. What the user asked for is never changed, except for layers on a GPU
-where there is none.
+than estimated, the engine tries the next attempt. Values set by the user are never changed, except layers on a GPU
+if there is none.
 """
 
 from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ _MOST_LAYERS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What there is to run a model on; no GPUs if this build cannot use them."""
+    """The hardware to run a model on; no GPUs if this build cannot use them."""
 
     free_bytes: int
     gpus: tuple[Gpu, ...] = ()
@@ -81,7 +81,7 @@ def plan_file(path: Path, options: LoadOptions, machine: Machine, *, use_tuned: 
         header = with_adapters(model_header(path), [model_header(adapter.path) for adapter in options.adapters])
     except CutShort:
         raise
-    except ModelNotFound:  # llama.cpp knows more kinds of files, and decides
+    except ModelNotFound:  # llama.cpp may know this kind of file
         return LoadPlan((_unplanned(options, machine),))
     found = plan_for(header, options, machine)
     on_gpu = bool(found.attempts[0].gpu_layers)
@@ -90,7 +90,7 @@ def plan_file(path: Path, options: LoadOptions, machine: Machine, *, use_tuned: 
 
 
 def this_machine(may_continue: Callable[[], bool] = lambda: True) -> Machine:
-    """What is free here, and what was proved to work. Raises EngineError, LoadCancelled."""
+    """The free memory, and the features that passed the probe. Raises EngineError, LoadCancelled."""
     proved = probe.current_verdict(may_continue)
     return Machine(
         hardware.available_bytes(),
@@ -116,7 +116,7 @@ def plan_for(header: Header, options: LoadOptions, machine: Machine, tuned: Tune
         found = _plan_for(header, replace(options, context_length=None), machine, tuned)
         why = "does not fit into memory"
     length = found.attempts[0].context_length
-    note = f"ctx {wanted} (in {origin}) {why}; the context length is {length:,}"
+    note = f"ctx {wanted} (in {origin}) {why}; using {length:,}"
     return replace(found, notes=(note, *found.notes)) if length < wanted else found
 
 
@@ -191,7 +191,7 @@ class _Planner:
         every = [self._settings(*choice) for choice in self._choices()]
         fitting = [settings for settings, memory in every if self._fits(memory)]
         last, memory = every[-1]
-        on_gpu = bool(last.gpu_layers)  # the user asked for it: nowhere else
+        on_gpu = bool(last.gpu_layers)  # the user set the layers: try nothing else
         if not fitting and self._options.context_length and not on_gpu:
             raise self._too_long(last, memory)
         return _thinned(fitting or [settings for settings, _ in (every if on_gpu else every[-1:])])
@@ -206,7 +206,7 @@ class _Planner:
         if asked is None or asked:
             for length in lengths:
                 if asked is not None or length >= least:
-                    # A longer context than usual is nice to have, but not worth a less exact cache.
+                    # A longer context than usual is not worth a less precise cache.
                     long = length > USUAL_TOKENS and not options.context_length
                     yield from ((asked or ALL_LAYERS, length, kv) for kv in (kv_types[:1] if long else kv_types))
         if asked is None:
@@ -227,7 +227,7 @@ class _Planner:
         options, machine, tuned = self._options, self._machine, self._tuned
         flash = tuned.flash_attention if tuned else None
         if flash is None and not layers:
-            flash = False  # it slowed decoding on a CPU at every depth measured
+            flash = False  # on a CPU it slowed decoding at every measured depth
         settings = LoadSettings(
             context_length=length,
             gpu_layers=layers,
@@ -264,7 +264,7 @@ class _Planner:
         return fits(host_bytes, self._machine.free_bytes)
 
     def _too_long(self, refused: LoadSettings, memory: MemoryPlan) -> OutOfMemory:
-        """The error for a context length that cannot be; the hint names the longest that can."""
+        """The error for a context length that does not fit; the hint gives the longest possible one."""
         possible, impossible = 0, -(-refused.context_length // 256)  # in steps of 256, as llama.cpp rounds
         while impossible - possible > 1:
             middle = (possible + impossible) // 2
@@ -273,7 +273,7 @@ class _Planner:
         hint = f"use --ctx {possible * 256} or less{', or --kv-type q8_0' if refused.kv_type in UNQUANTISED else ''}"
         beside = memory.total_bytes - memory.weights_bytes
         return OutOfMemory(
-            f"{refused.context_length:,} tokens need {beside / 1e9:.1f} GB beside the model, more than is free here",
+            f"{refused.context_length:,} tokens need {beside / 1e9:.1f} GB in addition to the model, more than is free",
             hint if possible * 256 >= LENGTHS[-1] else "close other programs or use a smaller model",
         )
 

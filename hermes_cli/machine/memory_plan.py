@@ -10,8 +10,8 @@ from hermes_cli.gguf.header import Header
 from hermes_cli.kv_types import BLOCK_BYTES, UNQUANTISED, KvType
 from hermes_cli.values import dataclass
 
-GPU_SPARE_BYTES = 500_000_000  # of each GPU: for what its driver and kernels allocate later
-_USABLE_SHARE = 0.8  # of the machine's memory; the rest is for other programs and for what no estimate knows
+GPU_SPARE_BYTES = 500_000_000  # kept free on each GPU for later allocations of its driver and kernels
+_USABLE_SHARE = 0.8  # share of the machine's memory; the rest is for other programs and errors of the estimate
 _FLOAT_BYTES, _HALF_BYTES = 4, 2
 _TABLE_ENTRY_BYTES = 133  # a token or a merge in llama.cpp's vocabulary tables, measured with Llama 3's
 PROGRAM_BYTES = 42_000_000  # Python, this program and the libraries

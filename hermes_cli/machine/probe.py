@@ -3,7 +3,7 @@
 A build can crash on the very machine that made it: GCC 12 mis-compiles the AMX tile set-up, and then every quantised
 model dies with SIGSEGV unless the model parameter `use_extra_bufts` is off. A wheel for another CPU dies with SIGILL,
 a broken driver hangs. So a child answers one question with the bundled demo model; a crash, a wrong answer or
-silence rules the setting out. The verdict is remembered per library build and CPU.
+a timeout rules the setting out. The verdict is saved per library build and CPU.
 """
 
 import os
@@ -38,7 +38,9 @@ class Verdict:
     extra_buffers: bool
     gpu: bool | None
     failures: dict[str, str] = field(default_factory=dict)
-    expires: float | None = None  # seconds since the epoch; silence or full memory may say nothing of the library
+    expires: float | None = (
+        None  # seconds since the epoch; a timeout or full memory may have other causes than the library
+    )
 
 
 def verdict(timeout_s: float = TIMEOUT_S, may_continue: Callable[[], bool] = lambda: True) -> Verdict:
@@ -56,7 +58,7 @@ def verdict(timeout_s: float = TIMEOUT_S, may_continue: Callable[[], bool] = lam
 
 
 def current_verdict(may_continue: Callable[[], bool] = lambda: True) -> Verdict:
-    """The verdict, proved again if a GPU was added or removed since. Raises as `verdict`."""
+    """The verdict, tested again if a GPU was added or removed since. Raises as `verdict`."""
     known = verdict(may_continue=may_continue)
     if library.supports_gpu() == (known.gpu is not None):
         return known
@@ -65,7 +67,7 @@ def current_verdict(may_continue: Callable[[], bool] = lambda: True) -> Verdict:
 
 
 def forget() -> None:
-    """Drop all verdicts, so that the next use proves the library again."""
+    """Drop all verdicts, so that the next use tests the library again."""
     with suppress(OSError):
         paths.probe_file().unlink()
 
@@ -111,7 +113,7 @@ class _Asker:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            start_new_session=True,  # a Ctrl-C at the terminal says nothing about the library
+            start_new_session=True,  # a Ctrl-C at the terminal must not count as a crash of the library
         )
         # A GPU's first start may compile its kernels.
         output = self._wait(child, self._timeout_s * (3 if gpu else 1))
@@ -148,7 +150,7 @@ class _Asker:
 
 
 def _crash_name(number: int) -> str:
-    """The signal of a crash. Raises EngineError for one that was sent: it says nothing about the library."""
+    """The signal of a crash. Raises EngineError for a signal that was sent, which does not concern the library."""
     if number not in _CRASHES:
         raise EngineError(f"the check of llama.cpp was stopped by signal {number}", "run the command again")
     return signal.Signals(number).name

@@ -30,7 +30,7 @@ _READ_RANGE, _WRITE_RANGE = (32, 2048), (3, 128)
 _BATCHES = (128, 256, 512, 1024)
 _LEAST_GAIN, _LEAST_GAIN_OF_ONE = 1.03, 1.08  # less may be chance, more so with one sample
 _LEAST_GAIN_OF_KV = 1.10  # a quantised cache is a little less exact
-_READ_TOKENS, _WRITTEN_TOKENS, _TURNS = 500, 200, 5  # a usual turn, and how many share a load
+_READ_TOKENS, _WRITTEN_TOKENS, _TURNS = 500, 200, 5  # a typical turn, and how many turns share one load
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Speed:
 
     @property
     def turn_s(self) -> float:
-        """How long a usual turn takes, with its share of the load."""
+        """The duration of a typical turn, with its share of the load."""
         return _READ_TOKENS / self.read + _WRITTEN_TOKENS / self.write + self.load_s / _TURNS
 
 
@@ -96,7 +96,7 @@ class Tuner:
         for setting, settings, least_gain in self._candidates(may_repack):
             usual, before_trial = self._read, self._best
             if settings.batch_tokens != self._best.batch_tokens:
-                self._read = max(usual, settings.batch_tokens)  # only a prompt that fills a batch shows it
+                self._read = max(usual, settings.batch_tokens)  # only prompts that fill a batch are affected
             try:
                 if time.monotonic() + self._comparing_s(settings, best) > until:
                     raise TimeoutError

@@ -1,1 +1,1 @@
-"""Which weights: the catalog, the files that are here, and what a name means."""
+"""Models: the catalog, local files, and resolving names."""

@@ -19,13 +19,13 @@ _HOW = "write it like --lora FILE.gguf or --lora FILE.gguf:0.5"
 def fitting_adapters(given: Iterable[str], model: FoundModel) -> tuple[Adapter, ...]:
     """The adapters that were given, each a file or a name with or without a scale; `none` stands for no adapter.
 
-    Raises UsageError for one that does not fit the model, ModelNotFound for one that is not here.
+    Raises UsageError for one that does not fit the model, ModelNotFound for one that does not exist.
     """
     adapters = tuple(find_adapter(text) for text in given if text != NO_ADAPTER)
     base = model_header(model.path) if adapters else None
     for adapter in adapters:
         if base and (why := misfit(model_header(adapter.path), base)):
-            hint = f"answer without it: --lora {NO_ADAPTER}; see what it is: hermes models inspect {adapter.path}"
+            hint = f"answer without it: --lora {NO_ADAPTER}; inspect it: hermes models inspect {adapter.path}"
             raise UsageError(f"the adapter {adapter.path} cannot be used with {model.name}: it {why}", hint)
     return adapters
 

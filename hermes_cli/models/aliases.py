@@ -30,7 +30,7 @@ def tables_by_name(name: str, known: Mapping[str, ModelTable]) -> Iterator[Model
     first, seen = name, set[str]()
     while table := known.get(name.lower()):
         if name.lower() in seen:
-            raise UsageError(f"the alias {first} leads back to itself", f"remove it: hermes models alias --rm {first}")
+            raise UsageError(f"the alias {first} refers to itself", f"remove it: hermes models alias --rm {first}")
         seen.add(name.lower())
         yield table
         if table.model is None:

@@ -1,4 +1,4 @@
-"""Models by their names: of the catalog, their own, or of the repository they come from."""
+"""Finding local models by name: of the catalog, of the file, or of the repository."""
 
 import os
 import shlex
@@ -15,26 +15,26 @@ from hermes_cli.models.records import record_of
 
 
 def best_hermes() -> FoundModel | None:
-    """The Hermes 3 here that is used where no model is named."""
+    """The local Hermes 3 that is used if no model is named."""
     return recommend.best([model for model in found_models() if model.is_hermes_3 and not model.missing])
 
 
 def other_models() -> list[FoundModel]:
-    """The chat models here that are not Hermes 3; they answer only when named."""
+    """Local chat models other than Hermes 3; they are used only if named."""
     return [model for model in found_models() if not model.is_hermes_3 and not model.missing]
 
 
 def use_of_others() -> str | None:
-    """Which models are here where there is no Hermes 3, and how to use one; None where there are none."""
+    """A notice that lists the local models and how to use one, if none is a Hermes 3; None if there are none."""
     names = list(dict.fromkeys(model.name for model in other_models()))
     if not names:
         return None
     more = f" and {len(names) - 3} more (hermes models)" if len(names) > 3 else ""
-    return f"other models are here: {', '.join(names[:3])}{more}; to use one: -m {shlex.quote(names[0])}"
+    return f"other local models: {', '.join(names[:3])}{more}; to use one: -m {shlex.quote(names[0])}"
 
 
 def find_named(name: str) -> FoundModel | None:
-    """The model here of that name or source; None for what can only be a path. Raises ModelNotFound."""
+    """The local model of that name or source; None if it can only be a path. Raises ModelNotFound."""
     listed = [model for model in found_files() if model.name.lower() == name.lower()]
     if listed and ("/" in name or not catalog.look_up(name)):
         return recommend.best(listed) or listed[0]
@@ -54,8 +54,8 @@ def _by_name(name: str) -> FoundModel:
 
     Raises ModelNotFound.
     """
-    if not name:  # what every name begins with
-        raise ModelNotFound("the name of the model is empty", "list the models here: hermes models")
+    if not name:  # the empty text is the beginning of every name
+        raise ModelNotFound("the name of the model is empty", "list the local models: hermes models")
     models, wanted = found_models(), name.lower()
     known = catalog.look_up(name)
     matches = models_of(known, models) if known else []
@@ -67,19 +67,19 @@ def _by_name(name: str) -> FoundModel:
         return matches[0]
     if matches:
         names = ", ".join(dict.fromkeys(model.name for model in matches))
-        raise ModelNotFound(f"{name} could be {names}", "give more of the name")
+        raise ModelNotFound(f"{name} is ambiguous: {names}", "type more of the name")
     others = [file for file in found_files() if file.kind and wanted in _names(file)]
     if others:
         return others[0]
     if known:
         catalog.check_quant(*known)
-        raise ModelNotFound(f"{known[0].title} is not here", f"download it: hermes pull {name.lower()}")
+        raise ModelNotFound(f"{known[0].title} is not downloaded", f"download it: hermes pull {name.lower()}")
     if wanted.endswith(".gguf"):
-        hint = did_you_mean(name, [model.path.name for model in models], "list the models here: hermes models")
+        hint = did_you_mean(name, [model.path.name for model in models], "list the local models: hermes models")
         raise ModelNotFound(f"there is no file {name}, and no model of that name", hint)
     choices = [*(model.name for model in models), DEMO_NAME, *catalog.names()]
-    otherwise = f"list the models here: hermes models; put your own GGUF files into {paths.models_folder()}"
-    raise ModelNotFound(f"there is no model {name} here", did_you_mean(name, choices, otherwise))
+    otherwise = f"list the local models: hermes models; put your own GGUF files into {paths.models_folder()}"
+    raise ModelNotFound(f"there is no local model {name}", did_you_mean(name, choices, otherwise))
 
 
 def _names(model: FoundModel) -> tuple[str, ...]:
@@ -99,7 +99,7 @@ def models_of(known: tuple[catalog.CatalogModel, str | None], models: list[Found
 
 
 def already_here(wanted: Reference) -> FoundModel | None:
-    """The file that a reference to something to download means, if it is here."""
+    """The local file of a download reference, if it exists."""
     models = [model for model in found_models() if not model.missing]
     if isinstance(wanted, UrlReference):
         return next((model for model in models if _is_at(model, wanted)), None)
@@ -131,5 +131,5 @@ def _is_from(model: FoundModel, wanted: HubReference) -> bool:
 def _downloaded(name: str) -> FoundModel:
     found = already_here(reference(name))
     if found is None:
-        raise ModelNotFound(f"{name} is not here", f"download it: hermes pull {shlex.quote(name)}")
+        raise ModelNotFound(f"{name} is not downloaded", f"download it: hermes pull {shlex.quote(name)}")
     return found

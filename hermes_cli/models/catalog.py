@@ -87,7 +87,7 @@ def look_up(name: str) -> tuple[CatalogModel, str | None] | None:
             if wanted == known:
                 return model, None
             quant = wanted.removeprefix(known).removeprefix(":") if wanted.startswith(f"{known}:") else ""
-            # `hermes3:8b` is a name of its own; only what looks like a quant is one.
+            # `hermes3:8b` is a name too; only text that looks like a quant is one.
             if quant_of(f":{quant}"):
                 return model, normal_quant(quant)
     return None

@@ -1,6 +1,6 @@
 """Which GGUF a model's name means: a path, `demo`, or a model on this machine by its own or its catalog's name.
 
-The catalog and the list of models here are read only for a name that needs them.
+The catalog and the list of local models are read only if the name requires them.
 """
 
 import os
@@ -25,7 +25,7 @@ def find_model(name: str | None, known: Mapping[str, ModelTable] | None = None) 
     if found.missing:
         raise ModelNotFound(
             f"{found.name} lacks {len(found.missing)} of its {len(found.parts)} files: {found.missing[0]}",
-            f"put it beside the others in {found.path.parent}, or pull the model again",
+            f"put it into {found.path.parent} with the others, or pull the model again",
         )
     if found.kind:
         why = "" if found.is_damaged else ": it cannot chat"
@@ -84,14 +84,14 @@ def saved_name(name: str) -> str:
 
 
 def _hint_for(kind: str) -> str:
-    """What helps where a file of that kind was given as a model."""
+    """The hint if a file of that kind was given as a model."""
     if "projector" in kind:
         return "name the model that it belongs to; images are not supported"
     if "adapter" in kind:
         return "name its base model, and the adapter with --lora"
     if "LFS" in kind or "Xet" in kind:
         return "get the file itself: git lfs pull in its repository, or hermes pull"
-    return "name another with --model; list the models here: hermes models"
+    return "name another with --model; list the local models: hermes models"
 
 
 def _is_file(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a model is and needs, from its headers alone: here, on the hub or at a URL."""
+"""Facts about a local or remote model, and the memory it needs, from its header alone."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

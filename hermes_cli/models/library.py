@@ -1,4 +1,4 @@
-"""The models on this machine: in the models folder, and those that other programs store, used in place."""
+"""The local models: those in the models folder, and those of other programs, which are used in place."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def found_models() -> list[FoundModel]:
 
 
 def found_files() -> list[FoundModel]:
-    """All models here and the files beside them that cannot chat."""
+    """All local models, and other GGUF files that cannot chat."""
     places = (_own(), _hugging_face(), _lm_studio(), _ollama())
     seen: set[tuple[str, str]] = set()
     models = []

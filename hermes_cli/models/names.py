@@ -1,4 +1,4 @@
-"""What a user names to download or inspect: a name of the catalog, a file on the hub, or a URL."""
+"""References to models to download or inspect: a name in the catalog, a file on the hub, or a URL."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Which model suits this machine: how much memory each needs, and which of several is the best that fits."""
+"""Recommends a model for this machine: the memory that each needs, and the best one that fits."""
 
 import math
 from collections.abc import Sequence
@@ -65,7 +65,7 @@ class Recommendation:
     def expected_speed(self) -> str:
         """The speed of generation in words."""
         if self.on_gpu:
-            return "all on the GPU"
+            return "entirely on the GPU"
         speed = self.tokens_per_s
         return f"roughly {speed:.0f} tok/s" if speed >= 1.5 else "1 tok/s or less"
 
@@ -108,7 +108,7 @@ def _header(model: CatalogModel, quant: str) -> Header:
 
 
 def recommended(gpus: "Sequence[Gpu]" = (), processor: Processor | None = None) -> Recommendation:
-    """What to download here: the largest model and quant that fits and generates at a usable speed.
+    """The model to download on this machine: the largest model and quant that fits and is fast enough.
 
     On GPUs the finest quant that they hold; on a CPU the speed falls as the file grows, so a finer one than Q4_K_M is
     for machines with plenty of memory and cores, and below 6 tokens per second the 3B model comes first.
@@ -123,7 +123,7 @@ def recommended(gpus: "Sequence[Gpu]" = (), processor: Processor | None = None) 
         return found
     if usual.tokens_per_s >= _USABLE_SPEED:
         return usual
-    why = f"the 8B model would generate {usual.expected_speed()} here"
+    why = f"the 8B model would generate {usual.expected_speed()} on this machine"
     return Recommendation(_smaller_model(), DEFAULT_QUANT, why, found.processor, slower=usual)
 
 
@@ -182,7 +182,7 @@ def _place_in_catalog(found: FoundModel) -> int:
 
 
 def is_of(found: FoundModel, model: CatalogModel) -> bool:
-    """Whether a file here is this model of the catalog, in whatever quant and by whoever packed it."""
+    """Whether a local file is this model of the catalog, in any quant and from any publisher."""
     if found.repository and found.repository.lower() == model.repository.lower():
         return True
     known = (name for name in (model.name, *model.aliases) if name.startswith("hermes"))

@@ -1,4 +1,4 @@
-"""The models folder: where `hermes pull` puts a file, and the record beside it of where it came from."""
+"""The models folder: where `hermes pull` stores a file, with a record of its source."""
 
 import re
 from contextlib import suppress
@@ -37,7 +37,7 @@ def record_of(file: Path) -> Record | None:
 
 
 def write_record(file: Path, record: Record) -> None:
-    """Put the record beside `file`, whole or not at all. Raises DownloadError."""
+    """Write the record of `file` atomically. Raises DownloadError."""
     try:
         write_json(_record_path(file), record)
     except OSError as problem:

@@ -1,1 +1,1 @@
-"""How the network is reached: proxies, certificates, time limits, and what its errors mean."""
+"""Network access: proxies, certificates, time limits, and clear errors."""

@@ -1,4 +1,4 @@
-"""HTTP for everything that uses the network: proxies, certificates, time limits, and errors in plain words.
+"""HTTP for everything that uses the network: proxies, certificates, time limits, and clear errors.
 
 `open_client` builds a client. What goes wrong is raised as NetworkProblem, also while a body is read. Importing this
 takes 0.1 s, so it is imported where a request is made.

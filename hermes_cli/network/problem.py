@@ -1,4 +1,4 @@
-"""What an error of the network means, in words that name who really refused: the server, its proxy, a certificate."""
+"""Clear messages for network errors, which say whether the server, the proxy or a certificate is the cause."""
 
 import re
 import ssl

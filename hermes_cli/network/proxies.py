@@ -1,4 +1,4 @@
-"""Which proxy a URL is requested through, by the variables that curl and most other programs read."""
+"""Selects the proxy for a URL, by the same variables as curl and most other programs."""
 
 import ipaddress
 import os

@@ -1,1 +1,1 @@
-"""Who answers elsewhere: any OpenAI-compatible server behind the `Backend` seam."""
+"""Remote models: any OpenAI-compatible server as a `Backend`."""

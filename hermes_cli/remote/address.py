@@ -1,4 +1,4 @@
-"""Where a server is, as users write it, and which key belongs to it."""
+"""Parses the address of a server, and finds the key for it."""
 
 import ipaddress
 import os

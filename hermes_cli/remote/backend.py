@@ -121,7 +121,7 @@ class RemoteBackend:
         if request.grammar is not None and not self._server.family.grammar:
             raise UsageError(
                 f"{self._server.family.name} cannot constrain answers to a grammar",
-                "omit --grammar, or use a model here",
+                "omit --grammar, or use a local model",
             )
         sampling = self._sampling(request.sampling)
         forced = forced_call(request) if self.mode == "raw" else None

@@ -59,7 +59,7 @@ class ForcedCall:
 
 
 def forced_call(request: GenerationRequest) -> ForcedCall | None:
-    """How to hold an answer to a call where `tool_choice` demands one; None where it does not."""
+    """How to force a call if `tool_choice` requires one; None if it does not."""
     if not request.constrained or not request.must_call or request.messages[-1].role == "assistant":
         return None
     allowed = [tool for tool in request.tools if request.tool_choice in ("required", tool.name)]

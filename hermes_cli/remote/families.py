@@ -1,4 +1,4 @@
-"""What each kind of server takes and returns: one row of facts each, and no code paths elsewhere."""
+"""The differences between servers: one row of facts for each kind, and no special cases elsewhere."""
 
 from collections.abc import Mapping
 from dataclasses import field

@@ -1,4 +1,4 @@
-"""Errors of servers, in all the shapes they have, as errors of ours."""
+"""Converts the various error formats of servers into our errors."""
 
 import json
 import re
@@ -64,7 +64,9 @@ def refusal(address: Address, status: int, body: bytes, location: str | None = N
     if status in (400, 413) and _OVERFLOW.search(f"{message} {text[:2000]}"):
         return overflow(message)
     if status == 404:
-        return EndpointError(f"{address} does not have this: {message}", f"see: hermes models --endpoint {address}")
+        return EndpointError(
+            f"{address} has no such model or path: {message}", f"see: hermes models --endpoint {address}"
+        )
     if status in (400, 422) and (field := _refused_field(value, message)):
         return FieldRefused(f"{address} refused the field {field}: {message}", field)
     return EndpointError(f"{address} answered {status}: {message}", "the server's log may say why")

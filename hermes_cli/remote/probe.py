@@ -1,4 +1,4 @@
-"""What a server is: its family and version, the models it serves, its context length, and how to talk to it."""
+"""Probes a server: its kind and version, the models it serves, its context length, and the mode to use."""
 
 from contextlib import suppress
 from dataclasses import field, replace
@@ -55,7 +55,7 @@ class Server:
         if not ids:
             return ServedModel(wanted)
         raise ModelNotFound(
-            f"the server has no model {wanted}", did_you_mean(wanted, ids, f"it has: {', '.join(ids[:8])}")
+            f"the server has no model {wanted}", did_you_mean(wanted, ids, f"the server has: {', '.join(ids[:8])}")
         )
 
 

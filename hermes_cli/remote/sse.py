@@ -42,6 +42,6 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
         yield from (line.decode("utf-8", "replace") for line in lines)
         rest = last
         if len(rest) > _LONGEST_LINE_BYTES:
-            raise EndpointError("the server sent a line without end", "check that the endpoint speaks the OpenAI API")
+            raise EndpointError("the server sent an endless line", "check that the endpoint speaks the OpenAI API")
     if rest:
         yield rest.decode("utf-8", "replace")

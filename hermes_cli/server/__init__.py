@@ -1,1 +1,1 @@
-"""How programs reach it: the OpenAI-compatible HTTP API of `hermes serve`."""
+"""The OpenAI-compatible HTTP API of `hermes serve`."""

@@ -1,4 +1,4 @@
-"""Answers in the making: generations run one after another, their events become frames or one object."""
+"""Runs the generations of a request one after another, and turns their events into frames or one object."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager

@@ -1,4 +1,4 @@
-"""Who may talk to the server: hosts, origins, keys, content types and sizes, checked before a request is read."""
+"""Access control: hosts, origins, keys, content types and sizes are checked before a request is read."""
 
 import asyncio
 import hmac
@@ -138,7 +138,7 @@ def _check(policy: Policy, scope: Scope, headers: Headers, origin: str | None) -
 
 
 def client_name(scope: Scope) -> str:
-    """Who asks, for fairness: the key if there is one, else the peer's address."""
+    """The client's identity in the queue: its key if there is one, otherwise the peer's address."""
     key = _given_key(Headers(scope=scope))
     return f"key {key}" if key else str((scope.get("client") or ("local",))[0])
 

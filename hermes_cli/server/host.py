@@ -58,7 +58,7 @@ class ModelHost:
         self.backend = self.load(cancel)  # kept even if the client has left: it may be too late to cancel
 
     async def loaded(self, client: str) -> LocalBackend:
-        """The model for reading its vocabulary, at once beside a generation; loaded in a turn if it is not.
+        """The model for reading its vocabulary, even during a generation; loaded in a turn if it is not.
 
         It is valid until the caller awaits something else. Raises ApiError, HermesError.
         """

@@ -1,4 +1,4 @@
-"""Who may use the engine next: first come, first served per client, one turn for each client in a round."""
+"""The queue: first come, first served per client, with one turn for each client in a round."""
 
 import asyncio
 from collections import OrderedDict, deque

@@ -1,4 +1,4 @@
-"""What a user may choose, the layers that can set it, and the rule by which the first layer with a value wins."""
+"""All choices of the user, the layers that can set them, and the rule that the first layer with a value wins."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import field, fields, replace
@@ -137,7 +137,7 @@ class Layers:
 
     @property
     def now(self) -> Choices:
-        """The choices in force: all layers resolved."""
+        """The effective choices: all layers resolved."""
         return resolved(*self.by_name.values())
 
     @property

@@ -1,4 +1,4 @@
-"""Open a session with the choices made. Nothing is printed here: messages for the user are returned as notes.
+"""Opens a session with the given choices. Nothing is printed here: messages for the user are returned as notes.
 
 `begin` reads the session to continue, `prepare` decides everything before a model is opened, `open_session` opens it.
 """
@@ -82,7 +82,9 @@ def begin(layers: Layers, resume: str | None = None) -> Start:
     layers = with_model_defaults(layers)
     start = Start(layers, layers.now, saved, notes)
     if start.choices.tool_choice not in (None, "auto") and not (start.choices.tools or start.choices.mcp):
-        raise UsageError("--tool-choice needs tools", "name some with --tools; hermes tools list shows those built in")
+        raise UsageError(
+            "--tool-choice needs tools", "add some with --tools; hermes tools list shows the built-in ones"
+        )
     return start
 
 
@@ -138,7 +140,7 @@ def prepare(
     if target.is_demo and not choices.model:
         from hermes_cli.models.by_name import use_of_others
 
-        notes.append("no Hermes 3 model here; answering with the 8 MB demo model. Get the real one: hermes pull")
+        notes.append("no Hermes 3 model found; answering with the 8 MB demo model. To download Hermes 3: hermes pull")
         notes += filter(None, [use_of_others()])
     with ExitStack() as on_failure:
         loader = ToolLoader(consent, start.layers.mcp_servers)
@@ -179,7 +181,7 @@ def _find_target(start: Start) -> Target:
             problem.message += f" (in {origin})"
         elif start.layers.model_layer == "session" and start.saved:
             problem.message += f" (in the session {start.saved.id})"
-            problem.hint = "continue with another: -m NAME; see what is here: hermes models"
+            problem.hint = "continue with another: -m NAME; list the local models: hermes models"
         raise
 
 
@@ -257,7 +259,7 @@ def _unanswered(saved: SavedSession) -> tuple[str, ...]:
     """A note about a last question that has no answer; the program was ended while it was generated."""
     if saved.unanswered is None:
         return ()
-    return (f"hermes was ended before it answered the last question: {first_words(saved.unanswered)}",)
+    return (f"hermes was stopped before it answered the last question: {first_words(saved.unanswered)}",)
 
 
 def written_prompt(prepared: Prepared, text: str, prefill: str) -> WrittenPrompt:

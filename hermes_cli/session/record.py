@@ -133,7 +133,7 @@ class SessionRecord:
 
     def _last_turn(self) -> Turn:
         if not self.conversation.turns:
-            raise UsageError("there are no messages yet", "send one first")
+            raise UsageError("there are no messages yet", "send a message first")
         return self.conversation.turns[-1]
 
     def _go_to(self, end: int | None) -> None:

@@ -1,4 +1,4 @@
-"""The choices made at each place: settings, defaults of the model, preset and saved session."""
+"""The choices of each layer: settings, defaults of the model, preset and saved session."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace

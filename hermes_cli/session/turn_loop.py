@@ -50,7 +50,7 @@ class ToolUse:
     choice: str = "auto"
     max_rounds: int = MOST_ROUNDS
     timeout_s: float = TOOL_TIMEOUT_S
-    notes: tuple[str, ...] = ()  # what the user should know of how they were loaded
+    notes: tuple[str, ...] = ()  # notes for the user from loading them
     servers: "McpTools | None" = None
     servers_wait: bool = False  # MCP servers were chosen, and are not started yet
 

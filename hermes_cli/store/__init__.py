@@ -1,1 +1,1 @@
-"""What is kept: sessions, presets, settings."""
+"""Saved data: sessions, presets, settings."""

@@ -1,1 +1,1 @@
-"""How it looks: everything that is drawn on or read from a terminal."""
+"""The terminal: everything that is drawn on it or read from it."""

@@ -23,7 +23,7 @@ def copy(text: str) -> bool:
     except (pyperclip.PyperclipException, OSError) as error:
         if not console.is_terminal(sys.stderr) or os.environ.get("TERM", "dumb") == "dumb":
             raise HermesError(
-                "there is no clipboard here",
+                "there is no clipboard",
                 "install wl-clipboard or xclip, or write the chat to a file: /export chat.md",
             ) from error
     console.put(f"\x1b]52;c;{base64.b64encode(data).decode()}\x07")
@@ -38,5 +38,5 @@ def paste() -> str:
         return str(pyperclip.paste())
     except (pyperclip.PyperclipException, OSError) as error:
         raise HermesError(
-            "the clipboard cannot be read here", "install wl-clipboard or xclip, or paste into the prompt"
+            "the clipboard cannot be read", "install wl-clipboard or xclip, or paste into the prompt"
         ) from error

@@ -49,7 +49,7 @@ class Consent:
         try:
             self._approvals.remember(call, decision)
         except OutputError as problem:
-            console.notice(f"{problem.message}; it holds for this session")
+            console.notice(f"{problem.message}; it holds for this session only")
         return decision
 
 

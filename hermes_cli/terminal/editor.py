@@ -26,6 +26,6 @@ def edit(path: Path) -> None:
         code = subprocess.run([*shlex.split(command), path], stdout=screen).returncode
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(f"cannot start the editor {command}: {why}", "set EDITOR to one that is here") from error
+        raise UsageError(f"cannot start the editor {command}: {why}", "set EDITOR to an installed one") from error
     if code:
         raise HermesError(f"the editor {command} ended with code {code}", f"the file is {path}")

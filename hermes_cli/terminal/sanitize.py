@@ -1,4 +1,4 @@
-"""Untrusted text made harmless for a terminal: character by character, so that no cutting of the text matters."""
+"""Makes untrusted text safe for a terminal, character by character, so that text can be cut anywhere."""
 
 from functools import cache
 

@@ -1,4 +1,4 @@
-"""Text from stdin: one rule for when it is read, and notices while it is.
+"""Reading stdin: when it is read, and notices while hermes waits for it.
 
 A pipe, a socket or a regular file is read; a terminal or another device only if `-` asks for it.
 """
@@ -46,12 +46,12 @@ def read_stdin(timeout_s: float | None = None, *, asked_for: bool = True) -> str
     if shared is not None and data:
         lines = data.count(b"\n") + (not data.endswith(b"\n"))
         count = "1 line" if lines == 1 else f"{lines:,} lines"
-        console.notice(f"read {shared}{count} of stdin too; to leave them to a loop, add < /dev/null")
+        console.notice(f"also read {shared}{count} of stdin; to leave them for the loop, add < /dev/null")
     return text
 
 
 def _shared() -> str | None:
-    """None if stdin is for hermes alone, else how to call what is left: `the other ` of a file read in part before."""
+    """None if only hermes reads stdin, otherwise a word for the notice: `the other ` if part of a file was read."""
     mode = os.fstat(0).st_mode
     if stat.S_ISREG(mode):
         return "the other " if os.lseek(0, 0, os.SEEK_CUR) > 0 else None

@@ -24,7 +24,7 @@ def bytes_from(option: str, text: str) -> int:
     """The bytes in `500MB`, `1.5 GiB` or `800`. Raises UsageError."""
     found = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,6})?)\s*([A-Za-z]*)\s*", text, re.ASCII)
     if not found or found[2].upper() not in _UNITS:
-        raise UsageError(f"{option} {text} is not a size", f"such as {option} 500MB")
+        raise UsageError(f"{option} {text} is not a size", f"for example: {option} 500MB")
     return int(float(found[1]) * _UNITS[found[2].upper()])
 
 
@@ -32,7 +32,7 @@ def age_from(option: str, text: str) -> timedelta:
     """The time in `30d`, `12h`, `2w` or `1y`. Raises UsageError."""
     found = re.fullmatch(r"\s*(\d{1,4})\s*([hdwy])\s*", text, re.ASCII)
     if not found:
-        raise UsageError(f"{option} {text} is not an age", f"such as {option} 30d; units are h, d, w and y")
+        raise UsageError(f"{option} {text} is not an age", f"for example: {option} 30d; units are h, d, w and y")
     return timedelta(hours=int(found[1]) * _AGES[found[2]])
 
 

@@ -1,1 +1,1 @@
-"""What the model may do: tools, approval, results."""
+"""Tools that the model can call: approval, calls, results."""

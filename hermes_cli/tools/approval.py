@@ -1,4 +1,4 @@
-"""Which tool calls may run: the user's decisions, for once, for this session and for always."""
+"""Which tool calls may run: the user's decisions, once, for this session or always."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ class Approvals:
         tool = self._tools.get(call.name)
         if self._policy == "deny":
             return Decision(False, reason=DENIED_BY_POLICY)
-        if self._policy == "yes" or tool is None:  # what does not exist cannot run, and says so itself
+        if self._policy == "yes" or tool is None:  # a tool that does not exist reports that itself
             return Decision(True)
         if tool.read_only or _approval(tool) in self._session | self._always:
             return Decision(True)

@@ -29,7 +29,7 @@ Word = str | list[str]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """The words of a command line; a list among them stands or falls with the arguments it names."""
+    """The words of a command line; a nested list is left out if one of its arguments is not given."""
 
     words: Sequence[Word]
     program: str
@@ -141,7 +141,7 @@ def _read_command(path: Path, tool: Tool, entry: Mapping[str, Any]) -> Command:
     if not flat or not all(isinstance(word, str) for word in flat) or not isinstance(words[0], str):
         raise _fault(path, f'needs a command for {tool.name}, such as ["date", "+%F"]')
     if entry.get("stdin") not in (None, "json"):
-        raise _fault(path, f'knows "json" only as stdin of {tool.name}')
+        raise _fault(path, f'allows only "json" as stdin of {tool.name}')
     properties = tool.parameters.get("properties") or {}
     used = {name for word in flat for name in placeholders(word)}
     for name in used:
@@ -223,7 +223,7 @@ def _communicate(process: "subprocess.Popen[bytes]", given: bytes, limits: Limit
                     err = (err + part)[-_KEPT_ERROR_BYTES:]
             if len(out) > 4 * LIMIT_CHARACTERS:
                 return out, err, False
-            # What it left running may hold its stdout open for ever.
+            # A process that it left running can keep its stdout open forever.
             if ended and not ready:
                 break
     return out, err, True

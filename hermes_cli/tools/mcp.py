@@ -1,4 +1,4 @@
-"""The tools of MCP servers: their definitions made safe and named. Whatever a server sends is untrusted.
+"""The tools of MCP servers, with safe definitions and unique names. Everything a server sends is untrusted.
 
 The servers' clients are in a child process, which `mcp_host` starts.
 """

@@ -1,4 +1,4 @@
-"""The process that holds the clients of a session's MCP servers, as the main process sees it: start, call, end."""
+"""The main process's side of the process that runs the MCP clients of a session: start, call, end."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ class McpHost:
     def start(
         self, servers: Sequence[McpServer], start_s: float | None = None, cancel: CancelToken | None = None
     ) -> dict[str, Any]:
-        """Start these servers at once, beside those that run; what each said, or its `error`.
+        """Start these servers at the same time, in addition to running ones; the report of each, or its `error`.
 
         Each may take `start_s`, or its own time. Raises LoadCancelled, UsageError.
         """

@@ -107,7 +107,7 @@ class McpServer:
         return ""
 
     def variables(self) -> dict[str, str]:
-        """The variables it may see beside the usual ones. Raises UsageError for one that is not set."""
+        """The variables it gets in addition to the usual ones. Raises UsageError for one that is not set."""
         return {name: self._value(name) for name in self.env}
 
     def sent_headers(self) -> dict[str, str]:

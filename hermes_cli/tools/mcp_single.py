@@ -1,4 +1,4 @@
-"""A single MCP server for one purpose: started, asked for a resource, a prompt or its definitions, and ended."""
+"""Starts a single MCP server to read a resource, a prompt or its definitions, and stops it again."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -57,7 +57,7 @@ def filled_prompt(host: McpHost, server: str, name: str, values: Mapping[str, st
         _check_arguments(name, prompts[name]["arguments"], values)
         return prompts[name]["description"], host.prompt(server, name, values)
     except CallFailed as problem:
-        hint = f"see what it takes: hermes mcp show {server}"
+        hint = f"see its arguments: hermes mcp show {server}"
         raise UsageError(f"the MCP server {server} gave no prompt {name}: {problem}", hint) from problem
 
 

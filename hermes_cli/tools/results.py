@@ -54,7 +54,7 @@ def jsonable(value: Any) -> Any:
 
 
 def _foreign(value: Any) -> Any:
-    """Numbers and arrays of other libraries; anything else has no form in JSON."""
+    """Numbers and arrays of other libraries; anything else cannot be represented in JSON."""
     if callable(getattr(value, "tolist", None)):
         return value.tolist()
     raise TypeError(f"it holds a value of the class {type(value).__name__}")

@@ -55,7 +55,7 @@ class Toolbox:
         """The tools that match one of the names or patterns. Raises UsageError, if `strict`, for one without any."""
         for pattern in patterns if strict else ():
             if not fnmatch.filter(self.tools, pattern):
-                known = f"there are: {', '.join(self.tools)}" if self.tools else "no tools are loaded"
+                known = f"available tools: {', '.join(self.tools)}" if self.tools else "no tools are loaded"
                 raise UsageError(f"--tools-only {pattern} matches no tool", did_you_mean(pattern, self.tools, known))
         pairs = [pair for pair in self._pairs() if any(fnmatch.fnmatchcase(pair[0].name, one) for one in patterns)]
         return Toolbox(pairs, self._opened)
@@ -69,7 +69,7 @@ class Toolbox:
 
         pairs = [pair for pair in self._pairs() if fits(pair[0])]
         if strict and not pairs:
-            known = f"there are: {', '.join(self.tools)}" if self.tools else "no tools are loaded"
+            known = f"available tools: {', '.join(self.tools)}" if self.tools else "no tools are loaded"
             raise UsageError(f"--tools-match {','.join(words)} matches no tool", known)
         return Toolbox(pairs, self._opened)
 
@@ -87,7 +87,7 @@ class Toolbox:
 
         tool = self.tools.get(call.name)
         if tool is None:
-            there_are = f"there are: {', '.join(self.tools)}" if self.tools else "there are no tools"
+            there_are = f"available tools: {', '.join(self.tools)}" if self.tools else "there are no tools"
             return f"there is no tool {call.name[:100]}; {did_you_mean(call.name, self.tools, there_are)}"
         if not _is_json(call.arguments):
             return f"the arguments are not JSON. {_signature(tool)}"
@@ -194,7 +194,7 @@ class _Source:
         """What runs the tools; a child that imports them has been started."""
         if self.path.suffix == ".json":
             return CommandRunner(*read_commands(self.path, self.content, self._sha256()), variables)
-        if self.built_in:  # our own code may know the way to the network, whose variables can hold a password
+        if self.built_in:  # built-in tools may use the proxy variables, which can contain a password
             variables = {**environment(NETWORK_VARIABLES), **variables, SETTING: self.setting}
         worker = Worker(self.path, self._text(), variables)
         worker.start()

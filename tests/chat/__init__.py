@@ -1,1 +1,1 @@
-"""Tests of what is said: conversations, requests and events."""
+"""Tests of conversations, requests and events."""

@@ -1,4 +1,4 @@
-"""Which turns leave the window: the oldest, as few as will do, never the pinned ones, and none for nothing."""
+"""Which turns are left out of the context: as few of the oldest as possible, and never pinned ones."""
 
 import pytest
 from hypothesis import given
@@ -32,7 +32,7 @@ def ids(turns: tuple[Turn, ...]) -> list[int]:
 @pytest.mark.parametrize(
     ("room", "gone"), [(75, []), (74, [1]), (55, [1]), (54, [1, 2]), (35, [1, 2]), (34, [1, 2, 3]), (15, [1, 2, 3])]
 )
-def test_the_oldest_turns_go_and_no_more_than_needed(room: int, gone: list[int]) -> None:
+def test_only_as_many_of_the_oldest_turns_as_needed_are_left_out(room: int, gone: list[int]) -> None:
     assert ids(turns_to_leave_out(conversation(20, 20, 20), QUESTION, room, count)) == gone
 
 
@@ -42,7 +42,7 @@ def test_pinned_turns_stay() -> None:
     assert ids(turns_to_leave_out(said, QUESTION, 54, count)) == [2, 3]
 
 
-def test_where_nothing_helps_nothing_goes() -> None:
+def test_if_no_turns_help_none_are_left_out() -> None:
     assert turns_to_leave_out(conversation(20, 20, pinned=(2,)), QUESTION, 34, count) == ()
     assert turns_to_leave_out(conversation(), QUESTION, 1, count) == ()
 
@@ -59,7 +59,7 @@ def test_turns_that_are_left_out_already_are_not_named_again() -> None:
     assert ids(turns_to_leave_out(said, QUESTION, 54, count)) == [2]
 
 
-def test_a_conversation_of_many_windows_is_not_counted_as_a_whole() -> None:
+def test_conversation_longer_than_many_contexts_is_not_counted_as_a_whole() -> None:
     asked: list[int] = []
 
     def counted(messages: tuple[Message, ...]) -> int:
@@ -71,7 +71,7 @@ def test_a_conversation_of_many_windows_is_not_counted_as_a_whole() -> None:
 
 
 @given(st.lists(st.integers(2, 50), max_size=12), st.sets(st.integers(1, 12)), st.integers(0, 400))
-def test_what_is_left_fits_and_one_turn_less_would_not(lengths: list[int], pinned: set[int], room: int) -> None:
+def test_remaining_turns_fit_and_one_more_would_not(lengths: list[int], pinned: set[int], room: int) -> None:
     said = conversation(*lengths, pinned=tuple(pinned))
     gone = turns_to_leave_out(said, QUESTION, room, count)
 
@@ -87,7 +87,7 @@ def test_what_is_left_fits_and_one_turn_less_would_not(lengths: list[int], pinne
         assert taken(()) <= room or taken(kept) > room
 
 
-def test_an_answer_finds_at_most_a_quarter_of_the_window_reserved() -> None:
+def test_at_most_a_quarter_of_the_context_is_reserved_for_an_answer() -> None:
     assert reserved_tokens(8192, None) == 1024
     assert reserved_tokens(512, None) == 128
     assert reserved_tokens(8192, 300) == 300

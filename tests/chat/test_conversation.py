@@ -1,4 +1,4 @@
-"""Conversations are values: changing one makes another."""
+"""Conversations are immutable: changing one creates another."""
 
 from hermes_cli.chat.conversation import Conversation, Turn
 from hermes_cli.chat.message import Message
@@ -32,7 +32,7 @@ def test_the_last_turns_can_be_taken_away() -> None:
     assert said.without_last(5).turns == ()
 
 
-def test_a_turn_that_is_left_out_is_kept_but_not_read() -> None:
+def test_turn_left_out_is_kept_but_not_sent() -> None:
     said = Conversation("Be brief.", (FIRST, SECOND)).with_state(frozenset({1}), "left_out")
     assert said.messages == (Message("system", "Be brief."), *SECOND.messages)
     assert [turn.id for turn in said.turns] == [1, 2]

@@ -1,4 +1,4 @@
-"""The table of sampling values: whatever is made from it takes every value."""
+"""The table of sampling values: everything derived from it accepts every value."""
 
 import pytest
 
@@ -48,12 +48,12 @@ def test_a_request_takes_every_value() -> None:
     assert {name: getattr(request.sampling, name) for name in fields} == fields
 
 
-def test_a_server_of_ours_is_sent_every_value_and_llama_server_all_it_knows() -> None:
+def test_hermes_serve_gets_every_value_and_llama_server_all_it_supports() -> None:
     assert families.HERMES.sampling.keys() == SAMPLING_KEYS.keys()
     assert families.LLAMA_SERVER.sampling.keys() == SAMPLING_KEYS.keys() - {"repeat_scope"}
 
 
-def test_the_help_folds_what_its_own_page_lists(hermes: Hermes) -> None:
+def test_sampling_options_listed_on_their_own_page_are_not_in_the_help(hermes: Hermes) -> None:
     page, folded = hermes("help", "sampling").out.decode(), hermes("ask", "--help").out.decode()
     for name, key in SAMPLING_KEYS.items():
         flag = f"--{name.replace('_', '-')} {key.metavar}"

@@ -1,4 +1,4 @@
-"""What the command tests share: GGUF files made for one purpose, and the program started in ways `hermes` does not."""
+"""Shared by the command tests: special GGUF files, and other ways to start the program."""
 
 import subprocess
 import time
@@ -15,14 +15,14 @@ from tests.conftest import Result, child_environment, hermes_command
 from tests.gguf_copy import changed_copy
 
 PIPE = subprocess.PIPE
-# What a hostile model puts into every word: set a colour, clear the screen, an 8-bit escape, text from right to left.
+# Codes that a hostile model puts into every word: a colour, clear the screen, an 8-bit escape, right-to-left text.
 HOSTILE = "\x1b[31m\x1b[2J\x9b5n\u202e"
 
 
 def assert_failed(result: Result, code: int, *parts: str) -> None:
     """One `error:` line with all of `parts`, one `hint:` line, nothing on stdout, the right exit code."""
     lines = result.err.splitlines()
-    labels = [line.split(":")[0] for line in lines if not line.startswith("no Hermes 3 model here")]
+    labels = [line.split(":")[0] for line in lines if not line.startswith("no Hermes 3 model found")]
     assert (result.code, result.out, labels) == (code, b"", ["error", "hint"]), result
     error = next(line for line in lines if line.startswith("error: "))
     assert all(part in error for part in parts), error
@@ -30,14 +30,14 @@ def assert_failed(result: Result, code: int, *parts: str) -> None:
 
 
 class Start(Protocol):
-    """Starts the program with pipes and returns at once."""
+    """Starts the program with pipes, without waiting."""
 
     def __call__(self, *args: str | Path, **options: Any) -> "subprocess.Popen[bytes]": ...
 
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """`hermes` as a running child; what still runs after the test is killed."""
+    """`hermes` as a running child, killed after the test if it still runs."""
     children: list[subprocess.Popen[bytes]] = []
 
     def run(*args: str | Path, **options: Any) -> "subprocess.Popen[bytes]":
@@ -109,7 +109,7 @@ class _AnsweringScreen(pyte.HistoryScreen):
 
 
 class Screen:
-    """The program on a pseudo-terminal, seen and typed at as by a person: what an emulated screen shows counts."""
+    """The program on a pseudo-terminal, used like a person does: by typing keys and reading an emulated screen."""
 
     def __init__(
         self, command: list[str], folder: Path, changes: Mapping[str, str | None], size: tuple[int, int]
@@ -124,7 +124,7 @@ class Screen:
 
     @property
     def lines(self) -> list[str]:
-        """All lines from the first that scrolled away to the last one, without trailing space."""
+        """All lines, including those that scrolled away, without trailing space."""
         scrolled = ["".join(row[column].data for column in sorted(row)).rstrip() for row in self._screen.history.top]
         return scrolled + [line.rstrip() for line in self._screen.display]
 
@@ -166,7 +166,7 @@ class Screen:
         self.wait(lambda: f"> {message}"[:60] in self.text, f"{message} on the screen")
 
     def resize(self, rows: int, columns: int) -> None:
-        """Give the window another size."""
+        """Resize the terminal."""
         self._screen.resize(rows, columns)
         self.child.setwinsize(rows, columns)
 
@@ -230,7 +230,7 @@ def vocabulary_path(demo_path: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="session")
 def wide_path(endless_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The endless model with a window so wide that reading a prompt takes its time."""
+    """The endless model with a context so long that processing a prompt takes a while."""
     wide = {"llama.context_length": 32768}
     return changed_copy(endless_path, tmp_path_factory.mktemp("wide") / "wide.gguf", metadata=wide)
 

@@ -36,7 +36,7 @@ def begin_answer(screen: Screen) -> None:
     screen.shows("I am a tiny demo model")
 
 
-def test_a_chat_greets_remembers_says_how_to_come_back_and_ctrl_d_leaves(on_screen: OnScreen) -> None:
+def test_chat_greets_remembers_prints_how_to_resume_and_ctrl_d_exits(on_screen: OnScreen) -> None:
     screen = on_screen(*GREEDY_CHAT)
     screen.say(NAME)
     screen.shows(NAME_ANSWER)
@@ -131,7 +131,7 @@ def test_an_answer_into_a_file_shows_its_figures_on_the_terminal(on_screen: OnSc
     assert screen.ended() == 130
 
 
-def test_ctrl_c_stops_the_answer_keeps_its_part_and_the_chat_goes_on(on_screen: OnScreen, endless_path: Path) -> None:
+def test_ctrl_c_stops_the_answer_keeps_its_text_and_the_chat_continues(on_screen: OnScreen, endless_path: Path) -> None:
     screen = on_screen("chat", "-m", endless_path, "-t", "0")
     begin_answer(screen)
     screen.type(CTRL_C)
@@ -162,7 +162,7 @@ def test_ctrl_c_at_the_prompt_clears_the_line_and_then_says_how_to_leave(on_scre
     leave(screen)
 
 
-def test_a_message_too_long_for_the_window_costs_only_its_turn(on_screen: OnScreen) -> None:
+def test_message_too_long_for_the_context_fails_only_its_turn(on_screen: OnScreen) -> None:
     screen = on_screen(*GREEDY_CHAT, "--ctx", "512")
     screen.prompt()
     screen.type(f"{'qx ' * 1000}\r")
@@ -176,7 +176,7 @@ def test_a_message_too_long_for_the_window_costs_only_its_turn(on_screen: OnScre
     leave(screen)
 
 
-def test_turns_that_would_leave_the_window_are_named_before_and_enter_sends(on_screen: OnScreen) -> None:
+def test_turns_that_would_be_left_out_are_named_first_and_enter_sends(on_screen: OnScreen) -> None:
     screen = on_screen(*GREEDY_CHAT, "--ctx", "128")
     number = 0
     while "the context is full" not in screen.text:
@@ -193,7 +193,7 @@ def test_turns_that_would_leave_the_window_are_named_before_and_enter_sends(on_s
     leave(screen)
 
 
-def test_what_a_full_window_offers_works_and_the_message_is_sent_after(on_screen: OnScreen) -> None:
+def test_suggestions_for_a_full_context_work_and_the_message_is_sent_afterwards(on_screen: OnScreen) -> None:
     screen = on_screen(*GREEDY_CHAT, "--ctx", "512")
     number = 0
     while "the context is full" not in screen.text:
@@ -226,7 +226,7 @@ def test_ctrl_c_while_a_prompt_is_read_costs_neither_the_chat_nor_its_files(
     screen = on_screen("chat", "-m", wide_path, "--ctx", "32768", "--threads", "1", "-f", long_text_path)
     for times in (1, 2):
         screen.say("Hi")
-        screen.wait(lambda: bool(re.search(r"reading prompt \d+\.\dk tok", screen.text)), "the reading")
+        screen.wait(lambda: bool(re.search(r"processing prompt \d+\.\dk tok", screen.text)), "the reading")
         screen.type(CTRL_C)
         time.sleep(0.005)
         screen.type(CTRL_C)
@@ -277,7 +277,7 @@ def test_an_error_while_the_model_loads_costs_only_its_line(on_screen: OnScreen,
     leave(screen)
 
 
-def test_a_model_that_cannot_take_over_leaves_the_chat_as_it_was(on_screen: OnScreen, tmp_path: Path) -> None:
+def test_failed_model_change_leaves_the_chat_unchanged(on_screen: OnScreen, tmp_path: Path) -> None:
     (tmp_path / "broken.gguf").write_bytes(b"GGUF" + bytes(100))
     screen = on_screen(*GREEDY_CHAT)
     screen.say(NAME)
@@ -300,7 +300,7 @@ def test_commands_answer_and_unknown_ones_are_not_sent(on_screen: OnScreen) -> N
     leave(screen)
 
 
-def test_a_call_that_was_cut_is_not_shown_when_the_answer_goes_on(on_screen: OnScreen, tmp_path: Path) -> None:
+def test_cut_call_is_not_shown_when_the_answer_is_continued(on_screen: OnScreen, tmp_path: Path) -> None:
     (tmp_path / "town.py").write_text(
         'def get_weather(city: str) -> str:\n    "Get the weather of a city."\n    return "wet"'
     )
@@ -314,7 +314,7 @@ def test_a_call_that_was_cut_is_not_shown_when_the_answer_goes_on(on_screen: OnS
     leave(screen)
 
 
-def test_a_session_goes_on_with_its_last_exchanges_recalled(on_screen: OnScreen, hermes: Hermes) -> None:
+def test_resumed_session_shows_its_last_exchanges(on_screen: OnScreen, hermes: Hermes) -> None:
     first = on_screen(*GREEDY_CHAT)
     first.say(NAME)
     first.shows(NAME_ANSWER)
@@ -362,7 +362,7 @@ def test_two_chats_on_one_session_do_not_mix(on_screen: OnScreen) -> None:
     assert len(read_session(path).conversation.turns) == 1
 
 
-def test_the_window_may_become_tiny_while_an_answer_comes(on_screen: OnScreen, endless_path: Path) -> None:
+def test_terminal_can_become_tiny_during_an_answer(on_screen: OnScreen, endless_path: Path) -> None:
     screen = on_screen("chat", "-m", endless_path, "-t", "0")
     begin_answer(screen)
     for rows, columns in ((10, 20), (2, 1), (30, 90)):
@@ -412,7 +412,9 @@ def test_the_terminal_is_left_as_it_was(on_screen: OnScreen, stop: str, endless_
     assert before == after
 
 
-def test_ctrl_z_stops_the_program_in_an_answer_and_it_goes_on(on_screen: OnScreen, endless_path: Path) -> None:
+def test_ctrl_z_suspends_the_program_during_an_answer_and_fg_resumes_it(
+    on_screen: OnScreen, endless_path: Path
+) -> None:
     script = '"$@" & fg; jobs -s; stty -a | grep -ow -- "-*echo"; fg; echo "code $?"'
     screen = on_screen("chat", "-m", endless_path, "-t", "0", script=script)
     begin_answer(screen)
@@ -450,11 +452,11 @@ def test_hermes_alone_chats_on_a_terminal_and_answers_in_a_pipe(hermes: Hermes, 
     screen = on_screen()
     screen.shows("Download Hermes 3")
     screen.type("n\n")
-    screen.shows("no Hermes 3 model here")
+    screen.shows("no Hermes 3 model found")
     leave(screen)
     answered = hermes(stdin="Who are you?")
     assert (answered.code, answered.out.count(b"\n")) == (0, 1)
-    assert answered.err.startswith("no Hermes 3 model here")
+    assert answered.err.startswith("no Hermes 3 model found")
 
 
 def test_piped_lines_are_turns_and_only_the_answers_come_out(hermes: Hermes) -> None:

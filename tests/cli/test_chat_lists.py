@@ -1,4 +1,4 @@
-"""Lists and long texts in a chat on real terminals: what is chosen from, the pager, the label of a question."""
+"""Lists and long texts in a chat on real terminals: choosing, the pager, the label of a question."""
 
 import re
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ def test_a_long_history_goes_through_the_pager_and_a_short_one_does_not(
     leave(screen)
 
 
-def test_a_pager_that_cannot_be_started_costs_nothing(on_screen: OnScreen) -> None:
+def test_if_the_pager_cannot_start_the_text_is_printed(on_screen: OnScreen) -> None:
     screen = on_screen(*CHAT, "--session", "Names of people", PAGER="no-such-pager")
     screen.say("/history")
     screen.shows("1> What is 0 plus 3?")

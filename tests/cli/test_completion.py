@@ -1,4 +1,4 @@
-"""Shell completion, as bash asks for it: the words typed so far and the number of the one to complete."""
+"""Shell completion as bash requests it: the words typed so far and the index of the one to complete."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from tests.installed_script import install_script
 
 
 def completed(hermes: Hermes, line: str) -> list[str]:
-    """What bash is given for the last word of `line`."""
+    """The completions of the last word of `line` in bash."""
     words = line.split(" ")
     variables = {"_HERMES_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
     result = hermes(env=variables)
@@ -55,7 +55,7 @@ def test_sessions_are_completed_by_id(hermes: Hermes) -> None:
         assert completed(hermes, f"hermes {words} {id[:-1]}") == [id]
 
 
-def test_what_cannot_be_read_completes_nothing(hermes: Hermes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_files_give_no_completions(hermes: Hermes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HERMES_CLI_CONFIG_DIR", str(tmp_path))
     (tmp_path / "prompts").mkdir()
     (tmp_path / "prompts" / "broken.md").write_text("---\nx: [\n---\n")

@@ -53,7 +53,7 @@ class Commands(Protocol):
 
 @pytest.fixture
 def commands(file: Path, tmp_path: Path) -> Commands:
-    """Several commands for the time that one start takes."""
+    """Several commands in one process, to save start-up time."""
 
     def run(*lines: str, cwd: Path | None = None) -> tuple[list[int], str, str]:
         program = (
@@ -102,7 +102,7 @@ def test_show_as_json_has_types_origins_and_what_is_allowed(
         "origin": str(file),
         "default": "0.8",
         "allowed": "a number from 0 to 100",
-        "help": "Randomness; 0: always the most likely token.",
+        "help": "Randomness; 0 always picks the most likely token.",
     }
     assert (report["save"]["value"], report["save"]["origin"]) == (False, "HERMES_CLI_SAVE")
     assert (report["max_tokens"]["value"], report["max_tokens"]["origin"]) == (None, "default")
@@ -112,7 +112,7 @@ def test_show_is_a_table_on_a_terminal_and_harmless(on_terminal: OnTerminal, wri
     write('model = "red \u202e\u009b31m"\n')
     child = on_terminal("config")
     child.expect(r"setting +value +from\r\nmodel +red \ufffd31m +/")
-    child.expect(r"max_tokens +what the context holds +default\r\n")
+    child.expect(r"max_tokens +until the context is full +default\r\n")
     assert exit_code(child) == 0
 
 
@@ -151,7 +151,7 @@ def test_a_lower_limit_frees_the_disk_at_once(hermes: Hermes, file: Path, tmp_pa
     assert left == [[True, True], [False, True], [False, False]]
     assert hermes("config", "set", "kv_store_mb", "4000", env=env).code == 0
     with entries[0].open("wb") as large:
-        large.truncate(3 << 30)  # takes no room on the disk
+        large.truncate(3 << 30)  # a sparse file
     assert hermes("config", "unset", "kv_store_mb", env=env).code == 0
     assert not entries[0].exists()
 
@@ -165,7 +165,7 @@ def test_text_that_is_not_utf_8_cannot_be_kept(hermes: Hermes, file: Path) -> No
 def test_a_setting_that_a_model_cannot_have_is_lowered_and_an_option_refused(hermes: Hermes, file: Path) -> None:
     assert hermes("config", "set", "ctx", "16384").code == 0
     result = hermes("ask", "-m", "demo", "-t", "0", "--no-save", "What is 2 plus 3?")
-    note = f"ctx 16384 (in {file}) is more than this model was trained for; the context length is 4,096\n"
+    note = f"ctx 16384 (in {file}) is more than this model was trained for; using 4,096\n"
     assert (result.code, result.out, result.err) == (0, b"2 plus 3 is 5.\n", note)
     refused = hermes("ask", "-m", "demo", "--no-save", "--ctx", "16384", "Hi")
     assert_failed(refused, 2, "--ctx 16384 is more than this model was trained for")
@@ -206,7 +206,7 @@ def test_a_model_that_is_not_here_is_not_set(commands: Commands, file: Path, nam
     assert codes == [3] and err.startswith("error: ") and not file.exists()
 
 
-def test_a_files_path_is_kept_whole(commands: Commands, tmp_path: Path, demo_path: Path) -> None:
+def test_full_path_of_a_file_is_saved(commands: Commands, tmp_path: Path, demo_path: Path) -> None:
     (tmp_path / "demo").write_text("a file that is called like the demo model")
     (tmp_path / "my.gguf").symlink_to(demo_path)
     given = commands("set model ./my.gguf", "get model", "set model demo", "get model", cwd=tmp_path)
@@ -245,7 +245,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize(("make", "message"), BROKEN.values(), ids=BROKEN.keys())
-def test_a_broken_file_stops_answers_but_locks_no_one_out(
+def test_invalid_config_stops_answers_but_config_commands_still_work(
     hermes: Hermes, file: Path, make: Callable[[Path], object], message: str
 ) -> None:
     file.parent.mkdir()
@@ -259,7 +259,9 @@ def test_a_broken_file_stops_answers_but_locks_no_one_out(
     assert shown.err.startswith("skipped: ") and message in shown.err and shown.err.count("\n") == 1
 
 
-def test_a_broken_file_leaves_help_and_doctor_alone(hermes: Hermes, file: Path, write: Callable[[str], None]) -> None:
+def test_invalid_config_does_not_break_help_and_doctor(
+    hermes: Hermes, file: Path, write: Callable[[str], None]
+) -> None:
     write(NOT_TOML)
     assert_failed(hermes("chat", "-m", "demo"), 2, "is not TOML")
     for arguments in (["--version"], ["ask", "--help"], ["config", "path"], ["presets", "list"]):

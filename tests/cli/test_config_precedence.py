@@ -1,4 +1,4 @@
-"""Defaults < config.toml < HERMES_CLI_* < preset < options, seen in what the real program sends, loads and answers."""
+"""Defaults < config.toml < HERMES_CLI_* < preset < options, tested on the real program."""
 
 import itertools
 import json
@@ -28,7 +28,7 @@ Levels = dict[str, str]
 
 
 class Ask(Protocol):
-    """Runs `ask` with settings given as text at some levels."""
+    """Runs `ask` with settings at some levels, given as text."""
 
     def __call__(self, *arguments: str | Path, **settings: Levels) -> Result: ...
 
@@ -59,21 +59,21 @@ PAIRS = pytest.mark.parametrize(("weak", "strong"), list(itertools.pairwise(LEVE
 
 
 @PAIRS
-def test_a_text(ask: Ask, weak: str, strong: str) -> None:
+def test_precedence_of_a_text(ask: Ask, weak: str, strong: str) -> None:
     texts = {level: f'"from-{level}"' if level == "config" else f"from-{level}" for level in (weak, strong)}
     result = ask("--dry-run", "Hi", model=texts)
-    assert_failed(result, 3, f"there is no model from-{strong} here")
+    assert_failed(result, 3, f"there is no local model from-{strong}")
     assert ("(in HERMES_CLI_MODEL)" in result.err) == (strong == "environment")
 
 
 def test_a_text_in_the_file_alone(ask: Ask, config: Path) -> None:
     result = ask("--dry-run", "Hi", model={"config": '"from-config"'})
-    assert_failed(result, 3, f"there is no model from-config here (in {config / 'config.toml'})")
+    assert_failed(result, 3, f"there is no local model from-config (in {config / 'config.toml'})")
 
 
 @PAIRS
-def test_a_number(ask: Ask, weak: str, strong: str) -> None:
-    """At 0 the demo model adds right, at 100 it babbles; a 0 is not taken for an open choice."""
+def test_precedence_of_a_number(ask: Ask, weak: str, strong: str) -> None:
+    """At 0 the demo model adds correctly, at 100 it writes noise; 0 does not count as not set."""
     result = ask("-m", "demo", "--seed", "1", "-n", "40", SUM, temperature={weak: "100", strong: "0"})
     assert result.out == SUM_ANSWER
 
@@ -92,7 +92,7 @@ LADDER: dict[str, Levels] = {
 
 @pytest.mark.parametrize("height", range(1, len(LEVELS) + 1), ids=LEVELS)
 def test_a_whole_number_a_choice_and_how_a_model_is_opened(ask: Ask, endless_path: Path, height: int) -> None:
-    """Each level is put on top of those before it; a preset has nothing to say about the window and colours."""
+    """Each level overrides those before it; a preset cannot set the context length and colours."""
     given = {
         name: {level: value for level, value in values.items() if level in LEVELS[:height]}
         for name, values in LADDER.items()
@@ -143,7 +143,7 @@ def test_a_preset_of_the_settings_that_cannot_be_used_names_where_it_is_set(herm
         ("save = false\n", "on", ["--no-save"], False),
     ],
 )
-def test_a_switch(
+def test_precedence_of_a_switch(
     hermes: Hermes, config: Path, tmp_path: Path, text: str, variable: str | None, options: list[str], saved: bool
 ) -> None:
     (config / "config.toml").write_text(text)
@@ -158,10 +158,10 @@ def test_a_session_is_named_in_one_way_only(hermes: Hermes, config: Path) -> Non
     assert_failed(hermes("ask", "-m", "demo", "--session", " ", "Hi"), 2, "--session is empty")
 
 
-def test_what_a_preset_chosen_in_a_chat_leaves_open_is_as_options_and_settings_say(
+def test_values_that_a_preset_in_a_chat_does_not_set_come_from_options_and_settings(
     hermes: Hermes, config: Path
 ) -> None:
-    """Also after a preset that the chat began with, and that is left behind."""
+    """Also if the chat began with another preset."""
     (config / "config.toml").write_text("temperature = 0.25\n")
     (config / "prompts" / "mine.md").write_text("---\ndescription: mine\nsampling: {temperature: 2, top_k: 3}\n---\n")
     typed = f"/show\n/preset default\n/show\n{SUM}\n/preset mine\n"

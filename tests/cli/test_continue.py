@@ -1,4 +1,4 @@
-"""`hermes ask -c` and `--session`: a session continues with all it had, in its file or in a copy."""
+"""`hermes ask -c` and `--session`: a session continues with its settings, in its file or in a copy."""
 
 import fcntl
 import json
@@ -45,7 +45,7 @@ def test_model_preset_and_sampling_stay_until_options_change_them(hermes: Hermes
     assert first["seed"] == 3 != second["seed"]
 
 
-def test_a_session_that_lies_elsewhere_is_named_so_that_it_is_found_again(
+def test_session_outside_the_folder_is_named_by_its_path(
     hermes: Hermes, on_terminal: OnTerminal, tmp_path: Path
 ) -> None:
     kept("My name is Alice.").rename(tmp_path / "of mine.jsonl")
@@ -58,7 +58,7 @@ def test_a_session_that_lies_elsewhere_is_named_so_that_it_is_found_again(
     assert exit_code(chat) == 0
 
 
-def test_what_another_program_writes_goes_on_in_a_copy(hermes: Hermes, sessions: Path) -> None:
+def test_session_written_by_another_program_continues_in_a_copy(hermes: Hermes, sessions: Path) -> None:
     transcript = begun(turn(1, "My name is Alice.", "Nice to meet you, Alice!"))
     transcript.close()
     path = transcript.path
@@ -71,7 +71,7 @@ def test_what_another_program_writes_goes_on_in_a_copy(hermes: Hermes, sessions:
     assert [len(read_session(file).conversation.turns) for file in (path, copy)] == [1, 2]
 
 
-def test_a_session_longer_than_the_window_fails_unless_turns_may_go(hermes: Hermes) -> None:
+def test_session_longer_than_the_context_fails_unless_turns_can_be_dropped(hermes: Hermes) -> None:
     path = kept(*(f"word {number} " * 900 for number in range(4)))
     result = hermes("ask", "-c", SUM)
     assert_failed(result, 4, "the prompt has")
@@ -96,7 +96,7 @@ def test_a_model_that_is_gone_is_named_with_the_session_that_wants_it(hermes: He
     gone = begun(turn(1), settings=SessionSettings("gone"))
     gone.close()
     result = hermes("ask", "-c", SUM)
-    assert_failed(result, 3, f"there is no model gone here (in the session {gone.id})")
+    assert_failed(result, 3, f"there is no local model gone (in the session {gone.id})")
     assert "hint: continue with another: -m NAME" in result.err
     assert hermes("ask", "-c", "-m", "demo", "-t", "0", SUM).out == b"2 plus 3 is 5.\n"
 
@@ -111,7 +111,7 @@ def test_a_question_without_an_answer_is_named_and_asked_again(hermes: Hermes, o
     transcript = begun(turn(1))
     transcript.append_question(2, Message("user", SUM), 1)
     transcript.close()
-    note = f"hermes was ended before it answered the last question: {SUM}"
+    note = f"hermes was stopped before it answered the last question: {SUM}"
     assert hermes("sessions", "show").out.decode().endswith(f"> {SUM}\n\n[not answered]\n")
     chat = on_terminal("chat", "-c", "-t", "0", TERM="dumb")
     chat.expect_exact(note)
@@ -133,4 +133,4 @@ def test_a_killed_answer_leaves_its_question(hermes: Hermes, sessions: Path, end
     assert read_session(path).unanswered == SUM
     result = hermes("ask", "-c", "-m", "demo", "-t", "0", SUM)
     assert result.out == b"2 plus 3 is 5.\n"
-    assert result.err == f"hermes was ended before it answered the last question: {SUM}\n"
+    assert result.err == f"hermes was stopped before it answered the last question: {SUM}\n"

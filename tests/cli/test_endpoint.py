@@ -1,4 +1,4 @@
-"""`--endpoint`: the same commands against a server; here `hermes serve` on the demo model."""
+"""`--endpoint`: the same commands with a server, here `hermes serve` on the demo model."""
 
 import json
 import socket
@@ -21,7 +21,7 @@ def server() -> Iterator[Server]:
         yield running
 
 
-def test_ask(hermes: Hermes, server: Server) -> None:
+def test_ask_answers_through_the_endpoint(hermes: Hermes, server: Server) -> None:
     assert hermes("ask", "--endpoint", server.url, "-t0", QUESTION).out == ANSWER
 
 
@@ -104,14 +104,14 @@ def test_doctor_checks_a_server(hermes: Hermes, server: Server) -> None:
     facts = json.loads(hermes("doctor", "--endpoint", server.url, "--json").out)
     assert (
         facts["healthy"]
-        and (facts["schema"], facts["tools"]) == ("held", "called")
+        and (facts["schema"], facts["tools"]) == ("enforced", "called")
         and facts["token_counts"] == "exact"
     )
     failed = hermes("doctor", "--endpoint", "127.0.0.1:9")
     assert failed.code == 3 and b"cannot reach" in failed.out
 
 
-def test_a_server_that_is_not_there_and_a_model_it_does_not_have(hermes: Hermes, server: Server) -> None:
+def test_unreachable_server_and_unknown_model_are_errors(hermes: Hermes, server: Server) -> None:
     assert_failed(hermes("ask", "--endpoint", "127.0.0.1:9", QUESTION), 3, "cannot reach 127.0.0.1:9")
     assert_failed(hermes("ask", "--endpoint", server.url, "-m", "other", QUESTION), 3, "no model other")
     assert_failed(hermes("ask", "--endpoint", "ftp://x", QUESTION), 2, "not an endpoint")

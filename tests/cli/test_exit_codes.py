@@ -48,12 +48,12 @@ def test_a_value_out_of_range_is_a_usage_error_that_names_the_option(hermes: Her
         (["ask", "-f", "http://[::1", "Hi"], "check the address, or save the text to a file"),
         (["ask", "-f", "http://host:99999/", "Hi"], "check the address, or save the text to a file"),
         (["doctor", "now"], "see the options: hermes doctor --help"),
-        (["nope"], "ask a question: hermes ask; start a chat: hermes chat; see all commands: hermes --help"),
+        (["nope"], "ask a question: hermes ask; start a chat: hermes chat; list all commands: hermes --help"),
         (["--nope"], "see the options: hermes ask --help"),
     ],
     ids=" ".join,
 )
-def test_what_the_command_line_does_not_know_is_a_usage_error(hermes: Hermes, arguments: list[str], hint: str) -> None:
+def test_unknown_commands_and_options_are_usage_errors(hermes: Hermes, arguments: list[str], hint: str) -> None:
     result = hermes(*arguments)
     assert_failed(result, 2)
     assert result.err.endswith(f"hint: {hint}\n")
@@ -73,10 +73,10 @@ def test_a_grammar_is_read_from_a_pipe_as_a_shell_substitutes_it() -> None:
 
 def test_a_model_that_is_not_here_gives_3_and_the_nearest_name(hermes: Hermes) -> None:
     result = hermes("ask", "-m", "demmo", "Hi")
-    assert_failed(result, 3, "there is no model demmo here")
+    assert_failed(result, 3, "there is no local model demmo")
     assert "did you mean demo?" in result.err
     assert_failed(hermes("ask", "Hi", env={"HERMES_CLI_MODEL": "/missing.gguf"}), 3, "/missing.gguf")
-    assert_failed(hermes("chat", "-m", "x" * 5000), 3, "there is no model")
+    assert_failed(hermes("chat", "-m", "x" * 5000), 3, "there is no local model")
 
 
 def test_a_path_that_is_not_a_model_gives_3_and_says_what_it_is(
@@ -135,7 +135,7 @@ def test_errors_with_escape_codes_and_newlines_are_one_harmless_line(hermes: Her
 @pytest.mark.parametrize("command", ["--version", "--help", "ask --help", "doctor", "ask -m demo -t 0 Hi"])
 def test_a_full_disk_and_a_closed_pipe_behind_stdout_are_noticed(shell: Callable[[str], Result], command: str) -> None:
     assert_failed(shell(f"hermes {command} > /dev/full"), 1, "cannot write", "No space left on device")
-    # The reader is gone before the first word: it is waited for.
+    # Wait until the reader has closed the pipe, before the first word.
     closed = shell(f"exec 3> >(:); wait $!; hermes {command} >&3; echo $? >&2")
     assert closed.err == "141\n"
 

@@ -1,4 +1,4 @@
-"""A model cannot take over the terminal, and what it wrote reaches a pipe unchanged."""
+"""A model cannot control the terminal, and its text reaches a pipe unchanged."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ def test_on_a_terminal_they_are_only_shown(hermes: Hermes, on_terminal: OnTermin
     assert "␛[31m␛[2J\ufffd5n" in seen
 
 
-def test_a_model_cannot_bring_them_in_by_its_name(on_terminal: OnTerminal, hostile_path: Path) -> None:
+def test_escape_codes_in_a_model_name_are_made_visible(on_terminal: OnTerminal, hostile_path: Path) -> None:
     child = on_terminal("chat", "-v", "-n", "1", "-m", hostile_path, CI="1", NO_COLOR="1")
     child.expect_exact("\n> ")
     child.sendline("Hi")

@@ -41,13 +41,13 @@ def test_a_wrong_one_is_refused_before_anything_is_loaded(hermes: Hermes, demo_p
     assert_failed(hermes(*ASK, "--lora", "", "Hi"), 2, "--lora is empty")
 
 
-def test_a_dry_run_names_it(hermes: Hermes, adapter: Path) -> None:
+def test_dry_run_shows_the_adapter(hermes: Hermes, adapter: Path) -> None:
     shown = json.loads(hermes(*ASK, "--dry-run", "--json", "--lora", f"{adapter}:0.5", "Hi").out)
     assert shown["lora"] == [{"path": str(adapter), "scale": 0.5}]
     assert "lora" not in json.loads(hermes(*ASK, "--dry-run", "--json", "Hi").out)
 
 
-def test_a_session_keeps_it_until_another_is_given(hermes: Hermes, adapter: Path, tmp_path: Path) -> None:
+def test_session_keeps_the_adapter_until_another_is_given(hermes: Hermes, adapter: Path, tmp_path: Path) -> None:
     env = {"HERMES_CLI_DATA_DIR": str(tmp_path)}
     strange = hermes(*ASK, "--lora", f"{adapter}:1", QUESTION, env=env).out
     (path,) = tmp_path.glob("sessions/*.jsonl")
@@ -84,7 +84,7 @@ def test_a_chat_changes_the_model_without_the_adapter(
     assert read_session(path).settings.lora is None
 
 
-def test_a_preset_names_one_beside_it(hermes: Hermes, adapter: Path, tmp_path: Path) -> None:
+def test_preset_can_name_an_adapter_relative_to_its_file(hermes: Hermes, adapter: Path, tmp_path: Path) -> None:
     prompts = tmp_path / "prompts"
     prompts.mkdir()
     (prompts / "strong.gguf").write_bytes(adapter.read_bytes())

@@ -220,7 +220,7 @@ def test_a_session_saves_the_names_of_servers_and_starts_those_that_are_configur
     assert "tool" not in hermes("ask", "-c", "-n", "3", "Hello", env=data).err
 
 
-def test_a_session_of_another_never_starts_a_program(hermes: Hermes, config: Path, tmp_path: Path) -> None:
+def test_session_file_from_elsewhere_never_starts_a_program(hermes: Hermes, config: Path, tmp_path: Path) -> None:
     made = tmp_path / "made"
     header = {"hermes_session": 1, "id": "x", "created": None, "model": "demo", "mcp": [f"touch {made}", "http://a.b"]}
     session = tmp_path / "other.jsonl"

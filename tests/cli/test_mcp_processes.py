@@ -1,4 +1,4 @@
-"""The processes of MCP servers: when they start, and that none is left, however the program ends."""
+"""The processes of MCP servers: when they start, and that they end with the program in every case."""
 
 import shlex
 import signal

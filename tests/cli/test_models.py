@@ -1,4 +1,4 @@
-"""`hermes models`: lists for people and programs, one model's facts, removal of what was downloaded alone."""
+"""`hermes models`: lists for people and programs, facts about one model, and removal of downloads only."""
 
 import json
 import re
@@ -52,7 +52,7 @@ def test_the_list_as_json_and_with_what_could_be(folder: Path, hermes: Hermes) -
     assert all(entry["path"] is None for entry in listed if entry["name"].startswith("hermes-"))
     assert hermes("models", "--all").out == hermes("models", "list", "--all").out
     assert json.loads(hermes("models", "--all", "--json").out) == listed
-    assert_failed(hermes("models", "--json", "path"), 2, "--json has no meaning before path")
+    assert_failed(hermes("models", "--json", "path"), 2, "--json must come after path")
     assert_failed(hermes("models", "--endpoint", "work", "list"), 2, "--endpoint has no meaning before list")
 
 
@@ -213,7 +213,7 @@ def test_inspect_names_what_cannot_chat(
     assert (facts["problem"], facts["memory"], facts["here"]) == (words, [], None)
 
 
-def test_the_mark_is_on_the_model_that_answers(folder: Path, hermes: Hermes, demo_path: Path, tmp_path: Path) -> None:
+def test_list_marks_the_default_model(folder: Path, hermes: Hermes, demo_path: Path, tmp_path: Path) -> None:
     def marked(model: str) -> list[str]:
         listed = json.loads(hermes("models", "--json", env={"HERMES_CLI_MODEL": model}).out)
         return [entry["name"] for entry in listed if entry["default"]]

@@ -1,4 +1,4 @@
-"""A home folder that is missing, a file or read-only: answers come, and what is not saved is reported."""
+"""A home folder that is missing, a file or read-only: hermes answers and reports what it cannot save."""
 
 import errno
 import os

@@ -1,6 +1,6 @@
 """The precedence table of docs/settings.md: options, preset, session, environment, a model's table, config.toml.
 
-Every row runs the real `ask` and reads what the session's file says it was answered with.
+Every row runs the real `ask` and reads the settings from the session file.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ ALL = ("-t", "0.1", "-n", "10", "-s", "I am a flag.")
 
 @dataclass(frozen=True)
 class Said:
-    """What one row says at each place; the saved session, if any, was answered with `session`."""
+    """The settings of one row at each level; `session` are those of the saved session, if any."""
 
     flags: tuple[str, ...] = ()
     config: str = ""
@@ -47,7 +47,7 @@ def led(
 CONFIG = "temperature = 0.4\nmax_tokens = 40\n"
 TABLE_OF_DEMO = "[models.demo]\ntemperature = 0.45\ntop_k = 5\n"
 ENVIRONMENT = (("HERMES_CLI_TEMPERATURE", "0.5"),)
-COOL = led(0.9, 90, "cool", 9)  # saved with the preset `cool`, but other values: options had said so
+COOL = led(0.9, 90, "cool", 9)  # saved with the preset `cool`, but with other values from options
 PLAIN = led(0.9, 90, None, 9)
 
 TABLE: dict[str, tuple[Said, SessionSettings, str | None]] = {
@@ -135,10 +135,10 @@ TABLE: dict[str, tuple[Said, SessionSettings, str | None]] = {
 
 
 @pytest.mark.parametrize(("said", "expected", "prompt"), TABLE.values(), ids=TABLE.keys())
-def test_the_strongest_place_that_says_something_wins(
+def test_highest_layer_with_a_value_wins(
     hermes: Hermes, tmp_path: Path, said: Said, expected: SessionSettings, prompt: str | None
 ) -> None:
-    cache = str(paths.cache_folder())  # holds the verdict on the library, which takes a second to find
+    cache = str(paths.cache_folder())  # contains the verdict of the probe, which takes a second
     config = tmp_path / "config"
     (config / "prompts").mkdir(parents=True)
     for name, text in PRESETS.items():

@@ -297,7 +297,7 @@ GIVEN: dict[str, tuple[Choices, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("flags", "expected"), GIVEN.values(), ids=GIVEN.keys())
-def test_flags_win_over_the_preset(flags: Choices, expected: dict[str, Any]) -> None:
+def test_options_override_the_preset(flags: Choices, expected: dict[str, Any]) -> None:
     merged = Layers(flags).with_preset(from_preset(find_preset("shell"), {})).now
     assert {key: getattr(merged, key) for key in expected} == expected
 
@@ -311,7 +311,7 @@ def test_the_presets_limit_ends_a_real_answer(hermes: Hermes, mine: Path) -> Non
 
 @pytest.mark.parametrize("arguments", [["--help"], ["presets", "--help"], ["presets", "path"], ["ask", "--help"]])
 def test_what_needs_no_preset_reads_none(arguments: list[str], own: Path) -> None:
-    """Start-up is what a user waits for every time."""
+    """Start-up time matters for every command."""
     assert not loaded(arguments) & PRESET_MODULES
 
 
@@ -333,12 +333,12 @@ def loaded(arguments: list[str]) -> set[str]:
     return set(child.stderr.rpartition("@")[2].split())
 
 
-def test_the_group_takes_what_its_list_takes(hermes: Hermes) -> None:
+def test_group_accepts_the_options_of_list(hermes: Hermes) -> None:
     assert hermes("presets", "--json").out == hermes("presets", "list", "--json").out
-    assert_failed(hermes("presets", "--json", "show", "json"), 2, "belongs after the command")
+    assert_failed(hermes("presets", "--json", "show", "json"), 2, "must come after the command")
 
 
-def test_what_an_author_did_not_mean_is_reported(hermes: Hermes, own: Path) -> None:
+def test_likely_mistakes_in_a_preset_are_reported(hermes: Hermes, own: Path) -> None:
     own.mkdir(parents=True)
     (own / "mine.md").write_text("---\ndescription: mine\nvariables:\n  city: Rome\n---\n{{city}} {{citty}}\n")
     assert "has no variable citty" in hermes("presets").err

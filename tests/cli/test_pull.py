@@ -1,4 +1,4 @@
-"""`hermes pull` as a user runs it: whole, interrupted, twice at once, without room, without network, refused."""
+"""`hermes pull` as a user runs it: complete, interrupted, twice at once, without disk space, offline, refused."""
 
 import hashlib
 import os
@@ -68,7 +68,7 @@ def test_a_model_is_downloaded_found_and_used_without_network(hub: Hub, hermes: 
     hub.requests.clear()
     for offline in (None, "1"):
         again = hermes("pull", WANTED, env={"HF_HUB_OFFLINE": offline})
-        assert (again.code, again.out, again.err) == (0, first.out, f"{WANTED} is here already\n")
+        assert (again.code, again.out, again.err) == (0, first.out, f"{WANTED} is already on this machine\n")
     assert hermes("ask", "-m", "tiny", "-t", "0", "Hello, who are you?").code == 0
     assert hermes("models", "path", WANTED).out == first.out
     assert hub.requests == []
@@ -80,7 +80,7 @@ def test_a_url_without_a_checksum(hub: Hub, hermes: Hermes, demo_path: Path) -> 
     result = hermes("pull", url)
     assert result.code == 0
     assert f"SHA-256 {hashlib.sha256(demo_path.read_bytes()).hexdigest()}" in result.err
-    assert "is here already" in hermes("pull", url).err
+    assert "is already on this machine" in hermes("pull", url).err
     hub.plain["short.gguf"] = demo_path.read_bytes()[:-1000]
     short = hermes("pull", f"{hub.url}/plain/short.gguf")
     assert (short.code, short.out) == (3, b"")
@@ -119,7 +119,7 @@ def test_ctrl_c_keeps_the_part_and_says_so(hub: Hub, hermes: Hermes, start: Star
 
 
 def begin_two(hub: Hub, start: Start) -> tuple["subprocess.Popen[bytes]", "subprocess.Popen[bytes]"]:
-    """One that has begun to download, slowly, and one that waits for it."""
+    """One program that downloads slowly, and one that waits for it."""
     hub.bytes_a_second = 30_000
     first = start("pull", WANTED)
     wait_for(lambda: part_size() > 5_000)
@@ -233,14 +233,14 @@ def test_what_needs_no_download_is_printed_with_its_file(
     own.write_bytes(b"GGUF")
     found = hermes("pull", own)
     assert (found.code, found.out.decode()) == (0, f"{own}\n")
-    assert found.err == f"{own} is here already; use it with -m '{own}'\n"
+    assert found.err == f"{own} is already on this machine; use it with -m '{own}'\n"
     own.write_bytes(b"text")
     assert_failed(hermes("pull", own), 3, "is not a GGUF file")
     (tmp_path / "3b").write_bytes(b"GGUF")  # a name of the catalog, whatever is in this folder
     assert_failed(hermes("pull", "3b", cwd=tmp_path), 3, "there is no repository")
 
 
-def test_a_download_that_failed_without_a_byte_leaves_nothing(hub: Hub, hermes: Hermes) -> None:
+def test_download_that_failed_before_the_first_byte_leaves_no_files(hub: Hub, hermes: Hermes) -> None:
     hub.put(REPOSITORY, FILE, b"text of the right checksum")
     assert_failed(hermes("pull", f"{hub.url}/plain/gone.gguf"), 3, "there is nothing at")
     refused = hermes("pull", WANTED)

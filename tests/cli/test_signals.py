@@ -1,4 +1,4 @@
-"""What a stop leaves behind: the text so far is out, the exit code says who stopped it, nothing else is said."""
+"""After a stop the text so far is printed, the exit code gives the reason, and nothing else is printed."""
 
 import fcntl
 import json
@@ -57,7 +57,7 @@ def full_pipe() -> tuple[int, int]:
 
 
 def test_a_time_limit_that_passes_after_the_last_word_stopped_nothing(start: Start) -> None:
-    """The whole answer is made while its reader waits; only then the reader takes it."""
+    """The reader takes the answer only after all of it was generated."""
     reader, writer = full_pipe()
     child = start("ask", "-m", "demo", "-t", "0", "--timeout", "2", "Count from 1 to 30.", stdout=writer)
     os.close(writer)
@@ -70,7 +70,7 @@ def test_a_time_limit_that_passes_after_the_last_word_stopped_nothing(start: Sta
 def test_only_a_later_second_ctrl_c_leaves_at_once_and_takes_the_temporary_file_along(
     start: Start, tmp_path: Path
 ) -> None:
-    """The program hangs in a write to stderr, so that the first stop cannot end it."""
+    """The program hangs in a write to stderr, so the first stop cannot end it."""
     reader, writer = full_pipe()
     child = start("ask", "-m", "demo", "-v", "-o", tmp_path / "answer.txt", "Hi", stderr=writer)
     os.close(writer)
@@ -110,7 +110,7 @@ def test_a_terminal_that_hangs_up_under_the_status_line_does_not_cost_the_answer
     child = start("ask", *options, stderr=slave, env=child_environment({"TERM": "xterm", "CI": None}))
     os.close(slave)
     seen = b""
-    while b"reading prompt " not in seen:
+    while b"processing prompt " not in seen:
         seen += os.read(master, 1000)
     os.close(master)
     out, _ = child.communicate(timeout=300)
@@ -123,12 +123,12 @@ def test_ctrl_c_while_reading_a_long_prompt_stops_at_once(
 ) -> None:
     (tmp_path / "long.txt").write_text("one two three four five six seven " * 1200)
     child = on_terminal("ask", "-m", wide_path, "--ctx", "32768", "--threads", "1", "-f", "long.txt")
-    child.expect(re.escape("reading prompt "))
+    child.expect(re.escape("processing prompt "))
     child.sendintr()
     assert exit_code(child) == 130
 
 
-def test_a_stop_while_stdin_is_read_leaves_quietly(start: Start) -> None:
+def test_stop_while_reading_stdin_exits_quietly(start: Start) -> None:
     child = start("ask", "-m", "demo", stdin=subprocess.PIPE)
     assert child.stdin
     # More than a pipe holds: when this returns, the program is reading. Then it runs dry and waits for more.
@@ -143,7 +143,7 @@ def test_a_stop_while_stdin_is_read_leaves_quietly(start: Start) -> None:
     assert (child.stdout.read(), child.stderr.read()) == (b"", b"")
 
 
-def test_a_reader_that_leaves_ends_the_answer_with_141(shell: Callable[[str], Result], endless_path: Path) -> None:
+def test_closed_pipe_ends_the_answer_with_141(shell: Callable[[str], Result], endless_path: Path) -> None:
     result = shell(f"hermes ask -m '{endless_path}' Hi | head -c 3 | wc -c; echo ${{PIPESTATUS[0]}}")
     assert (result.out.split(), result.err) == ([b"3", b"141"], "")
 

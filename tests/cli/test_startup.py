@@ -1,4 +1,4 @@
-"""What each command imports, which decides how fast it starts: nothing that it does not use."""
+"""Each command imports only the modules that it uses, because imports decide how fast it starts."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What a model thinks before it answers: apart from the answer wherever that goes."""
+"""Thinking is kept apart from the answer in every output."""
 
 import json
 from collections.abc import Iterator
@@ -104,7 +104,7 @@ def test_a_template_that_opens_the_answer_with_thinking(demo_path: Path, tmp_pat
         assert "<think>\nHm.\n</think>\n\n5<|im_end|>" in backend.prompt_text(earlier)
 
 
-def test_our_chatml_sends_no_thinking_back(demo_path: Path) -> None:
+def test_chatml_does_not_send_thinking_back(demo_path: Path) -> None:
     question = Message("user", "Hi")
     with open_backend(demo_path, LoadSettings(context_length=512)) as backend:
         text = backend.prompt_text((question, Message("assistant", "Hello.", thinking="Hm."), question))

@@ -1,4 +1,4 @@
-"""Function calling and JSON mode through the real program: who is asked, what runs, what the exit code says."""
+"""Function calling and JSON mode in the real program: confirmations, calls and exit codes."""
 
 import json
 import re
@@ -84,7 +84,7 @@ def test_a_call_is_planned_in_the_scratch_pad_first(hermes: Hermes, tool_file: P
 
 
 @pytest.mark.parametrize("options", [(), ("--deny",)])
-def test_without_anybody_to_ask_nothing_runs_and_the_code_says_so(
+def test_without_a_terminal_calls_are_declined_with_exit_code_6(
     hermes: Hermes, tool_file: Path, options: tuple[str, ...]
 ) -> None:
     result = hermes("ask", *DEMO, "--tools", tool_file, *options, QUESTION)
@@ -191,16 +191,16 @@ def long_result(tmp_path: Path) -> Path:
     return file
 
 
-def test_a_result_longer_than_the_window_is_cut_and_answered(hermes: Hermes, long_result: Path) -> None:
+def test_result_longer_than_the_context_is_cut_and_answered(hermes: Hermes, long_result: Path) -> None:
     result = hermes("ask", *DEMO, "--ctx", "2048", "-n", "64", "--json", "--yes", "--tools", long_result, QUESTION)
     given = json.loads(result.out)
     call, cut, *_ = result.err.splitlines()  # whether the answer ends before 64 tokens depends on the processor
     assert result.code == 0 and given["answer"] and call.startswith(CALL)
-    assert re.fullmatch(r"the model reads at most [\d,]+ characters of a result: the context holds no more", cut)
+    assert re.fullmatch(r"results are cut to [\d,]+ characters to fit the context", cut)
     assert len(given["tool_calls"][0]["result"]) > 20_000
 
 
-def test_a_window_with_no_room_for_a_result_is_an_error_with_a_hint(hermes: Hermes, long_result: Path) -> None:
+def test_context_without_room_for_a_result_is_an_error_with_a_hint(hermes: Hermes, long_result: Path) -> None:
     result = hermes("ask", *DEMO, "--ctx", "405", "--yes", "--tools", long_result, QUESTION)
     assert (result.code, result.out) == (4, b"")
     call, _, error, hint = result.err.splitlines()
@@ -208,7 +208,7 @@ def test_a_window_with_no_room_for_a_result_is_an_error_with_a_hint(hermes: Herm
     assert hint.startswith("hint: allow fewer rounds of calls: --max-rounds N; or shorten it, or use")
 
 
-def test_ctrl_c_at_the_question_is_a_no_and_the_chat_goes_on(on_screen: OnScreen, tool_file: Path) -> None:
+def test_ctrl_c_at_the_confirmation_declines_and_the_chat_continues(on_screen: OnScreen, tool_file: Path) -> None:
     screen = on_screen("chat", *DEMO, "--tools", tool_file)
     screen.say(QUESTION)
     screen.shows("run it? ")
@@ -282,7 +282,7 @@ def test_only_a_clear_yes_is_a_yes(line: str, decision: Decision) -> None:
     assert answer(line) == decision
 
 
-def test_the_tools_of_a_chat_are_shown_changed_and_taken_away(hermes: Hermes, tool_file: Path) -> None:
+def test_tools_of_a_chat_are_shown_changed_and_removed(hermes: Hermes, tool_file: Path) -> None:
     lines = f"/tools\n/tools {tool_file}\n/tools no_such\n/tools\n/tools -\n"
     result = hermes("chat", *DEMO, stdin=lines)
     shown = result.err.splitlines()
@@ -322,7 +322,7 @@ def test_the_chat_answers_in_json_until_switched_off(hermes: Hermes) -> None:
         (("--schema", "{"), "the schema is not JSON"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(hermes: Hermes, options: tuple[str, ...], message: str) -> None:
+def test_invalid_option_values_are_refused(hermes: Hermes, options: tuple[str, ...], message: str) -> None:
     assert_failed(hermes("ask", *DEMO, *options, "Hi"), 2, message)
 
 

@@ -117,7 +117,7 @@ def test_read_file_stays_in_the_working_folder(hermes: Hermes, tmp_path: Path) -
     assert_failed(outside, 6, "is outside the folder")
 
 
-def test_a_variable_is_passed_on_purpose_only(hermes: Hermes, tmp_path: Path) -> None:
+def test_variable_is_passed_only_if_named(hermes: Hermes, tmp_path: Path) -> None:
     path = tmp_path / "look.py"
     path.write_text('import os\ndef look() -> str | None:\n  "Look."\n  return os.environ.get("SECRET_KEY")')
     run = ("tools", "run", "look", "--tools", path)
@@ -154,9 +154,9 @@ def test_approvals_are_listed_and_revoked(hermes: Hermes, tmp_path: Path) -> Non
     assert hermes("tools", "approvals", env=env).err == "no approvals are saved\n"
 
 
-def test_the_group_takes_what_its_list_takes(hermes: Hermes, weather: Path) -> None:
+def test_group_accepts_the_options_of_list(hermes: Hermes, weather: Path) -> None:
     assert hermes("tools", "--tools", weather).out == hermes("tools", "list", "--tools", weather).out
-    assert_failed(hermes("tools", "--tools", weather, "show", "calculate"), 2, "belong after the command")
+    assert_failed(hermes("tools", "--tools", weather, "show", "calculate"), 2, "must come after the command")
 
 
 def test_a_python_tool_is_offered_as_the_model_cards_example(hermes: Hermes, tmp_path: Path) -> None:

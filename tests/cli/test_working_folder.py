@@ -1,4 +1,4 @@
-"""Files in the folder where a user happens to stand never become part of the program."""
+"""Files in the working folder are never imported by the program."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The local backend: the contract of every backend, and what only a model in this process can promise."""
+"""The local backend: the contract of every backend, and guarantees of a model in this process."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,7 +67,7 @@ def test_what_the_cache_holds_is_not_processed_again(backend: LocalBackend) -> N
     assert first.finished.usage.prompt_tokens <= second.cached_tokens < second.prompt_tokens
 
 
-def test_of_a_prompt_that_is_all_cached_only_the_last_token_is_processed(backend: LocalBackend) -> None:
+def test_fully_cached_prompt_processes_only_its_last_token(backend: LocalBackend) -> None:
     answer(backend, QUESTION)
     usage = answer(backend, QUESTION).finished.usage
     assert usage.cached_tokens == usage.prompt_tokens - 1
@@ -174,7 +174,7 @@ def test_a_template_that_writes_nothing_is_an_error(demo_path: Path, tmp_path: P
 
 
 def test_a_second_request_ends_the_first(endless: LocalBackend) -> None:
-    """The generator of the first was never closed; its events end with Finished."""
+    """The first generator was never closed; its events end with Finished."""
     first = endless.generate(GenerationRequest((user(QUESTION),), GREEDY), CancelToken())
     next(event for event in first if isinstance(event, TextDelta))
     assert answer(endless, QUESTION, max_tokens=4).finished.reason == "length"

@@ -125,7 +125,7 @@ def _encoder(path: Path, demo: Path) -> None:
         (_encoder, BROKEN, "is not a chat model"),
     ],
 )
-def test_a_file_that_is_no_model_is_refused_in_plain_words(
+def test_file_that_is_not_a_model_is_refused_with_a_clear_error(
     hermes: Hermes, demo_path: Path, tmp_path: Path, make: Callable[[Path, Path], None], code: int, says: str
 ) -> None:
     file = tmp_path / "model.gguf"
@@ -134,13 +134,13 @@ def test_a_file_that_is_no_model_is_refused_in_plain_words(
     assert (given, says in error) == (code, True), error
 
 
-def test_a_file_that_is_not_there_is_refused_in_plain_words(hermes: Hermes, tmp_path: Path) -> None:
+def test_missing_file_is_refused_with_a_clear_error(hermes: Hermes, tmp_path: Path) -> None:
     code, error = refusal(hermes, "-m", tmp_path / "nowhere.gguf")
     assert (code, error) == (NOT_FOUND, f"there is no file {tmp_path / 'nowhere.gguf'}")
 
 
-def test_an_unknown_name_is_refused_in_plain_words(hermes: Hermes) -> None:
-    assert refusal(hermes, "-m", "gemini") == (NOT_FOUND, "there is no model gemini here")
+def test_unknown_name_is_refused_with_a_clear_error(hermes: Hermes) -> None:
+    assert refusal(hermes, "-m", "gemini") == (NOT_FOUND, "there is no local model gemini")
 
 
 @pytest.mark.parametrize("share", [0.0001, 0.005, 0.5, 0.9999])
@@ -170,13 +170,13 @@ def test_an_impossible_window_is_wrong_use(hermes: Hermes, length: str) -> None:
     assert (code, "--ctx" in error) == (WRONG_USE, True)
 
 
-def test_a_window_beyond_the_memory_is_refused_before_it_is_taken(
+def test_context_beyond_the_memory_is_refused_before_allocation(
     hermes: Hermes, demo_path: Path, tmp_path: Path
 ) -> None:
     file = changed_copy(demo_path, tmp_path / "wide.gguf", metadata={"llama.context_length": 2**31 - 1})
     code, error = refusal(hermes, "-m", file, "--ctx", str(2**31 - 1))
     assert code == BROKEN
-    assert "GB beside the model, more than is free here" in error
+    assert "GB in addition to the model, more than is free" in error
 
 
 def test_a_long_context_is_not_the_default(hermes: Hermes, demo_path: Path, tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ for variant in range(60):
 """
 
 
-def test_a_damaged_header_is_refused_or_survived(script: Script, demo_path: Path, tmp_path: Path) -> None:
+def test_damaged_header_is_refused_or_harmless(script: Script, demo_path: Path, tmp_path: Path) -> None:
     result = script(FLIP_BYTES, demo_path, tmp_path / "damaged.gguf", str(GGUFReader(demo_path).data_offset))
     lines = result.out.decode().splitlines()
     assert (result.code, len(lines), result.err) == (0, 60, ""), result

@@ -1,4 +1,4 @@
-"""What this machine offers."""
+"""The hardware of this machine."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Token ids of prompts: exactly those of the whole text when it is harmless, and never a marker out of a content."""
+"""Token ids of prompts: those of the whole text if it is harmless, and never a marker from content."""
 
 from collections import Counter
 from collections.abc import Iterator

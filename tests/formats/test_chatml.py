@@ -1,4 +1,4 @@
-"""ChatML: what Hermes reads, byte for byte, and what no content can do to it."""
+"""ChatML: byte for byte the text that Hermes reads; no content can forge a marker."""
 
 import hashlib
 from collections.abc import Callable

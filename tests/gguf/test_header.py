@@ -1,4 +1,4 @@
-"""The header reader: right on real files, and calm on files that are cut short, nonsense or hostile."""
+"""The header reader: correct for real files, and robust against truncated, invalid and hostile ones."""
 
 import struct
 from pathlib import Path
@@ -68,7 +68,7 @@ def test_the_weights_are_not_read() -> None:
 
 
 @given(st.integers(0, HEADER_BYTES - 40))
-def test_cut_anywhere_it_says_so(length: int) -> None:
+def test_truncated_header_is_reported_wherever_it_is_cut(length: int) -> None:
     with pytest.raises(BadHeader):
         read_header(Bytes(DEMO[:length]))
 
@@ -145,7 +145,7 @@ def test_high_byte_first_is_read_too() -> None:
     assert read_header(Bytes(data)).number("a") == 7
 
 
-def test_a_bad_file_is_named(tmp_path: Path) -> None:
+def test_invalid_file_is_reported(tmp_path: Path) -> None:
     bad = tmp_path / "bad.gguf"
     bad.write_bytes(DEMO[:500])
     with pytest.raises(ModelNotFound) as caught:

@@ -1,4 +1,4 @@
-"""The memory plan beside what llama.cpp itself says it reserves, on the demo model."""
+"""The memory plan compared with the sizes that llama.cpp logs, on the demo model."""
 
 import re
 from pathlib import Path

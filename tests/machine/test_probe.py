@@ -1,4 +1,4 @@
-"""The library is proved once in children, whatever is wrong with it, and what works is used."""
+"""The library is tested once in child processes, whatever its faults, and working settings are used."""
 
 import json
 import os
@@ -124,7 +124,7 @@ def test_verdicts_of_several_libraries_are_remembered_side_by_side(
     assert loads(script, one) == loads(script, other) == 0
 
 
-def test_a_forgotten_verdict_is_found_again() -> None:
+def test_forgotten_verdict_is_determined_again() -> None:
     before = probe.verdict()
     probe.forget()
     assert not paths.probe_file().exists()
@@ -154,7 +154,7 @@ def test_the_time_limit_of_ask_holds_for_a_hanging_check_too(
     assert (result.code, result.out, result.err) == (124, b"", "stopped after 1 s: --timeout\n")
 
 
-def test_silence_is_not_held_against_a_library_for_ever(
+def test_timeout_of_the_probe_is_forgotten_after_a_day(
     script: Script, broken_library: BrokenLibrary, tmp_path: Path
 ) -> None:
     record, kept = str(tmp_path / "loads"), tmp_path / "cache" / "library-probe.json"

@@ -1,4 +1,4 @@
-"""What is measured and remembered of settings, on the demo model."""
+"""Measuring and saving settings, on the demo model."""
 
 import json
 import os
@@ -51,7 +51,7 @@ def test_settings_are_tried_and_the_best_is_used_by_the_next_load(demo_path: Pat
     assert settings == (found.threads, found.kv_type, found.batch_tokens, found.extra_buffers)
 
 
-def test_without_time_everything_is_left_out_and_stays_as_it_is(demo_path: Path, nothing_remembered: Path) -> None:
+def test_without_time_all_changes_are_skipped_and_the_settings_stay(demo_path: Path, nothing_remembered: Path) -> None:
     trials: list[Trial] = []
     options = replace(ON_CPU, threads=1, kv_type="f16")
     found = tune(demo_path, CancelToken(), trials, options, 0)
@@ -60,7 +60,7 @@ def test_without_time_everything_is_left_out_and_stays_as_it_is(demo_path: Path,
     assert (found.threads, found.kv_type, found.batch_tokens) == (1, "f16", 256)
 
 
-def test_a_stop_ends_the_search_and_nothing_is_remembered(demo_path: Path, nothing_remembered: Path) -> None:
+def test_stop_ends_the_search_and_saves_nothing(demo_path: Path, nothing_remembered: Path) -> None:
     cancel = CancelToken()
     trials: list[Trial] = []
 
@@ -94,7 +94,7 @@ def test_another_file_is_another_model(demo_path: Path, tmp_path: Path, nothing_
     assert tuning.all_remembered() == [FOUND]
 
 
-def test_what_was_measured_can_be_forgotten(demo_path: Path, nothing_remembered: Path) -> None:
+def test_tuned_settings_can_be_removed(demo_path: Path, nothing_remembered: Path) -> None:
     tuning.remember(demo_path, FOUND, on_gpu=False)
     assert tuning.forget(demo_path)
     assert not tuning.forget(demo_path) and tuning.all_remembered() == []
@@ -103,7 +103,7 @@ def test_what_was_measured_can_be_forgotten(demo_path: Path, nothing_remembered:
 @pytest.mark.parametrize(
     "text", ["", "[]", "{", '{"a": 1}', '{"a": {"threads": -1}}', json.dumps({"a": {"threads": 10**9}})]
 )
-def test_a_file_that_makes_no_sense_is_no_memory(demo_path: Path, nothing_remembered: Path, text: str) -> None:
+def test_invalid_tuning_file_counts_as_empty(demo_path: Path, nothing_remembered: Path, text: str) -> None:
     nothing_remembered.write_text(text)
     assert tuning.remembered(demo_path, on_gpu=False) is None and tuning.all_remembered() == []
     tuning.remember(demo_path, FOUND, on_gpu=False)

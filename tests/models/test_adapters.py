@@ -92,7 +92,7 @@ def test_none_is_no_adapter() -> None:
     assert fitting_adapters(("none",), demo_model()) == ()
 
 
-def test_its_weights_are_in_the_memory_plan(demo_path: Path, adapter: Path) -> None:
+def test_adapter_weights_are_in_the_memory_plan(demo_path: Path, adapter: Path) -> None:
     here = Machine(8_000_000_000)
     plain = plan_file(demo_path, LoadOptions(), here).attempts[0]
     adapted = plan_file(demo_path, LoadOptions(adapters=(Adapter(adapter),)), here).attempts[0]

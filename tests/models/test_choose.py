@@ -1,4 +1,4 @@
-"""Which file a model's name means, and the error where it means none."""
+"""Which file the name of a model refers to, and the errors for other names."""
 
 import os
 import re
@@ -54,7 +54,7 @@ def test_without_a_name_an_installed_hermes_answers_before_other_models(install:
     assert find_model(None).name == "Hermes-3-Llama-3.1-8B.Q4_K_M"
 
 
-def test_of_several_hermes_models_the_finest_of_the_usual_size_answers(install: Install) -> None:
+def test_most_precise_quant_of_the_default_size_is_the_default(install: Install) -> None:
     install("Hermes-3-Llama-3.1-405B.Q4_K_M", size_bytes=400)
     install("Hermes-3-Llama-3.1-8B.Q4_K_M", size_bytes=80)
     install("Hermes-3-Llama-3.1-8B.Q8_0", size_bytes=90)
@@ -63,7 +63,7 @@ def test_of_several_hermes_models_the_finest_of_the_usual_size_answers(install: 
     assert find_model(None).name == "Hermes-3-Llama-3.1-8B.Q8_0"
 
 
-def test_what_fits_into_memory_goes_before_what_does_not(install: Install) -> None:
+def test_models_that_fit_into_memory_come_first(install: Install) -> None:
     install("Hermes-3-Llama-3.2-3B.Q4_K_M", "Hermes-3-Llama-3.1-8B.Q4_K_M", "Hermes-3-Llama-3.1-8B.Q8_0")
     for name, size in (("8B.Q4_K_M", 1 << 42), ("8B.Q8_0", 1 << 43)):
         os.truncate(paths.models_folder() / f"Hermes-3-Llama-3.1-{name}.gguf", size)
@@ -98,10 +98,10 @@ def test_the_whole_name_wins_over_longer_names(install: Install) -> None:
     assert find_model("apple").name == "Apple"
 
 
-def test_a_beginning_that_several_names_have_names_them(install: Install) -> None:
+def test_ambiguous_prefix_lists_the_matching_names(install: Install) -> None:
     install("Hermes-3-3B", "Hermes-3-8B")
     error = refused("hermes")
-    assert error.message == "hermes could be Hermes-3-3B, Hermes-3-8B"
+    assert error.message == "hermes is ambiguous: Hermes-3-3B, Hermes-3-8B"
 
 
 def test_a_command_to_copy_is_one_for_the_shell(install: Install) -> None:
@@ -115,9 +115,9 @@ def test_a_misspelt_name_gets_the_nearest_one(install: Install) -> None:
     assert refused("dmeo").hint == "did you mean demo?"
 
 
-def test_a_name_like_no_other_gets_the_folder_to_put_files_into(install: Install) -> None:
+def test_unknown_name_without_suggestion_hints_at_the_models_folder(install: Install) -> None:
     error = refused("qwertz")
-    assert error.message == "there is no model qwertz here"
+    assert error.message == "there is no local model qwertz"
     assert str(paths.models_folder()) in error.hint
 
 
@@ -132,13 +132,13 @@ def test_a_path_is_taken_as_it_is(install: Install, tmp_path: Path, monkeypatch:
     assert find_model("~/my.gguf").path == file
 
 
-def test_a_gguf_needs_no_ending(install: Install, tmp_path: Path) -> None:
+def test_gguf_file_name_needs_no_suffix(install: Install, tmp_path: Path) -> None:
     file = tmp_path / "blob"
     file.write_bytes(b"GGUF")
     assert find_model(str(file)).path == file
 
 
-def test_a_folder_names_the_file_in_it(install: Install, tmp_path: Path) -> None:
+def test_folder_as_model_suggests_the_file_in_it(install: Install, tmp_path: Path) -> None:
     assert refused(str(tmp_path)).hint == "name a GGUF file with --model"
     (tmp_path / "a.gguf").write_bytes(b"GGUF")
     assert refused(str(tmp_path)).hint == f"name a file in it: --model {tmp_path / 'a.gguf'}"
@@ -152,7 +152,7 @@ def test_a_folder_with_a_models_name_does_not_take_its_place(
     (tmp_path / "apple").mkdir()
     monkeypatch.chdir(tmp_path)
     assert find_model("hermes-3-8b").name == "Hermes-3-8B"
-    assert refused("apple").message == "there is no model apple here"
+    assert refused("apple").message == "there is no local model apple"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Models that other programs keep: found by name, used where they lie, and never ours to remove."""
+"""Models of other programs: found by name, used in place, and never removed."""
 
 import hashlib
 import json
@@ -61,7 +61,7 @@ def in_ollama(home: Path, *name: str, data: bytes = GGUF) -> Path:
 
 
 def only() -> FoundModel:
-    """The one model that is here."""
+    """The only local model."""
     (model,) = found_models()
     return model
 
@@ -124,7 +124,7 @@ def test_broken_manifests_are_passed_over(home: Path, manifest: bytes) -> None:
     assert found_models() == []
 
 
-def test_a_manifest_leads_nowhere_else(home: Path) -> None:
+def test_manifest_cannot_point_outside_the_store(home: Path) -> None:
     file(home / "secret.gguf")
     layer = {"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:../../../secret.gguf"}
     file(home / ".ollama/models/manifests/a/b/c/d", json.dumps({"layers": [layer]}).encode())
@@ -158,7 +158,7 @@ def test_folders_that_cannot_be_read_or_lead_in_circles_do_no_harm(home: Path) -
     assert only().path == path
 
 
-def test_our_own_go_before_those_of_others(home: Path) -> None:
+def test_own_models_take_precedence_over_those_of_other_programs(home: Path) -> None:
     in_hf_cache(home, NOUS_8B, "Hermes-3-Llama-3.1-8B.Q4_K_M.gguf", GGUF + b"1")
     own = file(paths.models_folder() / "Hermes-3-Llama-3.1-8B.Q4_K_M.gguf", GGUF + b"2")
     try:
@@ -275,13 +275,13 @@ def test_ollamas_name_for_a_file_of_the_hub_is_accepted_as_it_is_listed(home: Pa
     assert find_model(only().name).name == f"hf.co/{NOUS_8B}:latest"
 
 
-def test_a_hermes_under_another_name_is_known_by_its_header(home: Path) -> None:
+def test_renamed_hermes_is_recognised_by_its_header(home: Path) -> None:
     data = written(home / "x.gguf", general__name="Hermes 3 Llama 3.1 8B", llama__context_length=8192).read_bytes()
     path = in_ollama(home, "registry.ollama.ai", "library", "vick", "latest", data=data)
     assert find_model(None).path == path
 
 
-def test_an_adapter_of_ollama_is_not_left_out_in_silence(home: Path) -> None:
+def test_adapter_of_ollama_is_not_silently_ignored(home: Path) -> None:
     path = in_ollama(home, "registry.ollama.ai", "library", "tuned", "latest")
     manifest = home / ".ollama/models/manifests/registry.ollama.ai/library/tuned/latest"
     layers = json.loads(manifest.read_text())["layers"]
@@ -305,5 +305,5 @@ def test_other_models_are_named_where_there_is_no_hermes(home: Path) -> None:
     assert use_of_others() is None
     for number in range(5):
         in_ollama(home, "registry.ollama.ai", "library", f"qwen{number}", "latest", data=GGUF + bytes([number]))
-    expected = "other models are here: qwen0:latest, qwen1:latest, qwen2:latest and 2 more (hermes models)"
+    expected = "other local models: qwen0:latest, qwen1:latest, qwen2:latest and 2 more (hermes models)"
     assert use_of_others() == f"{expected}; to use one: -m qwen0:latest"

@@ -1,4 +1,4 @@
-"""What a user may name to download, and what the catalog knows."""
+"""References to models to download, and the catalog."""
 
 import re
 
@@ -101,7 +101,7 @@ def test_the_nearest_name_is_suggested() -> None:
     assert re.fullmatch(r"did you mean hermes-3-\d+b\?", caught.value.hint)
 
 
-def test_a_quant_that_is_not_offered_has_another_way() -> None:
+def test_unknown_quant_hints_at_the_repository() -> None:
     with pytest.raises(ModelNotFound) as caught:
         reference("8b:IQ2_XS")
     assert f"hf:{NOUS}:IQ2_XS" in caught.value.hint
@@ -147,7 +147,7 @@ def test_the_parts_of_a_model() -> None:
     assert all_parts("a-00001-of-99999.gguf") == ["a-00001-of-99999.gguf"]
 
 
-def test_the_catalog_is_whole() -> None:
+def test_catalog_is_complete() -> None:
     models = catalog.catalog()
     assert models[0].name == "hermes-3-8b"
     names = catalog.names()

@@ -113,7 +113,7 @@ def test_a_user_name_and_password_for_a_proxy(page: str, monkeypatch: pytest.Mon
         ("socks5h", 4, "https://hub.invalid", "Host unreachable", True),
     ],
 )
-def test_what_a_proxy_refuses_is_reported_as_its_refusal(
+def test_refusal_by_a_proxy_is_reported_as_such(
     page: str,
     scheme: str,
     refusal: str | int,
@@ -155,7 +155,7 @@ def test_a_name_that_does_not_exist() -> None:
     assert str(error).startswith("cannot reach hub.invalid: ") and error.is_temporary
 
 
-def test_a_server_that_never_answers_is_left_with_the_time_waited() -> None:
+def test_silent_server_times_out_and_the_error_has_the_time() -> None:
     with answering(lambda client: time.sleep(5)) as url:
         error = problem(url, read_s=0.3)
     assert (error.kind, str(error)) == ("timeout", f"{url.removeprefix('http://')} does not answer (waited 0 s)")

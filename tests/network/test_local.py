@@ -74,7 +74,7 @@ def test_bodies_are_read_whole(text: bytes) -> None:
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n",
     ],
 )
-def test_an_answer_that_ends_early_is_lost(text: bytes) -> None:
+def test_early_end_of_the_stream_is_an_error(text: bytes) -> None:
     with pytest.raises(NetworkProblem, match=r"^the connection to 127\.0\.0\.1:\d+ was lost$") as caught:
         on_port(lambda client: client.sendall(text))
     assert caught.value.kind == "lost"

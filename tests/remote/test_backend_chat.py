@@ -315,7 +315,7 @@ def test_ollama_gets_no_more_than_it_reports(server: OddServer) -> None:
 
 def test_a_server_that_cannot_list_its_models_is_used_if_one_is_named(server: OddServer) -> None:
     del server.pages["/v1/models"]
-    with pytest.raises(EndpointError, match="does not have this"):
+    with pytest.raises(EndpointError, match="has no such model or path"):
         context_of(server)
     assert context_of(server, model="m", context_length=64)[0] == 64
 

@@ -85,7 +85,7 @@ def test_usage_and_finish_reasons(remote: RemoteBackend) -> None:
     assert said(remote, user("What is 2 plus 3?"))[1].reason == "stop"
 
 
-def test_a_prompt_that_is_too_long_is_ours_to_refuse(remote: RemoteBackend) -> None:
+def test_too_long_prompt_is_refused_by_hermes_not_by_the_server(remote: RemoteBackend) -> None:
     with pytest.raises(ContextOverflow):
         said(remote, user("the quick brown fox " * 600))
 

@@ -108,7 +108,7 @@ def test_no_path_leads_around_the_key(server: Server, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/props", "/v1/models", "/health"])
-def test_foreign_pages_cannot_read_either(server: Server, path: str) -> None:
+def test_foreign_origins_cannot_send_get_requests_either(server: Server, path: str) -> None:
     origin = f"Origin: https://evil.example\r\nX-Api-Key: {KEY}\r\n"
     request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{origin}Connection: close\r\n\r\n"
     assert send(server, request.encode())[0] == 403
@@ -187,7 +187,7 @@ def test_odd_json_is_a_clear_error(server: Server, body: str) -> None:
     assert status == 400 and json.loads(text)["error"]["type"] == "invalid_request_error" and len(text) < 2048
 
 
-def test_a_body_that_is_too_large_is_refused_unread(server: Server) -> None:
+def test_too_large_body_is_refused_before_reading_it(server: Server) -> None:
     request = (
         f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\n"
         "Content-Type: application/json\r\nContent-Length: 99999999\r\nConnection: close\r\n\r\n"

@@ -1,4 +1,4 @@
-"""Streams end with their client, and never keep their frames open."""
+"""Streams end when their client leaves, and always close their frames."""
 
 import asyncio
 from collections.abc import AsyncGenerator

@@ -1,4 +1,4 @@
-"""Whose turn it is: in order per client, a turn for each client, and no place lost by those who leave."""
+"""The queue: first come, first served per client, one turn each, and clients that leave give up their place."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -35,7 +35,7 @@ def test_clients_take_turns() -> None:
     assert order == ["a", "b", "c", "a", "a"]
 
 
-def test_who_leaves_gives_up_the_place() -> None:
+def test_leaving_client_gives_up_its_place() -> None:
     async def main() -> None:
         turns = Turns()
         done: list[str] = []
@@ -55,7 +55,7 @@ def test_who_leaves_gives_up_the_place() -> None:
     run(main())
 
 
-def test_who_leaves_just_as_the_turn_comes_passes_it_on() -> None:
+def test_client_that_leaves_when_its_turn_comes_passes_it_on() -> None:
     async def main() -> None:
         turns = Turns()
 

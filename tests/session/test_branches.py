@@ -1,4 +1,4 @@
-"""Branches of a session: whatever is done, everything that was said can be made current again."""
+"""Branches of a session: after any operations, every turn can be made current again."""
 
 import tempfile
 from contextlib import suppress
@@ -24,7 +24,7 @@ TORN = b'{"turn":99,"parent":1,"mess'
 
 
 class Chat:
-    """A session in a file, and all that was ever said in that file or in those it was forked from."""
+    """A session in a file, and all turns of that file and of those it was forked from."""
 
     def __init__(self, backend: LocalBackend) -> None:
         self._backend = backend

@@ -1,4 +1,4 @@
-"""A chat in progress on the demo model: what of a turn enters the conversation, and what does not."""
+"""A chat in progress on the demo model: which turns enter the conversation."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -177,7 +177,7 @@ def test_an_answer_that_was_cut_continues_where_it_stopped(backend: LocalBackend
         session.continue_answer(CancelToken())
 
 
-def test_a_new_answer_takes_the_place_of_the_last_one_and_both_stay_in_the_file(backend: LocalBackend) -> None:
+def test_regenerated_answer_replaces_the_last_one_and_both_stay_in_the_file(backend: LocalBackend) -> None:
     session = Session(backend, transcript=transcript())
     assert session.transcript
     path = session.transcript.path
@@ -211,7 +211,7 @@ def test_a_new_answer_that_is_stopped_before_any_text_leaves_the_old_one(backend
     assert session.conversation == before
 
 
-def test_turns_are_taken_back_one_or_several_and_the_file_follows(backend: LocalBackend) -> None:
+def test_undo_removes_one_or_several_turns_also_in_the_file(backend: LocalBackend) -> None:
     session = Session(backend, settings=SessionSettings(sampling=GREEDY), transcript=transcript())
     assert session.transcript
     path = session.transcript.path
@@ -226,7 +226,7 @@ def test_turns_are_taken_back_one_or_several_and_the_file_follows(backend: Local
 
 
 @pytest.mark.parametrize("act", ["undo", "regenerate", "continue_answer"])
-def test_there_is_nothing_to_take_back_before_the_first_turn(backend: LocalBackend, act: str) -> None:
+def test_nothing_to_undo_before_the_first_turn(backend: LocalBackend, act: str) -> None:
     arguments = () if act == "undo" else (CancelToken(),)
     with pytest.raises(UsageError, match="there are no messages yet"):
         getattr(Session(backend), act)(*arguments)
@@ -249,7 +249,7 @@ def test_what_is_changed_in_a_chat_is_there_when_it_is_opened_again(backend: Loc
     assert saved.settings == session.settings
 
 
-def test_a_summary_takes_the_place_of_the_turns_before_it_but_for_those_to_keep(backend: LocalBackend) -> None:
+def test_summary_replaces_the_earlier_turns_except_those_to_keep(backend: LocalBackend) -> None:
     session = greedy_session(backend)
     for text in (SUM, f"{LONG}My name is Ana.", "What is 4 plus 4?"):
         say(session, text)
@@ -260,7 +260,7 @@ def test_a_summary_takes_the_place_of_the_turns_before_it_but_for_those_to_keep(
     assert not any("My name is Ana." in message.content for message in session.conversation.messages)
 
 
-def test_a_summary_is_taken_back_with_what_it_did_and_not_made_again_from_itself(backend: LocalBackend) -> None:
+def test_undo_reverts_a_summary_which_is_not_summarised_again(backend: LocalBackend) -> None:
     session = Session(backend, settings=SessionSettings(sampling=GREEDY), transcript=transcript())
     assert session.transcript
     path = session.transcript.path
@@ -307,7 +307,7 @@ def long_chat(*sizes: int) -> Conversation:
     return Conversation(None, tuple(Turn(number, turn) for number, turn in enumerate(messages, 1)))
 
 
-def test_what_the_window_cannot_hold_at_once_is_summed_up_piece_by_piece(
+def test_conversation_longer_than_the_context_is_summarised_piece_by_piece(
     demo_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with open_backend(demo_path, LoadSettings(context_length=512)) as small:
@@ -344,7 +344,7 @@ def test_a_summary_that_is_stopped_in_its_second_piece_changes_nothing(demo_path
 
 
 @pytest.mark.parametrize("number", [1, 12])
-def test_a_turn_too_long_to_be_summed_up_is_named_and_nothing_has_changed(demo_path: Path, number: int) -> None:
+def test_turn_too_long_to_summarise_is_named_and_nothing_changes(demo_path: Path, number: int) -> None:
     with open_backend(demo_path, LoadSettings(context_length=512)) as small:
         said = long_chat(*(450 if turn == number else 40 for turn in range(1, 13)))
         session = Session(small, said, settings=SessionSettings(sampling=GREEDY), last_turn_id=12)
@@ -355,7 +355,7 @@ def test_a_turn_too_long_to_be_summed_up_is_named_and_nothing_has_changed(demo_p
         assert drained(session.compact(CancelToken()))
 
 
-def test_there_is_nothing_to_sum_up_where_all_turns_stay(backend: LocalBackend) -> None:
+def test_nothing_to_summarise_if_all_turns_are_kept(backend: LocalBackend) -> None:
     session = greedy_session(backend)
     say(session, SUM)
     before = session.conversation
@@ -376,7 +376,7 @@ def test_turns_that_do_not_fit_are_named_before_they_would_be_lost(demo_path: Pa
         assert session.turns_to_leave_out("one two three four five " * 8) == ()
 
 
-def test_a_new_answer_has_the_room_of_the_old_one_and_its_turn_stays_in_the_window(demo_path: Path) -> None:
+def test_regenerated_answer_has_the_room_of_the_old_one_and_its_turn_stays_in_the_context(demo_path: Path) -> None:
     with open_backend(demo_path, LoadSettings(context_length=256)) as small:
         session = greedy_session(small)
         say(session, "My name is Ana. " + "one two three " * 27)

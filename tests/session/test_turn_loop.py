@@ -1,4 +1,4 @@
-"""A turn with tools or a schema on the demo model: what is called, what goes back to the model, and when it ends."""
+"""A turn with tools or a schema on the demo model: calls, messages to the model, and the end of the turn."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -108,7 +108,7 @@ def test_a_tool_that_fails_is_reported_to_the_model_and_the_turn_continues(
     assert "connection refused" in spoken(events)
 
 
-def test_a_call_that_is_declined_does_not_run_and_the_model_hears_why(backend: LocalBackend, toolbox: Toolbox) -> None:
+def test_declined_call_does_not_run_and_the_model_gets_the_reason(backend: LocalBackend, toolbox: Toolbox) -> None:
     asked: list[ToolCall] = []
 
     def no(call: ToolCall, cancel: CancelToken) -> Decision:
@@ -236,9 +236,7 @@ def test_a_call_that_was_cut_off_is_reported_and_does_not_run(backend: LocalBack
     assert result.error == "not run: the answer was cut off before its end" and not result.approved
 
 
-def test_an_answer_that_was_cut_right_behind_its_call_goes_on_with_the_call(
-    backend: LocalBackend, toolbox: Toolbox
-) -> None:
+def test_continuing_an_answer_cut_after_its_call_runs_the_call(backend: LocalBackend, toolbox: Toolbox) -> None:
     tools = ToolUse(toolbox, yes)
     session, most = Session(backend, tools=tools), 12
     while not session.conversation.turns or not session.conversation.turns[-1].answer.content.endswith("</tool_call>"):
@@ -257,7 +255,7 @@ def test_an_answer_that_was_cut_right_behind_its_call_goes_on_with_the_call(
     ]
 
 
-def test_a_call_that_may_not_be_made_is_reported_and_does_not_run(backend: LocalBackend, toolbox: Toolbox) -> None:
+def test_forbidden_call_is_reported_and_does_not_run(backend: LocalBackend, toolbox: Toolbox) -> None:
     """Nothing holds the model back, but the choice of tools is none."""
     session = Session(backend, settings=GREEDY, tools=ToolUse(toolbox, yes, choice="none"), constrained=False)
     (result,) = results(run(session, "What is the weather in Rome?"))
@@ -265,7 +263,7 @@ def test_a_call_that_may_not_be_made_is_reported_and_does_not_run(backend: Local
     assert session.conversation.turns[0].messages[-1].tool_results == (result,)
 
 
-def test_results_too_long_for_the_window_are_cut_to_one_length_and_stay_whole_in_the_turn(
+def test_results_too_long_for_the_context_are_cut_to_one_length_and_stay_whole_in_the_turn(
     backend: LocalBackend, tmp_path: Path
 ) -> None:
     long = tmp_path / "long.py"
@@ -310,7 +308,9 @@ def test_results_with_no_room_for_a_full_answer_leave_room_for_a_short_one() -> 
     assert 105 < len(message.content) <= 132
 
 
-def test_what_ran_is_kept_where_the_template_refuses_results(demo_path: Path, toolbox: Toolbox, tmp_path: Path) -> None:
+def test_calls_that_ran_are_kept_if_the_template_refuses_results(
+    demo_path: Path, toolbox: Toolbox, tmp_path: Path
+) -> None:
     template = tmp_path / "refusing.jinja"
     template.write_text(
         "{% for m in messages %}"

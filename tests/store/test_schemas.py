@@ -99,7 +99,7 @@ def test_files_and_text(models: Path, tmp_path: Path) -> None:
         ("bad.json", "bad.json is not JSON: "),
         ("invalid.json", 'invalid.json is not valid: type must be one of "array"'),
         ("own_models.py:Nothing", "own_models.py has no Nothing; it has Person, Place, Odd"),
-        ("own_models.py:Odd", "own_models.py has no form in JSON for Odd"),
+        ("own_models.py:Odd", "own_models.py cannot be represented in JSON for Odd"),
         ("none.py:Person", "none.py cannot be read: No such file"),
         ("broken.py:Person", "broken.py, line 2 fails while it is imported: ZeroDivisionError"),
         ("leaving.py:Person", "leaving.py cannot be imported: the tool's process ended with exit code 4"),

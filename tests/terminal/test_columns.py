@@ -1,4 +1,4 @@
-"""What fits into a window: columns that leave, cells that are cut or wrapped, by how wide the characters are."""
+"""Tables that fit a terminal: dropped columns, cut or wrapped cells, and wide characters."""
 
 from hermes_cli.terminal.columns import cells, cut, table, wrapped
 

@@ -57,7 +57,7 @@ def test_colours_on_a_terminal(
     shown = child.read()
     child.close()
     assert child.exitstatus == 3
-    assert "there is no model demmo here" in shown
+    assert "there is no local model demmo" in shown
     assert (RED in shown, "\x1b" in shown) == (colored, colored)
 
 
@@ -104,7 +104,7 @@ until_shown(); line.erase(); line.show("too late"); line.erase(); time.sleep(0.7
 """
 
 
-def test_a_status_comes_by_itself_and_is_not_there_after_it_or_beside_a_question() -> None:
+def test_status_line_appears_by_itself_and_is_erased_at_the_end_and_for_a_question() -> None:
     environment = child_environment({"CI": None, "TERM": "xterm"})
     child = pexpect.spawn(sys.executable, ["-c", STATUS], env=environment, encoding="utf-8", timeout=60)
     shown = child.read()

@@ -1,4 +1,4 @@
-"""The line of a download fits the window that shows it, wherever stdout goes."""
+"""The progress line of a download fits the terminal, wherever stdout goes."""
 
 import subprocess
 import sys

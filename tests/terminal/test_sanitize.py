@@ -59,7 +59,7 @@ def test_a_message_is_one_line_without_control_characters(text: str) -> None:
     assert not any(character in "\n\t" or is_forbidden(character) for character in line)
 
 
-def test_what_people_see_instead() -> None:
+def test_escapes_shown_for_control_characters() -> None:
     assert for_terminal("\x1b[31mred\x1b[0m") == "␛[31mred␛[0m"
     assert for_terminal("two\r\nlines\rthree\u2028four") == "two\nlinesthree\nfour"
     assert for_terminal("a\x9b2Jb\x7f\x00") == "a\ufffd2Jb␡␀"

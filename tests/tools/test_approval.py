@@ -1,4 +1,4 @@
-"""Consent: who is asked, what is remembered, and that a changed tool is asked about again."""
+"""Consent: when the user is asked, saved approvals, and new questions after a tool changes."""
 
 import json
 import stat
@@ -47,7 +47,7 @@ def test_once_and_no_are_not_remembered(decision: Decision, own_config: Path) ->
     assert not own_config.exists()
 
 
-def test_a_session_remembers_itself_only(own_config: Path) -> None:
+def test_session_approval_applies_to_that_session_only(own_config: Path) -> None:
     one = approvals()
     one.remember(SEND, Decision(True, "session"))
     assert one.decide(SEND) == Decision(True)
@@ -72,7 +72,7 @@ def test_always_holds_for_the_tool_as_it_is(own_config: Path) -> None:
 @pytest.mark.parametrize(
     "content", ["", "[]", '{"always": 3}', '{"always": [3, {}, {"tool": 1, "sha256": []}]}', "[" * 9999]
 )
-def test_a_file_that_is_not_understood_approves_nothing(own_config: Path, content: str) -> None:
+def test_unreadable_approvals_file_approves_nothing(own_config: Path, content: str) -> None:
     own_config.mkdir()
     paths.tool_approvals_file().write_text(content)
     assert approvals().decide(SEND) is None

@@ -170,14 +170,14 @@ def eventually(condition: Callable[[], bool]) -> bool:
         ("long error", "ValueError: xxx"),
         ("interrupt", "KeyboardInterrupt"),
         ("sys.exit", "the tool ended itself: sys.exit('bye')"),
-        ("object", "the tool's result has no form in JSON: it holds a value of the class object"),
-        ("cycle", "the tool's result has no form in JSON: Circular reference"),
-        ("bytes", "the tool's result has no form in JSON: "),
-        ("large number", "the tool's result has no form in JSON: "),
-        ("deep list", "the tool's result has no form in JSON: "),
+        ("object", "the tool's result cannot be represented in JSON: it holds a value of the class object"),
+        ("cycle", "the tool's result cannot be represented in JSON: Circular reference"),
+        ("bytes", "the tool's result cannot be represented in JSON: "),
+        ("large number", "the tool's result cannot be represented in JSON: "),
+        ("deep list", "the tool's result cannot be represented in JSON: "),
     ],
 )
-def test_a_fault_is_an_error_and_the_state_stays(faulty: Toolbox, how: str, error: str) -> None:
+def test_error_of_a_tool_is_returned_and_its_state_stays(faulty: Toolbox, how: str, error: str) -> None:
     before = call(faulty, "count").value
     result = call(faulty, "misbehave", how=how)
     assert result.error is not None and error in result.error and len(result.error) < 2100
@@ -192,8 +192,8 @@ def test_a_fault_is_an_error_and_the_state_stays(faulty: Toolbox, how: str, erro
         ("kill", "the tool's process was killed by SIGKILL, perhaps because memory ran out"),
         ("crash", "the tool's process was killed by SIGSEGV: last words"),
         ("close everything", "the tool's process "),
-        ("write everywhere", "the tool disturbed its own process, and gave no result"),
-        ("forge", "the tool disturbed its own process, and gave no result"),
+        ("write everywhere", "the tool broke its own process and returned no result"),
+        ("forge", "the tool broke its own process and returned no result"),
     ],
 )
 def test_a_dead_child_is_replaced(faulty: Toolbox, how: str, error: str) -> None:
@@ -234,7 +234,7 @@ def test_long_results_are_cut_with_a_notice(faulty: Toolbox) -> None:
     assert len(numbers) == LIMIT_CHARACTERS + len(notice)
 
 
-def test_a_fork_brings_one_result(faulty: Toolbox) -> None:
+def test_forking_tool_returns_one_result(faulty: Toolbox) -> None:
     before = call(faulty, "count").value
     assert call(faulty, "misbehave", how="fork").value is True
     assert call(faulty, "misbehave", how="thread").value == "started"
@@ -345,5 +345,5 @@ def test_wrong_arguments_are_reported_in_words(tool_file: ToolFile, arguments: d
 
 def test_an_unknown_tool_is_answered_with_the_known_ones(faulty: Toolbox) -> None:
     assert faulty.check(ToolCall("cuont", {})) == "there is no tool cuont; did you mean count?"
-    assert faulty.check(ToolCall("zzz", {})) == "there is no tool zzz; there are: count, look, misbehave"
+    assert faulty.check(ToolCall("zzz", {})) == "there is no tool zzz; available tools: count, look, misbehave"
     assert Toolbox().check(ToolCall("zzz", {})) == "there is no tool zzz; there are no tools"

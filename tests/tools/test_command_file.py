@@ -72,7 +72,7 @@ def test_a_value_cannot_become_an_option(commands: Write) -> None:
     assert call(closed, "t", text="--help").value == ["--", "--help"]
 
 
-def test_a_null_is_left_out_where_it_is_none_of_the_values(commands: Write) -> None:
+def test_null_is_dropped_unless_the_schema_allows_it(commands: Write) -> None:
     given = entry([sys.executable, "-c", ECHO, ["{a}"], ["{b}"]], {"a": {"$ref": "#/definitions/a"}, "b": True})
     given["function"]["parameters"]["definitions"] = {"a": {"type": ["string", "null"]}}
     assert call(commands(given), "t", a=None, b=None).value == ["null", "null"]
@@ -126,7 +126,7 @@ def test_read_only_and_the_plain_form(commands: Write) -> None:
     assert "there is no x" in str(call(toolbox, "now", x=1).error)
 
 
-def test_a_program_beside_the_file_is_found(commands: Write, tmp_path: Path) -> None:
+def test_program_next_to_the_tool_file_is_found(commands: Write, tmp_path: Path) -> None:
     program = tmp_path / "say.sh"
     program.write_text("#!/bin/sh\necho said\n")
     program.chmod(0o755)
@@ -156,7 +156,7 @@ def test_a_program_beside_the_file_is_found(commands: Write, tmp_path: Path) -> 
         ('[{"name": "t", "description": "D", "command": "ls"}]', "needs a command for t"),
         ('[{"name": "t", "description": "D", "command": [3]}]', "needs a command for t"),
         ('[{"name": "t", "description": "D", "command": ["ls", "{x}"]}]', "uses {x}, which is not an argument"),
-        ('[{"name": "t", "description": "D", "command": ["ls"], "stdin": true}]', 'knows "json" only as stdin of t'),
+        ('[{"name": "t", "description": "D", "command": ["ls"], "stdin": true}]', 'allows only "json" as stdin of t'),
         ('[{"name": "t", "description": "D", "command": ["ls"], "read_only": 1}]', "needs true or false as read_only"),
         ('[{"name": "t", "description": "D", "command": ["no-such-program"]}]', "there is no program no-such-program"),
         (json.dumps([entry(["ls"], {"x": {}})]), "has no place in the command of t for x"),

@@ -1,4 +1,4 @@
-"""Forms of an answer that are known only at its end: the JSON object, the first code block, the data of a schema."""
+"""Output that is printed only when the answer is complete: the JSON object, the first code block, schema data."""
 
 import json
 from dataclasses import asdict
@@ -70,10 +70,10 @@ def problem_with_data(shown: ShownAnswer, session: "Session") -> SchemaNotSatisf
     found = schema_faults(session.schema, final_text(shown, session))
     if not found:
         return None
-    hint = "try again, a larger model or a simpler schema"
+    hint = "try again, or use a larger model or a simpler schema"
     if shown.finished.reason == "length":
         full = shown.finished.context_tokens >= session.backend.info.context_length
-        hint = f"allow a longer answer: {'--ctx' if full else '--max-tokens'}"
+        hint = f"raise the limit: {'--ctx' if full else '--max-tokens'}"
     return SchemaNotSatisfied(f"the answer does not satisfy the schema: {'; '.join(found)}", hint)
 
 
@@ -82,7 +82,7 @@ def problem_with_code(shown: ShownAnswer, session: "Session") -> AnswerCut | Non
     if shown.finished.reason != "length" or (code_blocks(shown.text) and not is_open(shown.text)):
         return None
     full = shown.finished.context_tokens >= session.backend.info.context_length
-    return AnswerCut("the code was cut off before its end", f"allow more of it: {'--ctx' if full else '--max-tokens'}")
+    return AnswerCut("the code was cut off before its end", f"raise the limit: {'--ctx' if full else '--max-tokens'}")
 
 
 def tools_failed(shown: ShownAnswer, session: "Session") -> bool:

@@ -32,21 +32,21 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 def ask(
     context: typer.Context,
     prompt: Annotated[
-        list[str] | None, typer.Argument(metavar="PROMPT...", help="The prompt; - as its last word reads stdin.")
+        list[str] | None, typer.Argument(metavar="PROMPT...", help="The prompt; if the last word is -, stdin is read.")
     ] = None,
     prefill: Annotated[
         str,
         typer.Option(
             "--prefill",
             metavar="TEXT",
-            help="Begin the answer with TEXT; @FILE reads it.",
+            help="Begin the answer with TEXT; @FILE reads it from a file.",
             rich_help_panel=options.PROMPT,
         ),
     ] = "",
     as_json: Annotated[
         bool,
         typer.Option(
-            "--json", help="Print one JSON object with answer, usage and timings.", rich_help_panel=options.OUTPUT
+            "--json", help="Print a JSON object with the answer, usage and timings.", rich_help_panel=options.OUTPUT
         ),
     ] = False,
     extract: Annotated[
@@ -83,19 +83,20 @@ def ask(
             "--timeout",
             metavar="S",
             callback=options.within("--timeout", 0.001, 1e6),
-            help="Stop after S seconds, waiting for stdin included.",
+            help="Stop after S seconds, including the wait for stdin.",
             rich_help_panel=options.OUTPUT,
         ),
     ] = None,
     stats: Annotated[
         bool,
-        typer.Option("--stats", help="Print length and speed to stderr.", rich_help_panel=options.OUTPUT),
+        typer.Option("--stats", help="Print token counts and speed to stderr.", rich_help_panel=options.OUTPUT),
     ] = False,
 ) -> int:
-    """Answer one prompt and exit. Reads words, piped text and files; prints only the answer.
+    """Answer one prompt and exit. Reads arguments, piped text and files; prints only the answer.
 
-    The prompt is the words, a blank line, the text on stdin, then each file of -f with its name. stdin is read if it
-    is a pipe, a socket or a file, or if the last word is -. In a loop over lines of stdin, add < /dev/null.
+    The prompt consists of the PROMPT words, a blank line, the text on stdin, then each file of -f with its name. stdin
+    is read if it is a pipe, a socket or a file, or if the last word is -. In a shell loop that reads lines from stdin,
+    add < /dev/null.
     """
     given = given_options(context)
     output = None if output == STANDARD_OUTPUT else output

@@ -1,4 +1,4 @@
-"""The answer of `hermes ask`: generated, written in the requested form, and its exit code."""
+"""Generate the answer of `hermes ask`, write it in the requested form, and determine the exit code."""
 
 import json
 import sys
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """How to write the answer."""
+    """The requested form of the answer."""
 
     form: Form
     timeout_s: float | None
-    time_left_s: float | None  # of the timeout, after reading stdin
+    time_left_s: float | None  # what is left of the timeout after reading stdin
     stats: bool
     verbose: bool
     drops_turns: bool
@@ -110,7 +110,7 @@ def timed_out(timeout_s: float | None) -> int:
 
 
 def _make_room(session: "Session", text: str) -> None:
-    """Leave out the oldest turns if they do not fit."""
+    """Leave out the oldest turns if the context is full."""
     if going := session.turns_to_leave_out(text):
         session.set_state([turn.id for turn in going], "left_out")
         oldest = "the oldest turn" if len(going) == 1 else f"the {len(going)} oldest turns"

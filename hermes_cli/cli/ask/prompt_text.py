@@ -47,5 +47,6 @@ def _print_file_words(words: Sequence[str]) -> None:
     """Print a notice about words that name files: the shell may have expanded a pattern after -f."""
     found = [word for word in words if len(word) <= _LONGEST_NAME and os.path.isfile(word)]  # noqa: PTH113
     if found:
-        what = f"{', '.join(found)} {'is a word' if len(found) == 1 else 'are words'} of the prompt"
-        console.notice(f"{what}; to add a file: -f {found[0]}, or -f and a quoted pattern")
+        one = len(found) == 1
+        what = "is a word of the prompt, not an attachment" if one else "are words of the prompt, not attachments"
+        console.notice(f"{', '.join(found)} {what}; to attach a file: -f {found[0]}; put patterns in quotes")

@@ -51,7 +51,7 @@ def bench(
     ] = None,
     form: Annotated[
         Literal["table", "csv", "markdown", "json"] | None,
-        typer.Option("--format", help="How to print the result. [default: table]"),
+        typer.Option("--format", help="Output format. [default: table]"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     compare: Annotated[
@@ -63,7 +63,9 @@ def bench(
     ] = False,
     time_s: Annotated[
         float | None,
-        typer.Option("--time", metavar="S", min=1, max=3600, help="Search for S seconds with --tune. [default: 40]"),
+        typer.Option(
+            "--time", metavar="S", min=1, max=3600, help="Time that --tune may take, in seconds. [default: 40]"
+        ),
     ] = None,
     reset: Annotated[
         bool, typer.Option("--reset", help="Remove the settings that --tune saved for this model.")
@@ -71,9 +73,9 @@ def bench(
 ) -> int:
     """Measure the speed of prompt processing and generation.
 
-    Prints tokens per second, beside llama.cpp alone with the same settings. Repeat --model, --threads or --kv-type to
-    measure every combination. Each takes at most a minute; longer prompts than that allows are skipped, unless --prompt
-    names them.
+    Prints tokens per second, next to those of llama.cpp alone with the same settings. Repeat --model, --threads or
+    --kv-type to measure every combination. Each takes at most a minute; prompts that are too long for that are skipped,
+    unless you select them with --prompt.
     """
     if as_json and form not in (None, "json"):
         raise UsageError(f"--json and --format {form} cannot be used together", "omit one of them")
@@ -82,7 +84,7 @@ def bench(
     from hermes_cli.cli.bench import tune as bench_tune
 
     if (reset or tune) and max(map(len, (model or (), threads or (), kv_type or ()))) > 1:
-        raise UsageError("--tune and --reset take one model and one value of each option", "run them one by one")
+        raise UsageError("--tune and --reset take one model and one value of each option", "run them separately")
     jobs = list(_jobs(model or [None], ctx, gpu_layers, kv_type or [None], threads or [None]))
     if reset:
         return _forget(jobs[0][0])
@@ -105,10 +107,10 @@ def _check_tuning(tune: bool, reset: bool, *, one: bool, time_s: float | None) -
     if tune and (reset or not one):
         raise UsageError(
             "--tune cannot be used with --reset, --prompt, --compare, or --format csv or markdown",
-            "run them one after the other",
+            "run them separately",
         )
     if time_s and not tune:
-        raise UsageError("--time is the time of a search", "add --tune")
+        raise UsageError("--time sets the time for --tune", "add --tune")
 
 
 def _jobs(

@@ -33,7 +33,7 @@ _TASK = Message("user", "Tell me a very long story about the sea, with many ship
 class Row:
     """Prompt processing and generation in tokens per second at this prompt length; `bare_*`: llama.cpp alone.
 
-    `joules_per_token` is what the processors took for a generated token, None if the machine does not say.
+    `joules_per_token` is the energy of the processors per generated token, None if the machine does not report it.
     """
 
     prompt_tokens: int
@@ -85,11 +85,13 @@ def _rows(
     for length in _fitting(lengths, backend.info.context_length - 2 * _WRITTEN):
         before = row.prompt_tokens if row else 0
         if row and not lengths and time.monotonic() + (length - before) / row.read + _WRITTEN / row.write > until:
-            console.notice(f"skipped, as it would take long here: --prompt {length}")
+            console.notice(
+                f"a prompt of {length} tokens is skipped because it would take long; to measure it: --prompt {length}"
+            )
             return
         status.show(f"measuring a prompt of {thousands(length)} tokens")
         row = _row(backend, length, cancel)
-        if row.prompt_tokens > before:  # prompts are made of whole sentences and may be equal
+        if row.prompt_tokens > before:  # prompts consist of whole sentences, so two lengths may give the same one
             yield row
 
 
@@ -119,7 +121,7 @@ def _row(backend: LocalBackend, length: int, cancel: CancelToken) -> Row:
         written, seconds = written + more.usage.completion_tokens - 1, seconds + more.timings.decode_s
         repeated += more.usage.completion_tokens
     after = hardware.energy_joules()
-    # A counter that started again says nothing.
+    # A counter that was reset is useless.
     joules = (after - before) / repeated if before and after and repeated and after > before else None
     speed = written / seconds if seconds else 0.0
     return Row(first.usage.prompt_tokens, read, speed, joules_per_token=joules)

@@ -136,7 +136,7 @@ def _model(facts: Facts) -> Iterator[Finding]:
     if facts["problem"] is not None:
         yield "model", f"wrong: {facts['problem']}; {facts['hint']}"
     elif facts["path"] == str(paths.DEMO_MODEL):
-        yield "model", "demo, bundled with the program; get a real one: hermes pull"
+        yield "model", "demo, bundled with the program; download a larger one: hermes pull"
     else:
         yield "model", ", ".join(filter(None, (facts["name"], facts["path"])))
     for adapter in facts.get("lora", ()):
@@ -155,10 +155,10 @@ def _engine(facts: Facts) -> Iterator[Finding]:
         yield "fix it", facts["hint"]
         return
     yield "llama.cpp", f"{facts['version']}: {', '.join(facts['features'])}"
-    yield "sampling", "on the GPU for models that fit it whole" if facts["sampling"] == "GPU" else "on the CPU"
+    yield "sampling", "on the GPU, for models that fit on it entirely" if facts["sampling"] == "GPU" else "on the CPU"
     if facts["unused_instructions"]:
         unused = ", ".join(facts["unused_instructions"])
-        yield "", f"this build does not use {unused}; one compiled on this machine does: {build_advice.rebuild()}"
+        yield "", f"this build does not use {unused}; to compile one that does: {build_advice.rebuild()}"
     yield "probe", "passed: the demo model answers correctly with this build on this CPU"
     yield "repacked weights", "used" if facts["repacked_weights"] else "off"
     if facts["repacking_fault"]:
@@ -171,14 +171,14 @@ def _engine(facts: Facts) -> Iterator[Finding]:
 
 def _gpu(facts: Facts) -> Iterator[Finding]:
     if not facts["offload"]:
-        yield "gpu", "this build cannot use one; everything runs on the CPU"
+        yield "gpu", "this build cannot use a GPU; everything runs on the CPU"
         if facts["unused_gpu"]:
             yield "", f"{facts['unused_gpu']['why']}; {facts['unused_gpu']['command']}"
         return
-    works = "used for as many layers as fit, or as --gpu-layers says"
-    yield "gpu", works if facts["gpu_works"] else f"found, but not used, because it fails: {facts['gpu_fault']}"
+    works = "used for as many layers as fit, or as many as --gpu-layers sets"
+    yield "gpu", works if facts["gpu_works"] else f"found, but not used because it fails: {facts['gpu_fault']}"
     for device in facts["devices"]:
-        memory = "memory full"  # so full that the driver cannot be asked
+        memory = "memory full"  # the driver cannot be queried
         if device["total_bytes"]:
             memory = f"{size_text(device['free_bytes'])} free of {size_text(device['total_bytes'])}"
         yield "", f"{device['name']}: {device['description']}, {memory}{', shared' if device['shared'] else ''}"

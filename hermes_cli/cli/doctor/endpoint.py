@@ -90,11 +90,11 @@ def _ask(backend: RemoteBackend, **options: Any) -> tuple[float, str]:
 
 
 def _schema(backend: RemoteBackend) -> str:
-    """Whether the server holds an answer to a schema."""
+    """Whether the server enforces a schema."""
     from hermes_cli.session.turn_loop import schema_faults
 
     _, text = _ask(backend, schema=_SCHEMA)
-    return "held" if not schema_faults(_SCHEMA, text) else "not held: answers are only checked"
+    return "enforced" if not schema_faults(_SCHEMA, text) else "not enforced: answers are only checked"
 
 
 def _tools(backend: RemoteBackend) -> str:

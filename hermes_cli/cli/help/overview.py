@@ -8,7 +8,7 @@ from hermes_cli.terminal.columns import table, wrapped
 
 SUMMARY = "Chat with Hermes 3 in your terminal, on your own machine."
 VERSION_HELP = "Show the version and exit."
-_DEFAULT = "`hermes` alone starts a chat; with text piped into it, it answers like `hermes ask`."
+_DEFAULT = "Without a command, `hermes` starts a chat; with piped input it answers like `hermes ask`."
 OPTIONS = (
     ("--version", VERSION_HELP),
     ("--install-completion", "Install completion for the current shell."),

@@ -8,8 +8,8 @@ from typer.core import TyperCommand, TyperGroup
 
 from hermes_cli.errors import UsageError
 
-# What may be empty: texts for the model or the user's own. All else names something, and an empty name is a mistake,
-# usually a shell variable that is not set; it must not choose the default in silence.
+# Only texts for the model or the user can be empty. Everything else names something, and an empty name is a mistake,
+# usually an unset shell variable; it must not silently select the default.
 _MAY_BE_EMPTY = ("prompt", "message", "system", "prefill", "text", "title", "value", "arguments")
 _MAY_BE_BLANK = ("stop",)
 

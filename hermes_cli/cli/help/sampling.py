@@ -10,13 +10,14 @@ from hermes_cli.cli.options.answering import shared_options
 from hermes_cli.cli.options.options import help_of
 
 _USE = """\
-Every value is an option of `hermes ask` and `hermes chat`, a key of config.toml (except seed), of `sampling` in presets
-(written with _), of /set in a chat, and a field of requests to `hermes serve`."""
+Every value can be set with an option of `hermes ask` and `hermes chat`, in config.toml (except seed), under `sampling`
+in a preset, with /set in a chat, and as a field of requests to `hermes serve`. Except in options, names are written
+with _ instead of -."""
 _ORDER = """\
 Logit bias, top-k, repetition penalties, DRY, typical-p, top-p, min-p, XTC, temperature. With --repeat-scope all or
 --top-n-sigma: logit bias, penalties, DRY, top-n-sigma, top-k, then the same. With --mirostat: logit bias, penalties,
-DRY, temperature, Mirostat. At temperature 0 only logit bias, penalties and DRY count. Tool calls and JSON that are
-constrained use top-k, typical-p, top-p, min-p, temperature, and the repeat penalty inside of free text."""
+DRY, temperature, Mirostat. At temperature 0 only logit bias, penalties and DRY have an effect. Constrained tool calls
+and JSON use top-k, typical-p, top-p, min-p and temperature, and the repetition penalty inside free text."""
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

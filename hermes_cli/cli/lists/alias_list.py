@@ -46,11 +46,11 @@ def add(name: str, model: str) -> None:
     _check_target(model, settings.endpoints)
     config_file.put_in_table(("models", _written_name(name)), {"model": saved_name(model)})
     if catalog.look_up(name):
-        console.notice(f"{name} is in the catalog too; now it stands for {model}")
+        console.notice(f"{name} is also in the catalog; from now on it means {model}")
 
 
 def _check_target(model: str, endpoints: object) -> None:
-    """Raise UsageError or ModelNotFound unless the model is here, can be downloaded or is on an endpoint."""
+    """Raise UsageError or ModelNotFound unless the model is local, can be downloaded or is on an endpoint."""
     from hermes_cli.models.choose import find_file
     from hermes_cli.models.names import reference
 

@@ -1,4 +1,4 @@
-"""How models are printed: lists for people and programs, the facts of one, and its header."""
+"""Printing models: lists for people and programs, the facts about one model, and its header."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A model in a list: one that is here, or one that could be."""
+    """A model in a list: a local one, or one that can be downloaded."""
 
     name: str
     size_bytes: int
@@ -30,9 +30,9 @@ class Row:
 
 
 def rows(files: Sequence["FoundModel"], default: "FoundModel | None", everything: bool) -> list[Row]:
-    """The models here, files with a problem included, and the demo; with `everything` also what can be downloaded.
+    """Local models, including files with a problem, and the demo; with `everything` also what can be downloaded.
 
-    Projectors and other parts of models are left out. The default is in the list also where it is in no store.
+    Projectors and other parts of models are left out. The default is listed even if it is in no store.
     """
     from hermes_cli.models.model import demo_model
 
@@ -91,7 +91,7 @@ def facts(found: "FoundModel") -> dict[str, object]:
 
 
 def to_download(name: str) -> dict[str, object] | None:
-    """The model of the catalog with that name, if it is not here in any quant."""
+    """The model of the catalog with that name, if it is not downloaded in any quant."""
     from hermes_cli.models import catalog
     from hermes_cli.models.by_name import models_of
     from hermes_cli.models.library import found_models
@@ -142,7 +142,7 @@ def inspected_facts(inspected: "Inspected") -> dict[str, Any]:
 
 
 def _plan_here(inspected: "Inspected") -> dict[str, Any] | None:
-    """How the model would be loaded on this machine now; None where it cannot be."""
+    """How the model would be loaded on this machine now; None if it cannot be loaded."""
     from hermes_cli.engine.loading import placement
     from hermes_cli.machine.memory_plan import layer_count
 

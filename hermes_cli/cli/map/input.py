@@ -12,7 +12,7 @@ from hermes_cli.errors import UsageError
 from hermes_cli.formats.json.mode import parsed
 from hermes_cli.terminal import console
 
-LONGEST_LINE_BYTES = 8 << 20  # more than fits into any context
+LONGEST_LINE_BYTES = 8 << 20  # more than any context holds
 _PIECE_BYTES = 1 << 16
 _SHOWN_CHARACTERS = 1000
 _WAKE_S = 0.1

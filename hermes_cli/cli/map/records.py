@@ -83,7 +83,7 @@ def _json(value: object) -> str:
 
 
 class RecordOutput(Protocol):
-    """Takes whole records. `kept` were written by an earlier run, `kept_failed` of them with an error."""
+    """Writes whole records. `kept` of them come from an earlier run, `kept_failed` of those with an error."""
 
     kept: int
     kept_failed: int
@@ -153,8 +153,8 @@ class RecordFile:
             self._file.seek(end)
             if torn := self._file.read(len(_BEGINNING)):
                 if not _BEGINNING.startswith(torn):
-                    raise self._not_a_record("it begins differently")
-                console.notice(f"the last record in {self._path} was incomplete and is written again")
+                    raise self._not_a_record("it does not begin like one")
+                console.notice(f"the last record in {self._path} was incomplete and is replaced")
             self._file.seek(end)
             self._file.truncate()
         except OSError as error:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from hermes_cli.session.choices import Layers
     from hermes_cli.session.session import Session
 
-# Failures that give the run their own exit code if all failures are of that kind.
+# If all failures are of one of these kinds, its exit code is that of the run.
 _OWN_EXIT_CODES = (ContextOverflow.exit_code, SchemaNotSatisfied.exit_code, ToolFailed.exit_code)
 
 

@@ -16,7 +16,7 @@ _shared = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 class AnsweringCommand(GroupedCommand):
-    """A command with the shared options beside its own parameters, which alone its function gets."""
+    """A command with the shared options in addition to its own parameters, the only ones its function gets."""
 
     def __init__(self, *arguments: Any, params: Sequence[Any], **others: Any) -> None:
         super().__init__(*arguments, params=[*shared_options(), *params], **others)
@@ -40,14 +40,17 @@ def answering(
         Literal["auto", "raw", "chat"] | None,
         typer.Option(
             "--endpoint-mode",
-            help="Send prompts as token ids (raw) or as messages (chat). [default: auto, by a probe]",
+            help="Send prompts as token ids (raw) or as messages (chat). [default: auto, which asks the server]",
             rich_help_panel=MODEL,
         ),
     ] = None,
     extra_body: Annotated[
         str | None,
         typer.Option(
-            "--extra-body", metavar="JSON", help="Add these fields to requests to the server.", rich_help_panel=MODEL
+            "--extra-body",
+            metavar="JSON",
+            help="Add these JSON fields to every request to the server.",
+            rich_help_panel=MODEL,
         ),
     ] = None,
     preset: Annotated[
@@ -57,7 +60,7 @@ def answering(
             "-p",
             metavar="NAME",
             autocompletion=completion.presets,
-            help="Use a preset: system prompt, sampling and, if it names them, model, tools and schema.",
+            help="Use this preset: a system prompt, with optional sampling, model, tools and schema.",
             rich_help_panel=PROMPT,
         ),
     ] = None,
@@ -68,7 +71,11 @@ def answering(
     system: Annotated[
         str | None,
         typer.Option(
-            "--system", "-s", metavar="TEXT", help="Set the system prompt; @FILE reads it.", rich_help_panel=PROMPT
+            "--system",
+            "-s",
+            metavar="TEXT",
+            help="Set the system prompt; @FILE reads it from a file.",
+            rich_help_panel=PROMPT,
         ),
     ] = None,
     file: Annotated[
@@ -148,7 +155,7 @@ def answering(
         typer.Option(
             "--tools-only",
             metavar="NAMES",
-            help="Keep only these tools, separated by commas; * stands for any characters.",
+            help="Offer only these tools (comma-separated; * matches any characters).",
             rich_help_panel=TOOLS,
         ),
     ] = None,
@@ -157,7 +164,7 @@ def answering(
         typer.Option(
             "--tools-match",
             metavar="WORDS",
-            help="Keep only tools with one of these words in name or description, separated by commas.",
+            help="Offer only tools whose name or description has one of these words (comma-separated).",
             rich_help_panel=TOOLS,
         ),
     ] = None,
@@ -183,21 +190,21 @@ def answering(
     ] = MOST_ROUNDS,
     tool_timeout: Annotated[float | None, setting("--tool-timeout", group=TOOLS, metavar="S")] = None,
     yes: options.AllowAll = False,
-    deny: Annotated[bool, typer.Option("--deny", help="Run no tool.", rich_help_panel=TOOLS)] = False,
+    deny: Annotated[bool, typer.Option("--deny", help="Decline every tool call.", rich_help_panel=TOOLS)] = False,
     schema: Annotated[
         str | None,
         typer.Option(
             "--schema",
             "--format",
             metavar="FILE|MODULE:MODEL|FIELDS|json",
-            help="Answer in JSON by this schema: a file, a Python model, fields such as 'name, age int', or any JSON.",
+            help="Answer in JSON that matches this schema: a file, a Python model, or fields like 'name, age int'.",
             rich_help_panel=TOOLS,
         ),
     ] = None,
     grammar: Annotated[
         str | None,
         typer.Option(
-            "--grammar", metavar="FILE", help="Answer only what this GBNF grammar allows.", rich_help_panel=TOOLS
+            "--grammar", metavar="FILE", help="Constrain the answer to this GBNF grammar.", rich_help_panel=TOOLS
         ),
     ] = None,
     no_constrain: options.Unconstrained = False,

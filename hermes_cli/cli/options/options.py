@@ -68,7 +68,7 @@ Model = Annotated[
         "-m",
         metavar="NAME|PATH",
         autocompletion=completion.models,
-        help="A model's name, or the path of a GGUF file.",
+        help="Model to use: a name or the path of a GGUF file.",
         rich_help_panel=MODEL,
     ),
 ]
@@ -79,7 +79,7 @@ Models = Annotated[
         "-m",
         metavar="NAME|PATH",
         autocompletion=completion.models,
-        help="A model's name, or the path of a GGUF file (repeatable).",
+        help="Model to use: a name or the path of a GGUF file (repeatable).",
         rich_help_panel=MODEL,
     ),
 ]
@@ -88,7 +88,7 @@ EndpointUrl = Annotated[
     typer.Option(
         "--endpoint",
         metavar="URL|NAME",
-        help="Use this OpenAI-compatible server instead of a model here.",
+        help="Use this OpenAI-compatible server instead of a local model.",
         rich_help_panel=MODEL,
     ),
 ]
@@ -106,7 +106,7 @@ Unconstrained = Annotated[
     bool,
     typer.Option(
         "--no-constrain",
-        help="Do not constrain tool calls and JSON while they are generated; only check them.",
+        help="Do not constrain tool calls and JSON during generation; only check them afterwards.",
         rich_help_panel=TOOLS,
     ),
 ]
@@ -116,7 +116,7 @@ Lora = Annotated[
     typer.Option(
         "--lora",
         metavar="FILE[:SCALE]",
-        help="Apply a LoRA adapter to the model (repeatable); none: no adapter.",
+        help="Apply this LoRA adapter (repeatable); none applies no adapter.",
         rich_help_panel=LOADING,
     ),
 ]

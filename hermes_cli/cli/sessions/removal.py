@@ -1,4 +1,4 @@
-"""`hermes sessions rm` and `prune`: what would be removed is shown, and the user is asked."""
+"""`hermes sessions rm` and `prune`: list what would be removed, and ask before removing it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,7 +39,7 @@ def prune(older_than: str | None, larger_than: str | None, keep_under: str | Non
     from hermes_cli.store.sessions.index import all_sessions
 
     if not (older_than or larger_than or keep_under):
-        raise UsageError("prune needs a limit", "such as: hermes sessions prune --older-than 30d")
+        raise UsageError("prune needs a limit", "for example: hermes sessions prune --older-than 30d")
     named = session_list.beyond(all_sessions(), older_than, larger_than, keep_under, latest_session())
     unwanted = [session for session in named if not in_use(session.path)]
     if len(unwanted) < len(named):
@@ -48,13 +48,13 @@ def prune(older_than: str | None, larger_than: str | None, keep_under: str | Non
         console.notice("nothing to remove")
         return 0
     session_list.print_sessions(unwanted)
-    _need_terminal(yes, "hermes sessions prune --yes with the same limits")
+    _need_terminal(yes, "hermes sessions prune --yes with the same options")
     return _remove([session.path for session in unwanted], yes)
 
 
 def _need_terminal(yes: bool, without_asking: str) -> None:
     if not yes:
-        check_terminal(f"without a question: {without_asking}")
+        check_terminal(f"remove without asking: {without_asking}")
 
 
 def _remove(files: Sequence[Path], yes: bool) -> int:
@@ -67,10 +67,10 @@ def _remove(files: Sequence[Path], yes: bool) -> int:
     what = f"the session {one_line(files[0].stem)}" if len(files) == 1 else f"these {len(files)} sessions"
     if not yes and not agreed(f"Remove {what} permanently?"):
         return 1
-    busy = [path for path in files if in_use(path)]  # opened while the question was on the screen
+    busy = [path for path in files if in_use(path)]  # it was opened while the user was asked
     for path in files:
         if path in busy:
-            console.notice(f"{path.stem} is open in another program and stays")
+            console.notice(f"{path.stem} is open in another program and was not removed")
         else:
             remove_session(path)
     # Prompt caches may hold text of the sessions.

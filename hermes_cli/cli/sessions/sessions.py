@@ -29,15 +29,15 @@ app = typer.Typer(
     invoke_without_command=True,
 )
 _SHOWN = 30
-_NAME_HELP = "Id, its beginning or last part, title, or file."
+_NAME_HELP = "Session id, or its beginning or last part; title; or file."
 Name = Annotated[str, typer.Argument(metavar="ID", autocompletion=completion.sessions, help=_NAME_HELP)]
 NameOrLatest = Annotated[
     str | None,
-    typer.Argument(metavar="[ID]", autocompletion=completion.sessions, help=f"{_NAME_HELP} [default: the last used]"),
+    typer.Argument(metavar="[ID]", autocompletion=completion.sessions, help=f"{_NAME_HELP} [default: the most recent]"),
 ]
 Limit = Annotated[
     int | None,
-    typer.Option("-n", metavar="N", min=0, help=f"Show at most N; 0: all. [default: {_SHOWN} on a terminal]"),
+    typer.Option("-n", metavar="N", min=0, help=f"Show at most N (0 = all). [default: {_SHOWN} on a terminal]"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON list.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
@@ -50,7 +50,8 @@ def _alone(context: typer.Context, count: Limit = None, json: AsJson = False) ->
         list_sessions(count, json)
     elif json or count is not None:
         raise UsageError(
-            "-n and --json belong after the command", f"such as: hermes sessions {context.invoked_subcommand} --help"
+            "-n and --json must come after the command",
+            f"for example: hermes sessions {context.invoked_subcommand} --help",
         )
 
 
@@ -77,7 +78,7 @@ def show(
     everything: Annotated[bool, typer.Option("--all", help="Include undone and regenerated turns.")] = False,
     tree: Annotated[bool, typer.Option("--tree", help="Print one line per turn, with all branches.")] = False,
 ) -> None:
-    """Print a session: questions after `>`, answers unchanged."""
+    """Print a session; your messages are marked with >."""
     if tree:
         from hermes_cli.terminal.chat.branch_view import tree_lines
 
@@ -102,7 +103,7 @@ def search(
 
     wanted = " ".join(text)
     if not wanted.strip():
-        raise UsageError("there is nothing to search for", "such as: hermes sessions search llama")
+        raise UsageError("the search text is empty", "for example: hermes sessions search llama")
     sessions = search_sessions(wanted)
     shown, on_terminal = _first(sessions, count), console.is_terminal(sys.stdout)
     for session in shown:
@@ -148,16 +149,23 @@ def remove(
 
 @app.command("prune")
 def prune(
-    older_than: Annotated[str | None, typer.Option(metavar="AGE", help="Not used for AGE: 12h, 30d, 1y.")] = None,
-    larger_than: Annotated[str | None, typer.Option(metavar="SIZE", help="With a file larger than SIZE: 10MB.")] = None,
+    older_than: Annotated[
+        str | None, typer.Option(metavar="AGE", help="Remove sessions not used for AGE, e.g. 12h, 30d or 1y.")
+    ] = None,
+    larger_than: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Remove sessions larger than SIZE, e.g. 10MB.")
+    ] = None,
     keep_under: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="The least recently used, until the rest fits in SIZE: 500MB.")
+        str | None,
+        typer.Option(
+            metavar="SIZE", help="Remove the least recently used sessions until the rest fit in SIZE, e.g. 500MB."
+        ),
     ] = None,
     yes: Yes = False,
 ) -> int:
     """Remove old or large sessions.
 
-    Removes every session that matches one of the limits, but never the newest. Lists them and asks first.
+    Removes every session that matches any of the options, except the newest. Lists them and asks first.
     """
     return removal.prune(older_than, larger_than, keep_under, yes)
 
@@ -170,10 +178,11 @@ def export(
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to FILE.")] = None,
     turn: Annotated[
-        int | None, typer.Option("--turn", metavar="N", help="The branch that ends with turn N of `show --tree`.")
+        int | None,
+        typer.Option("--turn", metavar="N", help="Export the branch that ends with turn N (see `show --tree`)."),
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Export all sessions, one line each; needs sharegpt or openai.")
+        bool, typer.Option("--all", help="Export all sessions, one per line; requires --format sharegpt or openai.")
     ] = False,
 ) -> None:
     """Export a session as Markdown, JSON, HTML or training data."""

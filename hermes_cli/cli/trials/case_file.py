@@ -56,7 +56,7 @@ def read_cases(path: Path) -> list[Case]:
     except OSError as error:
         raise UsageError(f"cannot read the cases {path}: {error.strerror}", "check the file name") from error
     except (Unreadable, Fault) as fault:
-        hint = "see the format in docs/testing.md: a prompt, and below expect what the answer must be"
+        hint = "the format is in docs/testing.md: each case has a prompt and, under expect, what the answer must be"
         raise UsageError(f"the case file {path} {fault}", hint) from fault
 
 
@@ -91,7 +91,7 @@ def _loaded(text: str) -> object:
 
 
 def _file_cases(value: object, path: Path) -> list[Case]:
-    """The cases of a document: a list of them, or `cases` beside what they share. Raises Fault."""
+    """The cases of a document: a list of them, or `cases` with the keys they share. Raises Fault."""
     whole: dict[object, object] = value if isinstance(value, dict) else {"cases": value}
     front_matter.check_keys(whole, (*_SHARED, "cases"))
     listed = whole.get("cases")

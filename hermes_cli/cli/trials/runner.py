@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hermes_cli.session.turn_loop import ToolUse
 
 SEED = 1
-_MAX_TOKENS = 1024  # where neither preset nor settings set a limit: a model may never stop by itself
+_MAX_TOKENS = 1024  # if neither preset nor settings set a limit: a model may never stop by itself
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def test(
     model: options.Model = None,
     endpoint: options.EndpointUrl = None,
     repeats: Annotated[
-        int | None, typer.Option("--repeats", metavar="N", min=1, max=1000, help="Ask every case N times.")
+        int | None, typer.Option("--repeats", metavar="N", min=1, max=1000, help="Run every case N times.")
     ] = None,
     no_constrain: options.Unconstrained = False,
     yes: options.AllowAll = False,
@@ -49,8 +49,8 @@ def test(
 
     Exits 1 if a case fails.
 
-    Without FILE and --preset, the bundled cases for the built-in tools are asked. Tools run only in cases that check
-    the text of the answer.
+    Without FILE and --preset, runs the bundled cases for the built-in tools. Tools are executed only in cases that
+    check the text of the answer.
     """
     from hermes_cli.cli.trials.report import JsonReport, TextReport
     from hermes_cli.cli.trials.runner import Runner, base_layers

@@ -1,7 +1,7 @@
-"""The tokens in the KV cache: reuse of a common prefix, and saving to disk at the end.
+"""The tokens in the KV cache: reuse of a common prefix, and saving to disk on closing.
 
-The ledger lists them and is the truth. A token that was generated alone may have other last bits in the cache than one
-that was processed in a batch; a prompt builds on either. Why: docs/engine.md.
+The ledger lists them. A generated token can have different last bits in the cache than one
+that was processed in a batch; a prompt can follow either. Reasons: docs/engine.md.
 """
 
 import time
@@ -29,7 +29,7 @@ class KvCache:
         least_saved_s: float = 0.0,
         parked_states: int = 0,
     ) -> None:
-        """What took less than `least_saved_s` to process is not saved in `store`.
+        """`store` gets only prompts that took at least `least_saved_s` to process.
 
         Up to `parked_states` conversations stay in memory while another one is answered.
         """
@@ -43,7 +43,7 @@ class KvCache:
         self._read_tokens, self._read_s = 0, 0.0
 
     def start(self, tokens: Sequence[int], may_continue: MayContinue) -> int:
-        """Keep the longest prefix of a prompt in the cache or on disk; its length. The rest must be decoded."""
+        """Keep or restore the longest cached prefix of a prompt, and return its length; the rest must be decoded."""
         self._swap(tokens)
         if self._store and len(tokens) - self._shared(tokens) > START_TOKENS:
             found = self._store.find(tokens, self.context.context_length)
@@ -55,7 +55,7 @@ class KvCache:
         return count
 
     def _swap(self, tokens: Sequence[int]) -> None:
-        """Park the conversation in the cache if another one is asked about, and bring that one back if it is parked."""
+        """If the prompt is from another conversation, park the current one, and restore the other if it is parked."""
         shared = self._shared(tokens)
         lost = len(self.ledger) - shared
         if lost >= START_TOKENS and shared < lost:
@@ -101,7 +101,7 @@ class KvCache:
             self._read_tokens, self._read_s = len(entry.tokens), len(entry.tokens) / entry.tokens_per_s
 
     def read(self, tokens: Sequence[int]) -> Iterator[int]:
-        """Decode part of a prompt in batches; yields how many tokens the cache holds after each. Raises as `decode`."""
+        """Decode part of a prompt in batches; yield the number of cached tokens after each. Raises as `decode`."""
         for batch in batches(tokens, self.context.batch_size):
             started = time.perf_counter()
             self._decode(batch)
@@ -111,7 +111,7 @@ class KvCache:
             yield len(self.ledger)
 
     def write(self, token: int, draft: Sequence[int] = ()) -> None:
-        """Decode a token of an answer, with a draft of what follows; it is scored. Raises as `decode`."""
+        """Decode a token of an answer and a draft of the next ones, with logits for each. Raises as `decode`."""
         self._decode((token, *draft), scored=bool(draft))
 
     def take_back(self, count: int) -> None:
@@ -133,11 +133,11 @@ class KvCache:
         self.ledger += tokens
 
     def disable_saving(self) -> None:
-        """Leave the disk alone from now on, after a failure."""
+        """Stop saving to disk, after a failure."""
         self._store = None
 
     def save(self, opening: Callable[[], Sequence[int]], may_continue: MayContinue) -> None:
-        """Save to disk what took long to process; the cache may be shorter afterwards.
+        """Save prompts to disk that took long to process; the cache may be shorter afterwards.
 
         `opening` returns the tokens that every conversation with the same system prompt begins with.
         """
@@ -150,11 +150,11 @@ class KvCache:
             self._save(self._store, "opening", may_continue)
 
     def _reading_s(self, count: int) -> float:
-        """How long processing `count` prompt tokens takes, as measured; 0 before anything was."""
+        """The measured time to process `count` prompt tokens; 0 before any measurement."""
         return count * self._read_s / self._read_tokens if self._read_tokens else 0.0
 
     def _save(self, store: KvStore, kind: Kind, may_continue: MayContinue) -> None:
-        """Write the whole cache to disk if that gains time and it is not there yet."""
+        """Write the whole cache to disk, unless that gains no time or it is there already."""
         tokens, state_bytes = self.ledger, self.context.state_bytes()
         new = self._unsaved(store, kind)
         if (

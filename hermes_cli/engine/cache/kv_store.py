@@ -1,4 +1,4 @@
-"""KV states on disk, found by their first tokens; all of it may be deleted at any time.
+"""KV states on disk, found by their first tokens. The folder can be deleted at any time.
 
 An entry is an envelope (magic, version, fingerprint, the tokens, checksums) and the state that llama.cpp restores.
 llama.cpp aborts on a truncated state, so it only gets states that are complete and unchanged.
@@ -38,7 +38,7 @@ _KINDS: tuple[Kind, ...] = ("conversation", "opening")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An envelope: the tokens whose state it holds, and how fast they were processed without it."""
+    """The envelope of an entry: its tokens, and how fast they were processed."""
 
     path: Path
     kind: Kind
@@ -54,10 +54,10 @@ class Entry:
 
 
 class KvStore:
-    """The entries of one model with its settings, in a folder shared with those of others."""
+    """The entries of one model with its settings, in a folder shared with other models."""
 
     def __init__(self, folder: Path, limit_bytes: int, fingerprint: Callable[[], bytes]) -> None:
-        """`fingerprint` returns 32 bytes that change with all that makes a state useless; called on first use."""
+        """`fingerprint` returns 32 bytes that change when saved states become invalid; it is called on first use."""
         self.folder, self._limit_bytes, self._ask = folder, limit_bytes, fingerprint
 
     @cached_property
@@ -65,7 +65,7 @@ class KvStore:
         return self._ask()
 
     def find(self, tokens: Sequence[int], context_length: int) -> tuple[Entry, int] | None:
-        """The entry that shares the most first tokens with `tokens`, and how many; of several the smallest."""
+        """The entry that shares the most first tokens with `tokens`, and their number; the smallest one of several."""
         found = [
             (shared, -entry.state_bytes, entry)
             for entry in self._similar(tokens)
@@ -197,7 +197,7 @@ def trim(folder: Path, limit_bytes: int) -> None:
 
 
 def identity(model: Path) -> list[object]:
-    """Facts that change whenever the weights at `model` do: size, times, inode and samples of all its files."""
+    """Bytes that change whenever the weights at `model` change: size, times, inode and samples of all its files."""
     facts: list[object] = []
     for part in filter(Path.exists, map(model.with_name, all_parts(model.name))):
         with part.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Conversations that wait in memory while the context works on another one, so that neither is processed again."""
+"""Conversations kept in memory while the context is used for another one, so that none is processed again."""
 
 from collections.abc import Sequence
 

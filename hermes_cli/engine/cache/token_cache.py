@@ -1,4 +1,4 @@
-"""Texts that were tokenised before: a conversation is tokenised once, message by message, not again in every turn."""
+"""Cached tokens of texts, so that each message of a conversation is tokenised only once."""
 
 import threading
 from array import array
@@ -17,7 +17,7 @@ class TokenCache:
         self._lock = threading.Lock()
 
     def tokens(self, text: str) -> Sequence[int]:
-        """The tokens of `text`, remembered from the last time if they still are."""
+        """The tokens of `text`, from the cache if they are in it."""
         with self._lock:
             found = self._known.pop(text, None)
             if found is not None:

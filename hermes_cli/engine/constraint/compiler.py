@@ -1,4 +1,4 @@
-"""Whether llguidance can compile a grammar and something can be written by it: tried with an alphabet of bytes."""
+"""Whether llguidance can compile a grammar, and whether any text satisfies it, tested with an alphabet of bytes."""
 
 import re
 import sys
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _END = 256
 _LEXER_FUEL, _STEP_FUEL = 10_000_000, 200_000
-_LETTERS = b"the 7 Quick foxes, 1.5"  # what a text may be made of
+_LETTERS = b"the 7 Quick foxes, 1.5"  # allowed characters
 _PLACE = re.compile(r"^(at \d+\(\d+\): )?(failed to (compile JSON schema|parse \"%json\"): )?")
 _UNKNOWN = re.compile(r"Unimplemented keys: \[(.*)\]")
 _REASON = re.compile(r"^error: (.*)$", re.MULTILINE)
@@ -50,10 +50,10 @@ def limits(step_fuel: int = _STEP_FUEL) -> "LLParserLimits":
 
 
 def fault(grammar: str, steps: int = 0) -> str | None:
-    """Why nothing can be written by `grammar`; None if something can. Takes `steps` bytes of an answer to find out."""
+    """Why no text can satisfy `grammar`; None if one can. Tests `steps` bytes of an answer."""
     from llguidance import LLMatcher
 
-    # A real vocabulary has many more tokens to look at in a step than this alphabet: a tenth is what leaves it room.
+    # A real vocabulary has many more tokens per step than this alphabet, so only a tenth of the limit is used here.
     step_fuel = _STEP_FUEL // 10 if steps else _STEP_FUEL
     matcher = LLMatcher(bytes_tokenizer(), grammar, log_level=0, limits=limits(step_fuel))
     if not matcher.is_error():
@@ -79,7 +79,7 @@ def _walk(matcher: "LLMatcher", steps: int) -> str | None:
 
 
 def in_words(error: str) -> str:
-    """What llguidance says is wrong with a grammar, for the author of the schema."""
+    """An error of llguidance in words for the author of the schema."""
     error = _PLACE.sub("", error.strip())
     first = error.splitlines()[0].strip() if error else ""
     if unknown := _UNKNOWN.match(first):

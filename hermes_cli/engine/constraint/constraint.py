@@ -2,7 +2,7 @@
 
 Under a schema every token is chosen among those that can continue a valid answer. With tools, text is free until it
 spells `<tool_call>` and an opening brace, however that was cut into tokens; then only a call of a declared tool can
-follow, and after the closing tag text is free again. A tag that something else follows is only mentioned.
+follow, and after the closing tag text is free again. A tag followed by anything else is only text.
 """
 
 import re
@@ -32,7 +32,7 @@ _DIGITS = re.compile(rb"(?P<exponent>[\s:,\[]-?\d[\d.]*[eE][+-]?)?(?P<digits>[\d
 
 
 class Constraint:
-    """One answer under a plan; used on the engine thread. `finished` once no token may follow."""
+    """The constraint of one answer; used on the engine thread. `finished` is true once no token may follow."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Constraint:
         self._model, self._context = model, context
         self._keep_on = keep_on
         self._matcher: LLMatcher | None = None
-        self._begun = b""  # the end of the text so far that may open a call: a part of the tag, or it and white space
+        self._begun = b""  # the end of the text that may open a call: part of the tag, or the tag and white space
         self._tail = b" "  # the end of the constrained text
         self.finished = False
         last_n = values.repeat_last_n
@@ -62,7 +62,7 @@ class Constraint:
         self._sampler.close()
 
     def _resume(self, begun: str) -> None:
-        """Continue an answer that begins with this text. Raises UsageError if the schema allows none."""
+        """Continue an answer that begins with this text. Raises UsageError if the schema does not allow it."""
         beginning = self._plan.whole or self._plan.opening
         if beginning:
             matcher = self._start(beginning)
@@ -72,7 +72,7 @@ class Constraint:
                 self._strings.resume(begun.encode())
                 return
             if self._plan.whole:
-                raise UsageError(f"the answer so far does not fit the {self._plan.form}", "ask for a new one")
+                raise UsageError(f"the answer so far does not match the {self._plan.form}", "ask for a new answer")
         at = begun.find(CALL_START) if self._plan.call else -1
         while at >= 0:
             rest = begun[at + len(CALL_START) :].encode()
@@ -91,7 +91,7 @@ class Constraint:
         return self._choose_text(free) if self._matcher is None else self._choose_constrained(self._matcher)
 
     def _choose_constrained(self, matcher: "LLMatcher") -> int:
-        """The sampled token if it is allowed, else one of the allowed tokens, with probabilities among those only.
+        """The sampled token if it is allowed, otherwise a token sampled among the allowed ones.
 
         Raises SchemaNotSatisfied if the text only repeats itself.
         """
@@ -126,7 +126,7 @@ class Constraint:
         return b"".join(map(self._model.piece, tokens)).decode("utf-8", "replace")
 
     def _room_for_digits(self) -> int:
-        """The number of digits that may follow: small models write some numbers without end."""
+        """The number of digits that may follow, because small models can write endless numbers."""
         if self._tail[-1] not in _OF_NUMBERS or self._plan.form == "grammar":
             return _MOST_DIGITS
         found = _DIGITS.search(self._tail)

@@ -1,6 +1,6 @@
 """Any JSON Schema as the grammar compiler reads it: draft 2020-12, self-contained, and only what can be enforced.
 
-Every change allows more than the schema does, never less; what is left to the final check is named.
+A change never allows less than the schema; parts that are left to the final check are noted.
 """
 
 import math
@@ -19,7 +19,7 @@ _COUNTS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "m
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _PLAIN = ("type", "enum", "const", "required", "multipleOf")
 _APPLIED_IN_PLACE = ("$ref", "anyOf", "oneOf", "allOf", "if", "dependentSchemas", "$dynamicRef", "not")
-# Whatever a draft calls them, these are left to the final check.
+# In every draft, these are left to the final check.
 _NOT_ENFORCED = (
     *("not", "if", "then", "else", "contains", "minContains", "maxContains", "uniqueItems", "propertyNames"),
     *("dependentRequired", "dependentSchemas", "dependencies", "unevaluatedItems", "unevaluatedProperties"),
@@ -67,7 +67,7 @@ class Dialect:
         if isinstance(self._root, bool):
             return {} if self._root else False
         if _DRAFT_3 in self._draft:
-            self.notes["everything, as it is a schema of draft 3"] = None
+            self.notes["everything, because draft 3 is not supported"] = None
             return {}
         whole = self._read(self._root, self._resolver, resolved=True)
         while self._waiting:
@@ -115,7 +115,7 @@ class Dialect:
         return f"#/$defs/{self._names[key]}"
 
     def _restate(self, known: Node) -> None:
-        """Keywords of older drafts, and those that say the same as one that can be enforced."""
+        """Replace keywords of older drafts, and keywords that have an enforceable equivalent."""
         for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
             if isinstance(known.get(exclusive), bool) and known.pop(exclusive) and bound in known:
                 known[exclusive] = known.pop(bound)
@@ -181,7 +181,7 @@ class Dialect:
         elif form in FORMATS:
             self.notes[f"the format {form}"] = None
         elif form is not None:
-            self.notes[f"the format {form}, which is not known and not checked afterwards either"] = None
+            self.notes[f"the format {form}, which is unknown and is not checked at all"] = None
         if own:
             node["pattern"] = own[0]
         if own[1:]:
@@ -203,7 +203,7 @@ def _multiples(node: Node) -> None:
 
 
 def common_multiple(first: Fraction, second: Fraction) -> Fraction:
-    """The least number that is a multiple of both."""
+    """The least common multiple."""
     numerators = first.numerator * second.denominator, second.numerator * first.denominator
     return Fraction(math.lcm(*numerators), first.denominator * second.denominator)
 

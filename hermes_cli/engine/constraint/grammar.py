@@ -9,7 +9,7 @@ from hermes_cli.engine.constraint.dialect import Node, changed
 from hermes_cli.formats.json.patterns import translated
 from hermes_cli.formats.tags import CALL_END, CALL_START, PAD_END, PAD_START
 
-# As json.dumps writes, which is what the models were trained on. Flexible whitespace lets a model write it for ever.
+# As json.dumps writes, which the models were trained on. With flexible white space a model can write it endlessly.
 # \u00e9 may stand for é, as it does in that training, except in texts with a pattern. Half a character never may.
 _STYLE: dict[str, Any] = {
     "item_separator": ", ",
@@ -25,7 +25,7 @@ class Plan:
     """The grammars of one request: `whole` for all of the answer, or `call` for what follows the tag in free text.
 
     Without `call` no call can open. `opening` is what the answer must begin with. `begun` is the part of the answer
-    that exists already. `notes` name what is not enforced, `form` what the answer is held to.
+    that exists already. `notes` name what is not enforced; `form` names the constraint in messages.
     """
 
     whole: str | None = None

@@ -1,4 +1,4 @@
-"""The one place that decides how answers are constrained: before a model is there, and for every request."""
+"""Decides how answers are constrained, before a model is loaded and for every request."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ class Planner:
     def notes(
         self, schema: Schema | None = None, tools: Sequence[ToolSchema] = (), grammar: str | None = None
     ) -> tuple[str, ...]:
-        """What of `schema` and `tools` is only checked after writing, in words. Raises UsageError, EngineError.
+        """The parts of `schema` and `tools` that are only checked after generation. Raises UsageError, EngineError.
 
         The error is the one that a request with them would raise.
         """
@@ -33,7 +33,7 @@ class Planner:
         return plan.notes if plan else ()
 
     def plan(self, request: GenerationRequest) -> "Plan | None":
-        """What `request` may be answered with; None where everything may. Raises UsageError, EngineError."""
+        """The constraint for `request`; None if any text is allowed. Raises UsageError, EngineError."""
         held = request.schema is not None or request.tools or request.grammar is not None
         if not (request.constrained and held):
             if request.must_call and not request.tools:

@@ -35,7 +35,7 @@ class Plans:
         self._grammars: dict[str, str] = {}
 
     def plan(self, request: GenerationRequest) -> Plan:
-        """What `request` may be answered with. Raises UsageError, EngineError."""
+        """The constraint for `request`. Raises UsageError, EngineError."""
         check_library()
         if request.grammar is not None:
             return Plan(whole=self._grammar(request.grammar), begun=_begun(request), form="grammar")
@@ -66,7 +66,7 @@ class Plans:
             one = self._enforced({"type": "object", **tool.parameters}, closed=True)
         except UsageError as problem:
             one = Enforced(ANY_OBJECT.text, (problem.message.removeprefix("the schema cannot be used: "),))
-        notes = tuple(f"arguments of {tool.name} are only checked after writing: {note}" for note in one.notes)
+        notes = tuple(f"arguments of {tool.name} are only checked after generation: {note}" for note in one.notes)
         return Enforced(one.text, notes)
 
     def _enforced(self, schema: Schema, *, closed: bool = False) -> Enforced:
@@ -84,7 +84,7 @@ class Plans:
         return self._grammars[text]
 
     def _fault(self, grammar: str) -> str | None:
-        """Why the tools together are too much, where each alone is not."""
+        """Why the tools cannot be constrained together, although each alone can."""
         if grammar not in self._faults:
             _remember(self._faults, grammar, fault(grammar))
         return self._faults[grammar]
@@ -103,7 +103,7 @@ def _begun(request: GenerationRequest) -> str:
 
 
 def _only_checked(note: str) -> str:
-    return f"not enforced while writing, only checked afterwards: {note}"
+    return f"not enforced during generation, only checked afterwards: {note}"
 
 
 def _chosen(tools: Sequence[ToolSchema], choice: str) -> list[ToolSchema]:

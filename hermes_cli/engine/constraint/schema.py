@@ -1,4 +1,4 @@
-"""The part of a JSON Schema that can be enforced while writing, and notes on the rest."""
+"""The part of a JSON Schema that can be enforced during generation, and notes on the rest."""
 
 import json
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ from hermes_cli.errors import UsageError
 from hermes_cli.formats.json.schema import Schema
 
 _COMBINING = ("$ref", "anyOf", "oneOf", "allOf", "patternProperties")
-_HINT = "change it, or answer freely with --no-constrain"
+_HINT = "change the schema, or use --no-constrain"
 
 
 @dataclass(frozen=True, slots=True)
 class Enforced:
-    """The part of a schema that is enforced while writing, as text for llguidance; `notes` name the rest."""
+    """The part of a schema that is enforced during generation, as text for llguidance; `notes` name the rest."""
 
     text: str
     notes: tuple[str, ...] = ()
@@ -58,11 +58,11 @@ def _read(schema: Schema) -> tuple[Any, Notes]:
         dialect = Dialect(schema)
         return dialect.read(), dialect.notes
     except Unresolvable as error:
-        hint = "copy what it names into $defs and refer to that: #/$defs/NAME"
+        hint = "copy the referenced schema into $defs and refer to #/$defs/NAME"
         raise UsageError(f"the schema refers to {error.ref}, which is not in it", hint) from error
     except (RecursionError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, RecursionError) or "Circular" in str(error):
-            raise UsageError("the schema is nested too deeply", "make it flatter") from error
+            raise UsageError("the schema is nested too deeply", "nest it less deeply") from error
         raise UsageError(f"the schema is not JSON Schema: {error}", "see json-schema.org") from error
 
 

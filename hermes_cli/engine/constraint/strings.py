@@ -1,4 +1,4 @@
-"""The strings in JSON that is being written: where free ones are, which tokens they repeat, and when they only loop."""
+"""The strings in JSON during generation: where free ones are, which tokens repeat in them, and endless loops."""
 
 from collections import Counter, deque
 from collections.abc import Callable
@@ -66,7 +66,7 @@ class FreeStrings:
         self._is_free: bool | None = None  # of the string that is open, once that is known
 
     def resume(self, text: bytes) -> None:
-        """Stand behind a beginning that is there already."""
+        """Start after existing text."""
         self._position.feed(text)
 
     def repeated(self, is_free: Callable[[], bool]) -> Counter[int]:
@@ -89,13 +89,13 @@ class FreeStrings:
         if len(self._tokens) % _CHECK_EVERY == 0 and (period := repeated_period(self._tokens)):
             text = " ".join(text_of(self._tokens[-period:]).split())
             raise SchemaNotSatisfied(
-                f'the answer repeats "{text[:60]}" without end',
+                f'the answer repeats "{text[:60]}" endlessly',
                 "try another --seed or a higher --repeat-penalty, or bound the text in the schema with maxLength",
             )
 
 
 def repeated_period(tokens: list[int]) -> int:
-    """How many tokens are repeated over and over at the end; 0 if it is not so."""
+    """The length of the sequence of tokens that repeats at the end; 0 if none does."""
     for period in range(1, _LONGEST_PERIOD + 1):
         span = max(_LEAST_TOKENS, _LEAST_REPEATS * period)
         if len(tokens) < span:

@@ -60,7 +60,9 @@ class Tables:
     def _digit_masks(self) -> list[int]:
         """The masks for 0 to MOST_DIGITS_OF_TOKENS digits, in one pass over the tokens."""
         size = len(self.tokens) // 8 + 1
-        begun = [bytearray(size) for _ in range(MOST_DIGITS_OF_TOKENS + 2)]  # by digits; the last for more
+        begun = [
+            bytearray(size) for _ in range(MOST_DIGITS_OF_TOKENS + 2)
+        ]  # by number of digits; the last entry is for more
         for token, piece in enumerate(self.tokens):
             if count := leading_digits(piece):
                 begun[min(count, len(begun) - 1)][token >> 3] |= 1 << (token & 7)
@@ -121,7 +123,7 @@ class Vocabulary:
         return self._tables
 
     def matcher(self, tables: Tables, grammar: str) -> "LLMatcher":
-        """A matcher of `grammar` at its start; there is one for each grammar, which caches what it computes."""
+        """A matcher at the start of `grammar`, copied from one per grammar that caches its computations."""
         from llguidance import LLMatcher
 
         matcher = self._matchers.pop(grammar, None)

@@ -1,4 +1,4 @@
-"""What to leave out of a schema that the compiler cannot take: each step allows more, and says what is left out.
+"""Weaken a schema that the compiler cannot handle: each step allows more, and names what it leaves out.
 
 `bounded` comes first: it keeps out what would overflow the native stack or take minutes. The steps follow one by one
 until the compiler is content.
@@ -23,7 +23,7 @@ Notes = dict[str, None]
 
 
 def bounded(schema: Any, notes: Notes) -> Any:
-    """`schema` without what the compiler must not be given at all."""
+    """`schema` without parts that must never be given to the compiler."""
     if _depth(schema) > MOST_DEPTH:
         notes["everything, as its references are nested too deeply"] = None
         return {}
@@ -52,7 +52,7 @@ def bounded(schema: Any, notes: Notes) -> Any:
 
 
 def steps(reason: str) -> Iterator[Callable[[Any, Notes], Any]]:
-    """What may help a schema that was refused for `reason`, the least first, and in the end everything."""
+    """Weaker forms of a schema that was refused for `reason`, the smallest change first."""
     ladder: tuple[tuple[str, Callable[[Any, Notes], Any]], ...] = (
         ("oneOf", _any_of),
         ("Properties only supported", _counts_beside_optional_keys),
@@ -93,7 +93,7 @@ def _counts_beside_optional_keys(schema: Any, notes: Notes) -> Any:
     def change(node: Node) -> Node:
         if set(node.get("properties", ())) <= set(node.get("required", ())):
             return node
-        return _noted(node, notes, "minProperties", "maxProperties", suffix=" beside optional properties")
+        return _noted(node, notes, "minProperties", "maxProperties", suffix=" with optional properties")
 
     return changed(schema, change)
 
@@ -113,7 +113,7 @@ def _overlapping_keys(schema: Any, notes: Notes) -> Any:
 
 
 def _broken_patterns(schema: Any, notes: Notes) -> Any:
-    """Without the patterns that fail alone."""
+    """Remove the patterns that fail by themselves."""
 
     def change(node: Node) -> Node:
         if "pattern" in node:
@@ -154,13 +154,13 @@ def _lengths(schema: Any, notes: Notes) -> Any:
 
 
 def _references_alone(schema: Any, notes: Notes) -> Any:
-    """References without the keywords beside them."""
+    """Remove keywords next to references."""
 
     def change(node: Node) -> Node:
         beside = [key for key in node if key not in ("$ref", "$defs")]
         if "$ref" not in node or not beside:
             return node
-        notes["keywords beside $ref"] = None
+        notes["keywords next to $ref"] = None
         return _without(node, *beside)
 
     return changed(schema, change)

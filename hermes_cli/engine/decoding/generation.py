@@ -1,6 +1,6 @@
 """One generation on the engine thread: process the prompt, sample tokens, and queue events until the end.
 
-Whatever stops the work, ledger and KV cache agree again afterwards.
+However it ends, the ledger matches the KV cache afterwards.
 """
 
 import time
@@ -35,7 +35,7 @@ QueuedEvent = GenerationEvent | BaseException | None
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to answer: the prompt's tokens, how to sample, at most how many tokens, where to stop, what to hold to."""
+    """What to generate: the prompt's tokens, sampling, maximum length, stop strings and constraint."""
 
     tokens: list[int]
     values: SamplingValues

@@ -10,7 +10,7 @@ from hermes_cli.engine.llama.model import Model
 
 
 def logprob_of_last(context: Context, model: Model, token: int, top: int) -> TokenLogprob:
-    """The log probability of `token` after what was decoded last, with the `top` likeliest tokens beside it."""
+    """The log probability of `token` after what was decoded last, and the `top` likeliest tokens."""
     return _logprob(_log_softmax(context.all_logits()), model, token, top)
 
 

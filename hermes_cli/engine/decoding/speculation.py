@@ -1,7 +1,7 @@
 """Check several tokens in one batch: those that followed the same tokens earlier, in the prompt or in the answer.
 
-Nothing is lost by it. Each token is sampled from its own logits by the usual chain, in order, as without a draft; only
-while it equals the drafted token are the next logits used, which are there already. Why and when: docs/engine.md.
+Each token is sampled from its own logits by the usual chain, in order, as without a draft. Only
+while it equals the drafted token, the next logits, which are already computed, are used. Details: docs/engine.md.
 """
 
 import math
@@ -18,12 +18,12 @@ _FIRST_RIGHT = 0.8
 # In units of the time of one token: what drafts may cost before any pays, what they may cost of what they saved
 # before, and what every token adds to the former until it is full again.
 _CREDIT, _MOST_CREDIT, _CREDIT_PER_TOKEN = 1.0, 8.0, 0.005
-_WEIGHT, _WEIGHT_OF_RIGHT = 0.2, 0.1  # of a new measurement
+_WEIGHT, _WEIGHT_OF_RIGHT = 0.2, 0.1  # weight of a new measurement
 _GUESSED_COST = 0.25  # of a drafted token, before it was measured
 
 
 class Lookup:
-    """Finds what followed the last tokens when they occurred before."""
+    """Finds the tokens that followed an earlier occurrence of the last tokens."""
 
     def __init__(self, tokens: Sequence[int]) -> None:
         """`tokens` are those of the prompt."""

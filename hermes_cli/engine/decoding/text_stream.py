@@ -1,4 +1,4 @@
-"""From token bytes to text: whole characters only, without a stop string and what follows it."""
+"""Turns token bytes into text: whole characters only, up to a stop string."""
 
 import codecs
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ class TextStream:
         self.stopped = False
 
     def feed(self, data: bytes) -> str:
-        """The text that is certain now; empty after a stop string."""
+        """The text that can no longer change; empty after a stop string."""
         text = self._decode(data)
         return self._release(text) if self._stop else text
 

@@ -232,7 +232,7 @@ class Context:
         logits = self._llama.llama_get_logits_ith(self._ctx, -1) if self._has_logits else None
         if logits and math.isnan(logits[0]):
             raise EngineError(
-                "the model computes NaN instead of numbers: its file is damaged", "download it again: hermes pull"
+                "the model produces NaN instead of numbers: its file is damaged", "download it again: hermes pull"
             )
 
     def attach(self, sampler: Sampler) -> bool:

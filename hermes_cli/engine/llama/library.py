@@ -157,8 +157,8 @@ def _log_callback(llama: Any) -> Any:
 
 
 def _say_abort(message: bytes | None) -> None:
-    """The last word before llama.cpp would abort: a plain error, then a plain exit."""
-    # It begins with a source file, in a folder of whoever built the library.
+    """Called by llama.cpp before it aborts: print an ordinary error and exit."""
+    # It begins with the path of a source file on the machine that built the library.
     reason = re.sub(r"^\S*/(?=[^/\s]+:\d+: )", "", " ".join((message or b"").decode("utf-8", "replace").split()))
     _leave(f"llama.cpp stopped: {reason}")
 
@@ -182,7 +182,7 @@ _SET_TERMINATE = "_ZSt13set_terminatePFvvE"
 
 
 def _set_last_words(llama: Any) -> None:
-    """End llama.cpp's aborts and uncaught exceptions with an error line, where its libraries allow that."""
+    """Print an error line on llama.cpp's aborts and uncaught exceptions, if its libraries allow that."""
     with suppress(AttributeError):
         setter = llama._lib.ggml_set_abort_callback
         setter.argtypes, setter.restype = [type(_abort_callback)], ctypes.c_void_p
@@ -205,7 +205,7 @@ def clear_log() -> None:
 
 
 def failure_reason() -> str:
-    """The first error since the log was cleared; later ones only report that an earlier step failed."""
+    """The first error since the log was cleared, because later ones only report that an earlier step failed."""
     errors = [text.strip() for level, text in _log if level == _LOG_ERROR and text.strip()]
     return errors[0].split(": ", 1)[-1] if errors else "no reason given"
 

@@ -1,4 +1,4 @@
-"""Sampling among allowed tokens: first among all, and again with a mask if that token is not allowed.
+"""Constrained sampling: sample among all tokens first, and again with a mask if that token is not allowed.
 
 The likeliest tokens are found once, by llama.cpp. Only where the mask allows none of them does the second choice look
 at the others, so that it costs microseconds however large the vocabulary is.
@@ -90,5 +90,5 @@ def _splitter(count: int) -> struct.Struct:
 
 @lru_cache(maxsize=16)
 def tokens_in(mask: bytes) -> list[int]:
-    """The tokens whose bits are set. The masks of an answer come again and again, as those inside of numbers do."""
+    """The tokens whose bits are set; cached, because many masks of an answer are the same."""
     return [found.start() * 8 + bit for found in _NONZERO.finditer(mask) for bit in _SET_BITS[mask[found.start()]]]

@@ -1,4 +1,4 @@
-"""A GGUF loaded by llama.cpp: its header, its vocabulary, and unless only that is wanted its weights."""
+"""A GGUF loaded by llama.cpp: header, vocabulary and, unless only the vocabulary is loaded, weights."""
 
 import ctypes
 import os
@@ -197,7 +197,7 @@ class Model:
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Token ids of `text`, without BOS; only with `special` can they be control tokens."""
         if self._special_tokens[1] and not special:
-            # llama.cpp finds these in plain text too, so each is cut behind its first character.
+            # llama.cpp finds these in plain text too, so each is split after its first character.
             cuts = [found.start() + 1 for found in self._user_marker_pattern.finditer(text)]
             parts = [text[start:end] for start, end in zip([0, *cuts], [*cuts, None], strict=True)]
             return [token for part in parts for token in self._tokenized(part, special)]

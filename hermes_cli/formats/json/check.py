@@ -40,7 +40,7 @@ def checked(schema: Any, name: str = "the schema") -> Schema:
 
     hint = 'a JSON Schema is an object such as {"type": "object", "properties": {...}}; see json-schema.org'
     if isinstance(schema, Mapping) and not isinstance(schema.get("$schema", ""), str):
-        raise UsageError(f"{name} names no draft of JSON Schema as $schema", hint)
+        raise UsageError(f"{name} has an unknown $schema", hint)
     if not isinstance(schema, Mapping | bool):
         raise UsageError(f"{name} is not a JSON Schema, but {_shown(schema)}", hint)
     try:
@@ -56,12 +56,12 @@ def checked(schema: Any, name: str = "the schema") -> Schema:
     except SchemaError as error:
         raise UsageError(f"{name} is not valid: {_message(error)}", hint) from error
     except RecursionError as error:
-        raise UsageError(f"{name} is nested too deeply, or refers to itself without end", "simplify it") from error
+        raise UsageError(f"{name} is nested too deeply, or refers to itself endlessly", "simplify it") from error
     except _PatternError as problem:
         raise UsageError(f"{name} cannot be used: {problem}", hint) from problem
     except re.error as problem:
         raise UsageError(
-            f"{name} has a pattern beside unevaluatedProperties that cannot be checked: {problem}", hint
+            f"{name} has a pattern next to unevaluatedProperties that cannot be checked: {problem}", hint
         ) from problem
     except Unresolvable as problem:
         raise _missing_reference(name, problem.ref) from problem
@@ -157,7 +157,7 @@ def _additional_properties(validator: Any, part: Any, instance: Any, schema: Any
 
 
 def _known(names: Mapping[str, Any]) -> str:
-    return f"there is {', '.join(names)}" if names else "no key is allowed"
+    return f"known keys: {', '.join(names)}" if names else "no key is allowed"
 
 
 def _all_parts(schema: Schema, name: str, check: Callable[[Any], None]) -> list[Mapping[str, Any]]:
@@ -196,7 +196,7 @@ def _all_parts(schema: Schema, name: str, check: Callable[[Any], None]) -> list[
 def _missing_reference(name: str, reference: str) -> UsageError:
     if reference.startswith("#"):
         return UsageError(f"{name} refers to {reference}, which is not in it", "add it, or correct the reference")
-    hint = "copy what it names into $defs and refer to that: #/$defs/NAME"
+    hint = "copy the referenced schema into $defs and refer to #/$defs/NAME"
     return UsageError(f"{name} refers to {reference}, which is not in it; nothing is downloaded", hint)
 
 

@@ -1,6 +1,6 @@
 """The formats of JSON Schema: a pattern for each, and what a pattern cannot say.
 
-The patterns are those that are enforced while writing, so that the final check agrees.
+The same patterns are enforced during generation, so that the final check agrees.
 """
 
 import re

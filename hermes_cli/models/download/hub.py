@@ -30,7 +30,7 @@ class RemoteFile:
 
 
 def is_offline() -> bool:
-    """Whether HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE forbids the network."""
+    """Whether HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set."""
     return os.environ.get(_offline_variable(), "").upper() in ("1", "ON", "YES", "TRUE")
 
 
@@ -42,7 +42,7 @@ def check_online(what: str) -> None:
     """Raise DownloadError if `what` may not be fetched."""
     if is_offline():
         name = _offline_variable()
-        raise DownloadError(f"{what} is not here, and {name} forbids the network", f"unset {name}")
+        raise DownloadError(f"{what} is not downloaded, and {name} is set", f"unset {name}")
 
 
 def credentials() -> web.Credentials | None:
@@ -113,7 +113,7 @@ def _chosen(wanted: HubReference, names: list[str]) -> str:
     if wanted.file:
         if wanted.file in names:
             return all_parts(wanted.file)[0]
-        hint = did_you_mean(wanted.file, names, f"it has {_listed(names)}")
+        hint = did_you_mean(wanted.file, names, f"the repository has: {_listed(names)}")
         raise DownloadError(f"{wanted.repository} has no file {wanted.file}", hint)
     place = f"{wanted.repository}/{wanted.folder}" if wanted.folder else wanted.repository
     inside = [name for name in names if not wanted.folder or name.startswith(f"{wanted.folder}/")]
@@ -126,7 +126,9 @@ def _chosen(wanted: HubReference, names: list[str]) -> str:
         quant = choose_quant(wanted.quant, quants)
         if quant:
             return by_quant[quant]
-        what = f"it has {', '.join(sorted(quants))}" if quants else f"it has {_listed(inside)}"
+        what = (
+            f"the repository has: {', '.join(sorted(quants))}" if quants else f"the repository has: {_listed(inside)}"
+        )
         raise DownloadError(f"{place} has no quant {wanted.quant}", what)
     if by_quant:
         return by_quant[min(by_quant, key=preference)]

@@ -1,4 +1,4 @@
-"""An unfinished download: `NAME.part`, locked for one program, and beside it a record of the file it belongs to."""
+"""An unfinished download: `NAME.part`, locked for one program, with a record of the file it belongs to."""
 
 import errno
 import hashlib
@@ -28,7 +28,7 @@ class PartFile:
         self.size_bytes = 0
 
     def identity(self) -> dict[str, str]:
-        """What the bytes are a part of, as given to `restart`; empty if there is no record."""
+        """The identity of the file, as given to `restart`; empty if there is no record."""
         with suppress(OSError, ValueError):
             known = read_json(_facts(self.target))
             if isinstance(known, dict):

@@ -80,7 +80,7 @@ def run(pull: Pull, progress: web.Progress) -> Pull:
 
 
 def _download(pull: Pull, progress: web.Progress) -> None:
-    if pull.size_bytes is not None:  # else it is checked when the server says it
+    if pull.size_bytes is not None:  # otherwise it is checked when the server reports it
         here = sum(min(_here(pull.target(file)), file.size_bytes or 0) for file in pull.files)
         check_room(pull.path, pull.size_bytes - here)
     token = credentials() if isinstance(pull.source, HubReference) else None
@@ -88,11 +88,13 @@ def _download(pull: Pull, progress: web.Progress) -> None:
         target = pull.target(file)
         record = record_of(target)
         if target.exists() and (record is None or not _same(record, file)):
-            raise DownloadError(f"{target} exists and is another file", "move it away, or remove it: hermes models rm")
+            raise DownloadError(
+                f"{target} exists and is a different file", "move it away, or remove it: hermes models rm"
+            )
         if not target.exists():
             _fetch(pull, file, target, token, progress)
         elif record and isinstance(pull.wanted, HubReference) and pull.wanted.is_pinned:
-            # The same bytes as another revision, which is here: record them under this one.
+            # Another revision with the same bytes exists: record them under this one.
             write_record(target, replace(record, source=str(pull.wanted)))
 
 
@@ -124,6 +126,6 @@ def _check_unchanged(wanted: CatalogReference, sha256: str, file: RemoteFile) ->
     """Raise DownloadError where the hub has another checksum than the catalog, whose checksum is trusted."""
     if file.sha256 and file.sha256 != sha256:
         raise DownloadError(
-            f"{wanted.model.repository} now has another {file.name} than this version of hermes knows",
+            f"{wanted.model.repository} now has another {file.name} than this version of hermes expects",
             f"update hermes, or download it without that check: hermes pull hf:{wanted.model.repository}/{file.name}",
         )

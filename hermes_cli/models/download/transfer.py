@@ -1,4 +1,4 @@
-"""One file from the web: resumed, retried, hashed while it arrives, and given its name only when it is complete."""
+"""Downloads one file: resumes, retries, hashes it as it arrives, and renames it only when it is complete."""
 
 import re
 from collections.abc import Callable

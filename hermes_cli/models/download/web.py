@@ -95,7 +95,7 @@ class Attempts:
 
 
 class Unreachable(Exception):
-    """What stopped a transfer may pass; `wait_s` is how long the server asks to wait."""
+    """A temporary failure of a transfer; `wait_s` is how long the server asks to wait."""
 
     def __init__(self, message: str, wait_s: float | None = None, hint: str = "check the network") -> None:
         super().__init__(message)
@@ -204,7 +204,7 @@ def origin(url: str) -> str:
 
 
 def failure(problem: NetworkProblem) -> Unreachable | DownloadError:
-    """What a problem of the network means for a download."""
+    """The download error for a network problem."""
     if problem.is_temporary:
         return Unreachable(str(problem), hint=problem.hint)
     return DownloadError(str(problem), problem.hint)
@@ -221,7 +221,7 @@ def _refused(url: str, response: "httpx2.Response") -> Exception:
     if code == 416:
         return RangeRefused()
     if code in _TEMPORARY:
-        busy = f"{host} is busy" if code in (429, 503) else f"{host} has trouble"
+        busy = f"{host} is busy" if code in (429, 503) else f"{host} reports a server error"
         return Unreachable(f"{busy} ({code})", retry_after(response.headers.get("Retry-After")))
     on_hub = _refused_by_hub(url, response)
     if on_hub:
@@ -242,7 +242,7 @@ def _refused_by_hub(url: str, response: "httpx2.Response") -> DownloadError | No
         return None
     if reason == "GatedRepo":
         page = f"{repository[1]}{repository[2]}"
-        hint = f"accept its licence at {page} and set HF_TOKEN to a token of yours (Settings, Access Tokens)"
+        hint = f"accept its licence at {page} and set HF_TOKEN to your token (Settings, Access Tokens)"
         return DownloadError(f"{page} is gated", hint)
     if reason == "RevisionNotFound":
         return DownloadError(f"{repository[2]} has no such revision", "check the address, or name the repository alone")

@@ -73,7 +73,7 @@ class Tool(_Fields):
 
 
 class StreamOptions(_Fields):
-    """What a stream carries beside the answer."""
+    """What a stream contains in addition to the answer."""
 
     include_usage: bool | None = None
 

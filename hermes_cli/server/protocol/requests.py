@@ -197,7 +197,7 @@ def _schema(body: ChatRequest | CompletionRequest) -> Any:
 
 
 def _grammar(body: ChatRequest | CompletionRequest, schema: Any, tools: Sequence[ToolSchema] = ()) -> str | None:
-    """The GBNF grammar to answer by. Raises ApiError for one that cannot be used, or beside a schema or tools."""
+    """The GBNF grammar of the answer. Raises ApiError for an invalid one, or one with a schema or tools."""
     grammar: str | None = body.grammar
     if grammar is None:
         return None

@@ -1,1 +1,1 @@
-"""Who answers: a model here or a server, with its options."""
+"""The target that answers: a local model or a server, with its options."""

@@ -1,4 +1,4 @@
-"""Text that begins with YAML between two `---` lines: parsed, with errors worded for its author."""
+"""Parses text that begins with YAML between two `---` lines, with errors worded for its author."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -13,7 +13,7 @@ _BLOCK = re.compile(r"---[ \t]*\n(?P<yaml>.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | 
 
 
 class Fault(ValueError):
-    """What is wrong with the text: a phrase that follows the name of the file."""
+    """An error in the text: a phrase that follows the name of the file."""
 
 
 class TextLoader(yaml.BaseLoader):

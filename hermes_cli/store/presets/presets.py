@@ -69,7 +69,7 @@ class Preset:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What its author probably did not mean, one sentence each."""
+        """Notices about likely mistakes of its author."""
         found = []
         for name in self.undeclared:
             near = did_you_mean(name, self.variables, f"declare it under variables in {self.path}")
@@ -207,7 +207,7 @@ def variable_values(pairs: Iterable[str]) -> dict[str, str]:
         if not name or not equals:
             raise UsageError(
                 f"{pair} is not NAME=VALUE",
-                "such as --var language=Greek, or in a chat: /preset translate language=Greek",
+                "for example --var language=Greek, or in a chat: /preset translate language=Greek",
             )
         values[name] = value
     return values

@@ -1,4 +1,4 @@
-"""Conversations as other programs and training sets write them in JSON, and what of them a session cannot hold."""
+"""Reads conversations of other programs and data sets, and counts the content that a session cannot hold."""
 
 import json
 import re
@@ -20,7 +20,7 @@ _ROLES: dict[str, Role] = {
     **dict.fromkeys(("tool", "function", "observation", "function_response"), "tool"),
 }
 _SYSTEM = ("system", "system_prompt", "systemPrompt")
-# What a conversation or a message may carry beside its text, and what it is called when it is left out.
+# Other content of conversations and messages, and its name in the report if it is left out.
 _EXTRAS = {
     "tools": "tool definitions",
     "functions": "tool definitions",
@@ -38,7 +38,7 @@ _REASONING = re.compile(r'<details type="reasoning"[^>]*>(?:\s*<summary>.*?</sum
 
 
 class Fault(ValueError):
-    """What is wrong with a conversation: a phrase that follows its place."""
+    """An error in a conversation: a phrase that follows its position."""
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ def imported(value: Any) -> Imported:
 
 
 def _entries(value: Any, found: Imported) -> tuple[str | None, list[Any]]:
-    """The system prompt given beside the messages, and the messages in their common form."""
+    """The system prompt outside the messages, and the messages in their common form."""
     match value:
         case {"chat": dict(chat)}:
             return _entries({"title": value.get("title"), **chat}, found)
@@ -280,7 +280,7 @@ def _json(text: str) -> Any:
 
 
 def _extras(fields: Mapping[str, Any]) -> Counter[str]:
-    """What stands beside the text, by its name."""
+    """The content other than text, by its name."""
     found: Counter[str] = Counter()
     for key, name in _EXTRAS.items():
         value = fields.get(key)
@@ -290,7 +290,7 @@ def _extras(fields: Mapping[str, Any]) -> Counter[str]:
 
 
 def _turns(messages: list[Message]) -> Iterator[Turn]:
-    """A turn begins where the user speaks after somebody else did."""
+    """A turn begins with a message of the user that follows a message of another role."""
     begins = [
         place
         for place, message in enumerate(messages)

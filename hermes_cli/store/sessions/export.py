@@ -82,7 +82,7 @@ def form_by_name(file: Path) -> str:
     """The format for the suffix of a file. Raises UsageError."""
     form = _BY_NAME.get(file.suffix.lower())
     if form is None:
-        raise UsageError("the file name must end in .md, .txt, .html or .json", "such as chat.md")
+        raise UsageError("the file name must end in .md, .txt, .html or .json", "for example: chat.md")
     return form
 
 

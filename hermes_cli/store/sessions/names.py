@@ -68,4 +68,4 @@ def _ambiguous(name: str, ids: Iterable[str], titles: dict[str, str]) -> UsageEr
     newest = sorted(ids, reverse=True)
     shown = ", ".join(f"{id} ({titles.get(id, '')})" for id in newest[:_SHOWN])
     more = f" and {len(newest) - _SHOWN} more" if len(newest) > _SHOWN else ""
-    return UsageError(f"{name} matches several sessions: {shown}{more}", "use more of the id")
+    return UsageError(f"{name} matches several sessions: {shown}{more}", "type more of the id")

@@ -1,4 +1,4 @@
-"""A session read from its file: a file cut short anywhere still opens, and a damaged line costs only that line."""
+"""Reads a session from its file: truncated files can be opened, and if a line is damaged, only that line is lost."""
 
 import stat
 from collections.abc import Iterator, Mapping
@@ -205,7 +205,7 @@ class _Reader:
         if parent is not None:
             parent = self._new_ids.get(parent, parent)
             if parent not in self.turns:
-                # The line of the parent is broken: its place is most likely after the turn that was written before.
+                # The line of the parent is damaged: most likely this turn follows the one written before it.
                 self._lost.append(number)
                 parent = self._previous
         turn = record.turn

@@ -39,7 +39,7 @@ class Transcript:
         self.title = title
         self._descriptor = descriptor
         self._waiting = list(waiting)
-        # What a file of its own holds beside an unanswered first question; None once there are turns.
+        # The content of a new file apart from an unanswered first question; None once there are turns.
         self._preamble: list[Record] | None = [] if descriptor is None else None
 
     @classmethod
@@ -145,7 +145,7 @@ class Transcript:
         self._later(form.SettingsChanged(unset | settings_fields(settings, system_prompt)))
 
     def save(self) -> None:
-        """Write now what waits for the next turn; a chat in which nothing was said gets no file."""
+        """Write the records that wait for the next turn; a chat without messages gets no file."""
         if any(isinstance(record, TurnAdded) for record in self._waiting):
             self._write()
 
@@ -178,7 +178,7 @@ class Transcript:
         self._waiting.clear()
 
     def _note_written(self) -> None:
-        """Remember what a file without turns holds, for the case that its question is withdrawn."""
+        """Remember the content of a file without turns, in case its question is withdrawn."""
         if self._preamble is not None and any(isinstance(record, TurnAdded) for record in self._waiting):
             self._preamble = None
         if self._preamble is not None:

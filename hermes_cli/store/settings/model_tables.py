@@ -24,7 +24,7 @@ Check = Callable[[str, object, str], Any]
 
 @dataclass(frozen=True, slots=True)
 class ModelTable:
-    """What a table says. With `model`, its name is an alias for that; otherwise it names a model itself.
+    """The content of a table. With `model`, its name is an alias for it; otherwise its name is that of a model.
 
     `values` are settings by their keys, `lora` adapters as `--lora` takes them; `origin` is for messages.
     """

@@ -51,7 +51,7 @@ class Settings:
     model: str | None = key(
         Key(
             str,
-            "Model name, or path of a GGUF file.",
+            "Model to use: a name or the path of a GGUF file.",
             otherwise="the best installed Hermes 3 that fits, else the demo model",
             example="demo",
         )
@@ -65,11 +65,16 @@ class Settings:
         )
     )
     preset: str | None = key(
-        Key(str, "Preset to use without --preset and --system.", otherwise="no system prompt", example="coder")
+        Key(
+            str,
+            "Preset to use if neither --preset nor --system is given.",
+            otherwise="no system prompt",
+            example="coder",
+        )
     )
     sampling: Sampling = field(default_factory=Sampling)
-    max_tokens: int | None = count("Maximum number of tokens in an answer.", "what the context holds", 500, low=1)
-    ctx: int | None = count("Context length in tokens.", "8192, 16384 on a GPU, memory permitting", 8192, low=64)
+    max_tokens: int | None = count("Maximum number of tokens in an answer.", "until the context is full", 500, low=1)
+    ctx: int | None = count("Context length in tokens.", "8192, or 16384 on a GPU, memory permitting", 8192, low=64)
     gpu_layers: str | int = key(
         Key(int, "Number of layers to offload to the GPU.", "auto", low=0, high=10_000, choices=("auto", "all"))
     )
@@ -84,40 +89,40 @@ class Settings:
     )
     threads: int | None = count("Number of CPU threads.", "physical cores", 4, low=1, high=512)
     speculate: Literal["auto", "off"] = text(
-        "Check repeated text in batches on a CPU; experimental, may be slower.", "off", "auto", "off"
+        "Speculative decoding of repeated text on a CPU (experimental, may be slower).", "off", "auto", "off"
     )
-    template: str = text("Chat template: auto, chatml, embedded or a file.", "auto")
+    template: str = text("Chat template: auto, chatml, embedded (in the model file) or a Jinja file.", "auto")
     color: Literal["auto", "always", "never"] = text("Colours in the terminal.", "auto", "auto", "always", "never")
-    theme: str = text("Colours of code: those of the terminal, or a Pygments style.", "terminal", *THEMES)
-    width: int = key(Key(int, "Maximum number of columns of text, not of code.", 100, low=20, high=1000))
+    theme: str = text("Colours of code: the terminal's own, or a Pygments style.", "terminal", *THEMES)
+    width: int = key(Key(int, "Maximum width of text in columns; code can be wider.", 100, low=20, high=1000))
     notify: Literal["off", "bell", "desktop"] = text(
-        "Signal in a chat when an answer is complete that took over 20 seconds.", "off", "off", "bell", "desktop"
+        "Signal the end of an answer that took over 20 seconds (in a chat).", "off", "off", "bell", "desktop"
     )
     overflow: Literal["ask", "error", "drop"] | None = key(
         Key(
             str,
-            "If the context is full: fail, drop the oldest turns, or ask in a chat.",
-            otherwise="ask in a chat, else error",
+            "If the context is full: fail, drop the oldest turns, or ask first in a chat.",
+            otherwise="ask in a chat, otherwise error",
             choices=("ask", "error", "drop"),
             example="drop",
         )
     )
-    tool_timeout: float = key(Key(float, "Maximum seconds of a tool call.", TOOL_TIMEOUT_S, low=0.1, high=86_400))
+    tool_timeout: float = key(Key(float, "Time limit of a tool call in seconds.", TOOL_TIMEOUT_S, low=0.1, high=86_400))
     thinking: Literal["show", "hide"] = text(
-        "What a model thinks before it answers, dimmed in the terminal.", "show", "show", "hide"
+        "Show or hide a model's thinking before its answer (dimmed in the terminal).", "show", "show", "hide"
     )
     save: bool = switch("Save every session to a file.", True)
     kv_store_mb: int = key(
         Key(
             int,
-            "Disk space in MB for saved prompt caches, which speed up resuming; 0: none.",
+            "Disk space in MB for saved prompt caches, which speed up resuming (0 = off).",
             2048,
             low=0,
             high=LARGEST,
         )
     )
-    vi_mode: bool = switch("Use vi keys to edit the line in chat.", False)
-    history: bool = switch("Save the messages typed in chat for later chats.", True)
+    vi_mode: bool = switch("Use vi key bindings at the chat prompt.", False)
+    history: bool = switch("Save the history of messages typed in chats.", True)
     origins: Mapping[str, str] = field(default_factory=dict)
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     mcp_servers: "Mapping[str, McpServer]" = field(default_factory=dict)

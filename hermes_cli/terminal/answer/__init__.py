@@ -1,1 +1,1 @@
-"""Where an answer is written: terminal, pipe or file."""
+"""Writing an answer: to a terminal, pipe or file."""

@@ -1,4 +1,4 @@
-"""How answers look, as the user's settings say: set once at the start, read where text is drawn."""
+"""The user's settings for the look of answers, set once at the start."""
 
 from typing import Literal
 

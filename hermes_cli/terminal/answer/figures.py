@@ -1,4 +1,4 @@
-"""The figures of an answer while it is written: tokens, speed and time."""
+"""Live figures of an answer: tokens, speed and time."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Outputs of an answer: exact bytes into a pipe or a file, harmless text onto a terminal."""
+"""Outputs for an answer: exact bytes for pipes and files, safe text for terminals."""
 
 import contextlib
 import errno

@@ -1,4 +1,4 @@
-"""One answer in the terminal: the status line while waiting, the text as it arrives, and notices after it."""
+"""Shows an answer in the terminal: the status line while waiting, the text as it arrives, and notices after it."""
 
 import json
 import time
@@ -75,7 +75,7 @@ def show_answer(events: Generator[TurnEvent], output: AnswerOutput) -> ShownAnsw
                         if not thinking_view.write(piece):
                             status.show(lambda: " · ".join(filter(None, ("thinking", figures.line()))))
                     case PromptProgress(read_tokens, total_tokens):
-                        status.show(f"reading prompt {thousands(total_tokens)} tok {read_tokens / total_tokens:.0%}")
+                        status.show(f"processing prompt {thousands(total_tokens)} tok {read_tokens / total_tokens:.0%}")
                     case TextDelta(piece):
                         figures.add(piece)
                         pieces.append(piece)
@@ -96,7 +96,7 @@ def show_answer(events: Generator[TurnEvent], output: AnswerOutput) -> ShownAnsw
                         notice(tool_line(result))
                         print_control_text(markers, f"the result of {result.call.name}")
                     case ResultsCut(limit):
-                        notice(f"the model reads at most {limit:,} characters of a result: the context holds no more")
+                        notice(f"results are cut to {limit:,} characters to fit the context")
                     case Finished():
                         finished = event
     finally:

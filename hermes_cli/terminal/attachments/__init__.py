@@ -1,1 +1,1 @@
-"""Text that goes with a prompt: from files, folders, patterns, web pages, documents and commands."""
+"""Attachments: text from files, folders, patterns, web pages, documents and commands."""

@@ -1,4 +1,4 @@
-"""A text that goes with a prompt, and how the model reads it."""
+"""An attachment, and its text in the prompt."""
 
 from collections.abc import Sequence
 

@@ -24,7 +24,7 @@ def files_below(folder: Path, *, hidden: bool = False) -> list[Path]:
     top = folder.absolute()
     ignored, found = Ignored(), list[Path]()
     if ignored(top, folder=True):
-        ignored = Ignored(top)  # it was named, so what is in it is wanted
+        ignored = Ignored(top)  # it was given explicitly, so its files are included
     for place, folders, files in os.walk(top):
         here = Path(place)
         folders[:] = [name for name in folders if (hidden or name[0] != ".") and not ignored(here / name, folder=True)]

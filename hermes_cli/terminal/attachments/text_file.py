@@ -41,7 +41,7 @@ _SIGNS = (
     (257, b"ustar", _ARCHIVE),
 )
 _HINTS = {
-    _PICTURE: "Hermes 3 reads text only; extract the text of the picture first, as with tesseract",
+    _PICTURE: "Hermes 3 reads text only; extract the text of the picture first, e.g. with tesseract",
     _ARCHIVE: "unpack it and attach the folder",
     _SOUND: "Hermes 3 reads text only; transcribe it first",
     _VIDEO: "Hermes 3 reads text only; transcribe it first",
@@ -102,7 +102,7 @@ def _decoded(data: bytes, source: str) -> str:
     Bytes that are wrong in its encoding are replaced, with a notice.
     """
     if len(data) > LARGEST_BYTES:
-        raise UsageError(f"{source} is larger than {LARGEST_BYTES >> 20} MiB", "give a part of it")
+        raise UsageError(f"{source} is larger than {LARGEST_BYTES >> 20} MiB", "attach a part of it")
     encoding = encoding_of(data)
     try:
         text = data.decode(encoding)

@@ -154,14 +154,14 @@ class Chat(Readiness):
         if going and asks and not ids <= self._announced:
             self._announced = ids
             self.draft = draft
-            console.notice(f"the context is full; this would leave out {named(self.session, going)}")
+            console.notice(f"the context is full; sending this would leave out {named(self.session, going)}")
             again = "" if text is None else ", /retry sends the message"
             console.notice("press Enter to send anyway; /set overflow drop stops asking")
             console.notice(f"after Ctrl-C: /compact summarises instead, /pin N keeps a turn{again}")
             return False
         if going:
             self.session.set_state(sorted(ids), "left_out")
-            rest = f"the other {thousands(self.session.context_tokens())} tok are read again"
+            rest = f"the other {thousands(self.session.context_tokens())} tok are processed again"
             console.notice(f"left out of the context: {named(self.session, going)}; {rest}")
         return True
 

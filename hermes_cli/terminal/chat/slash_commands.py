@@ -26,11 +26,11 @@ from hermes_cli.terminal.prompt.prompt_input import Suggestion
 SLASH, BANG = "/", "!"
 _KEYS = (
     "",
-    'Enter sends. Alt-Enter, Ctrl-J, a \\ at the end or a block in """ make new lines.',
+    'Enter sends. For a new line: Alt-Enter, Ctrl-J, a \\ at the end, or a block in """.',
     "Ctrl-C stops an answer and keeps its text; Ctrl-D exits.",
     "Ctrl-R searches the history; Ctrl-X Ctrl-E opens your editor.",
     "Alt-Left and Alt-Right switch between answers, at an empty prompt.",
-    "Commands can be abbreviated, as in /ret; /help NAME shows more about one.",
+    "Commands can be abbreviated, as in /ret; /help NAME explains one.",
     "!COMMAND runs a shell command and attaches its output, like /run.",
     "@FILE in place of TEXT reads the text from the file.",
     "Start with // or !! to send a message that begins with / or !.",

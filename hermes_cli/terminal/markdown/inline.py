@@ -1,4 +1,4 @@
-"""What stands within a line of Markdown: emphasis, code, links, as styled text."""
+"""Inline Markdown as styled text: emphasis, code, links."""
 
 from collections.abc import Iterable
 from urllib.parse import unquote

@@ -1,4 +1,4 @@
-"""Blocks of Markdown as lines of styled text: no panels, gutters or padding, so that what is copied is the text."""
+"""Blocks of Markdown as lines of styled text, without panels, gutters or padding, so that text can be copied."""
 
 from collections.abc import Iterable, Sequence
 from functools import cache

@@ -1,4 +1,4 @@
-"""The rows below the finished lines: they are repainted in place, with one write for every frame.
+"""Repaints the rows below the finished lines in place, with one write for every frame.
 
 Rows are erased one by one and never with "erase to the end", which some terminals keep in their history. Autowrap is
 off while painting, so that a character of unexpected width cannot add a row.
@@ -60,7 +60,7 @@ class Painter:
         self._frame(f"{self._erased(0, columns)}{committed}{RESTORE}", [], columns)
 
     def forget(self) -> None:
-        """Leave the rows where they are: someone else wrote to the terminal since, and the cursor is in a new line."""
+        """Leave the rows as they are, because another program wrote to the terminal and the cursor is on a new line."""
         self._rows = []
 
     def _added(self, kept: int, rows: list[Row]) -> str | None:

@@ -1,4 +1,4 @@
-"""Markdown that is still arriving, cut into pieces that no later text can change.
+"""Splits Markdown that is still arriving into pieces that no later text can change.
 
 Only complete lines are judged, and parsing always starts again where a block, a list item or a line of code starts,
 so the pieces are those that one parse of the whole text gives (`pieces_of`), however the text was cut on its way.

@@ -1,1 +1,1 @@
-"""Where the user types."""
+"""The input line."""

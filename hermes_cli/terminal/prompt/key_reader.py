@@ -161,7 +161,7 @@ class KeyReader(Vt100Input):
         """Take up to the end of the paste, and return what is after it. Of the earlier text only the seam is read."""
         assert self._paste is not None
         if data == _CTRL_C:
-            # A paste whose end never comes must not keep the keyboard.
+            # A paste without an end mark must not block the keyboard.
             data = _PASTE_END + data
         before = self._paste.pop() if self._paste else ""
         joined = before + data

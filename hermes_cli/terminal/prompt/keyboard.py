@@ -1,4 +1,4 @@
-"""The keyboard during an answer: keys are not echoed, and are saved for the next prompt.
+"""The keyboard during an answer: keys are not echoed, and are kept for the next prompt.
 
 They are saved here and not in the terminal, which holds 4 kB: after a longer paste Ctrl-C would not arrive.
 

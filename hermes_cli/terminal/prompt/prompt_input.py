@@ -9,7 +9,7 @@ PROMPT = "> "
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """One completion: `text` in the place of the last `length` characters before the cursor, and a note beside it."""
+    """One completion: `text` in the place of the last `length` characters before the cursor, with a note."""
 
     text: str
     length: int

@@ -1,6 +1,6 @@
 """The child process of a tool file: requests come in and answers go out as lines of JSON.
 
-Nothing of the program is here: no model, no terminal, no secrets. When the program ends, so does the child.
+The child has no model, no terminal and no secrets. When the program ends, so does the child.
 """
 
 import json
@@ -23,7 +23,7 @@ _BUILT_IN = os.path.join(os.path.dirname(os.path.dirname(__file__)), "builtin") 
 def main(channel: int) -> None:
     """Serve until the other end of `channel` closes; the first request names the file and brings its source."""
     os.set_inheritable(channel, False)
-    os.environ.pop("PYTHONPATH", None)  # it led here; the tool's own children need not come after
+    os.environ.pop("PYTHONPATH", None)  # it was needed for the start; children of the tool do not inherit it
     keep_the_machine_safe()
     owner = os.getpid()
     requests: SimpleQueue[bytes] = SimpleQueue()
@@ -50,7 +50,7 @@ def _read(channel: int, requests: "SimpleQueue[bytes]") -> None:
 
 
 def keep_the_machine_safe() -> None:
-    """Be the first to go when memory runs out, leave no core file, and stay the parent of all that a tool starts."""
+    """Be killed first when memory runs out, leave no core file, and stay the parent of everything a tool starts."""
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 - pathlib is not needed here
         file.write("1000")
     with suppress(ImportError, OSError, ValueError):
@@ -110,7 +110,7 @@ class _Server:
             try:
                 return {"value": limited(value, limit)}
             except (ValueError, RecursionError) as error:
-                raise CallFault(f"the tool's result has no form in JSON: {error}") from error
+                raise CallFault(f"the tool's result cannot be represented in JSON: {error}") from error
         except CallFault as fault:
             return {"error": shortened(str(fault), _LONGEST_ERROR)}
         except SystemExit as leaving:
@@ -119,7 +119,7 @@ class _Server:
             folder, _, name = self._path.rpartition(os.sep)
             line = file.where(error)
             if folder == _BUILT_IN and isinstance(error, ValueError):
-                return {"error": shortened(str(error), _LONGEST_ERROR)}  # said for the model, in words of its own
+                return {"error": shortened(str(error), _LONGEST_ERROR)}  # it is worded for the model already
             return {"error": shortened(in_words(error), _LONGEST_ERROR) + (f" ({name}, line {line})" if line else "")}
         finally:
             for stream in (sys.stdout, sys.stderr):

@@ -52,7 +52,7 @@ class Connection:
 
     @property
     def client(self) -> Client:
-        """The open client. Raises RuntimeError where there is none."""
+        """The open client. Raises RuntimeError if there is none."""
         if self._client is None:
             raise RuntimeError(f"the MCP server {self.name} is not running")
         return self._client

@@ -1,4 +1,4 @@
-"""What MCP servers send, as JSON for the model: text and structured content; pictures and binary data by name."""
+"""Converts results of MCP servers to JSON for the model: text and structured content; binary data by name."""
 
 import json
 from collections.abc import Iterable, Mapping

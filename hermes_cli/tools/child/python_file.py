@@ -58,7 +58,7 @@ class ToolFile:
         try:
             return jsonable(result)
         except Exception as error:
-            raise CallFault(f"the tool's result has no form in JSON: {error}") from error
+            raise CallFault(f"the tool's result cannot be represented in JSON: {error}") from error
 
     def where(self, error: BaseException) -> int | None:
         """The line of this file in which `error` came up last."""
@@ -77,7 +77,7 @@ class ToolFile:
         module = types.ModuleType(name)
         module.__file__ = self._path
         sys.modules[name] = module
-        # Behind all other places: a file beside the tools must not take the place of a library.
+        # After all other folders: a file next to the tools must not replace a library.
         sys.path.append(str(Path(self._path).parent))
         try:
             exec(compile(self._source, self._path, "exec", dont_inherit=True), vars(module))
@@ -177,7 +177,7 @@ def model_schema(name: str, path: str | None) -> dict[str, Any]:
         return TypeAdapter(model).json_schema()
     except Exception as error:
         raise ToolFault(
-            f"has no form in JSON for {model_name}: {str(error).splitlines()[0].partition('. ')[0]}"
+            f"cannot be represented in JSON for {model_name}: {str(error).splitlines()[0].partition('. ')[0]}"
         ) from error
 
 

@@ -125,13 +125,13 @@ class Signature:
         try:
             return TypeAdapter(mapping)
         except Exception as error:
-            raise self._fault(f"has {self._culprit()} that has no form in JSON") from error
+            raise self._fault(f"has {self._culprit()} that cannot be represented in JSON") from error
 
     def _json_schema(self) -> dict[str, Any]:
         try:
             return self._adapter.json_schema()
         except Exception as error:
-            raise self._fault(f"has {self._culprit()} that has no form in JSON") from error
+            raise self._fault(f"has {self._culprit()} that cannot be represented in JSON") from error
 
     def _culprit(self) -> str:
         """The first parameter whose type alone cannot be described."""
@@ -160,7 +160,7 @@ class Signature:
             json.dumps(value, allow_nan=False)
             return value
         except Exception as error:
-            raise self._fault(f"has a default for {parameter.name} that has no form in JSON") from error
+            raise self._fault(f"has a default for {parameter.name} that cannot be represented in JSON") from error
 
     def _parsed_documentation(self) -> "Docstring":
         import docstring_parser

@@ -70,13 +70,13 @@ class Worker:
             case {"fault": str()}:
                 raise _file_fault(self.path.name, answer, f"change {self.path}; names that begin with _ are not tools")
         self.close()
-        raise CallFailed("the tool disturbed its own process, and gave no result")
+        raise CallFailed("the tool broke its own process and returned no result")
 
 
 def model_schema(name: str, path: Path | None) -> Any:
     """The JSON Schema of the model `name` in the file `path`, or of `module:Model`. Raises UsageError."""
     shown = path.name if path else name.partition(":")[0]
-    hint = "give FILE.py:Model or module:Model; in the short form a space goes before a type: age int"
+    hint = "give FILE.py:Model or module:Model; in the short form, put a space before the type: age int"
     child = Channel("main", environment())
     try:
         answer = child.ask({"model": name, "file": str(path) if path else None}, Limits(_IMPORT_S))
@@ -89,7 +89,7 @@ def model_schema(name: str, path: Path | None) -> Any:
             return value
         case {"fault": str()}:
             raise _file_fault(shown, answer, hint)
-    raise UsageError(f"{shown} disturbed the process it was imported in", hint)
+    raise UsageError(f"{shown} broke the process it was imported in", hint)
 
 
 def _file_fault(shown: str, answer: Mapping[str, Any], hint: str) -> UsageError:

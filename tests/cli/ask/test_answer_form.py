@@ -1,4 +1,4 @@
-"""What an answer comes to: whether its calls failed, by all of their rounds."""
+"""Whether the tool calls of an answer failed, over all rounds."""
 
 from collections.abc import Iterator
 
@@ -43,7 +43,7 @@ def toolbox() -> Iterator[Toolbox]:
         ([[SUM]], "length", False),
     ],
 )
-def test_a_failed_call_counts_unless_a_later_round_put_it_right(
+def test_failed_call_counts_unless_a_later_round_succeeds(
     backend: LocalBackend, toolbox: Toolbox, rounds: list[list[ToolResult]], reason: FinishReason, failed: bool
 ) -> None:
     said = Message("assistant", "...", "stop")

@@ -1,4 +1,4 @@
-"""What `hermes ask` gives: the answer in its forms, and nothing else."""
+"""The output of `hermes ask`: the answer in its forms, and nothing else."""
 
 import json
 import re
@@ -27,7 +27,7 @@ def test_piped_the_answer_is_the_exact_text_one_newline_and_nothing_else(hermes:
 def test_the_demo_model_says_what_it_is_when_it_was_not_chosen(hermes: Hermes) -> None:
     result = hermes("ask", "-t", "0", SUM)
     assert (result.code, result.out) == (0, SUM_ANSWER)
-    assert re.fullmatch(r"no Hermes 3 model here; .*demo model.*\n", result.err)
+    assert re.fullmatch(r"no Hermes 3 model found; .*demo model.*\n", result.err)
     assert hermes("ask", "-t", "0", SUM, env={"HERMES_CLI_MODEL": "demo"}).out == SUM_ANSWER
 
 
@@ -62,7 +62,7 @@ def test_max_tokens_cuts_the_answer_and_says_so(hermes: Hermes) -> None:
     assert hermes("ask", *GREEDY, "-n", "5", COUNT).out.decode() == given["answer"] + "\n"
 
 
-def test_an_answer_cut_by_a_full_window_says_so(hermes: Hermes, endless_path: Path) -> None:
+def test_answer_cut_by_a_full_context_is_reported(hermes: Hermes, endless_path: Path) -> None:
     for limit in ((), ("-n", "100000")):
         result = hermes("ask", "-m", endless_path, "--ctx", "256", *limit, "Hi")
         assert (result.code, result.err) == (0, "cut: the context of 256 tokens is full\n")
@@ -70,7 +70,7 @@ def test_an_answer_cut_by_a_full_window_says_so(hermes: Hermes, endless_path: Pa
     assert (result.code, result.err) == (0, "cut: the context of 256 tokens is full\n")
 
 
-def test_the_answer_ends_before_a_stop_text(hermes: Hermes) -> None:
+def test_answer_ends_before_the_stop_text(hermes: Hermes) -> None:
     result = hermes("ask", *GREEDY, "--stop", "never", "--stop", ", 4", "--json", COUNT)
     given = json.loads(result.out)
     assert (given["answer"], given["finish_reason"]) == ("1, 2, 3", "stop")
@@ -97,7 +97,7 @@ def test_stats_are_one_line_on_stderr(hermes: Hermes) -> None:
     assert re.fullmatch(r"\d+ tok · [\d.]+ tok/s · first [\d.]+ s · ctx \d+/4\.1k\n", result.err)
 
 
-def test_verbose_names_the_model_and_its_window(hermes: Hermes) -> None:
+def test_verbose_shows_the_model_and_its_context_length(hermes: Hermes) -> None:
     result = hermes("ask", *GREEDY, "--verbose", "--ctx", "1024", SUM)
     assert result.out == SUM_ANSWER
     assert "llama" in result.err
@@ -138,7 +138,7 @@ def test_code_that_was_cut_off_gives_7_and_its_part(hermes: Hermes) -> None:
     result = hermes("ask", *GREEDY, "-x", "-n", "12", CODE)
     assert (result.code, result.err) == (
         7,
-        "error: the code was cut off before its end\nhint: allow more of it: --max-tokens\n",
+        "error: the code was cut off before its end\nhint: raise the limit: --max-tokens\n",
     )
     assert whole.startswith(result.out.rstrip()) and result.out != whole
 
@@ -226,7 +226,7 @@ def test_a_string_that_only_repeats_itself_ends_the_answer(hermes: Hermes, quest
     looping = ("--temperature", "0", "--repeat-penalty", "1")
     stopped = hermes("ask", "-m", "demo", "--no-save", *looping, "--schema", schema, question)
     assert stopped.code == 5
-    assert re.match('error: the answer repeats ".+" without end\nhint: try another --seed', stopped.err)
+    assert re.match('error: the answer repeats ".+" endlessly\nhint: try another --seed', stopped.err)
 
 
 def test_options_without_effect_under_a_schema_are_named(hermes: Hermes) -> None:

@@ -42,7 +42,7 @@ class Screen:
         return self._child
 
     def read(self, at_least: int = 1) -> str:
-        """What was sent to the terminal since, at least `at_least` bytes."""
+        """The next bytes sent to the terminal, at least `at_least`."""
         data = b""
         while len(data) < at_least:
             data += os.read(self.master, 65536)
@@ -119,7 +119,7 @@ def test_colour_and_movement_on_a_terminal(
 def test_the_theme_colours_code(screen: Screen) -> None:
     shown = screen.run(*CODE_QUESTION, HERMES_CLI_THEME="dracula", COLORTERM="truecolor")
     assert (shown.code, shown.err) == (0, "")
-    assert "38;2;255;121;198mdef\x1b[0m" in shown.out.decode()  # the pink that Dracula gives keywords
+    assert "38;2;255;121;198mdef\x1b[0m" in shown.out.decode()  # the pink of keywords in Dracula
 
 
 def test_the_width_limits_text(screen: Screen) -> None:
@@ -147,7 +147,7 @@ def test_other_forms_are_not_rendered(screen: Screen, form: str) -> None:
     assert shown.endswith("\n") and {"--json": '"answer"', "-x": CODE, "--dry-run": "<|im_start|>"}[form] in shown
 
 
-def test_what_was_painted_last_is_the_whole_render(screen: Screen, hermes: Hermes, endless_path: Path) -> None:
+def test_last_frame_equals_the_whole_render(screen: Screen, hermes: Hermes, endless_path: Path) -> None:
     question = ("ask", "-m", endless_path, "--seed", "3", "-n", "150", "--no-save", "Tell me something.")
     raw = hermes(*question).out.decode()
     result = screen.run(*question)

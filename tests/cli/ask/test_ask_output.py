@@ -1,4 +1,4 @@
-"""`hermes ask --output`: the answer in a file, whole or not at all."""
+"""`hermes ask --output`: the answer in a file, written completely or not at all."""
 
 import os
 import signal
@@ -41,7 +41,7 @@ def test_an_existing_file_keeps_its_mode_and_a_link_stays_a_link(hermes: Hermes,
     [(("--ctx", "64"), 4), (("-m", "missing.gguf"), 3), (("--template", "missing.jinja"), 2)],
     ids=["prompt-too-long", "no-model", "bad-template"],
 )
-def test_when_it_fails_the_file_is_as_before_and_nothing_lies_beside_it(
+def test_failed_answer_leaves_the_file_unchanged_and_no_temporary_file(
     hermes: Hermes, options: tuple[str, ...], code: int, tmp_path: Path
 ) -> None:
     (tmp_path / "answer.txt").write_text("before")
@@ -62,7 +62,7 @@ def test_the_part_of_a_stopped_answer_is_kept(start: Start, endless_path: Path, 
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_a_stopped_answer_takes_the_place_of_the_file_and_nothing_lies_beside_it(
+def test_stopped_answer_replaces_the_file_and_leaves_no_temporary_file(
     start: Start, wide_path: Path, number: signal.Signals, code: int, tmp_path: Path
 ) -> None:
     (tmp_path / "answer.txt").write_text("before")
@@ -78,7 +78,7 @@ def test_a_stopped_answer_takes_the_place_of_the_file_and_nothing_lies_beside_it
 
 @pytest.mark.parametrize("form", [(), ("--json",), ("-x",)], ids=["text", "json", "code"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGHUP, 129)])
-def test_stopped_before_any_text_the_file_is_as_before_and_nothing_is_said(
+def test_if_stopped_before_any_text_the_file_is_unchanged_and_nothing_is_printed(
     start: Start,
     wide_path: Path,
     long_text_path: Path,
@@ -101,7 +101,7 @@ def test_stopped_before_any_text_the_file_is_as_before_and_nothing_is_said(
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("answer.txt", "before")]
 
 
-def test_a_name_as_long_as_names_may_be_is_no_hindrance(hermes: Hermes, tmp_path: Path) -> None:
+def test_file_name_of_maximum_length_works(hermes: Hermes, tmp_path: Path) -> None:
     name = "x" * 255
     assert hermes(*ASK, "-o", name, cwd=tmp_path).code == 0
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [(name, ANSWER)]
@@ -130,9 +130,7 @@ def test_json_and_extract_go_to_the_file_too(hermes: Hermes, tmp_path: Path) -> 
     assert (tmp_path / "twice.py").read_text() == "def twice(a, b):\n    return a + b\n"
 
 
-def test_an_answer_for_an_open_descriptor_goes_on_where_it_stands(
-    shell: Callable[[str], Result], tmp_path: Path
-) -> None:
+def test_output_to_an_open_descriptor_appends_at_its_position(shell: Callable[[str], Result], tmp_path: Path) -> None:
     kept, ask = tmp_path / "kept", "hermes ask -m demo -t 0 'What is 2 plus 3?'"
     for name in ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"):
         assert shell(f"{{ echo first; {ask} -o {name}; echo last; }} > {kept}").code == 0

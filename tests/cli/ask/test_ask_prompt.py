@@ -1,4 +1,4 @@
-"""What `hermes ask` reads: words, files and stdin, each as it is."""
+"""The input of `hermes ask`: words, files and stdin, unchanged."""
 
 import json
 import os
@@ -17,7 +17,7 @@ DRY_LINE = f"hermes {' '.join(DRY)}"
 
 
 def user_text(result: Result) -> str:
-    """What the model would read as the user's message."""
+    """The text of the user's message as the model reads it."""
     assert result.code == 0, result
     prompt: str = json.loads(result.out)["prompt"]
     return prompt.removeprefix("<|im_start|>user\n").removesuffix("<|im_end|>\n<|im_start|>assistant\n")
@@ -94,7 +94,7 @@ def test_in_a_loop_over_a_file_the_first_call_names_what_it_read(
     loop = f'while read -r line; do {DRY_LINE} "$line" %s; done < {tmp_path / "lines.txt"}'
     result = shell(loop % "")
     assert user_text(result) == "one\n\ntwo\nthree"
-    assert result.err == "read the other 2 lines of stdin too; to leave them to a loop, add < /dev/null\n"
+    assert result.err == "also read the other 2 lines of stdin; to leave them for the loop, add < /dev/null\n"
     result = shell(loop % "< /dev/null")
     assert (len(result.out.splitlines()), result.err) == (3, "")
 
@@ -104,7 +104,7 @@ def test_in_a_loop_over_a_pipe_the_first_call_names_what_it_read(shell: Callable
     loop = f'printf "one\\ntwo\\nthree\\n" | while read -r line; do {DRY_LINE} "$line" %s; done'
     result = shell(loop % "")
     assert user_text(result) == "one\n\ntwo\nthree"
-    assert result.err == "read 2 lines of stdin too; to leave them to a loop, add < /dev/null\n"
+    assert result.err == "also read 2 lines of stdin; to leave them for the loop, add < /dev/null\n"
     result = shell(loop % "< /dev/null")
     assert (len(result.out.splitlines()), result.err) == (3, "")
 
@@ -114,7 +114,10 @@ def test_a_word_that_names_a_file_gets_a_notice(hermes: Hermes, tmp_path: Path) 
         (tmp_path / name).write_text(name)
     result = hermes(*DRY, "-f", "a.txt", "b.txt", "c.txt", "Compare", cwd=tmp_path)
     assert user_text(result).startswith("b.txt c.txt Compare\n\n<file")
-    assert result.err == ("b.txt, c.txt are words of the prompt; to add a file: -f b.txt, or -f and a quoted pattern\n")
+    notice = (
+        "b.txt, c.txt are words of the prompt, not attachments; to attach a file: -f b.txt; put patterns in quotes\n"
+    )
+    assert result.err == notice
 
 
 def test_a_file_called_dash_is_stdin(hermes: Hermes) -> None:
@@ -146,7 +149,7 @@ def test_an_empty_file_name_is_not_the_current_folder(hermes: Hermes, tmp_path: 
     assert_failed(hermes("ask", "-f", "", "hi", cwd=tmp_path), 2, "--file is empty")
 
 
-def test_what_cannot_be_read_in_a_folder_is_skipped(hermes: Hermes, tmp_path: Path) -> None:
+def test_unreadable_files_in_a_folder_are_skipped(hermes: Hermes, tmp_path: Path) -> None:
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "a.txt").write_text("one")
     (tmp_path / "src" / "gone.txt").symlink_to("nothing")
@@ -230,13 +233,13 @@ def test_an_unknown_option_gets_a_close_suggestion_or_none(hermes: Hermes, optio
         (("list",), "no such command: list", "did you mean hermes models?"),
         (("logs",), "no such command: logs", "did you mean hermes sessions?"),
         (("pul", "3b"), "no such command: pul", "did you mean pull?"),
-        (("cp", "a", "b"), "no such command: cp", "see all commands: hermes --help"),
+        (("cp", "a", "b"), "no such command: cp", "list all commands: hermes --help"),
         (("sessions", "exprt"), "no such command: exprt", "did you mean export?"),
         (("sessions", "ls"), "no such command: ls", "did you mean list?"),
         (("sessions", "run"), "no such command: run", "hermes sessions --help"),
     ],
 )
-def test_habits_from_other_programs_get_the_word_here(
+def test_commands_and_options_of_other_programs_get_the_equivalent_as_a_hint(
     hermes: Hermes, words: tuple[str, ...], message: str, hint: str
 ) -> None:
     result = hermes(*words)
@@ -300,7 +303,7 @@ def test_a_file_that_cannot_be_read_is_a_usage_error(
     assert_failed(hermes("ask", option[0], option[1].format(name), "Hi", cwd=tmp_path), 2, name, why)
 
 
-def test_a_prompt_longer_than_the_window_is_refused_before_anything_is_written(hermes: Hermes) -> None:
+def test_prompt_longer_than_the_context_is_refused_before_any_output(hermes: Hermes) -> None:
     result = hermes("ask", "-m", "demo", "--ctx", "512", stdin="word " * 3000)
     assert_failed(result, 4, "tokens, the context 512")
     assert "--ctx" in result.err

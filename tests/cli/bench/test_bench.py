@@ -1,4 +1,4 @@
-"""`hermes bench`: figures of the real program, settings that are remembered, and calm ends."""
+"""`hermes bench`: figures of the real program, saved settings, and clean exits."""
 
 import csv
 import json
@@ -20,11 +20,11 @@ TUNE = (*DEMO, "--tune", "--time", "2")
 
 @pytest.fixture
 def cache(tmp_path: Path) -> dict[str, str]:
-    """A cache folder that remembers nothing yet."""
+    """An empty cache folder."""
     return {"HERMES_CLI_CACHE_DIR": str(tmp_path / "cache")}
 
 
-def test_a_table_reports_how_it_reads_and_writes_and_llama_cpp_alone(hermes: Hermes) -> None:
+def test_table_shows_prompt_and_generation_speed_and_llama_cpp_alone(hermes: Hermes) -> None:
     lines = hermes(*DEMO, "--prompt", "128", "--prompt", "400").out.decode().splitlines()
     assert lines[0].startswith("Hermes demo model · ") and " · ctx 4.1k · " in lines[0]
     assert lines[1].startswith("loaded in ") and "first token after" in lines[1] and "MB of memory" in lines[1]
@@ -106,10 +106,10 @@ def test_a_prompt_that_does_not_fit_is_an_error(hermes: Hermes) -> None:
     assert_failed(hermes(*DEMO, "--tune", "--reset"), 2, "--tune cannot be used with")
     assert_failed(hermes(*DEMO, "--tune", "--kv-type", "f16", "--kv-type", "q8_0"), 2, "take one model")
     assert_failed(hermes(*DEMO, "--json", "--format", "csv"), 2, "cannot be used together")
-    assert_failed(hermes(*DEMO, "--time", "5"), 2, "--time is the time of a search")
+    assert_failed(hermes(*DEMO, "--time", "5"), 2, "--time sets the time for --tune")
 
 
-def test_a_gpu_that_was_asked_for_and_is_not_there_is_reported(hermes: Hermes, cache: dict[str, str]) -> None:
+def test_requested_gpu_that_is_missing_is_reported(hermes: Hermes, cache: dict[str, str]) -> None:
     if library.supports_gpu():
         pytest.skip("there is a GPU")
     for options in (("--prompt", "64"), ("--tune", "--time", "1", "--json")):
@@ -117,7 +117,7 @@ def test_a_gpu_that_was_asked_for_and_is_not_there_is_reported(hermes: Hermes, c
         assert report.startswith("the GPU is not used: this build of llama.cpp finds none\n")
 
 
-def test_prompts_that_come_out_alike_are_one_row(hermes: Hermes) -> None:
+def test_prompts_of_equal_length_are_one_row(hermes: Hermes) -> None:
     rows = json.loads(hermes(*DEMO, "--prompt", "128", "--prompt", "129", "--json").out)["runs"][0]["prompts"]
     assert len(rows) == 1 and rows[0]["bare_read"] > 0
 

@@ -1,4 +1,4 @@
-"""`hermes doctor`: what is here, what is wrong, and which program a typed `hermes` starts."""
+"""`hermes doctor`: facts, problems, and which program the command `hermes` starts."""
 
 import importlib.metadata
 import json
@@ -45,7 +45,7 @@ def test_it_says_which_program_wins_on_path(tmp_path: Path) -> None:
         assert f"start this one as {ours}" in line or first == ours
 
 
-def test_a_library_that_is_not_there_is_a_finding_and_gives_1(hermes: Hermes, tmp_path: Path) -> None:
+def test_missing_library_is_reported_with_exit_code_1(hermes: Hermes, tmp_path: Path) -> None:
     nowhere = {"LLAMA_CPP_LIB_PATH": str(tmp_path)}
     result = hermes("doctor", env=nowhere)
     shown = result.out.decode()
@@ -126,16 +126,16 @@ def test_why_a_gpu_is_unused(
 def test_the_model_that_answers_is_reported_or_that_it_is_not_here(
     hermes: Hermes, demo_path: Path, tmp_path: Path
 ) -> None:
-    assert "demo, bundled with the program; get a real one: hermes pull" in hermes("doctor").out.decode()
+    assert "demo, bundled with the program; download a larger one: hermes pull" in hermes("doctor").out.decode()
     own = tmp_path / "own.gguf"
     own.symlink_to(demo_path)
     assert f"own, {own}" in hermes("doctor", env={"HERMES_CLI_MODEL": str(own)}).out.decode()
     result = hermes("doctor", env={"HERMES_CLI_MODEL": "gemini"})
     assert result.code == 1
-    assert "wrong: there is no model gemini here (in HERMES_CLI_MODEL); " in result.out.decode()
+    assert "wrong: there is no local model gemini (in HERMES_CLI_MODEL); " in result.out.decode()
 
 
-def test_a_gpu_that_has_come_or_gone_is_noticed(hermes: Hermes, tmp_path: Path) -> None:
+def test_added_or_removed_gpu_is_noticed(hermes: Hermes, tmp_path: Path) -> None:
     cache = {"HERMES_CLI_CACHE_DIR": str(tmp_path)}
     real = json.loads(hermes("doctor", "--json", env=cache).out)["engine"]
     (name, verdict) = next(iter(json.loads((tmp_path / "library-probe.json").read_text()).items()))

@@ -44,13 +44,13 @@ def test_an_alias_is_added_listed_changed_and_removed(hermes: Hermes, config: Pa
         (("a/b", "demo"), 2, "a/b is not a name for an alias"),
         (("tiny", "Tiny"), 2, "the alias tiny would refer to itself"),
         (("tiny", "other"), 2, "the alias tiny would refer to itself"),
-        (("new", "nowhere"), 3, "there is no model nowhere here"),
+        (("new", "nowhere"), 3, "there is no local model nowhere"),
         (("new",), 2, "there is no alias new"),
         (("--rm", "new"), 2, "there is no alias new"),
         (("--rm",), 2, "--rm takes one alias"),
     ],
 )
-def test_what_cannot_be_an_alias_changes_nothing(
+def test_invalid_alias_changes_nothing(
     hermes: Hermes, config: Path, words: tuple[str, ...], code: int, message: str
 ) -> None:
     text = '[models.tiny]\nmodel = "demo"\n[models.other]\nmodel = "tiny"\n[endpoints.work]\nurl = "http://x.example"\n'
@@ -76,13 +76,13 @@ def test_it_is_used_wherever_a_model_is_named(hermes: Hermes, config: Path) -> N
 def test_an_alias_of_a_file_on_the_hub_is_pulled_and_found(hermes: Hermes, config: Path, tmp_path: Path) -> None:
     config.write_text(f'[models.big]\nmodel = "{NOUS_8B}"\n')
     missing = hermes("ask", "-m", "big", "Hi", env={"HERMES_CLI_DATA_DIR": str(tmp_path)})
-    assert_failed(missing, 3, f"{NOUS_8B} is not here")
+    assert_failed(missing, 3, f"{NOUS_8B} is not downloaded")
     assert f"hermes pull {NOUS_8B}" in missing.err
 
 
 def test_aliases_in_a_circle_are_one_clear_error(hermes: Hermes, config: Path) -> None:
     config.write_text('[models.a]\nmodel = "b"\n[models.b]\nmodel = "a"\n')
-    assert_failed(hermes("ask", "-m", "a", "Hi"), 2, "the alias a leads back to itself")
+    assert_failed(hermes("ask", "-m", "a", "Hi"), 2, "the alias a refers to itself")
     assert hermes("models", "alias", "--rm", "a").code == 0
 
 

@@ -1,4 +1,4 @@
-"""Lists on narrow terminals: no row is wider than the window, no word is torn, pipes get every column."""
+"""Lists on narrow terminals: no row is wider than the terminal, no word is split, pipes get every column."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_no_row_is_wider_than_the_window(command: str, columns: int) -> None:
     assert [row for row in rows if cells(row) > columns] == []
 
 
-def test_sessions_leave_out_what_has_no_room(session: Path, hermes: Hermes) -> None:
+def test_session_list_drops_columns_that_do_not_fit(session: Path, hermes: Hermes) -> None:
     head, row = shown(80, "sessions")
     assert head.split() == ["id", "used", "turns", "size", "title"]
     assert row.startswith(session.stem) and row.endswith("…") and "What is the differ" in row

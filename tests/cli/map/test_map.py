@@ -73,7 +73,7 @@ def test_with_a_schema_the_data_is_in_the_record(hermes: Hermes) -> None:
     assert isinstance(bob["data"]["age"], int)
 
 
-def test_what_fails_is_reported_in_its_record_and_the_run_continues(hermes: Hermes) -> None:
+def test_failed_line_is_reported_in_its_record_and_the_run_continues(hermes: Hermes) -> None:
     long = hermes(*MAP, "--ctx", "128", stdin=f"{LONG}\n{SUMS}")
     first, *others = records(long)
     assert (long.code, [one["answer"] for one in others]) == (4, ANSWERS)
@@ -114,7 +114,7 @@ def test_a_later_run_continues_where_the_file_ends(hermes: Hermes, tmp_path: Pat
     file.write_bytes(whole[:-9])
     again = hermes(*run, stdin=SUMS)
     assert (again.code, again.out, file.read_bytes()) == (0, b"", whole)
-    assert again.err == f"the last record in {file} was incomplete and is written again\n2 kept · 1 answered\n"
+    assert again.err == f"the last record in {file} was incomplete and is replaced\n2 kept · 1 answered\n"
     more = hermes(*run, stdin=SUMS + '""\n')
     assert (more.code, more.err) == (1, "3 kept · 0 answered · 1 failed, the first in line 5: there is no text\n")
     again = hermes(*run, stdin=SUMS + '""\n')
@@ -146,9 +146,7 @@ def test_a_file_cut_anywhere_is_completed(tmp_path: Path, capsys: pytest.Capture
         assert written(file, INPUTS)[-1:] == [4]
         assert file.read_bytes() == whole, size
     assert written(file, INPUTS) == []
-    assert set(capsys.readouterr().err.splitlines()) == {
-        f"the last record in {file} was incomplete and is written again"
-    }
+    assert set(capsys.readouterr().err.splitlines()) == {f"the last record in {file} was incomplete and is replaced"}
 
 
 def test_a_file_of_something_else_is_not_changed(tmp_path: Path) -> None:
@@ -216,7 +214,7 @@ def test_stopped_in_an_answer_there_is_no_half_record(
     assert json.loads(record)["index"] == 1
 
 
-def test_no_one_reads_on(shell: Callable[[str], Result]) -> None:
+def test_closed_pipe_ends_the_run_with_141(shell: Callable[[str], Result]) -> None:
     result = shell("yes 'What is 2 plus 3?' | hermes ask --map -m demo -t 0 | head -2; exit ${PIPESTATUS[1]}")
     assert (result.code, result.err) == (141, "")
     assert [one["answer"] for one in records(result)] == ANSWERS[:1] * 2
@@ -247,11 +245,11 @@ def test_nothing_to_do_and_nothing_kept(hermes: Hermes) -> None:
 
 
 @pytest.mark.parametrize("options", [("--json",), ("-x",), ("-c", "--dry-run")])
-def test_what_does_not_go_with_it(hermes: Hermes, options: tuple[str, ...]) -> None:
+def test_options_that_map_cannot_be_combined_with(hermes: Hermes, options: tuple[str, ...]) -> None:
     assert_failed(hermes(*MAP, *options, stdin=SUMS), 2, "cannot be used with --map")
 
 
-def test_used_wrongly(hermes: Hermes) -> None:
+def test_wrong_usage(hermes: Hermes) -> None:
     assert_failed(hermes(*MAP, "Hi"), 2, "--map reads one input per line from stdin")
     assert_failed(hermes(*MAP, "-m", "nowhere", stdin=SUMS), 3, "nowhere")
     assert_failed(hermes(*MAP, "--schema", '{"type": "strin"}', stdin=SUMS), 2, "schema")

@@ -65,7 +65,7 @@ def test_the_list_in_a_pipe_has_a_line_for_each(run: Run) -> None:
     assert (first["path"], first["size_bytes"]) == (str(newer), newer.stat().st_size)
 
 
-def test_a_session_is_shown_as_it_was_said(run: Run) -> None:
+def test_session_is_shown_with_its_exact_texts(run: Run) -> None:
     path = begun(turn(1, "What is\na llama?", "An *animal*."), system_prompt="Be brief.").path
     heading, *rest = run("show", path.stem[-4:]).out.decode().split("\n\n")
     assert heading.startswith(f"What is\n{path.stem} · ") and heading.endswith(" · demo")
@@ -73,7 +73,7 @@ def test_a_session_is_shown_as_it_was_said(run: Run) -> None:
     assert run("show").out == run("show", path).out == run("show", "what is").out
 
 
-def test_what_was_regenerated_is_shown_with_all(run: Run) -> None:
+def test_show_all_includes_regenerated_turns(run: Run) -> None:
     transcript = begun(turn(1), turn(2, answer="the old answer"))
     transcript.append_turn(turn(3, "question 2", "the new answer"), 1, model=None, finished=None)
     _, *rest = run("show", "--all").out.decode().split("\n\n")
@@ -98,7 +98,7 @@ def test_search_prints_the_session_and_the_place(run: Run) -> None:
     assert rows(run("search", "about", "LLAMAS")) == [[path.stem, "hello", "tell me about Llamas and more"]]
     result = run("search", "absent")
     assert (result.code, result.out) == (1, b"")
-    assert_failed(run("search", " "), 2, "nothing to search for")
+    assert_failed(run("search", " "), 2, "the search text is empty")
 
 
 def test_a_new_title_does_not_make_a_session_the_latest(run: Run) -> None:
@@ -150,7 +150,7 @@ def test_a_session_that_is_opened_during_the_question_stays(on_terminal: OnTermi
     with path.open("rb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         child.sendline("y")
-        child.expect(f"{path.stem} is open in another program and stays")
+        child.expect(f"{path.stem} is open in another program and was not removed")
         assert exit_code(child) == 1
     assert (path.exists(), other_path.exists()) == (True, False)
 
@@ -195,21 +195,21 @@ def test_no_time_of_a_file_is_harmful(run: Run, used: int) -> None:
     assert path.exists()
 
 
-def test_the_group_takes_what_its_list_takes(run: Run) -> None:
+def test_group_accepts_the_options_of_list(run: Run) -> None:
     kept("one", used=1000)
     kept("two", used=2000)
     assert run("--json").out == run("list", "--json").out != b""
     assert run("-n", "1").out == run("list", "-n", "1").out
-    assert_failed(run("-n", "1", "show"), 2, "belong after the command")
+    assert_failed(run("-n", "1", "show"), 2, "must come after the command")
 
 
 def test_invalid_limits_are_reported(run: Run) -> None:
     assert_failed(run("prune"), 2, "prune needs a limit")
     assert_failed(run("prune", "--older-than", "soon"), 2, "--older-than soon is not an age")
     for text in ("30", "99999d", "-1d", "d", "1 month"):
-        assert "such as -x 30d" in message(lambda text=text: age_from("-x", text), UsageError)  # type: ignore[misc]
+        assert "for example: -x 30d" in message(lambda text=text: age_from("-x", text), UsageError)  # type: ignore[misc]
     for text in ("-1MB", "1 parsec", "MB", "", "1e3", "9" * 30):
-        assert "such as -x 500MB" in message(lambda text=text: bytes_from("-x", text), UsageError)  # type: ignore[misc]
+        assert "for example: -x 500MB" in message(lambda text=text: bytes_from("-x", text), UsageError)  # type: ignore[misc]
 
 
 def test_sizes_and_ages() -> None:
@@ -304,7 +304,7 @@ def test_an_empty_list_on_a_terminal_says_so(on_terminal: OnTerminal) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
-def test_what_cannot_be_saved_is_an_error_of_one_line(run: Run, sessions: Path, tmp_path: Path) -> None:
+def test_failure_to_save_is_a_one_line_error(run: Run, sessions: Path, tmp_path: Path) -> None:
     sessions.mkdir(parents=True)
     os.chown(sessions, 65534, 65534)
     (tmp_path / "in.jsonl").write_text('{"messages":[{"role":"user","content":"a"}]}')

@@ -1,4 +1,4 @@
-"""The format of test cases: how they are read, what is wrong with them, and which answers pass."""
+"""The format of test cases: reading, errors, and which answers pass."""
 
 import itertools
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def read(tmp_path: Path) -> Write:
 
 @pytest.fixture
 def judge(read: Write) -> Callable[[str, str], list[str]]:
-    """What is wrong with an answer by this `expect`."""
+    """The errors of an answer for this `expect`."""
     return lambda expect, answer: read(f"- {{prompt: x, expect: {expect}}}")[0].expected.faults(answer, [], {})
 
 

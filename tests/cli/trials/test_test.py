@@ -33,7 +33,7 @@ def get_date() -> str:
 '''
 SUM = "- {prompt: 'What is 2 plus 3?', expect: {contains: 5}}\n"
 WRONG = "- {prompt: 'What is 2 plus 3?', expect: {contains: six, form: json}}\n"
-NOTICE = "no Hermes 3 model here; answering with the 8 MB demo model. Get the real one: hermes pull\n"
+NOTICE = "no Hermes 3 model found; answering with the 8 MB demo model. To download Hermes 3: hermes pull\n"
 WritePreset = Callable[..., None]
 WriteCases = Callable[[str], Path]
 
@@ -293,7 +293,7 @@ def test_tools_given_as_options_replace_those_of_the_file(hermes: Hermes, cases:
     assert hermes("test", file, "--tools", file.with_name("tools.py"), "-m", "demo").code == 0
 
 
-def test_what_cannot_be_tested_is_an_error(hermes: Hermes, preset: WritePreset, cases: WriteCases) -> None:
+def test_invalid_cases_are_errors(hermes: Hermes, preset: WritePreset, cases: WriteCases) -> None:
     preset("silent", "")
     assert_failed(hermes("test", "-p", "silent"), 2, "the preset silent has no examples")
     assert_failed(hermes("test", "-p", "silnt"), 2, "there is no preset silnt")
@@ -302,7 +302,7 @@ def test_what_cannot_be_tested_is_an_error(hermes: Hermes, preset: WritePreset, 
     preset("silent", "- {input: x}\n")
     assert_failed(hermes("test", "-p", "silent"), 2, "has the unknown key input in example 1")
     preset("sums", SUM)
-    assert_failed(hermes("test", "-p", "sums", "-m", "nowhere"), 3, "there is no model nowhere here")
+    assert_failed(hermes("test", "-p", "sums", "-m", "nowhere"), 3, "there is no local model nowhere")
     other = cases(case("x", "get_wether"))
     assert_failed(hermes("test", other), 2, "cases 1 expects a call of get_wether, which is not among the tools")
     town = cases(case("x", "{name: get_weather, arguments: {town: y}}"))

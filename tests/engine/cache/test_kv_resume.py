@@ -170,7 +170,7 @@ def test_entries_are_separate_for_each_kv_type(demo_path: Path) -> None:
 def test_entries_are_separate_where_the_context_length_changes_the_rope_factors(
     demo_path: Path, tmp_path: Path
 ) -> None:
-    """As with Phi-3: the factors depend on the length of the window."""
+    """As with Phi-3, the factors depend on the context length."""
     path = changed_copy(
         demo_path,
         tmp_path / "longrope.gguf",

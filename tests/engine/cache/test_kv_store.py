@@ -1,4 +1,4 @@
-"""Entries on disk: found by their first tokens, whole or not at all, and never more than allowed."""
+"""Entries on disk: found by their first tokens, complete, and within the size limit."""
 
 import os
 import random
@@ -20,7 +20,7 @@ from tests.conftest import Script, child_environment
 
 MARK = bytes(range(32))
 TOKENS = list(range(1000, 1100))
-WINDOW = 4096
+CONTEXT = 4096
 
 
 def always() -> bool:
@@ -50,7 +50,7 @@ def files(store: KvStore) -> list[Path]:
 
 def found(store: KvStore, tokens: list[int] = TOKENS) -> tuple[Entry, bytearray] | None:
     """The best entry with its state, as far as one can be had."""
-    best = store.find(tokens, WINDOW)
+    best = store.find(tokens, CONTEXT)
     state = store.load(best[0], always) if best else None
     return (best[0], state) if best and state is not None else None
 
@@ -68,18 +68,18 @@ def test_the_entry_that_shares_most_is_found_and_of_equals_the_smaller(store: Kv
     save(store, [*TOKENS[:80], 1, 2, 3], size=9000)
     save(store, [*TOKENS[:80], 1, 2, 4], size=3000)
     save(store, TOKENS[:70] + [5] * 20)
-    best = store.find(TOKENS, WINDOW)
+    best = store.find(TOKENS, CONTEXT)
     assert best and best[1] == 80 and best[0].state_bytes == 3000
 
 
 @pytest.mark.parametrize("count", [0, 1, kv_store.START_TOKENS - 1])
 def test_a_prompt_that_shares_too_little_finds_nothing(store: KvStore, count: int) -> None:
     save(store)
-    assert store.find(TOKENS[:count] + [7] * 500, WINDOW) is None
-    assert store.find(TOKENS[:count], WINDOW) is None
+    assert store.find(TOKENS[:count] + [7] * 500, CONTEXT) is None
+    assert store.find(TOKENS[:count], CONTEXT) is None
 
 
-def test_an_entry_longer_than_the_window_is_left_alone(store: KvStore) -> None:
+def test_entry_longer_than_the_context_is_not_used(store: KvStore) -> None:
     save(store)
     assert store.find(TOKENS, len(TOKENS) - 1) is None
     assert store.find(TOKENS, len(TOKENS)) is not None
@@ -108,7 +108,7 @@ def test_no_lost_and_no_added_byte_goes_unseen(store: KvStore) -> None:
 
 def test_an_entry_that_changes_between_finding_and_loading_is_refused(store: KvStore) -> None:
     path = save(store)
-    best = store.find(TOKENS, WINDOW)
+    best = store.find(TOKENS, CONTEXT)
     assert best
     path.write_bytes(path.read_bytes()[:-10])
     assert store.load(best[0], always) is None
@@ -120,13 +120,13 @@ def test_an_entry_that_changes_between_finding_and_loading_is_refused(store: KvS
 def test_entries_of_another_fingerprint_are_not_seen_even_under_the_right_name(store: KvStore) -> None:
     path = save(store)
     other = KvStore(store.folder, 1_000_000, lambda: bytes(32))
-    assert other.find(TOKENS, WINDOW) is None
+    assert other.find(TOKENS, CONTEXT) is None
     assert path.exists()
     path.rename(path.with_name(path.name.replace(MARK.hex()[:16], bytes(32).hex()[:16])))
-    assert other.find(TOKENS, WINDOW) is None
+    assert other.find(TOKENS, CONTEXT) is None
 
 
-def test_things_that_are_no_files_neither_hang_nor_mislead(store: KvStore, tmp_path: Path) -> None:
+def test_pipes_devices_and_folders_do_not_hang_or_count_as_models(store: KvStore, tmp_path: Path) -> None:
     path = save(store)
     elsewhere = path.rename(tmp_path / "elsewhere")
     os.mkfifo(path)
@@ -139,7 +139,7 @@ def test_things_that_are_no_files_neither_hang_nor_mislead(store: KvStore, tmp_p
     assert found(store) is None
 
 
-def test_a_conversation_that_goes_on_takes_the_place_of_its_beginning(store: KvStore) -> None:
+def test_longer_conversation_replaces_the_entry_of_its_beginning(store: KvStore) -> None:
     save(store, TOKENS[:70], "opening")
     save(store, TOKENS[:80])
     save(store, TOKENS[:90])
@@ -167,19 +167,19 @@ def test_a_state_above_the_limit_is_not_kept_and_costs_the_others_nothing(store:
 
 
 @pytest.mark.parametrize("place", ["file", "missing"])
-def test_where_nothing_can_be_written_nothing_happens(tmp_path: Path, place: str) -> None:
+def test_unwritable_cache_folder_is_ignored(tmp_path: Path, place: str) -> None:
     tmp_path.joinpath("file").write_text("")
     folder = tmp_path / "file" / "kv" if place == "file" else Path("/proc/no-folder-here")
     store = KvStore(folder, 1_000_000, lambda: MARK)
     assert not store.save("conversation", TOKENS, state_of(), 500.0, always)
-    assert store.find(TOKENS, WINDOW) is None
+    assert store.find(TOKENS, CONTEXT) is None
 
 
-def test_a_stop_leaves_no_half_and_loses_no_whole_entry(store: KvStore) -> None:
+def test_stop_leaves_no_partial_entry_and_keeps_complete_ones(store: KvStore) -> None:
     assert not store.save("conversation", TOKENS, state_of(), 500.0, lambda: False)
     assert files(store) == []
     path = save(store)
-    best = store.find(TOKENS, WINDOW)
+    best = store.find(TOKENS, CONTEXT)
     assert best and store.load(best[0], lambda: False) is None
     assert files(store) == [path]
 
@@ -213,7 +213,7 @@ def writer(folder: Path, how: str, seed: int) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(command, stdout=pipe, stderr=pipe, env=child_environment())
 
 
-def test_a_full_disk_is_silent_and_leaves_nothing(script: Script, tmp_path: Path) -> None:
+def test_full_disk_saves_no_cache_and_prints_nothing(script: Script, tmp_path: Path) -> None:
     result = script(WRITER, tmp_path / "kv", "full", "0")
     assert (result.out, result.err, result.code) == (b"False\n", "", 0)
     assert list(tmp_path.joinpath("kv").iterdir()) == []
@@ -226,7 +226,7 @@ def test_two_processes_share_a_folder(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_a_writer_that_is_killed_leaves_whole_entries_and_what_is_cleared_later(tmp_path: Path) -> None:
+def test_killed_writer_leaves_complete_entries_and_temporary_files_that_are_removed_later(tmp_path: Path) -> None:
     store = KvStore(tmp_path, 40_000_000, lambda: MARK)
     chance = random.Random(3)
     for seed in range(8):
@@ -245,7 +245,7 @@ def test_a_writer_that_is_killed_leaves_whole_entries_and_what_is_cleared_later(
     assert not left.exists()
 
 
-def test_a_models_identity_follows_its_weights(tmp_path: Path) -> None:
+def test_identity_of_a_model_changes_with_its_weights(tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(bytes(200_000))
     first, found = kv_store.identity(path), path.stat()

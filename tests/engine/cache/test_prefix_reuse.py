@@ -1,4 +1,4 @@
-"""What the cache still holds is reused, and the answers are those of a fresh backend."""
+"""The content of the cache is reused, and answers equal those of a new backend."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Constrained answers of the demo model: calls, tool choices, JSON, and every way in which they can end."""
+"""Constrained answers of the demo model: calls, tool choices, JSON, and all ways to end."""
 
 import collections
 import json
@@ -158,7 +158,7 @@ def test_json_mode_fills_in_what_was_said(backend: LocalBackend) -> None:
     assert ask(backend, *messages, schema=PERSON).text == '{"name": "Anna", "age": 34}'
 
 
-def test_a_schema_holds_where_the_prompt_says_nothing_of_it(backend: LocalBackend) -> None:
+def test_schema_is_enforced_even_if_the_prompt_does_not_mention_it(backend: LocalBackend) -> None:
     text = ask(backend, user("Hello, who are you?"), schema=PERSON).text
     jsonschema.validate(json.loads(text), PERSON)
 
@@ -173,7 +173,7 @@ def test_an_answer_under_a_schema_ends_with_the_value(backend: LocalBackend) -> 
         assert (answer.text, answer.finished.reason) == (text, "stop")
 
 
-def test_a_number_is_not_larger_than_any(backend: LocalBackend) -> None:
+def test_number_does_not_exceed_the_largest_float(backend: LocalBackend) -> None:
     schema = {"type": "array", "items": {"type": "number"}, "minItems": 12, "maxItems": 12}
     exponents: list[str] = []
     for seed in range(16):
@@ -222,7 +222,7 @@ def test_a_cancel_ends_it_and_the_next_answer_is_whole(backend: LocalBackend) ->
     assert ask(backend, user("x"), schema={"const": 1}).text == "1"
 
 
-def test_a_call_that_was_begun_is_finished(backend: LocalBackend) -> None:
+def test_prefilled_start_of_a_call_is_completed(backend: LocalBackend) -> None:
     messages = (Message("system", system_text(TOOLS)), user("Add 3 and 4."))
     for begun in ('<tool_call>\n{"name": "add_num', "<tool_call>", 'So: <tool_call>\n{"arguments": {"a": 3, "b'):
         for choice in ("auto", "required"):
@@ -236,7 +236,7 @@ def test_json_that_was_begun_is_finished(backend: LocalBackend) -> None:
     rest = ask(backend, user("x"), assistant('{"name": "Bo'), schema=PERSON).text
     jsonschema.validate(json.loads('{"name": "Bo' + rest), PERSON)
     assert ask(backend, user("x"), assistant('{"name": "Bo", "age": 1}'), schema=PERSON).text == ""
-    with pytest.raises(UsageError, match="so far does not fit"):
+    with pytest.raises(UsageError, match="so far does not match"):
         ask(backend, user("x"), assistant("Well"), schema=PERSON)
 
 
@@ -354,7 +354,7 @@ def test_a_mask_is_read_as_the_tokens_it_allows() -> None:
     assert tokens_in(b"\x00\x05\x00\x80\x00") == [8, 10, 31]
 
 
-def test_a_second_choice_leaves_the_odds_of_the_allowed_tokens_as_they_are(backend: LocalBackend) -> None:
+def test_second_choice_keeps_the_relative_probabilities_of_allowed_tokens(backend: LocalBackend) -> None:
     context, size = backend.cache.context, backend.model.vocab_size
     context.keep(0)
     context.decode(backend.model.tokenize("Some text."))

@@ -1,4 +1,4 @@
-"""Schemas before any model is there: which are held, which only in part, which are refused, and in which words."""
+"""Schemas without a model: enforced completely or in part, refused, and the messages."""
 
 from decimal import Decimal
 from typing import Any
@@ -26,7 +26,7 @@ def planned(**wanted: Any) -> Plan:
 
 
 def check_schema(schema: Any) -> tuple[str, ...]:
-    """What of a schema is not enforced, in words. Raises UsageError."""
+    """Notes on the parts of a schema that are not enforced. Raises UsageError."""
     return Planner().notes(schema)
 
 
@@ -53,12 +53,12 @@ def test_everyday_schemas_are_enforced_as_a_whole(name: str) -> None:
         ({"dependencies": {"a": ["b"]}}, "dependencies"),
         ({"type": "array", "uniqueItems": True}, "uniqueItems"),
         ({"oneOf": [{"maximum": 9}, {"minimum": 5}]}, "oneOf"),
-        ({"type": "string", "format": "colour"}, "the format colour, which is not known"),
+        ({"type": "string", "format": "colour"}, "the format colour, which is unknown"),
     ],
 )
 def test_what_cannot_be_enforced_is_named(schema: dict[str, Any], named: str) -> None:
     (note,) = check_schema(schema)
-    assert note.startswith("not enforced while writing, only checked afterwards: ")
+    assert note.startswith("not enforced during generation, only checked afterwards: ")
     assert named in note
 
 
@@ -130,7 +130,7 @@ def test_an_optional_reference_to_what_nothing_satisfies_is_left_out() -> None:
         ("no such type", "Invalid type: date"),
     ],
 )
-def test_what_cannot_be_used_is_refused_in_one_line(name: str, reason: str) -> None:
+def test_unusable_files_are_refused_in_one_line(name: str, reason: str) -> None:
     with pytest.raises(UsageError) as caught:
         check_schema(HOSTILE[name])
     assert caught.value.message.startswith("the schema cannot be used: ")
@@ -139,7 +139,7 @@ def test_what_cannot_be_used_is_refused_in_one_line(name: str, reason: str) -> N
 
 
 @pytest.mark.parametrize("schema", [False, [], "x", {"const": float("nan")}, {"const": {1, 2}}])
-def test_what_is_no_schema_is_refused(schema: Any) -> None:
+def test_json_that_is_not_a_schema_is_refused(schema: Any) -> None:
     with pytest.raises(UsageError):
         check_schema(schema)
 
@@ -169,9 +169,9 @@ def test_a_schema_deeper_than_the_stack_is_refused() -> None:
         ("very long", "minLength 1000000000"),
     ],
 )
-def test_what_the_compiler_cannot_take_is_left_to_the_final_check(name: str, note: str) -> None:
+def test_keywords_the_compiler_cannot_handle_are_left_to_the_final_check(name: str, note: str) -> None:
     (found,) = check_schema(HOSTILE[name])
-    assert found.removeprefix("not enforced while writing, only checked afterwards: ").startswith(note)
+    assert found.removeprefix("not enforced during generation, only checked afterwards: ").startswith(note)
 
 
 @pytest.mark.parametrize("name", ["nowhere", "elsewhere"])
@@ -189,7 +189,7 @@ def test_bounds_on_keys_beside_optional_ones_force_no_other_key(limits: dict[str
     result = planned(schema=optional_keys(**limits))
     assert fits(result.whole, '{"a": 1}') and fits(result.whole, '{"a": 1, "b": 2}')
     assert result.notes == (
-        f"not enforced while writing, only checked afterwards: {next(iter(limits))} beside optional properties",
+        f"not enforced during generation, only checked afterwards: {next(iter(limits))} with optional properties",
     )
 
 
@@ -240,7 +240,7 @@ def test_keywords_that_are_enforced_as_a_whole(schema: dict[str, Any], good: str
         ({"patternProperties": {"^a": {"type": "integer"}, "b$": {"minimum": 1}}}, "patternProperties"),
         (
             {"$defs": {"n": {"properties": {"n": {"$ref": "#/$defs/n", "minProperties": 1}}}}, "$ref": "#/$defs/n"},
-            "keywords beside $ref",
+            "keywords next to $ref",
         ),
         ({"type": "integer", "maximum": 2**70}, f"maximum {2**70}"),
         ({"const": 2**60 + 1}, "const"),
@@ -248,7 +248,7 @@ def test_keywords_that_are_enforced_as_a_whole(schema: dict[str, Any], good: str
     ],
 )
 def test_what_is_enforced_in_part_is_named(schema: dict[str, Any], note: str) -> None:
-    assert check_schema(schema) == (f"not enforced while writing, only checked afterwards: {note}",)
+    assert check_schema(schema) == (f"not enforced during generation, only checked afterwards: {note}",)
 
 
 def test_a_schema_that_constrains_nothing_is_reported() -> None:
@@ -331,7 +331,7 @@ def test_a_tool_whose_schema_cannot_be_held_can_still_be_called() -> None:
     assert fits(result.call, '\n{"name": "odd", "arguments": {"a": 1}}\n</tool_call>')
     (note,) = result.notes
     assert note == (
-        "arguments of odd are only checked after writing: "
+        "arguments of odd are only checked after generation: "
         "nothing can satisfy it: required property 'a' is unsatisfiable"
     )
 

@@ -38,7 +38,7 @@ class Clock:
 
 
 def neighbours(busy: int, threads: int, cores: int = MOST) -> tuple[float, float]:
-    """How many of our threads wait on average beside `busy` other ones, and how many cores are idle."""
+    """How many of our threads wait on average with `busy` other ones, and how many cores are idle."""
     runnable = busy + threads
     return max(0, runnable - cores) * threads / runnable, max(0, cores - runnable)
 
@@ -104,7 +104,7 @@ def test_the_number_stays_between_one_and_all(looks: list[tuple[float, float]]) 
         assert 1 <= clock.looks(1, waiting=waiting, idle=idle)[0] <= MOST
 
 
-def test_a_pause_between_requests_says_nothing() -> None:
+def test_pause_between_requests_does_not_change_the_threads() -> None:
     clock = Clock(ThreadRule(2))
     clock.rule.restart()
     assert clock.looks(1, waiting=2) == [2]

@@ -1,4 +1,4 @@
-"""Sampling values: the model card's where nothing is said, refused where they make no sense, harmless at the edges."""
+"""Sampling values: defaults of the model card, refused if invalid, and harmless at the limits."""
 
 import math
 from dataclasses import replace
@@ -13,14 +13,14 @@ from tests.engine.answers import answer
 QUESTION = "What is 2 plus 3?"
 
 
-def test_what_is_left_open_is_as_the_model_card_says() -> None:
+def test_unset_values_come_from_the_model_card() -> None:
     values = decide(Sampling())
     assert (values.temperature, values.top_k, values.top_p, values.min_p) == (0.8, 50, 1.0, 0.0)
     assert (values.repeat_penalty, values.presence_penalty, values.frequency_penalty) == (1.1, 0, 0)
     assert (values.repeat_last_n, values.repeat_scope) == (64, "answer")
 
 
-def test_a_given_value_is_used_also_where_it_is_zero() -> None:
+def test_zero_is_used_as_a_given_value() -> None:
     values = decide(Sampling(temperature=0, top_k=0, top_p=0, min_p=0, seed=0))
     assert (values.temperature, values.top_k, values.top_p, values.min_p, values.seed) == (0, 0, 0, 0, 0)
 
@@ -45,7 +45,7 @@ def test_seeds_not_given_differ() -> None:
     ],
     ids=str,
 )
-def test_a_value_out_of_range_is_wrong_use(sampling: Sampling) -> None:
+def test_value_out_of_range_is_a_usage_error(sampling: Sampling) -> None:
     with pytest.raises(UsageError, match="cannot be") as refused:
         decide(sampling)
     assert "number from" in refused.value.hint

@@ -1,4 +1,4 @@
-"""Drafts change how tokens are computed, never which; and they cost almost nothing where they do not help."""
+"""Drafts do not change the tokens, and cost almost nothing if they do not help."""
 
 import json
 from collections import Counter
@@ -134,7 +134,7 @@ def test_constrained_answers_are_the_same(plain: LocalBackend, drafting: LocalBa
     assert set(json.loads(texts[1])) == {"first", "second", "third"}
 
 
-def test_a_cancel_leaves_the_ledger_true(drafting: LocalBackend) -> None:
+def test_after_a_cancel_the_ledger_matches_the_cache(drafting: LocalBackend) -> None:
     cancel = CancelToken()
     finished: Finished | None = None
     for event in drafting.generate(GenerationRequest((user(COPY),), GREEDY, 200), cancel):

@@ -1,4 +1,4 @@
-"""Text is the same however the tokens cut its bytes, and nothing of a stop string gets out."""
+"""Text does not depend on how tokens split its bytes, and stop strings are never sent."""
 
 from itertools import pairwise
 

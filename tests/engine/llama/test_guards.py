@@ -1,4 +1,4 @@
-"""What llama.cpp would die of raises a Python exception instead; what aborts all the same says so in plain words."""
+"""Calls on which llama.cpp would abort raise an exception instead; remaining aborts print a clear error."""
 
 import re
 import types
@@ -38,7 +38,7 @@ ATTEMPTS = {
         "ValueError",
         "nothing was decoded",
     ),
-    "more tokens than the window": (
+    "more tokens than the context": (
         "for _ in range(33): context.decode([1] * 8)",
         "EngineError",
         "the context is full",
@@ -53,7 +53,7 @@ ATTEMPTS = {
 
 
 @pytest.mark.parametrize("attempt", ATTEMPTS)
-def test_what_would_crash_is_an_exception_that_names_it(script: Script, demo_path: Path, attempt: str) -> None:
+def test_calls_that_would_crash_raise_a_clear_exception(script: Script, demo_path: Path, attempt: str) -> None:
     code, error, message = ATTEMPTS[attempt]
     indented = code.replace("\n", "\n    ")
     caught = f"try:\n    {indented}\nexcept Exception as error: print(type(error).__name__, error)"
@@ -115,7 +115,7 @@ def test_the_installed_bindings_have_all_that_is_needed(bindings: types.SimpleNa
     assert missing_names(bindings) == []
 
 
-def test_a_function_that_is_gone_is_named(bindings: types.SimpleNamespace) -> None:
+def test_missing_library_function_is_named(bindings: types.SimpleNamespace) -> None:
     del bindings.llama_decode
     assert missing_names(bindings) == ["llama_decode/2"]
 

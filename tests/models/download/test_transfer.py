@@ -1,4 +1,4 @@
-"""Downloads from a server with faults: byte-exact in the end, and never a wrong file under a good name."""
+"""Downloads from a faulty server: byte-exact in the end, and never a wrong file under the final name."""
 
 import hashlib
 import random
@@ -81,7 +81,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_file_comes_whole_and_leaves_nothing_beside_it(hub: Hub, tmp_path: Path) -> None:
+def test_complete_download_leaves_no_other_files(hub: Hub, tmp_path: Path) -> None:
     heard = Heard()
     target = tmp_path / "deep" / "a.gguf"
     assert get(hashed(hub), target, heard) == hashlib.sha256(DATA).hexdigest()
@@ -106,7 +106,7 @@ def test_downloads_cut_anywhere_any_number_of_times_end_exact(hub: Hub, tmp_path
     assert len(names(tmp_path)) == 5
 
 
-def test_what_came_is_not_asked_for_again(hub: Hub, tmp_path: Path) -> None:
+def test_received_bytes_are_not_requested_again(hub: Hub, tmp_path: Path) -> None:
     hub.faults[:] = [Fault("cut", at=150_000), Fault("cut", at=20_000)]
     get(hashed(hub), tmp_path / "a.gguf")
     assert [headers.get("range") for _, headers in hub.bodies()] == [None, "bytes=150000-", "bytes=170000-"]
@@ -124,7 +124,7 @@ def test_a_download_that_was_given_up_resumes_in_the_next_run(hub: Hub, tmp_path
     assert hub.bodies()[-1][1]["range"] == "bytes=120000-"
 
 
-def test_a_complete_part_needs_no_byte_more(hub: Hub, tmp_path: Path) -> None:
+def test_complete_part_is_finished_without_a_request(hub: Hub, tmp_path: Path) -> None:
     target = tmp_path / "a.gguf"
     give_up(hub, hashed(hub), target)
     (tmp_path / "a.gguf.part").write_bytes(DATA)
@@ -153,14 +153,14 @@ def test_a_part_of_another_version_is_not_resumed(hub: Hub, tmp_path: Path) -> N
     assert "range" not in hub.bodies()[-1][1]
 
 
-def test_a_wrong_byte_never_gets_the_good_name(hub: Hub, tmp_path: Path) -> None:
+def test_file_with_a_wrong_byte_never_gets_the_final_name(hub: Hub, tmp_path: Path) -> None:
     hub.faults[:] = [Fault("flip", at=77_777)]
     error = refused(hashed(hub), tmp_path / "a.gguf")
     assert "checksum" in error.message and "was deleted" in error.message
     assert names(tmp_path) == []
 
 
-def test_a_file_that_was_changed_on_the_server_is_not_taken(hub: Hub, tmp_path: Path) -> None:
+def test_file_changed_on_the_server_is_not_used(hub: Hub, tmp_path: Path) -> None:
     wanted = hashed(hub)
     hub.put("nous/model", "a.gguf", OTHER)
     assert "was changed on the server" in refused(wanted, tmp_path / "a.gguf").message
@@ -171,7 +171,7 @@ def test_a_file_that_was_changed_on_the_server_is_not_taken(hub: Hub, tmp_path: 
     [
         (Fault("length", at=5), "bytes of a.gguf, not"),
         (Fault("login"), "bytes of a.gguf, not"),
-        (Fault("status", status=500), "has trouble (500)"),
+        (Fault("status", status=500), "reports a server error (500)"),
         (Fault("status", status=429), "is busy (429)"),
         (Fault("cut", at=0), "ended 200,004 bytes early"),
     ],
@@ -184,7 +184,7 @@ def test_a_repeated_fault_is_reported_after_some_tries(hub: Hub, tmp_path: Path,
     assert len(hub.faults) == 16
 
 
-def test_a_login_page_does_not_cost_the_part(hub: Hub, tmp_path: Path) -> None:
+def test_login_page_does_not_delete_the_part(hub: Hub, tmp_path: Path) -> None:
     target = tmp_path / "a.gguf"
     give_up(hub, hashed(hub), target)
     hub.faults[:] = [Fault("login")] * 4
@@ -198,7 +198,7 @@ def test_no_progress_counts_even_where_the_server_starts_over_each_time(hub: Hub
 
 
 @pytest.mark.parametrize(("code", "words"), [(404, "there is nothing at"), (403, "refuses access"), (400, "refuses")])
-def test_what_will_not_pass_is_not_tried_again(hub: Hub, tmp_path: Path, code: int, words: str) -> None:
+def test_permanent_errors_are_not_retried(hub: Hub, tmp_path: Path, code: int, words: str) -> None:
     hub.faults[:] = [Fault("status", status=code)] * 2
     assert words in refused(hashed(hub), tmp_path / "a.gguf").message
     assert len(hub.faults) == 1
@@ -211,7 +211,7 @@ def test_the_server_says_how_long_to_wait(hub: Hub, tmp_path: Path) -> None:
     assert heard.said[0].endswith("is busy (429); trying again in 0 s")
 
 
-def test_an_hour_is_not_slept_away(hub: Hub, tmp_path: Path) -> None:
+def test_too_long_retry_after_is_an_error(hub: Hub, tmp_path: Path) -> None:
     hub.faults[:] = [Fault("status", status=429, headers={"Retry-After": "3600"})]
     assert "asks to wait 3,600 s" in refused(hashed(hub), tmp_path / "a.gguf").message
 
@@ -224,7 +224,7 @@ def test_the_token_is_for_the_hub_alone(hub: Hub, tmp_path: Path) -> None:
     assert "authorization" not in sent
 
 
-def test_a_file_without_a_checksum_goes_on_only_as_the_same_version(hub: Hub, tmp_path: Path) -> None:
+def test_file_without_a_checksum_resumes_only_with_the_same_etag(hub: Hub, tmp_path: Path) -> None:
     target = tmp_path / "a.gguf"
     give_up(hub, plain(hub), target)
     hub.plain["a.gguf"] = OTHER
@@ -237,7 +237,7 @@ def test_a_file_without_a_checksum_goes_on_only_as_the_same_version(hub: Hub, tm
 
 
 @pytest.mark.parametrize("etag", ["7", '["x"]', '"a\\nb: c"', '"\\u20ac"', "null"])
-def test_what_lies_beside_a_part_may_be_nonsense(hub: Hub, tmp_path: Path, etag: str) -> None:
+def test_invalid_record_next_to_a_part_is_ignored(hub: Hub, tmp_path: Path, etag: str) -> None:
     target = tmp_path / "a.gguf"
     give_up(hub, plain(hub), target)
     (tmp_path / "a.gguf.part.json").write_text(f'{{"url": "{plain(hub).url}", "sha256": null, "etag": {etag}}}')
@@ -246,7 +246,7 @@ def test_what_lies_beside_a_part_may_be_nonsense(hub: Hub, tmp_path: Path, etag:
     assert "range" not in hub.bodies()[-1][1]
 
 
-def test_a_body_without_a_length_is_taken_to_its_end(hub: Hub, tmp_path: Path) -> None:
+def test_body_without_a_length_is_read_to_its_end(hub: Hub, tmp_path: Path) -> None:
     hub.faults[:] = [Fault("chunked", at=70_000)]
     get(plain(hub), tmp_path / "a.gguf")
     assert (tmp_path / "a.gguf").read_bytes() == DATA
@@ -259,14 +259,14 @@ def test_without_a_known_length_the_disk_is_not_checked(tmp_path: Path, monkeypa
     check_room(tmp_path / "a.gguf", 0 - 120_000)
 
 
-def test_what_is_no_gguf_is_not_kept(hub: Hub, tmp_path: Path) -> None:
+def test_downloaded_file_that_is_not_a_gguf_is_deleted(hub: Hub, tmp_path: Path) -> None:
     hub.faults[:] = [Fault("login")] * 4
     assert "is a web page, not the file itself" in refused(plain(hub), tmp_path / "a.gguf").message
     assert names(tmp_path) == []
     assert len(hub.faults) == 3
 
 
-def test_what_is_no_gguf_on_the_hub_is_fetched_once(hub: Hub, tmp_path: Path) -> None:
+def test_file_on_the_hub_that_is_not_a_gguf_is_requested_once(hub: Hub, tmp_path: Path) -> None:
     text = b"a text with the right checksum"
     hub.put("nous/model", "a.gguf", text)
     error = refused(hashed(hub, text), tmp_path / "a.gguf")
@@ -276,7 +276,7 @@ def test_what_is_no_gguf_on_the_hub_is_fetched_once(hub: Hub, tmp_path: Path) ->
     assert len(hub.bodies()) == 1 and names(tmp_path) == []
 
 
-def test_who_waits_for_a_download_that_fails_begins_one(hub: Hub, tmp_path: Path) -> None:
+def test_waiting_download_starts_if_the_first_one_fails(hub: Hub, tmp_path: Path) -> None:
     """The first leaves neither its part nor the folder, while the second waits for the lock of that part."""
     target, waits = tmp_path / "folder" / "a.gguf", threading.Event()
     with ThreadPoolExecutor() as pool:

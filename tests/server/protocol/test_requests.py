@@ -33,7 +33,7 @@ def test_the_new_length_field_wins() -> None:
     assert chat(max_tokens=9, max_completion_tokens=5).generations[0].max_tokens == 5
 
 
-def test_what_has_no_effect_is_named() -> None:
+def test_fields_without_effect_are_reported() -> None:
     assert chat(user="me", made_up=1, reasoning_effort="low", seed=None).ignored == (
         "made_up",
         "reasoning_effort",
@@ -154,6 +154,6 @@ def test_prompts_in_every_form(prompt: Any, count: int) -> None:
     assert len(completion(prompt=prompt, n=2).generations) == count * 2
 
 
-def test_a_body_that_is_no_object_is_refused() -> None:
+def test_body_that_is_not_an_object_is_refused() -> None:
     with pytest.raises(ApiError, match="JSON object"):
         read_body(ChatRequest, [1])

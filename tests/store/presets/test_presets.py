@@ -87,7 +87,7 @@ def test_every_key_of_a_preset_is_read(own: Path, write: Callable[..., None]) ->
     assert schema_of(found) == load_schema("name, age int")
 
 
-def test_a_short_preset_leaves_everything_open(write: Callable[..., None]) -> None:
+def test_short_preset_sets_no_other_values(write: Callable[..., None]) -> None:
     write(preset(""))
     found = find_preset("mine")
     assert (found.system_prompt, found.sampling, found.max_tokens, found.model) == (None, Sampling(), None, None)
@@ -95,7 +95,7 @@ def test_a_short_preset_leaves_everything_open(write: Callable[..., None]) -> No
     assert (found.tools, schema_of(found)) == ((), None)
 
 
-def test_files_of_a_preset_lie_beside_it_whereever_the_user_is(own: Path, write: Callable[..., None]) -> None:
+def test_paths_in_a_preset_are_relative_to_its_file(own: Path, write: Callable[..., None]) -> None:
     write(preset("tools: ../weather.py\nschema: people.json"))
     (own / "people.json").write_text('{"type": "integer"}')
     found = find_preset("mine")
@@ -122,7 +122,7 @@ def test_only_declared_variables_are_replaced(write: Callable[..., None]) -> Non
 
 
 @given(first=st.text(), second=st.text())
-def test_a_value_is_never_expanded_again(first: str, second: str) -> None:
+def test_braces_in_a_value_are_not_expanded(first: str, second: str) -> None:
     found = replace(find_preset("default"), system_prompt="<{{a}}|{{b}}>", variables={"a": None, "b": None})
     assert fill(found, {"a": first + "{{b}}\\1", "b": second}) == f"<{first}{{{{b}}}}\\1|{second}>"
 
@@ -160,7 +160,7 @@ FAULTS = {
     "sampling as text": (preset("sampling: hot"), "lines under sampling"),
     "a word for a number": (preset("sampling:\n  temperature: hot"), "needs a number from 0 to 100 as temperature"),
     "a list for a number": (preset("sampling:\n  top_p: [1]"), "needs a number from 0 to 1 as top_p"),
-    "lists without end for a number": (
+    "endless lists for a number": (
         preset(f"sampling:\n  top_p: {nested_lists(12)}"),
         "needs a number from 0 to 1 as top_p",
     ),
@@ -225,7 +225,7 @@ def test_an_endless_name_is_not_a_name(own: Path) -> None:
     assert "is not a valid preset name" in message(lambda: find_preset("a" * 300))
 
 
-def test_an_unknown_name_brings_the_nearest(own: Path) -> None:
+def test_unknown_name_suggests_the_nearest(own: Path) -> None:
     assert "there is no preset sumarise | did you mean summarise?" in message(lambda: find_preset("sumarise"))
     assert "hermes presets list" in message(lambda: find_preset("zzzzzz"))
 
@@ -276,7 +276,7 @@ def test_a_full_disk_leaves_no_part_in_place_of_the_bundled_one(script: Script, 
     assert script(FULL_DISK).out == b"File too large True\n"
 
 
-def test_a_place_without_a_variable_is_reported(write: Callable[..., None]) -> None:
+def test_undeclared_name_in_braces_is_reported(write: Callable[..., None]) -> None:
     write(preset("variables:\n  city:", "{{city}} {{citty}} {{tools}} {{citty}}"))
     found = find_preset("mine")
     assert found.undeclared == ("citty",)

@@ -1,4 +1,4 @@
-"""Exports and imports: nothing that was said is lost on the way out and back, and a page is only a page."""
+"""Exports and imports: no text is lost by exporting and importing, and a page contains nothing active."""
 
 import json
 import re
@@ -48,7 +48,7 @@ def saved(conversation: Conversation) -> SavedSession:
 @pytest.mark.parametrize("export", [as_sharegpt, as_openai])
 @in_one_folder
 @given(conversation=conversations())
-def test_what_is_exported_for_training_comes_back_the_same(
+def test_training_export_can_be_imported_unchanged(
     sessions: Path, tmp_path: Path, export: Callable[[SavedSession], str], conversation: Conversation
 ) -> None:
     line = export(saved(conversation))

@@ -1,4 +1,4 @@
-"""Which file a name means, which session was the last, and that no name leads out of the folder."""
+"""Finding sessions by name, the latest session, and that no name leads out of the folder."""
 
 import os
 from pathlib import Path
@@ -83,7 +83,7 @@ def test_no_name_leads_out_of_the_folder(sessions: Path, name: str) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(st.text(max_size=12))
-def test_what_is_found_by_a_name_without_a_slash_lies_in_the_folder(sessions: Path, name: str) -> None:
+def test_name_without_a_slash_finds_only_files_in_the_folder(sessions: Path, name: str) -> None:
     sessions.mkdir(parents=True, exist_ok=True)
     (sessions / "20261124-031500-7f3a.jsonl").write_text("x")
     try:

@@ -1,4 +1,4 @@
-"""Imports: conversations of other programs come whole, or what was left out is said."""
+"""Imports: conversations of other programs are complete, or the report says what was left out."""
 
 import json
 import os
@@ -106,7 +106,7 @@ def test_a_file_that_is_not_there_is_reported(tmp_path: Path) -> None:
     assert "cannot read" in message(lambda: import_sessions(Path("a\0b")), UsageError)
 
 
-def test_a_file_that_would_take_all_memory_is_refused(tmp_path: Path) -> None:
+def test_too_large_import_file_is_refused(tmp_path: Path) -> None:
     endless = in_file(tmp_path, "")
     os.truncate(endless, 1 << 30)
     assert "is larger than 512 MiB" in message(lambda: import_sessions(endless), UsageError)

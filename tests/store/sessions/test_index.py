@@ -1,4 +1,4 @@
-"""The index of sessions: it follows the files, finds what was said, and may be lost or damaged at any time."""
+"""The index of sessions: it follows the files, finds text, and can be deleted or damaged at any time."""
 
 import os
 import sqlite3

@@ -112,7 +112,7 @@ FIELDS += ["model", "preset", "system_prompt", "sampling", "role", "content", "f
 
 @in_one_folder
 @given(st.lists(st.dictionaries(st.sampled_from(FIELDS), values, max_size=5), max_size=4))
-def test_wrong_types_anywhere_are_read_around(tmp_path: Path, records: list[dict[str, Any]]) -> None:
+def test_values_of_wrong_types_are_skipped(tmp_path: Path, records: list[dict[str, Any]]) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in (HEADER, said(1, None), *records, said(99, 1))))
     try:
@@ -151,14 +151,14 @@ def test_wrong_types_anywhere_are_read_around(tmp_path: Path, records: list[dict
     ],
     ids=lambda line: str(line)[:40],
 )
-def test_a_broken_line_costs_only_itself(read: Callable[..., SavedSession], line: Any) -> None:
+def test_only_the_damaged_line_is_lost(read: Callable[..., SavedSession], line: Any) -> None:
     saved = read(HEADER, said(1, None), line, said(3, 1))
     assert ids(saved.conversation.turns) == [1, 3]
     assert saved.settings == SessionSettings("demo")
     assert saved.notices == ("the session x is damaged; skipped as unreadable: line 3",)
 
 
-def test_a_broken_last_line_with_its_end_was_not_cut_off(read: Callable[..., SavedSession]) -> None:
+def test_damaged_last_line_with_a_line_feed_counts_as_damaged_not_as_cut_off(read: Callable[..., SavedSession]) -> None:
     assert read(HEADER, said(1, None), b"{").notices == ("the session x is damaged; skipped as unreadable: line 3",)
 
 
@@ -167,7 +167,7 @@ def test_many_broken_lines_make_one_notice(read: Callable[..., SavedSession]) ->
     assert saved.notices == ("the session x is damaged; skipped as unreadable: lines 2, 3, 4, 5, 6 and 4 more",)
 
 
-def test_what_follows_a_lost_turn_is_not_lost(read: Callable[..., SavedSession]) -> None:
+def test_turns_after_a_lost_turn_are_kept(read: Callable[..., SavedSession]) -> None:
     saved = read(HEADER, said(1, None), b"broken", said(3, 2), said(4, 3))
     assert ids(saved.conversation.turns) == [1, 3, 4]
     assert saved.notices[1] == "the session x is damaged; these refer to missing turns: line 4"
@@ -184,11 +184,11 @@ def test_turns_that_name_no_parent_follow_each_other(read: Callable[..., SavedSe
     assert ids(read(HEADER, first, second).conversation.turns) == [1, 2]
 
 
-def test_a_turn_cannot_be_its_own_forebear(read: Callable[..., SavedSession]) -> None:
+def test_turn_cannot_be_its_own_ancestor(read: Callable[..., SavedSession]) -> None:
     assert ids(read(HEADER, said(1, 1), said(2, 3), said(3, 2)).conversation.turns) == [1, 2, 3]
 
 
-def test_a_line_that_is_there_twice_is_one(read: Callable[..., SavedSession]) -> None:
+def test_duplicate_line_is_ignored(read: Callable[..., SavedSession]) -> None:
     saved = read(HEADER, said(1, None), said(1, None), said(2, 1))
     assert (ids(saved.conversation.turns), saved.notices, saved.continuable) == ([1, 2], (), True)
     again = ({"head": 1}, said(3, 1))  # what could not be taken back is written once more
@@ -208,7 +208,7 @@ def test_two_turns_of_one_id_are_both_kept_and_not_written_on(read: Callable[...
     assert "id twice" in message(lambda: Transcript.reopen(saved), SessionBusy)
 
 
-def test_what_a_later_program_adds_is_not_a_fault(read: Callable[..., SavedSession]) -> None:
+def test_unknown_fields_and_records_are_ignored(read: Callable[..., SavedSession]) -> None:
     saved = read(
         {**HEADER, "colour": "red", "sampling": {"temperature": 0.5, "dry": 1}},
         {"bookmark": 1, "at": [1, 2]},
@@ -251,7 +251,7 @@ def test_format_1_is_readable_for_ever(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b'{"her', b'{"hermes_session":1,"id":"x"'], ids=lambda content: str(content))
-def test_what_a_crash_leaves_of_a_first_line_is_an_empty_session(tmp_path: Path, content: bytes) -> None:
+def test_first_line_cut_by_a_crash_is_an_empty_session(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.jsonl"
     path.write_bytes(content)
     assert read_session(path).conversation.turns == ()

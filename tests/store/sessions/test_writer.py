@@ -1,4 +1,4 @@
-"""Writing a session: what is on the disk after each step, after a failure, and with two programs at once."""
+"""Writing a session: the file after each step, after a failure, and with two programs at once."""
 
 import json
 import os
@@ -27,7 +27,7 @@ from tests.saved import FINISHED, begun, ids, kept, message, turn
 texts = st.text(st.characters(), max_size=40)
 
 
-def test_a_chat_in_which_nothing_is_said_leaves_nothing(sessions: Path) -> None:
+def test_chat_without_messages_leaves_no_file(sessions: Path) -> None:
     transcript = Transcript.new(SessionSettings(), "Be brief.")
     transcript.set_title("never used")
     transcript.move_head(None)
@@ -46,7 +46,7 @@ def test_a_setting_that_was_taken_back_is_gone(sessions: Path) -> None:
     assert read_session(transcript.path).settings == SessionSettings()
 
 
-def test_what_was_set_before_the_first_turn_is_saved_with_it(sessions: Path) -> None:
+def test_settings_changed_before_the_first_turn_are_saved_with_it(sessions: Path) -> None:
     transcript = Transcript.new(SessionSettings(), "Be brief.")
     transcript.set_title("  On \n llamas ")
     transcript.change_settings(SessionSettings("demo", "coder", Sampling(0.5, 3, seed=9)), None)
@@ -67,7 +67,7 @@ def test_files_are_private_whatever_the_umask_says(sessions: Path) -> None:
     assert modes == [0o600, 0o700, 0o700]
 
 
-def test_a_turn_is_one_line_with_all_there_is_to_know(sessions: Path) -> None:
+def test_turn_is_one_line_with_all_its_fields(sessions: Path) -> None:
     said = Turn(1, (Message("user", "a\nb\u2028c"), Message("tool", "t"), Message("assistant", "", "length")))
     path = begun(said).path
     header, line, end = path.read_bytes().split(b"\n")
@@ -169,7 +169,7 @@ def test_a_session_continues_after_it_was_closed(sessions: Path) -> None:
 
 
 @pytest.mark.parametrize("torn", [b'{"turn":2,"par', b"\0\0\0", '{"title":"Ü'.encode()[:-1], b" "])
-def test_nothing_is_glued_to_what_a_crash_left(sessions: Path, torn: bytes) -> None:
+def test_new_records_start_on_their_own_line_after_a_crash(sessions: Path, torn: bytes) -> None:
     path = kept("first")
     path.write_bytes(path.read_bytes() + torn)
     transcript = Transcript.reopen(read_session(path))
@@ -264,7 +264,7 @@ def test_a_file_elsewhere_is_written_again_with_its_folder(sessions: Path, tmp_p
     assert ids(read_session(elsewhere).conversation.turns) == [1, 2]
 
 
-def test_a_file_replaced_while_it_is_open_stays_and_the_session_goes_to_another(sessions: Path) -> None:
+def test_file_that_replaces_an_open_session_is_kept_and_the_session_gets_a_new_id(sessions: Path) -> None:
     transcript = begun(turn(1))
     path = transcript.path
     path.unlink()
@@ -500,7 +500,7 @@ RIVAL = """
 """
 
 
-def test_rivals_for_one_session_never_mix_their_lines(sessions: Path) -> None:
+def test_concurrent_writers_of_one_session_never_mix_their_lines(sessions: Path) -> None:
     path = kept("first")
     command = [sys.executable, "-c", textwrap.dedent(RIVAL), str(path)]
     rivals = [subprocess.Popen([*command, name], env=child_environment()) for name in ("a", "b", "c")]

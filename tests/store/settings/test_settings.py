@@ -102,7 +102,7 @@ def test_no_variable_of_the_program_is_taken_for_a_wrong_setting(monkeypatch: py
     assert [problem.message for problem in problems if "is not a setting" in problem.message] == []
 
 
-def test_the_first_file_lists_every_setting_and_each_line_of_it_is_right(write: Callable[[str], None]) -> None:
+def test_new_config_file_lists_every_setting_correctly(write: Callable[[str], None]) -> None:
     template = _template()
     write(template)
     assert load_settings() == Settings()
@@ -129,7 +129,7 @@ RIGHT: dict[str, tuple[str, str, Any]] = {
 
 
 @pytest.mark.parametrize(("name", "text", "expected"), RIGHT.values(), ids=RIGHT.keys())
-def test_a_right_value_in_the_file_is_read(write: Callable[[str], None], name: str, text: str, expected: Any) -> None:
+def test_valid_value_in_the_file_is_read(write: Callable[[str], None], name: str, text: str, expected: Any) -> None:
     write(f"{name} = {text}\n")
     found = load_settings()
     assert found.value(name) == expected and type(found.value(name)) is type(expected)
@@ -138,7 +138,7 @@ def test_a_right_value_in_the_file_is_read(write: Callable[[str], None], name: s
 
 
 @pytest.mark.parametrize(("name", "text", "expected"), RIGHT.values(), ids=RIGHT.keys())
-def test_a_variable_goes_before_the_file(
+def test_variable_overrides_the_file(
     write: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, name: str, text: str, expected: Any
 ) -> None:
     write(f"{name} = {_other(name)}\n")
@@ -327,7 +327,7 @@ kv_type = "f16"
         ("kv_type", "q8_0", '"f16"', '"q8_0"'),
     ],
 )
-def test_a_change_keeps_everything_else_byte_for_byte(
+def test_changing_a_key_keeps_the_rest_byte_for_byte(
     write: Callable[[str], None], file: Path, name: str, value: Any, before: str, after: str
 ) -> None:
     for text in (COMMENTED, COMMENTED.replace("\n", "\r\n")):
@@ -383,14 +383,14 @@ def test_every_text_comes_back_as_it_was_set(write: Callable[[str], None], value
     assert load_settings().model == value
 
 
-def test_a_file_that_would_be_harmed_is_not_changed(write: Callable[[str], None], file: Path) -> None:
+def test_invalid_config_file_is_not_changed(write: Callable[[str], None], file: Path) -> None:
     write("ctx = \n")
     assert "is not TOML" in report(lambda: config_file.put("save", False))
     assert "is not TOML" in report(lambda: config_file.remove("ctx"))
     assert file.read_text() == "ctx = \n"
 
 
-def test_an_unknown_key_can_be_taken_out_and_stands_in_nobodys_way(write: Callable[[str], None], file: Path) -> None:
+def test_unknown_key_can_be_unset_and_does_not_block_other_commands(write: Callable[[str], None], file: Path) -> None:
     write("temprature = 1\n[old]\nx = 1\n")
     config_file.put("save", False)
     assert tomllib.loads(file.read_text()) == {"temprature": 1, "save": False, "old": {"x": 1}}

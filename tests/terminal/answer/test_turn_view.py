@@ -1,4 +1,4 @@
-"""An answer with calls on a real terminal: their trace is below the text, and both stay."""
+"""An answer with calls on a real terminal: the trace is below the text, and both stay visible."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ output.finish()
 """
 
 
-def test_a_call_that_is_reported_without_being_asked_about_leaves_the_text_before_it(tmp_path: Path) -> None:
+def test_text_before_a_call_that_runs_without_asking_stays(tmp_path: Path) -> None:
     with on_terminal(tmp_path, program=SHOWING) as terminal:
         assert terminal.exit_code() == 0
         assert terminal.lines() == ["Let me look", "unknown() → not JSON", "It failed."]

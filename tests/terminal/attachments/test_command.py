@@ -33,7 +33,7 @@ def test_ctrl_c_ends_the_wait_for_a_job_in_the_background(capfd: pytest.CaptureF
     capfd.readouterr()
 
 
-def test_what_does_not_run_says_so_in_its_output(capfd: pytest.CaptureFixture[str]) -> None:
+def test_output_of_a_command_that_cannot_start_says_so(capfd: pytest.CaptureFixture[str]) -> None:
     output = run_command("no-such-command-here", stdin=subprocess.DEVNULL)
     assert output.status == 127 and "not found" in output.text
     capfd.readouterr()

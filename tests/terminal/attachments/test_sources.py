@@ -1,4 +1,4 @@
-"""What files, folders, patterns, documents and URLs give, and what is refused with which reason."""
+"""Attachments from files, folders, patterns, documents and URLs, and reasons for refusals."""
 
 import gzip
 import http.server

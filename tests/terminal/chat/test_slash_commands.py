@@ -1,4 +1,4 @@
-"""The commands of a chat: what is one and what is text, what each does, what completes them."""
+"""The commands of a chat: parsing, effects and completion."""
 
 import re
 import string
@@ -84,7 +84,7 @@ class Say:
     ]
     + [(path, path) for path in ("/etc/hosts is what?", "/no/such/file", "/tmp")],
 )
-def test_what_is_text(line: str, text: str) -> None:
+def test_lines_that_are_text(line: str, text: str) -> None:
     assert slash_commands.parse(line) == text
 
 
@@ -102,7 +102,7 @@ def test_what_is_text(line: str, text: str) -> None:
         ("/system You are\nBrinda.", "system", "You are\nBrinda."),
     ],
 )
-def test_what_is_a_command(line: str, name: str, argument: str) -> None:
+def test_lines_that_are_commands(line: str, name: str, argument: str) -> None:
     parsed = slash_commands.parse(line)
     assert not isinstance(parsed, str) and (parsed[0].name, parsed[1]) == (name, argument)
 
@@ -117,7 +117,7 @@ def test_what_is_a_command(line: str, name: str, argument: str) -> None:
         ("/s", "/s could be /system or /set or /show or /schema or /stats or /sessions", "type more letters"),
     ],
 )
-def test_what_is_not_there_gets_a_hint_and_is_never_sent(line: str, message: str, hint: str) -> None:
+def test_unknown_command_gets_a_hint_and_is_never_sent(line: str, message: str, hint: str) -> None:
     with pytest.raises(UsageError) as raised:
         slash_commands.parse(line)
     assert (raised.value.message, raised.value.hint) == (message, hint)
@@ -145,7 +145,7 @@ def test_retry_answers_again_and_undo_takes_back(chat: Chat, say: Say) -> None:
         say("/undo")
 
 
-def test_continue_goes_on_with_an_answer_that_was_cut(chat: Chat, say: Say) -> None:
+def test_continue_resumes_an_answer_that_was_cut(chat: Chat, say: Say) -> None:
     say("/set max_tokens 3")
     begun = say(SUM)[0].rstrip("\n")
     say("/set max_tokens default")
@@ -242,7 +242,7 @@ def test_retry_sends_again_what_got_no_answer(chat: Chat, say: Say) -> None:
     assert len(chat.session.versions(chat.session.conversation.turns[-1])) == 2
 
 
-def test_retry_knows_what_got_no_answer_from_an_answered_message_that_begins_like_it(
+def test_retry_distinguishes_an_unanswered_message_from_an_answered_one_with_the_same_beginning(
     chat: Chat, say: Say, tmp_path: Path
 ) -> None:
     say(f"{SUM} Please.")
@@ -253,7 +253,7 @@ def test_retry_knows_what_got_no_answer_from_an_answered_message_that_begins_lik
             say(line)
 
 
-def test_a_file_waits_for_a_turn_that_succeeds_also_where_turns_left_the_window(
+def test_attached_file_waits_for_a_turn_that_succeeds_also_after_turns_were_left_out(
     chat: Chat, say: Say, tmp_path: Path
 ) -> None:
     while chat.session.context_tokens() < 340:
@@ -279,7 +279,7 @@ def test_clear_begins_a_session_of_its_own_with_the_same_settings(chat: Chat, sa
     assert second.conversation.system_prompt == "You are Brinda."
 
 
-def test_the_system_prompt_is_shown_changed_and_taken_away(chat: Chat, say: Say) -> None:
+def test_system_prompt_is_shown_changed_and_removed(chat: Chat, say: Say) -> None:
     assert say("/system")[1] == "no system prompt\n"
     say('/system """You are\nBrinda."""')
     assert chat.session.conversation.system_prompt == "You are\nBrinda."
@@ -288,7 +288,7 @@ def test_the_system_prompt_is_shown_changed_and_taken_away(chat: Chat, say: Say)
     assert chat.session.conversation.system_prompt is None
 
 
-def test_a_preset_is_taken_on_with_its_variables(chat: Chat, say: Say) -> None:
+def test_preset_is_applied_with_its_variables(chat: Chat, say: Say) -> None:
     say("/preset translate language='simple Greek'")
     assert "Greek" in (chat.session.conversation.system_prompt or "")
     assert say("/preset")[1] == "translate\n"
@@ -351,7 +351,7 @@ def test_the_model_changes_and_stays_where_the_new_one_is_not_there(
     assert "Alice" in say("What is my name?")[0]
 
 
-def test_a_model_that_cannot_be_loaded_gives_way_to_the_old_one(chat: Chat, say: Say, tmp_path: Path) -> None:
+def test_if_a_model_cannot_be_loaded_the_old_one_is_used_again(chat: Chat, say: Say, tmp_path: Path) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF" + bytes(100))
     with pytest.raises(HermesError):
@@ -393,7 +393,7 @@ def test_a_full_context_drops_turns_or_is_an_error_as_set(chat: Chat, say: Say) 
     assert raised.value.hint.startswith("drop the oldest turns with /set overflow drop, start a new session")
     assert say("/set overflow drop")[1] == "overflow is drop from the next message on\n"
     said = say(f"{'qx ' * 40}{SUM}")[1]
-    assert re.search(r"left out of the context: turn.*; the other [\d.k]+ tok are read again", said)
+    assert re.search(r"left out of the context: turn.*; the other [\d.k]+ tok are processed again", said)
 
 
 @pytest.mark.parametrize(
@@ -402,11 +402,11 @@ def test_a_full_context_drops_turns_or_is_an_error_as_set(chat: Chat, say: Say) 
         ("/set ctx 4096", "leave with /exit, then: hermes -c --ctx VALUE"),
         ("/set num_ctx 4096", "leave with /exit, then: hermes -c --ctx VALUE"),
         ("/set endpoint http://localhost", "leave with /exit, then: hermes -c --endpoint VALUE"),
-        ("/set model x", "change it with /model NAME"),
+        ("/set model x", "use /model NAME"),
         ("/set width 80", "change it with: hermes config set width VALUE"),
     ],
 )
-def test_what_cannot_be_set_in_a_chat_says_how_it_is_changed(say: Say, line: str, hint: str) -> None:
+def test_settings_that_cannot_be_set_in_a_chat_hint_how_to_change_them(say: Say, line: str, hint: str) -> None:
     with pytest.raises(UsageError) as raised:
         say(line)
     assert raised.value.hint == hint
@@ -441,9 +441,7 @@ def test_a_prompt_and_the_beginning_of_an_answer_can_be_in_a_file(chat: Chat, sa
     assert (chat.session.conversation.system_prompt, chat.beginning) == ("Be brief.", "Be brief.")
 
 
-def test_a_file_may_be_named_as_a_terminal_writes_one_that_is_dropped_on_it(
-    chat: Chat, say: Say, tmp_path: Path
-) -> None:
+def test_file_name_quoted_by_drag_and_drop_is_accepted(chat: Chat, say: Say, tmp_path: Path) -> None:
     notes, tools = tmp_path / "my notes.txt", tmp_path / "my tools.py"
     notes.write_text("The code of Mira is 7312.")
     tools.write_text('def add(a: int, b: int) -> int:\n    """Add."""\n    return a + b\n')
@@ -462,7 +460,7 @@ def test_a_file_may_be_named_as_a_terminal_writes_one_that_is_dropped_on_it(
     assert "as it is" in chat.attached[0].text
 
 
-def test_a_file_that_is_too_long_can_be_taken_away_again(chat: Chat, say: Say, tmp_path: Path) -> None:
+def test_too_long_attachment_can_be_removed(chat: Chat, say: Say, tmp_path: Path) -> None:
     (tmp_path / "long.txt").write_text("qx " * 1000)
     say(f"/attach {tmp_path / 'long.txt'}")
     with pytest.raises(ContextOverflow) as raised:
@@ -485,7 +483,7 @@ def test_without_a_clipboard_copy_is_an_error_as_is_what_is_not_there(
         say("/copy 2")
 
 
-def test_the_window_is_drawn_turn_by_turn(chat: Chat, say: Say) -> None:
+def test_context_command_shows_each_turn(chat: Chat, say: Say) -> None:
     say("/system Be brief.")
     say(NAME)
     say(SUM)
@@ -504,12 +502,12 @@ def test_the_window_is_drawn_turn_by_turn(chat: Chat, say: Say) -> None:
             say(wrong)
 
 
-def test_compact_goes_on_from_a_summary(chat: Chat, say: Say) -> None:
+def test_compact_continues_from_a_summary(chat: Chat, say: Say) -> None:
     say(LONG)
     say(SUM)
     before = chat.session.context_tokens()
     out, notes = say("/compact keep 1")
-    assert f"summarised: {before} tok are now {chat.session.context_tokens()}; /undo restores the turns\n" in notes
+    assert f"summarised: {before} tok reduced to {chat.session.context_tokens()}; /undo restores the turns\n" in notes
     assert [turn.state for turn in chat.session.conversation.turns] == ["left_out", "kept", "pinned"]
     assert chat.session.conversation.turns[-1].answer.content + "\n" == out
 
@@ -525,7 +523,7 @@ def test_compact_says_why_it_keeps_the_turns(chat: Chat, say: Say) -> None:
     assert say(SUM)[0] == f"{SUM_ANSWER}\n"
 
 
-def test_compact_in_a_full_window_sums_up_every_turn_and_undo_brings_all_back(chat: Chat, say: Say) -> None:
+def test_compact_in_a_full_context_summarises_every_turn_and_undo_restores_them(chat: Chat, say: Say) -> None:
     number = 0
     chat.ready()
     while not chat.session.turns_to_leave_out(question := f"My name is Alice, and what is {number} plus 3, please?"):
@@ -540,7 +538,7 @@ def test_compact_in_a_full_window_sums_up_every_turn_and_undo_brings_all_back(ch
     assert chat.session.conversation == before
 
 
-def test_a_message_too_long_for_the_window_gets_only_hints_that_help(chat: Chat, say: Say, tmp_path: Path) -> None:
+def test_message_too_long_for_the_context_gets_useful_hints_only(chat: Chat, say: Say, tmp_path: Path) -> None:
     say(NAME)
     with pytest.raises(ContextOverflow) as alone:
         say("qx " * 1000)
@@ -560,7 +558,7 @@ def test_a_message_too_long_for_the_window_gets_only_hints_that_help(chat: Chat,
     assert pinned.value.hint.startswith("start a new session with /new, or shorten it")
 
 
-def test_turns_leave_a_full_window_with_a_word_and_the_chat_goes_on(chat: Chat, say: Say) -> None:
+def test_turns_leave_a_full_context_with_a_notice_and_the_chat_continues(chat: Chat, say: Say) -> None:
     given, number = "", 0
     while "left out of the context: turn" not in given:
         number += 1
@@ -569,7 +567,7 @@ def test_turns_leave_a_full_window_with_a_word_and_the_chat_goes_on(chat: Chat, 
     assert chat.session.conversation.turns[-1].state == "kept"
 
 
-def test_stats_and_prompt_show_what_there_is(chat: Chat, say: Say) -> None:
+def test_stats_and_prompt_commands(chat: Chat, say: Say) -> None:
     with pytest.raises(UsageError):
         say("/stats")
     say(SUM)
@@ -649,7 +647,7 @@ def test_files_and_models_complete(chat: Chat, tmp_path: Path) -> None:
     assert "demo" in [one.text for one in slash_commands.suggestions(chat, "/model d")]
 
 
-def test_a_preset_leaves_nothing_of_the_one_before(chat: Chat, say: Say) -> None:
+def test_preset_removes_all_values_of_the_previous_one(chat: Chat, say: Say) -> None:
     say("/preset commit")
     assert chat.session.settings.max_tokens == 400
     say("/preset default")
@@ -680,7 +678,7 @@ def test_a_file_of_tools_may_have_a_space_in_its_name(chat: Chat, say: Say, tmp_
         say("/tools 'calculate")
 
 
-def test_what_could_not_be_saved_is_saved_before_the_session_is_left(
+def test_unsaved_turns_are_saved_before_leaving_the_session(
     chat: Chat, say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_the_way = tmp_path / "data"
@@ -720,7 +718,7 @@ def test_a_file_that_is_there_is_not_overwritten(chat: Chat, say: Say, tmp_path:
 
 
 @pytest.mark.parametrize("nothing", ["-", "off"])
-def test_tools_and_schema_are_taken_away(chat: Chat, say: Say, nothing: str) -> None:
+def test_tools_and_schema_are_removed(chat: Chat, say: Say, nothing: str) -> None:
     say("/tools calculate")
     say("/schema name, age int")
     assert chat.session.tools and chat.session.schema
@@ -729,7 +727,7 @@ def test_tools_and_schema_are_taken_away(chat: Chat, say: Say, nothing: str) -> 
     assert chat.session.tools is None and chat.session.schema is None
 
 
-def test_a_summary_is_plain_text_and_whole_whatever_holds_for_answers(chat: Chat, say: Say) -> None:
+def test_summary_is_unconstrained_and_complete_whatever_applies_to_answers(chat: Chat, say: Say) -> None:
     say(LONG)
     say("/schema name, age int")
     say("/set max_tokens 2")

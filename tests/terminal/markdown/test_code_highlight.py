@@ -89,5 +89,5 @@ def test_names_of_languages_as_people_write_them() -> None:
         assert CodeHighlighter(language).line('x = "1"').spans
 
 
-def test_a_line_of_great_length_is_left_plain() -> None:
+def test_very_long_line_is_not_highlighted() -> None:
     assert CodeHighlighter("python").line("x = 1;" * 10_000).spans == []

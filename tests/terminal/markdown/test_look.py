@@ -1,4 +1,4 @@
-"""How blocks look: read these as pictures."""
+"""The rendering of blocks, shown as pictures."""
 
 import re
 from textwrap import dedent
@@ -158,7 +158,7 @@ def plain(markdown: str, width: int = 30) -> str:
 
 
 @pytest.mark.parametrize(("markdown", "look"), LOOKS.values(), ids=LOOKS)
-def test_look(markdown: str, look: str) -> None:
+def test_block_rendering(markdown: str, look: str) -> None:
     assert plain(markdown) == dedent(look)
 
 

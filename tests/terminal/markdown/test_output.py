@@ -1,4 +1,4 @@
-"""What stands on the screen, frame by frame and at the end, in a window that a terminal emulator shows (pyte)."""
+"""The content of the screen after each frame and at the end, in a terminal emulator (pyte)."""
 
 import itertools
 import re
@@ -130,7 +130,7 @@ def test_no_more_than_twelve_frames_a_second_each_in_one_write() -> None:
     assert all(frame.startswith(b"\x1b[?2026h") and frame.endswith(b"\x1b[?2026l") for frame in window.frames)
 
 
-def test_what_only_grows_is_not_painted_again() -> None:
+def test_text_that_only_grows_is_not_painted_again() -> None:
     window = Window(60, 20)
     window.write(["one ", "two ", "three"], FRAME_S)
     assert window.sent.count("one") == 1
@@ -148,7 +148,7 @@ def test_the_tail_is_short_enough_for_the_window(rows: int, most: int) -> None:
 
 
 @pytest.mark.parametrize("columns", [1, 2, 20, 200])
-def test_windows_of_every_width(columns: int) -> None:
+def test_terminals_of_every_width(columns: int) -> None:
     window = Window(columns, 24)
     window.write(ANSWER)
     window.output.finish()
@@ -225,7 +225,7 @@ def test_a_stopped_answer_ends_with_one_line_end_and_an_empty_one_is_a_line() ->
         assert plain.endswith(end) and not plain.endswith("\n" + end)
 
 
-def test_a_discarded_tail_is_erased_and_what_is_finished_stays() -> None:
+def test_discard_erases_the_unfinished_tail_only() -> None:
     window = Window(60, 30)
     window.write(["Finished.\n\n", "Not fin", "ished"], FRAME_S)
     window.output.discard()
@@ -261,7 +261,7 @@ def test_after_a_stop_the_tail_is_painted_again_and_the_lines_of_the_shell_stay(
 
 
 @pytest.mark.parametrize("part", [0, 12, 30, 1000])
-def test_a_frame_that_was_cut_short_is_followed_by_a_whole_screen(part: int) -> None:
+def test_after_a_partial_write_the_whole_screen_is_painted(part: int) -> None:
     window = Window(60, 30)
 
     def cut_short(data: bytes) -> None:

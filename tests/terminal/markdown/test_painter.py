@@ -54,11 +54,11 @@ def test_after_every_frame_the_screen_is_what_was_committed_and_the_rows(
 
 
 def clipped(text: str) -> str:
-    """A row as wide as the window allows: without autowrap its last cell holds the last character."""
+    """A row cut to the terminal width: without autowrap its last cell holds the last character."""
     return text[: COLUMNS - 1] + text[-1] if row(text).cells > COLUMNS else text
 
 
-def test_a_frame_is_one_write_that_leaves_no_mode_behind() -> None:
+def test_frame_is_one_write_and_resets_terminal_modes() -> None:
     writes: list[bytes] = []
     painter = Painter(writes.append)
     painter.paint("", [row("a")], 80)

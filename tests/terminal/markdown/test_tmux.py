@@ -100,7 +100,7 @@ def test_finished_blocks_are_there_once_when_the_window_gets_narrower_and_wider(
     assert all(1 <= sum(line.split().count(word) for line in lines) <= 2 for word in WORDS), lines
 
 
-def test_a_tail_taller_than_the_window_leaves_no_copies(window: Tmux) -> None:
+def test_tail_taller_than_the_terminal_leaves_no_copies(window: Tmux) -> None:
     for number in range(400):
         window.say(f"👩‍👧 w{number} ")
         time.sleep(0.002)

@@ -42,7 +42,7 @@ def test_lines_are_harmless_and_end_with_their_last_character(text: str, width: 
     assert shown == "" or (plain.endswith("\n") and not plain.endswith("\n\n") and not plain.startswith("\n"))
 
 
-def test_what_was_not_made_harmless_at_the_entry_is_at_the_end() -> None:
+def test_unsafe_text_is_made_harmless_at_the_output_too() -> None:
     evil = "\x1b[2J\u202e"
     text = f"{evil}\n\n# {evil}\n- {evil}\n\n|{evil}|\n|-|\n\n`{evil}`\n```py\n{evil} = 1\n```\n[a](b{evil})"
     for styling in ("colors", "attributes", "none"):

@@ -103,7 +103,7 @@ print("end of input" if text is None else f"<{text}>", flush=True)
 
 
 def shell(folder: Path) -> "tuple[str, ...]":
-    """An interactive shell, and the program as a file beside it."""
+    """An interactive shell, and the program as a file."""
     (folder / PROGRAM_FILE).write_text(PROGRAM)
     return "bash", "--norc", "--noprofile", "--noediting", "-i"
 

@@ -108,12 +108,12 @@ def test_a_paste_is_one_message(keys: str, message: str) -> None:
         ("\x00\x0b\x1c\x1d\x1e\x1fx", "x"),
     ],
 )
-def test_what_is_typed_or_pasted_cannot_act(keys: str | bytes, message: str) -> None:
+def test_control_characters_typed_or_pasted_do_not_act(keys: str | bytes, message: str) -> None:
     with desk() as chat:
         assert chat.read(keys, "\r") == message
 
 
-def test_a_paste_without_an_end_does_not_keep_the_keyboard() -> None:
+def test_paste_without_an_end_mark_does_not_block_the_keyboard() -> None:
     with desk() as chat:
         os.write(chat.typist.master, b"\x1b[200~never")
         chat.typist.reader.read_keys()
@@ -172,7 +172,7 @@ def test_search_and_ghost_text(tmp_path: Path) -> None:
         assert chat.read("bet", CTRL_A, RIGHT, "\r") == "bet"
 
 
-def test_a_recalled_message_has_its_paste() -> None:
+def test_recalled_message_includes_its_paste() -> None:
     with desk() as chat:
         chat.read(f"see {pasted(LONG)}", "\r")
         assert chat.read(UP, "\r") == f"see {LONG}"

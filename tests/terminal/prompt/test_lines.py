@@ -1,4 +1,4 @@
-"""The prompt where the terminal can do nothing: a pipe, a file, CI, TERM=dumb."""
+"""The prompt without terminal control: a pipe, a file, CI, TERM=dumb."""
 
 import signal
 import subprocess

@@ -39,7 +39,7 @@ def modes(terminal: Terminal) -> tuple[bool, bool]:
     return bool(flags & termios.ECHO), bool(flags & termios.ICANON)
 
 
-def test_what_stays_on_the_screen_is_the_message_as_typed(tmp_path: Path) -> None:
+def test_screen_keeps_the_message_as_typed(tmp_path: Path) -> None:
     with on_terminal(tmp_path) as terminal:
         assert terminal.shows("the status") == [PLACEHOLDER, "the status"]
         terminal.send("see\n\x1b[200~" + LINES + "\x1b[201~")
@@ -76,7 +76,7 @@ def test_ctrl_c_on_an_empty_line_says_how_to_leave(tmp_path: Path) -> None:
         terminal.shows("> x", "the status")
 
 
-def test_a_window_of_any_size(tmp_path: Path) -> None:
+def test_terminal_of_any_size(tmp_path: Path) -> None:
     with on_terminal(tmp_path) as terminal:
         terminal.shows("the status")
         for rows, columns in ((ROWS, 1), (1, COLUMNS), (1, 1), (2, 3), (ROWS, COLUMNS)):
@@ -87,7 +87,7 @@ def test_a_window_of_any_size(tmp_path: Path) -> None:
         terminal.shows(f"<{'wörd 漢字 ' * 5}>")
 
 
-def test_a_huge_paste_is_taken_without_marks_too(tmp_path: Path) -> None:
+def test_huge_paste_without_bracketed_paste_marks_is_accepted(tmp_path: Path) -> None:
     with on_terminal(tmp_path) as terminal:
         terminal.shows("the status")
         terminal.send("y" * 100_000)

@@ -242,7 +242,7 @@ def test_public_functions_of_the_file_are_its_tools(tool_file: ToolFile) -> None
     assert call(toolbox, "waited").value == "done"
 
 
-def test_all_names_the_tools_where_it_is_there(tool_file: ToolFile) -> None:
+def test_dunder_all_selects_the_tools(tool_file: ToolFile) -> None:
     text = '''
         __all__ = ["a"]
         def a() -> None:
@@ -290,15 +290,15 @@ def test_async_functions_share_a_loop_and_modules_keep_their_state(tool_file: To
         ("def f(a: int, x: object()):\n  'D.'", "f has a type"),
         (
             "class A: ...\ndef f(a: int, x: A):\n  'D.'",
-            "line 2: f has a type for its parameter x that has no form in JSON",
+            "line 2: f has a type for its parameter x that cannot be represented in JSON",
         ),
         (
             "from typing import Annotated\nfrom pydantic import Field\n"
             "def f(x: Annotated[int, Field(alias='y')]):\n  'D.'",
             "line 3: f has an alias for its parameter x",
         ),
-        ("def f(x: object = object()):\n  'D.'", "f has a default for x that has no form in JSON"),
-        ("def f(x: float = float('nan')):\n  'D.'", "f has a default for x that has no form in JSON"),
+        ("def f(x: object = object()):\n  'D.'", "f has a default for x that cannot be represented in JSON"),
+        ("def f(x: float = float('nan')):\n  'D.'", "f has a default for x that cannot be represented in JSON"),
         ("def f():\n  'D.'\ndef f():\n  'E.'", "tools.py, line 3: f is defined twice, first in line 1"),
         ("READ_ONLY = {'g'}\ndef f():\n  'D.'", "tools.py names g in READ_ONLY, but has no such public function"),
         ("READ_ONLY = True\ndef f():\n  'D.'", "tools.py needs a set of names as READ_ONLY"),

@@ -104,12 +104,14 @@ def setting_name(key: str, known: Sequence[str]) -> str:
     name = key.replace("-", "_")
     name = _OTHER_NAMES.get(name, name)
     if name in _COMMANDS:
-        raise UsageError(f"{key} is not a value of /set", f"change it with {_COMMANDS[name]}")
+        raise UsageError(f"{key} cannot be changed with /set", f"use {_COMMANDS[name]}")
     if name in _AT_START:
         option = f"--{name.replace('_', '-')}"
-        raise UsageError(f"{key} is set when a chat starts", f"leave with /exit, then: hermes -c {option} VALUE")
+        raise UsageError(
+            f"{key} can only be set when a chat starts", f"leave with /exit, then: hermes -c {option} VALUE"
+        )
     if name not in known and name in KEYS:
-        raise UsageError(f"{key} is a setting of all chats", f"change it with: hermes config set {name} VALUE")
+        raise UsageError(f"{key} applies to all chats", f"change it with: hermes config set {name} VALUE")
     if name not in known:
         raise UsageError(f"there is no setting {key}", did_you_mean(name, known, ", ".join(known)))
     return name

@@ -17,7 +17,7 @@ _ANSWER = "answer"
 
 
 def previous(chat: Chat, argument: str) -> None:
-    """Switch to the previous answer (Alt-Left), or of turn N.
+    """Switch to the previous answer (Alt-Left), also of turn N.
 
     The turns after it stay in their branch: /redo restores them, /tree shows them.
     """
@@ -25,7 +25,7 @@ def previous(chat: Chat, argument: str) -> None:
 
 
 def next_version(chat: Chat, argument: str) -> None:
-    """Switch to the next answer (Alt-Right), or of turn N."""
+    """Switch to the next answer (Alt-Right), also of turn N."""
     _switch(chat, argument, 1)
 
 
@@ -63,7 +63,7 @@ def _one_turn(chat: Chat, argument: str) -> Turn:
 def edit(chat: Chat, argument: str) -> None:
     """Edit a message and send it, or edit an answer.
 
-    /edit, /edit 3, /edit answer, /edit answer 3: the last one, or that of turn N. Enter sends, Ctrl-C changes nothing.
+    /edit, /edit 3, /edit answer, /edit answer 3: without N, the last one. Enter sends, Ctrl-C changes nothing.
     The old version stays: /prev switches to it. After an edited answer, /continue lets the model continue it. In a
     pipe, the next line is the new text.
     """
@@ -91,14 +91,14 @@ def edit(chat: Chat, argument: str) -> None:
 def tree(chat: Chat, argument: str) -> None:
     """Show all branches, and choose a turn to continue after.
 
-    /tree N continues after turn N. The numbers are those of this list. * marks the current branch.
+    /tree N continues after turn N. N is a number in this list. * marks the current branch.
     """
     session = chat.session
     if argument:
         session.end_at(arguments.count(argument, otherwise=1))
     else:
         if not session.tree.turns:
-            raise UsageError("there are no messages yet", "send one first")
+            raise UsageError("there are no messages yet", "send a message first")
         current = session.tree.path_ids(session.conversation.turns[-1].id) if session.conversation.turns else ()
         lines = tree_lines(session.tree, current, terminal_columns(sys.stderr) - 1)
         _print_list(chat, "\n".join(map(for_terminal, lines)))
@@ -129,6 +129,6 @@ def history(chat: Chat, argument: str) -> None:
     """Show the conversation again, or its last N turns."""
     turns = chat.session.conversation.turns
     if not turns:
-        raise UsageError("there are no messages yet", "send one first")
+        raise UsageError("there are no messages yet", "send a message first")
     shown = min(arguments.count(argument, otherwise=len(turns)), len(turns))
     print_turns(chat, [*enumerate(turns, 1)][-shown:])

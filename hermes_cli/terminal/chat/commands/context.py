@@ -56,7 +56,7 @@ def compact(chat: Chat, argument: str) -> None:
     """
     keep = arguments.count(argument.removeprefix("keep").strip(), otherwise=0)
     if not chat.session.conversation.turns:
-        raise UsageError("there are no messages yet", "send one first")
+        raise UsageError("there are no messages yet", "send a message first")
     if chat.ready(f"/compact {argument}".rstrip()):
         tokens, fault = chat.session.context_tokens(), ""
 
@@ -69,11 +69,11 @@ def compact(chat: Chat, argument: str) -> None:
             console.notice(f"summary not used: {fault}; nothing has changed")
         else:
             now = chat.session.context_tokens()
-            console.notice(f"summarised: {tokens:,} tok are now {now:,}; /undo restores the turns")
+            console.notice(f"summarised: {tokens:,} tok reduced to {now:,}; /undo restores the turns")
 
 
 def pin(chat: Chat, argument: str) -> None:
-    """Pin turns: they are never left out.
+    """Pin turns, so that they are never left out.
 
     /pin 3 or /pin 2-5, numbered as in /context; by default the last turn. A turn that was left out is included again.
     """

@@ -10,7 +10,7 @@ from hermes_cli.terminal.sanitize import one_line
 
 
 def mcp(chat: Chat, argument: str) -> None:
-    """Show the MCP servers, or switch one on or off.
+    """Show the MCP servers, or start or stop one.
 
     /mcp NAME on starts a configured server, again if it runs; a command or a URL works too, in quotes. /mcp NAME
     off ends it. Other servers are left alone.

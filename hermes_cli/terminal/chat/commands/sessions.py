@@ -77,7 +77,7 @@ def export(chat: Chat, argument: str) -> None:
     path = paths.expanded(file_name(argument))
     form = form_by_name(path)
     if not chat.session.conversation.turns:
-        raise UsageError("there are no messages yet", "send one first")
+        raise UsageError("there are no messages yet", "send a message first")
     if os.path.exists(path) and path not in chat.written:  # noqa: PTH110 - pathlib raises for names that are too long
         raise UsageError(f"{path} already exists", "choose another name, or remove it")
     session = chat.session

@@ -51,7 +51,7 @@ def preset(chat: Chat, argument: str) -> None:
         had = chat.session.settings.preset
         if had:
             chat.choose(chat.layers.with_preset(Choices()))
-        console.notice(f"preset {had} removed; the conversation and the model stay" if had else "no preset")
+        console.notice(f"preset {had} removed; the conversation and the model are unchanged" if had else "no preset")
         return
     if not (argument or chat.interactive):
         console.lines(chat.session.settings.preset or "no preset")
@@ -68,7 +68,7 @@ def preset(chat: Chat, argument: str) -> None:
     preset, values = chosen_preset(name, variable_values(pairs), chat.servers)
     chat.choose(chat.layers.then_preset(from_preset(preset, values)))
     console.notice(*preset.notices)
-    console.notice(f"preset {name}: used from the next message on; the conversation and the model stay")
+    console.notice(f"preset {name}: applies from the next message on; the conversation and the model are unchanged")
 
 
 def set_value(chat: Chat, argument: str) -> None:

@@ -17,7 +17,7 @@ _NONE = (NOTHING, "off")
 
 
 def tools(chat: Chat, argument: str) -> None:
-    """Show, choose or replace the tools the model may call.
+    """Show, choose or replace the tools the model can call.
 
     /tools alone lists them, and the built-in ones; a number adds or removes one. /tools calculate my_tools.py loads
     these instead of the current ones; /tools - or off removes all.

@@ -22,7 +22,7 @@ def leave(chat: Chat, argument: str) -> None:
 def retry(chat: Chat, argument: str) -> None:
     """Generate the last answer again; the earlier one stays.
 
-    /prev and /next switch between the answers. /retry temperature=0.3 uses other sampling this once; /set changes it
+    /prev and /next switch between the answers. /retry temperature=0.3 uses different sampling once; /set changes it
     for the session. After an error, or Ctrl-C before there was an answer, the message is sent again.
     """
     if chat.unsent:
@@ -56,7 +56,7 @@ def prefill(chat: Chat, argument: str) -> None:
         chat.prefill = ""
         chat.choose(chat.layers.without("prefill"))
     elif first == _KEEP and not rest.strip():
-        raise UsageError("--keep needs the text that answers begin with", "such as /prefill --keep Sure,")
+        raise UsageError("--keep needs the text that answers begin with", "for example: /prefill --keep Sure,")
     elif argument:
         text = text_or_file(rest if first == _KEEP else argument)
         chat.prefill = "" if first == _KEEP else text
