@@ -53,7 +53,7 @@ def test_the_list_as_json_and_with_what_could_be(folder: Path, hermes: Hermes) -
     assert hermes("models", "--all").out == hermes("models", "list", "--all").out
     assert json.loads(hermes("models", "--all", "--json").out) == listed
     assert_failed(hermes("models", "--json", "path"), 2, "--json must come after path")
-    assert_failed(hermes("models", "--endpoint", "work", "list"), 2, "--endpoint has no meaning before list")
+    assert_failed(hermes("models", "--endpoint", "work", "list"), 2, "--endpoint must come after list")
 
 
 def test_the_list_on_a_terminal(folder: Path, on_terminal: OnTerminal) -> None:
