@@ -1,7 +1,7 @@
 """What a request and its answer are to those who speak to an endpoint, however the server is reached."""
 
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
 
@@ -43,3 +43,14 @@ class Connector(Protocol):
     def close(self) -> None:
         """Close the connections."""
         ...
+
+
+def joined_blocks(blocks: Iterable[bytes], most_bytes: int) -> bytes:
+    """The blocks in one piece; those after the first `most_bytes` are not read."""
+    found, size = [], 0
+    for block in blocks:
+        found.append(block)
+        size += len(block)
+        if size > most_bytes:
+            break
+    return b"".join(found)

@@ -7,6 +7,8 @@ from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
+from hermes_cli.network.exchange import joined_blocks
+
 if TYPE_CHECKING:
     import httpx2
 
@@ -98,11 +100,9 @@ def _document(response: "httpx2.Response", url: str, most_bytes: int) -> Documen
     kind = response.headers.get("Content-Type", "text/plain").partition(";")[0].strip().lower()
     if _NEVER_TEXT.match(kind):
         raise ValueError(f"{url} is not text, but {kind}")
-    content = b""
-    for part in response.iter_raw():
-        content += part
-        if len(content) > most_bytes:
-            raise ValueError(f"{url} has more than {most_bytes:,} bytes")
+    content = joined_blocks(response.iter_raw(), most_bytes)
+    if len(content) > most_bytes:
+        raise ValueError(f"{url} has more than {most_bytes:,} bytes")
     return Document(url, kind, content, response.charset_encoding or "utf-8")
 
 

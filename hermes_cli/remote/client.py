@@ -8,18 +8,16 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from hermes_cli import __version__
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.errors import EndpointError, HermesError
+from hermes_cli.network.exchange import Answer, Connector, joined_blocks
 from hermes_cli.network.problem import NetworkProblem
 from hermes_cli.remote.address import Address
 from hermes_cli.remote.faults import refusal
 from hermes_cli.remote.sse import event_data
-
-if TYPE_CHECKING:
-    from hermes_cli.network.exchange import Answer, Connector
 
 _CONNECT_S = 5.0
 _ERROR_S = 10.0  # for the text of an error
@@ -90,7 +88,7 @@ class Client:
             with contextlib.closing(response):
                 yield self._values(response, cancel)
 
-    def _first_answer(self, path: str, body: Mapping[str, Any], cancel: CancelToken) -> "Answer":
+    def _first_answer(self, path: str, body: Mapping[str, Any], cancel: CancelToken) -> Answer:
         """The response with status 200, its body unread."""
         for attempt in range(1, _TRIES + 1):
             try:
@@ -108,7 +106,7 @@ class Client:
             _pause(_retry_after_s(response.headers, 0.5 * 2**attempt), cancel)
         raise AssertionError("the last try returns or raises")
 
-    def _values(self, response: "Answer", cancel: CancelToken) -> Generator[Any]:
+    def _values(self, response: Answer, cancel: CancelToken) -> Generator[Any]:
         try:
             if "json" in response.headers.get("content-type", ""):
                 whole = _whole(response)
@@ -175,7 +173,7 @@ class Client:
 
     def _send(
         self, method: str, path: str, body: Mapping[str, Any] | None, cancel: CancelToken, read_s: float | None
-    ) -> "Answer":
+    ) -> Answer:
         """The response, its body unread. Raises NetworkProblem."""
         headers = {"User-Agent": f"hermes-cli/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
         if self._key:
@@ -194,13 +192,10 @@ class Client:
         url = self.address.base + path
         return self._http.send(method, url, headers, content, connect_s=connect_s, read_s=read_s, on_connect=remember)
 
-    def _refusal(self, response: "Answer") -> HermesError:
+    def _refusal(self, response: Answer) -> HermesError:
         text = b""
         with contextlib.suppress(NetworkProblem):
-            for chunk in response.iter_bytes():
-                text += chunk
-                if len(text) > _LARGEST_ERROR_BYTES:
-                    break
+            text = joined_blocks(response.iter_bytes(), _LARGEST_ERROR_BYTES)
         return refusal(self.address, response.status_code, text, response.headers.get("location"))
 
     def _unreachable(self, problem: NetworkProblem) -> EndpointError:
@@ -228,7 +223,7 @@ class Client:
             raise Cancelled
 
 
-def _connector(address: Address) -> "Connector":
+def _connector(address: Address) -> Connector:
     """How the server is reached: a client with TLS and proxies is imported only for one that is elsewhere."""
     if address.is_local and address.base.startswith("http:"):
         from hermes_cli.network.local import LocalConnector
@@ -239,22 +234,19 @@ def _connector(address: Address) -> "Connector":
     return WebConnector()
 
 
-def _is_busy(response: "Answer") -> bool:
+def _is_busy(response: Answer) -> bool:
     asked = "retry-after" in response.headers or "retry-after-ms" in response.headers
     return response.status_code in _BUSY or (asked and response.status_code in _BUSY_IF_SAID)
 
 
-def _whole(response: "Answer") -> bytes:
+def _whole(response: Answer) -> bytes:
     """The body. Raises NetworkProblem, EndpointError."""
-    pieces, size = [], 0
-    for piece in response.iter_bytes():
-        pieces.append(piece)
-        size += len(piece)
-        if size > _LARGEST_JSON_BYTES:
-            raise EndpointError(
-                f"the server sent more than {_LARGEST_JSON_BYTES >> 20} MiB", "check the address of the endpoint"
-            )
-    return b"".join(pieces)
+    text = joined_blocks(response.iter_bytes(), _LARGEST_JSON_BYTES)
+    if len(text) > _LARGEST_JSON_BYTES:
+        raise EndpointError(
+            f"the server sent more than {_LARGEST_JSON_BYTES >> 20} MiB", "check the address of the endpoint"
+        )
+    return text
 
 
 def _parsed(text: str) -> Any:

@@ -92,17 +92,23 @@ def _refused_field(value: Any, message: str) -> str | None:
     if isinstance(error, dict) and isinstance(error.get("param"), str):
         return error["param"].split(".")[0] or None
     detail = value.get("detail") if isinstance(value, dict) else None
-    if isinstance(detail, list) and detail and isinstance(detail[0], dict) and detail[0].get("loc"):
-        return str(detail[0]["loc"][-1])
+    if isinstance(detail, list) and detail and (place := _place(detail[0])):
+        return place[-1]
     found = _NAMED_FIELD.search(message)
     return found[1] if found else None
 
 
 def _detail(one: Any) -> str:
     if isinstance(one, dict) and "msg" in one:
-        place = ".".join(str(part) for part in one.get("loc", ()))
+        place = ".".join(_place(one))
         return f"{place}: {one['msg']}" if place else str(one["msg"])
     return str(one)
+
+
+def _place(one: Any) -> list[str]:
+    """The field of a validation error, and what it is in."""
+    steps = one.get("loc") if isinstance(one, dict) else None
+    return list(map(str, steps)) if isinstance(steps, list) else []
 
 
 def _short(message: str) -> str:

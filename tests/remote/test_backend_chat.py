@@ -188,6 +188,11 @@ def test_calls_without_an_index_stay_apart(server: OddServer, backend: RemoteBac
         (Reply([b'{"error": "model is loading"}'], 500, "application/json"), EndpointError, "model is loading"),
         (Reply([b'{"error": {"message": "bad", "code": 500}}'], 500, "application/json"), EndpointError, "bad"),
         (Reply([b'{"detail": [{"loc": ["body", "x"], "msg": "m"}]}'], 400, "application/json"), EndpointError, "m"),
+        (
+            Reply([b'{"detail": [{"loc": {}, "msg": "odd"}, {"loc": null}]}'], 400, "application/json"),
+            EndpointError,
+            "odd",
+        ),
         (Reply([b"<html>oops</html>"], 418, "text/html"), EndpointError, "oops"),
         (Reply([b'{"error":"Unauthorized"}'], 401, "application/json"), EndpointError, "key"),
         (Reply([b'{"error":"no such host"}'], 403, "application/json"), EndpointError, "refused access"),

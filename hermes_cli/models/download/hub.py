@@ -14,6 +14,7 @@ from hermes_cli.gguf.parts import all_parts
 from hermes_cli.gguf.quant import choose_quant, preference, quant_of
 from hermes_cli.models.download import web
 from hermes_cli.models.names import HubReference, is_safe
+from hermes_cli.network.exchange import joined_blocks
 
 _LARGEST_ANSWER_BYTES = 64 << 20
 _LARGEST_BYTES = 1 << 50
@@ -85,12 +86,8 @@ def _listing(wanted: HubReference, silence_s: float) -> tuple[str | None, dict[s
     url = f"{endpoint()}/api/models/{wanted.repository}"
     if wanted.revision:
         url += f"/revision/{quote(wanted.revision, safe='')}"
-    content = b""
     with web.open_url(f"{url}?blobs=true", {}, credentials(), silence_s, limit_body=True) as answer:
-        for block in answer.blocks():
-            content += block
-            if len(content) > _LARGEST_ANSWER_BYTES:
-                break
+        content = joined_blocks(answer.blocks(), _LARGEST_ANSWER_BYTES)
     try:
         known = json.loads(content)
         entries = {str(entry["rfilename"]): entry for entry in known["siblings"]}

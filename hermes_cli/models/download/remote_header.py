@@ -5,6 +5,7 @@ from hermes_cli.gguf.header import Header, read_header
 from hermes_cli.gguf.values import BadHeader
 from hermes_cli.models.download import web
 from hermes_cli.models.download.hub import RemoteFile
+from hermes_cli.network.exchange import joined_blocks
 
 
 class _RemoteSource:
@@ -27,20 +28,15 @@ class _RemoteSource:
     def _fetch(self, offset: int, count: int, silence_s: float) -> bytes:
         last = offset + count - 1 if self.size_bytes is None else min(offset + count, self.size_bytes) - 1
         headers = {"Range": f"bytes={offset}-{last}"}
-        data = b""
         try:
             with web.open_url(self._remote.url, headers, self._credentials, silence_s) as answer:
                 if answer.status != 206 and offset:
                     raise DownloadError("the server cannot send parts of a file", "download it: hermes pull")
                 if answer.status == 206 and not answer.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
                     raise web.Unreachable("the server sends another part than requested")
-                for block in answer.blocks():
-                    data += block
-                    if len(data) >= count:
-                        break
+                return joined_blocks(answer.blocks(), count)[:count]
         except web.RangeRefused:
             return b""
-        return data[:count]
 
 
 def remote_header(
