@@ -1,12 +1,14 @@
 """`hermes` and `python -m hermes_cli`. Ctrl-C never prints a traceback, from the first import to the last line."""
 
+import gc
 import os
 import signal
 import sys
 
 
-def main() -> int:
-    """Run the program and return its exit code."""
+def main() -> None:
+    """Run the program and end the process with its exit code."""
+    gc.set_threshold(10_000)  # fewer collections: most objects of a start live until its end
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:
         signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))
@@ -14,11 +16,12 @@ def main() -> int:
 
     signal.signal(signal.SIGINT, before)
     code = run()
-    # All output is written; a signal now could only change the exit code.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    return code
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    finally:
+        os._exit(code)  # everything is closed: tearing down the interpreter takes an eighth of the time of `ask`
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

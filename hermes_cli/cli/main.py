@@ -24,7 +24,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        _silence_stdout()
         return EXIT_BROKEN_PIPE
     except OSError as error:
         return _fail(_system_error(error))
@@ -69,8 +68,3 @@ def _fail(problem: HermesError) -> int:
 
     console.error(problem)
     return problem.exit_code
-
-
-def _silence_stdout() -> None:
-    """Redirect stdout to /dev/null, so that Python's last flush into a closed pipe does not fail."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

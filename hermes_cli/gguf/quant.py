@@ -4,14 +4,14 @@ import re
 
 _SIZE = r"K|NL|XXS|XXL|XS|XL|KT|KSS|KS|KL|KV|[SMLX]|R\d+|G\d+|\d+"
 _TAG = rf"I?Q\d{{1,2}}(?:_(?:{_SIZE}))*|TQ[12]_0|MXFP\d(?:_MOE)?|NVFP4|B?FP?16|FP?32|FP8"
-_QUANT = re.compile(rf"[./:_-](?P<quant>(?:UD-)?(?:{_TAG}))(?![A-Za-z0-9])", re.IGNORECASE)
+_QUANT = rf"(?i)[./:_-](?P<quant>(?:UD-)?(?:{_TAG}))(?![A-Za-z0-9])"  # compiled by its first use
 _AFTER = re.compile(r"[._-](?:i1|imat|imatrix|imx)(?=$|[._-])", re.IGNORECASE)
 _PREFERRED = ("Q4_K_M", "UD-Q4_K_XL", "Q5_K_M", "Q6_K", "Q8_0", "Q4_K_S", "Q4_0", "IQ4_XS", "MXFP4")
 
 
 def quant_of(name: str) -> str | None:
     """The last quant in a name, in capitals: `Q4_K_M`, `UD-Q4_K_XL`, `IQ2_XXS`, `MXFP4`."""
-    found = list(_QUANT.finditer(name))
+    found = list(re.finditer(_QUANT, name))
     return normal_quant(found[-1]["quant"]) if found else None
 
 
@@ -23,7 +23,7 @@ def normal_quant(text: str) -> str:
 
 def without_quant(name: str) -> str:
     """A name up to its last quant, without the marks of an importance matrix."""
-    found = list(_QUANT.finditer(name))
+    found = list(re.finditer(_QUANT, name))
     return _AFTER.sub("", name[: found[-1].start()] if found else name)
 
 

@@ -32,11 +32,14 @@ FOR_SOME_ANSWERS = {
     "truststore",
     "markdown_it",
     "secrets",
+    "tempfile",
 }
 ROOMS_FOR_SOME_ANSWERS = (
     "hermes_cli.tools.approval",
     "hermes_cli.tools.child",
     "hermes_cli.tools.toolbox",
+    "hermes_cli.engine.constraint.compiler",
+    "hermes_cli.engine.constraint.constraint",
     "hermes_cli.engine.constraint.plans",
     "hermes_cli.terminal.chat",
     "hermes_cli.store.presets",

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hermes_cli.engine.constraint.compiler import in_words, limits
 from hermes_cli.engine.llama.model import Model
 from hermes_cli.errors import UsageError
 from hermes_cli.formats.tags import CALL_TAGS
@@ -125,6 +124,8 @@ class Vocabulary:
     def matcher(self, tables: Tables, grammar: str) -> "LLMatcher":
         """A matcher at the start of `grammar`, copied from one per grammar that caches its computations."""
         from llguidance import LLMatcher
+
+        from hermes_cli.engine.constraint.compiler import in_words, limits
 
         matcher = self._matchers.pop(grammar, None)
         if matcher is None or not matcher.reset():

@@ -13,7 +13,6 @@ from hermes_cli.chat.message import FinishReason
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.chat.sampling import SamplingValues
 from hermes_cli.engine.cache.kv_cache import KvCache
-from hermes_cli.engine.constraint.constraint import Constraint
 from hermes_cli.engine.constraint.vocabulary import Vocabulary
 from hermes_cli.engine.decoding import sampling
 from hermes_cli.engine.decoding.logprobs import logprob_of_last
@@ -25,6 +24,7 @@ from hermes_cli.engine.llama.model import Model
 from hermes_cli.values import dataclass
 
 if TYPE_CHECKING:
+    from hermes_cli.engine.constraint.constraint import Constraint
     from hermes_cli.engine.constraint.grammar import Plan
 
 _EMIT_S = 0.015
@@ -162,9 +162,11 @@ class Generation:
         elif following:
             self._cache.write(token)
 
-    def _constraint(self) -> Constraint | None:
+    def _constraint(self) -> "Constraint | None":
         if self._job.plan is None:
             return None
+        from hermes_cli.engine.constraint.constraint import Constraint
+
         context, values = self._cache.context, self._job.values
         return Constraint(
             self._job.plan, self._vocabulary, self._model, context, values, lambda: not self._cancel.cancelled

@@ -6,7 +6,6 @@ import os
 import re
 import stat
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -113,6 +112,8 @@ class FileOutput(AnswerOutput):
     """
 
     def __init__(self, path: Path) -> None:
+        import tempfile
+
         self._path = path
         self._temporary: Path | None = None
         self._is_descriptor = False
