@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from hermes_cli import __version__
 from hermes_cli.cli.bench.run import Row, Run
+from hermes_cli.cli.lists.stdout import figure_lines
 from hermes_cli.errors import UsageError
 from hermes_cli.files import check_hint, read_json
 from hermes_cli.terminal.answer.turn_view import plan_line
@@ -34,7 +35,7 @@ def report(runs: Sequence[Run], form: Format, earlier: Earlier | None = None) ->
         return text.getvalue()
     if form == "markdown":
         return "".join(f"| {' | '.join(row)} |\n" for row in (rows[0], ["---"] * len(rows[0]), *rows[1:]))
-    return "".join(map(_head, runs)) + _aligned(rows if len(runs) > 1 else _without_names(rows))
+    return "".join(map(_head, runs)) + figure_lines(rows if len(runs) > 1 else _without_names(rows))
 
 
 def _facts(runs: Sequence[Run]) -> dict[str, Any]:
@@ -92,12 +93,6 @@ def _settings(run: Run) -> str:
 def _without_names(rows: Sequence[Sequence[str]]) -> list[list[str]]:
     """Without model, settings and memory, which the head of a single run shows."""
     return [list(row[3:]) for row in rows]
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ("  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return "".join(f"{line}\n" for line in lines)
 
 
 def _ratio(now: float, then: tuple[float, float] | None, which: int) -> str:

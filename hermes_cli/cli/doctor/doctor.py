@@ -1,6 +1,5 @@
 """`hermes doctor`: report hardware, library, model and settings, and the command that fixes each problem."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,13 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from hermes_cli import paths
+from hermes_cli.cli.lists import model_list, stdout
 from hermes_cli.cli.options import options
 from hermes_cli.errors import EndpointError, EngineError
 from hermes_cli.files import check_hint
 from hermes_cli.store.settings.settings import KEYS, Settings, read_settings
 from hermes_cli.terminal import console
-from hermes_cli.terminal.answer.output import StandardOutput
-from hermes_cli.terminal.sanitize import one_line
 from hermes_cli.terminal.units import size_text
 
 Finding = tuple[str, str]
@@ -47,35 +45,28 @@ def doctor(
         from hermes_cli.machine import probe
 
         probe.forget()
-    output = StandardOutput()
     if endpoint:
-        return _endpoint(endpoint, model, settings, output, as_json)
+        return _endpoint(endpoint, model, settings, as_json)
     facts = report(settings, problems)
     if as_json:
-        output.write(json.dumps(facts, indent=2) + "\n")
+        stdout.write_json(facts)
     else:
         findings = [*_program(facts["program"]), *_machine(facts["machine"]), *_folders(facts["folders"])]
         findings += [*_settings(facts), *_model(facts["model"]), *_engine(facts["engine"])]
         findings += _mcp(facts["mcp"])
         findings += facts["builds"].items() if builds else ()
-        width = max(len(name) for name, _ in findings)
-        for name, value in findings:
-            output.write(f"{name:<{width}}  {one_line(value)}\n")
+        stdout.write(stdout.fact_lines(findings))
     return 0 if facts["healthy"] else EngineError.exit_code
 
 
-def _endpoint(endpoint: str, model: str | None, settings: Settings, output: StandardOutput, as_json: bool) -> int:
+def _endpoint(endpoint: str, model: str | None, settings: Settings, as_json: bool) -> int:
     from hermes_cli.cli.doctor.endpoint import endpoint_report
 
     facts = endpoint_report(endpoint, model, settings)
     if as_json:
-        output.write(json.dumps(facts, indent=2) + "\n")
+        stdout.write_json(facts)
     else:
-        shown = {name.replace("_", " "): value for name, value in facts.items() if value not in ("", [], None)}
-        width = max(map(len, shown))
-        for name, value in shown.items():
-            text = "; ".join(value) if isinstance(value, list) else "yes" if value is True else str(value)
-            output.write(f"{name:<{width}}  {one_line('no' if value is False else text)}\n")
+        stdout.write(model_list.lines(facts))
     return 0 if facts["healthy"] else EndpointError.exit_code
 
 

@@ -65,8 +65,7 @@ def lines(facts: Mapping[str, object]) -> str:
         for name, value in facts.items()
         if value not in (None, [], "")
     }
-    width = max(map(len, shown))
-    return "".join(f"{name:<{width}}  {one_line(_readable(name, value))}\n" for name, value in shown.items())
+    return stdout.fact_lines((name, _readable(name, value)) for name, value in shown.items())
 
 
 def facts(found: "FoundModel") -> dict[str, object]:
@@ -176,10 +175,7 @@ def inspection(inspected: "Inspected") -> str:
     for plan in plans:
         plan["computing_bytes"] = plan["compute_bytes"] + plan["work_bytes"]
     cells = [heads, *((plan["kv_type"], *(size_text(plan[key]) for key in keys)) for plan in plans)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
-    return text + "".join(
-        "  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) + "\n" for row in cells
-    )
+    return text + stdout.figure_lines(cells)
 
 
 def _row(model: "FoundModel", default: bool) -> Row:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from hermes_cli.terminal.answer.output import StandardOutput
 from hermes_cli.terminal.columns import table, terminal_columns
 from hermes_cli.terminal.console import is_terminal
-from hermes_cli.terminal.sanitize import for_terminal
+from hermes_cli.terminal.sanitize import for_terminal, one_line
 
 _WITHOUT_ENDS = str.maketrans("\t\r\n", "   ")  # the characters that end a column or a line
 Rows = Iterable[Sequence[str]]
@@ -40,3 +40,17 @@ def write_rows(
     else:
         plain = rows if piped is None else piped
         write("".join("\t".join(cell.translate(_WITHOUT_ENDS) for cell in row) + "\n" for row in plain))
+
+
+def fact_lines(facts: Iterable[tuple[str, str]]) -> str:
+    """A line for each name and value, the values in one column."""
+    known = list(facts)
+    width = max(len(name) for name, _ in known)
+    return "".join(f"{name:<{width}}  {one_line(value)}\n" for name, value in known)
+
+
+def figure_lines(rows: Sequence[Sequence[str]]) -> str:
+    """A line for each row, in columns aligned to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "".join(f"{line}\n" for line in lines)
