@@ -35,29 +35,27 @@ def use_of_others() -> str | None:
 
 def find_named(name: str) -> FoundModel | None:
     """The local model of that name or source; None if it can only be a path. Raises ModelNotFound."""
-    listed = [model for model in found_files() if model.name.lower() == name.lower()]
+    files = found_files()
+    models = [file for file in files if file.kind is None]
+    listed = [file for file in files if file.name.lower() == name.lower()]
     if listed and ("/" in name or not catalog.look_up(name)):
         return recommend.best(listed) or listed[0]
     if is_remote(name):
         return _downloaded(name)
     is_path = os.sep in name or name.startswith("~") or (name.endswith(".gguf") and os.path.lexists(name))
-    return None if is_path and not _begins_a_name(name) else _by_name(name)
+    # A name with slashes may be longer, as `OWNER/MODEL` of Ollama's `OWNER/MODEL:TAG`.
+    begins_a_name = any(model.name.lower().startswith(f"{name.lower()}:") for model in models)
+    return None if is_path and not begins_a_name else _by_name(name, models, files)
 
 
-def _begins_a_name(name: str) -> bool:
-    """Whether this is the beginning of a name with slashes, such as `OWNER/MODEL` of Ollama's `OWNER/MODEL:TAG`."""
-    return any(model.name.lower().startswith(f"{name.lower()}:") for model in found_models())
-
-
-def _by_name(name: str) -> FoundModel:
+def _by_name(name: str, models: list[FoundModel], files: list[FoundModel]) -> FoundModel:
     """The model here of that name: of the catalog, its own, its file's, or the beginning of its own.
 
     Raises ModelNotFound.
     """
     if not name:  # the empty text is the beginning of every name
         raise ModelNotFound("the name of the model is empty", "list the local models: hermes models")
-    models, wanted = found_models(), name.lower()
-    known = catalog.look_up(name)
+    known, wanted = catalog.look_up(name), name.lower()
     matches = models_of(known, models) if known else []
     matches = matches or [model for model in models if wanted in _names(model)]
     if matches:
@@ -68,7 +66,7 @@ def _by_name(name: str) -> FoundModel:
     if matches:
         names = ", ".join(dict.fromkeys(model.name for model in matches))
         raise ModelNotFound(f"{name} is ambiguous: {names}", "type more of the name")
-    others = [file for file in found_files() if file.kind and wanted in _names(file)]
+    others = [file for file in files if file.kind and wanted in _names(file)]
     if others:
         return others[0]
     if known:

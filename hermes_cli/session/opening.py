@@ -71,7 +71,10 @@ class Opened:
 
 
 def begin(layers: Layers, resume: str | None = None) -> Start:
-    """Read the session to continue: `LAST_SESSION`, an id, a name or a path. Raises UsageError, SessionError."""
+    """Read the session to continue: `LAST_SESSION`, an id, a name or a path. Raises UsageError, SessionError.
+
+    `layers` are with the defaults of their model.
+    """
     saved, notes = None, tuple[str, ...]()
     if resume is not None:
         path = latest_session() if resume == LAST_SESSION else find_session(resume)
@@ -79,7 +82,8 @@ def begin(layers: Layers, resume: str | None = None) -> Start:
             raise UsageError("there is no session yet", "start one: hermes chat")
         saved = read_session(path)
         layers, notes = continued(saved, layers.with_session, with_preset=layers.keeps_saved_preset)
-    layers = with_model_defaults(layers)
+    if saved or layers.preset.model or layers.preset.endpoint:  # another model than the options and settings name
+        layers = with_model_defaults(layers)
     start = Start(layers, layers.now, saved, notes)
     if start.choices.tool_choice not in (None, "auto") and not (start.choices.tools or start.choices.mcp):
         raise UsageError(

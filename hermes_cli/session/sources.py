@@ -64,18 +64,12 @@ def with_model_defaults(layers: Layers) -> Layers:
     """With the choices in the tables of config.toml for the model in use. Raises UsageError."""
     if not layers.models:
         return layers
-    tables = tuple(tables_of_model(layers))
-    return replace(layers, tables=tables, defaults=resolved(*map(_from_table, tables)) if tables else Choices())
-
-
-def tables_of_model(layers: Layers) -> "list[ModelTable]":
-    """The tables for the model in use, the strongest first; none for a model on a server."""
     from hermes_cli.models.defaults import tables_for
 
-    now = layers.now
-    if now.endpoint not in (None, "local", "auto"):
-        return []
-    return tables_for(now.model and now.model.removeprefix(_LOCAL), layers.models)
+    now, tables = layers.now, tuple["ModelTable", ...]()
+    if now.endpoint in (None, "local", "auto"):  # a model on a server has none
+        tables = tuple(tables_for(now.model and now.model.removeprefix(_LOCAL), layers.models))
+    return replace(layers, tables=tables, defaults=resolved(*map(_from_table, tables)) if tables else Choices())
 
 
 def _from_table(table: "ModelTable") -> Choices:

@@ -39,11 +39,11 @@ def given(context: typer.Context) -> Given:
     settings = load_settings()
     console.use_color(said["color"] or settings.color)
     use_appearance(Appearance(settings.theme, settings.width, settings.thinking, settings.notify))
-    from hermes_cli.session.sources import from_settings
+    from hermes_cli.session.sources import from_settings, with_model_defaults
 
     resume = _resume(said["continue_last"], said["session"])
-    layers = replace(from_settings(settings), flags=_flags(said))
-    if said["preset"] is not None or said["var"] or settings.preset is not None or settings.models:
+    layers = with_model_defaults(replace(from_settings(settings), flags=_flags(said)))
+    if said["preset"] is not None or said["var"] or settings.preset is not None or layers.tables:
         layers = _with_preset(layers, said["preset"], said["var"] or (), settings, resumed=resume is not None)
     return Given(layers, resume, tuple(said["file"] or ()), said["verbose"], settings)
 
@@ -120,10 +120,8 @@ def _listed(text: str | None) -> tuple[str, ...] | None:
 
 def _default_preset(layers: "Layers", settings: Settings) -> tuple[str | None, str, bool]:
     """The preset where none is named, where it is set, and whether that is the table of the model in use."""
-    from hermes_cli.session.sources import tables_of_model
-
     if not settings.is_from_environment("preset"):
-        for table in tables_of_model(layers):
+        for table in layers.tables:
             if "preset" in table.values:
                 return table.values["preset"], table.origin, True
     return settings.preset, settings.origin("preset"), False
