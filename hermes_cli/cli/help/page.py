@@ -22,7 +22,8 @@ class _FilledValues:
         if not ctx.resilient_parsing:
             given, _, order = self.make_parser(ctx).parse_args(args=list(args))  # type: ignore[attr-defined]
             for param in order:
-                if param.name not in _MAY_BE_EMPTY and any(map(_is_empty(param.name), _texts(given.get(param.name)))):
+                texts = () if param.name in _MAY_BE_EMPTY else _texts(given.get(param.name))
+                if not all(text if param.name in _MAY_BE_BLANK else text.strip() for text in texts):
                     raise _empty(param, ctx.command_path)
         parsed: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
         return parsed
@@ -68,10 +69,6 @@ def refuse_empty_values(app: typer.Typer) -> None:
     for group in app.registered_groups:
         if group.typer_instance:
             refuse_empty_values(group.typer_instance)
-
-
-def _is_empty(name: str) -> Any:
-    return (lambda text: not text) if name in _MAY_BE_BLANK else (lambda text: not text.strip())
 
 
 def _texts(value: Any) -> Iterator[str]:
