@@ -38,15 +38,15 @@ def map_inputs(cancel: CancelToken) -> Generator[MapInput]:
     for index, line in _lines(0, cancel):
         if not line.strip():
             continue
-        text = line.decode("utf-8", "replace").removesuffix("\r")
-        if not warned and "\ufffd" in text and not _is_utf_8(line):
+        text = line.decode("utf-8", "replace")
+        if not warned and text.encode() != line:
             warned = True
             console.notice(f"line {index} is not UTF-8; the bytes that cannot be read became U+FFFD")
         if len(line) > LONGEST_LINE_BYTES:
             problem = f"the line is longer than {LONGEST_LINE_BYTES >> 20} MiB"
             yield MapInput(index, text[:_SHOWN_CHARACTERS], problem=problem)
         else:
-            yield _parsed(index, text)
+            yield _parsed(index, text.removesuffix("\r"))
 
 
 def count_lines() -> int | None:
@@ -86,14 +86,6 @@ def _next_piece(descriptor: int, cancel: CancelToken) -> bytes:
     except OSError as error:
         raise UsageError(f"cannot read stdin: {error.strerror}", "pipe lines into the command") from error
     return b""
-
-
-def _is_utf_8(data: bytes) -> bool:
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _parsed(index: int, line: str) -> MapInput:

@@ -16,6 +16,7 @@ from hermes_cli.terminal.answer.output import AnswerOutput, FileOutput, Standard
 
 _BEGINNING = b'{"index": '
 _OWN = ("index", "input", "answer", "thinking", "data", "tool_calls", "finish_reason", "error")
+_HINT = "use the inputs of the first run, remove the file, or choose another with --output"
 _DESCRIPTORS = ("/dev", "/dev/fd", "/proc/self/fd")
 
 
@@ -104,7 +105,9 @@ def record_output(path: Path | None) -> RecordOutput:
     if path is None:
         return Stream(StandardOutput())
     try:
-        special = str(path.absolute().parent) in _DESCRIPTORS or (path.exists() and not _is_regular(path.stat()))
+        special = str(path.absolute().parent) in _DESCRIPTORS or (
+            path.exists() and not stat.S_ISREG(path.stat().st_mode)
+        )
     except OSError as error:
         raise _failed(path, error) from error
     return Stream(FileOutput(path)) if special else RecordFile(path)
@@ -169,12 +172,12 @@ class RecordFile:
                 break
             given = next(inputs, None)
             if given is None:
-                raise UsageError(f"{self._path} has more records than there are inputs", self._hint())
+                raise UsageError(f"{self._path} has more records than there are inputs", _HINT)
             try:
                 text = line.decode("utf-8")
                 if not answers(text, given):
                     message = f"record {self.kept + 1} in {self._path} does not belong to line {given.index}"
-                    raise UsageError(message, self._hint())
+                    raise UsageError(message, _HINT)
                 self.kept_failed += failed(text)
             except (ValueError, RecursionError) as error:
                 raise self._not_a_record(str(error)) from error
@@ -198,14 +201,7 @@ class RecordFile:
             raise _failed(self._path, error) from error
 
     def _not_a_record(self, why: str) -> HermesError:
-        return UsageError(f"line {self.kept + 1} of {self._path} is not a record: {why}", self._hint())
-
-    def _hint(self) -> str:
-        return "use the inputs of the first run, remove the file, or choose another with --output"
-
-
-def _is_regular(status: os.stat_result) -> bool:
-    return stat.S_ISREG(status.st_mode)
+        return UsageError(f"line {self.kept + 1} of {self._path} is not a record: {why}", _HINT)
 
 
 def _failed(path: Path, error: OSError) -> OutputError:

@@ -22,13 +22,14 @@ def remove(names: Sequence[str], yes: bool) -> int:
         if in_use(path):
             raise SessionBusy(f"the session {path.stem} is open in another program", "close it there first")
     without_asking = "hermes sessions rm --yes " + " ".join(path.stem for path in files)
-    _need_terminal(yes, without_asking)
-    for path in () if yes else files:
-        try:
-            title = read_session(path).title
-        except HermesError as problem:
-            title = problem.message
-        console.notice(f"{path.stem}  {title}")
+    if not yes:
+        check_terminal(f"remove without asking: {without_asking}")
+        for path in files:
+            try:
+                title = read_session(path).title
+            except HermesError as problem:
+                title = problem.message
+            console.notice(f"{path.stem}  {title}")
     return _remove(files, yes)
 
 
@@ -48,13 +49,9 @@ def prune(older_than: str | None, larger_than: str | None, keep_under: str | Non
         console.notice("nothing to remove")
         return 0
     session_list.print_sessions(unwanted)
-    _need_terminal(yes, "hermes sessions prune --yes with the same options")
-    return _remove([session.path for session in unwanted], yes)
-
-
-def _need_terminal(yes: bool, without_asking: str) -> None:
     if not yes:
-        check_terminal(f"remove without asking: {without_asking}")
+        check_terminal("remove without asking: hermes sessions prune --yes with the same options")
+    return _remove([session.path for session in unwanted], yes)
 
 
 def _remove(files: Sequence[Path], yes: bool) -> int:
