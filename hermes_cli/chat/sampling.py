@@ -213,7 +213,7 @@ _FREE_ONLY = ("dry_multiplier", "top_n_sigma", "xtc_probability", "mirostat")
 
 
 def free_only(sampling: Sampling) -> list[str]:
-    """The names of values in use that would damage the structure of constrained text, and do not apply to it."""
+    """The names of values in use that do not apply to constrained text, because they would damage its structure."""
     return [name for name in _FREE_ONLY if getattr(sampling, name)]
 
 

@@ -76,7 +76,7 @@ class Dialect:
         return {**whole, "$defs": self._definitions} if self._definitions and isinstance(whole, dict) else whole
 
     def _read(self, schema: Any, resolver: Any, *, resolved: bool = False) -> Any:
-        """One schema; `resolved` if `resolver` is that of its inside already, as for the target of a reference."""
+        """One schema; `resolved` if `resolver` already applies to its content, as for the target of a reference."""
         if not isinstance(schema, Mapping):
             return schema
         if not resolved:

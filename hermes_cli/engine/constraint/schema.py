@@ -81,7 +81,7 @@ def _weakened(schema: Any, reason: str | None, notes: Notes) -> tuple[Any, str |
 
 
 def _compiled(schema: Any) -> tuple[Any, str | None]:
-    """The schema, and why nothing can be written by it."""
+    """The schema, and why no text can satisfy it."""
     reason = fault(json_grammar(compiler_text(schema)))
     if reason and reason.startswith(UNSATISFIABLE) and "$defs" in schema:
         longer = written_out(schema)

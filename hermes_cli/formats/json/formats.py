@@ -126,7 +126,7 @@ def _is_idn_hostname(text: str) -> bool:
 
 
 def _is_one_direction(labels: Sequence[str]) -> bool:
-    """Whether all labels follow RFC 5893, which one with a letter written from right to left demands."""
+    """Whether all labels follow RFC 5893, as required if any letter is written from right to left."""
     import idna
 
     letters = [idna.ulabel(label) for label in labels]

@@ -147,7 +147,7 @@ def _readable(characters: str) -> str:
 
 @cache
 def _complement(characters: str) -> str:
-    """All other characters, as ranges, for use inside of brackets."""
+    """All other characters, as ranges for use inside brackets."""
     members = (code for code in range(0x10000) if re.match(f"[{characters}]", chr(code)))
     ranges, start = [], 0
     for member in members:

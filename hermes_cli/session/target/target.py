@@ -49,7 +49,7 @@ class Target(Protocol):
         ...
 
     def constraint_notes(self, choices: Choices, tools: Sequence[ToolSchema]) -> tuple[str, ...]:
-        """What of the schema and `tools` is only checked after writing, and the options without effect on such answers.
+        """Notes on parts of the schema and `tools` that are only checked afterwards, and on options without effect.
 
         Raises UsageError, EngineError.
         """
