@@ -85,7 +85,7 @@ def test_one_models_facts(folder: Path, hermes: Hermes) -> None:
     facts = json.loads(hermes("models", "show", EIGHT, "--json").out)
     assert (facts["kept_by"], facts["size_bytes"], facts["sha256"]) == ("own", 100, None)
     assert "hermes pull 3b" in hermes("models", "show", "3b").out.decode()
-    assert_failed(hermes("models", "show", "nonsense"), 3, "there is no model nonsense here")
+    assert_failed(hermes("models", "show", "nonsense"), 3, "there is no local model nonsense")
 
 
 def test_the_path_of_one_and_of_all(folder: Path, hermes: Hermes) -> None:
@@ -223,7 +223,7 @@ def test_list_marks_the_default_model(folder: Path, hermes: Hermes, demo_path: P
     own = shutil.copy(demo_path, tmp_path / "elsewhere.gguf")
     assert marked(str(own)) == ["elsewhere"]
     wrong = hermes("models", env={"HERMES_CLI_MODEL": "gone"})
-    assert (wrong.code, wrong.err) == (0, "there is no model gone here (in HERMES_CLI_MODEL)\n")
+    assert (wrong.code, wrong.err) == (0, "there is no local model gone (in HERMES_CLI_MODEL)\n")
 
 
 def test_what_is_not_a_model_is_listed_with_what_it_is(folder: Path, hermes: Hermes) -> None:

@@ -26,7 +26,7 @@ from hermes_cli.terminal.prompt.prompt_input import Suggestion
 SLASH, BANG = "/", "!"
 _KEYS = (
     "",
-    'Enter sends. For a new line: Alt-Enter, Ctrl-J, a \\ at the end, or a block in """.',
+    'Enter sends; Alt-Enter, Ctrl-J, a \\ at the end, or """ starts a new line.',
     "Ctrl-C stops an answer and keeps its text; Ctrl-D exits.",
     "Ctrl-R searches the history; Ctrl-X Ctrl-E opens your editor.",
     "Alt-Left and Alt-Right switch between answers, at an empty prompt.",
