@@ -32,7 +32,6 @@ FOR_SOME_ANSWERS = {
     "truststore",
     "markdown_it",
     "secrets",
-    "tempfile",
 }
 ROOMS_FOR_SOME_ANSWERS = (
     "hermes_cli.tools.approval",
