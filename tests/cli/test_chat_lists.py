@@ -74,7 +74,7 @@ def test_a_session_a_preset_a_model_and_a_tool_are_chosen_from_lists(on_screen: 
     for command, typed, row, result in (
         ("/load", "people", "Names of people", "continuing "),
         ("/load", "1", "What is a llama?", "continuing "),
-        ("/preset", "transl", "17  translate", "preset translate: used from"),
+        ("/preset", "transl", "17  translate", "preset translate: applies from"),
         ("/model", "", "1 *  demo", ""),
         ("/tools", "calc", "1  calculate", "calculate added: the model may"),
         ("/tools", "1", "1 *  calculate", "calculate removed"),
