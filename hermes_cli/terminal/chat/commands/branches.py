@@ -17,7 +17,7 @@ _ANSWER = "answer"
 
 
 def previous(chat: Chat, argument: str) -> None:
-    """Switch to the previous answer (Alt-Left), also of turn N.
+    """Switch to the previous answer (of turn N); Alt-Left.
 
     The turns after it stay in their branch: /redo restores them, /tree shows them.
     """
@@ -25,7 +25,7 @@ def previous(chat: Chat, argument: str) -> None:
 
 
 def next_version(chat: Chat, argument: str) -> None:
-    """Switch to the next answer (Alt-Right), also of turn N."""
+    """Switch to the next answer (of turn N); Alt-Right."""
     _switch(chat, argument, 1)
 
 

@@ -73,7 +73,7 @@ def compact(chat: Chat, argument: str) -> None:
 
 
 def pin(chat: Chat, argument: str) -> None:
-    """Pin turns, so that they are never left out.
+    """Pin turns so that they are never left out.
 
     /pin 3 or /pin 2-5, numbered as in /context; by default the last turn. A turn that was left out is included again.
     """
