@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -16,25 +16,24 @@ _RULES = ".gitignore"
 _REPOSITORY = ".git"
 
 
-def files_below(folder: Path, *, hidden: bool = False) -> list[Path]:
-    """All files in a folder and the folders in it, sorted; links to folders, devices and pipes are left out.
+def files_below(folder: Path, *, hidden: bool = False) -> Iterator[Path]:
+    """All files in a folder and the folders in it; links to folders, devices and pipes are left out.
 
     `hidden` includes names that begin with a dot.
     """
     top = folder.absolute()
-    ignored, found = Ignored(), list[Path]()
+    ignored = Ignored()
     if ignored(top, folder=True):
         ignored = Ignored(top)  # it was given explicitly, so its files are included
     for place, folders, files in os.walk(top):
         here = Path(place)
         folders[:] = [name for name in folders if (hidden or name[0] != ".") and not ignored(here / name, folder=True)]
         paths = (here / name for name in files if hidden or name[0] != ".")
-        found += [path for path in paths if _may_be_text(path) and not ignored(path)]
-    return sorted(found)
+        yield from (path for path in paths if _may_be_text(path) and not ignored(path))
 
 
-def files_matching(pattern: str) -> list[Path]:
-    """The files of a pattern with a part `**`, sorted and named as the pattern begins.
+def files_matching(pattern: str) -> Iterator[Path]:
+    """The files of a pattern with a part `**`, named as the pattern begins.
 
     Unlike `glob.glob`, it follows no links to folders below the `**`, which may lead back, and skips ignored folders.
     """
@@ -43,12 +42,10 @@ def files_matching(pattern: str) -> list[Path]:
     first = parts.index(ANY_DEPTH)
     head, rest = "/".join(parts[:first]), parts[first:]
     hidden = any(part.startswith(".") for part in rest)
-    found = list[Path]()
     for folder in glob.glob(f"{head}/") if first else [""]:  # noqa: PTH207 - absolute ones too
         top = Path(folder).absolute()
         below = (path.relative_to(top) for path in files_below(top, hidden=hidden))
-        found += [Path(folder) / path for path in below if _matches(path.parts, rest)]
-    return sorted(found)
+        yield from (Path(folder) / path for path in below if _matches(path.parts, rest))
 
 
 def _matches(names: Sequence[str], parts: Sequence[str]) -> bool:

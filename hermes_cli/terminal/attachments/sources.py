@@ -4,6 +4,7 @@ A new kind of source is one more case there; `ask`, `chat`, `/attach` and `--map
 """
 
 import glob
+import itertools
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -22,6 +23,9 @@ STDIN = "-"
 _URLS = ("http://", "https://")
 _GLOB = "*?["
 _NAMED = 5  # skipped files named in a notice
+_MOST_FILES = 5000  # of a folder or a pattern
+_MOST_MIB = 16  # of their text, far more than a context holds
+_NARROWER = "attach less: a folder in it, or a quoted pattern such as -f 'docs/**/*.md'"
 
 
 def attachments_at(
@@ -56,24 +60,39 @@ def _at(source: str, read_stdin: Callable[[], str] | None, servers: "McpTools | 
     return [Attachment(path.name, read_text(path))]
 
 
-def _matching(pattern: str) -> list[Path]:
+def _matching(pattern: str) -> Iterable[Path]:
     """The files that a pattern names; with `**`, those that are ignored are left out."""
     if ANY_DEPTH in pattern.split("/"):
         return files_matching(pattern)
     found = (Path(name) for name in glob.glob(pattern))  # noqa: PTH207 - absolute ones too
-    return sorted(one for one in found if os.path.isfile(one))  # noqa: PTH113 - pathlib raises without permission
+    return (one for one in found if os.path.isfile(one))  # noqa: PTH113 - pathlib raises without permission
 
 
-def _texts(source: str, files: list[Path], base: Path | None) -> list[Attachment]:
-    """The files that are text, named relative to `base` or as they are. Raises UsageError if there are none."""
+def _texts(source: str, files: Iterable[Path], base: Path | None) -> list[Attachment]:
+    """The files that are text, sorted, named relative to `base` or as they are.
+
+    Raises UsageError if there are none, or too many.
+    """
     found, skipped = list[Attachment](), list[str]()
-    for file in files:
-        try:
-            text = read_text(file)
-        except UsageError as problem:
-            skipped.append(f"{file.name} ({problem.reason if isinstance(problem, NotText) else 'not readable'})")
-        else:
+    status, size = console.StatusLine(), 0
+    try:
+        status.show(f"looking for files in {source}")
+        chosen = sorted(itertools.islice(files, _MOST_FILES + 1))
+        if len(chosen) > _MOST_FILES:
+            raise UsageError(f"{source} has more than {_MOST_FILES:,} files", _NARROWER)
+        for number, file in enumerate(chosen, 1):
+            status.show(f"reading {source}: file {number:,} of {len(chosen):,}")
+            try:
+                text = read_text(file)
+            except UsageError as problem:
+                skipped.append(f"{file.name} ({problem.reason if isinstance(problem, NotText) else 'not readable'})")
+                continue
             found.append(Attachment(str(file if base is None else file.absolute().relative_to(base)), text))
+            size += len(text)
+            if size > _MOST_MIB << 20:
+                raise UsageError(f"{source} has more than {_MOST_MIB} MiB of text in {len(chosen):,} files", _NARROWER)
+    finally:
+        status.erase()
     if not found:
         hint = f"skipped: {', '.join(skipped[:_NAMED])}" if skipped else "check the name or the pattern"
         raise UsageError(f"{source}: no text files found", hint)

@@ -12,6 +12,7 @@ _BINARY = "binary data"
 _CHECKED_BYTES = 1 << 13  # a NUL in the first bytes: not a text
 _FILE_SIGN = "@"
 _PICTURE, _ARCHIVE, _SOUND, _VIDEO = "picture", "archive", "sound", "video"
+_MEDIA = (_PICTURE, _SOUND, _VIDEO)
 # Where, and what, the bytes are that mark a kind of file.
 _SIGNS = (
     (0, b"\x89PNG", _PICTURE),
@@ -67,7 +68,9 @@ def read_text(path: Path) -> str:
     """The text of a file without its last newline. Raises UsageError, which is a NotText for other kinds of files."""
     try:
         with open(os.path.expanduser(path), "rb") as file:  # noqa: PTH111, PTH123 - pathlib raises for unknown users
-            data = file.read(LARGEST_BYTES + 1)
+            data = file.read(_CHECKED_BYTES)
+            if _kind(data) not in _MEDIA:
+                data += file.read(LARGEST_BYTES + 1 - len(data))
     except (OSError, ValueError) as error:  # a name with a NUL, or of no bytes
         why = error.strerror if isinstance(error, OSError) else error
         raise UsageError(f"cannot read {path}: {why}", "check the name of the file") from error

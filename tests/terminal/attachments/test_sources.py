@@ -249,3 +249,30 @@ def test_a_url_without_text_is_refused(site: str, path: str, problem: str) -> No
 def test_an_address_that_does_not_answer_is_an_error() -> None:
     with pytest.raises(UsageError, match="cannot be fetched"):
         attachments_at(["http://127.0.0.1:9/"])
+
+
+def test_a_folder_or_a_pattern_of_too_many_files_is_refused_before_they_are_read(tmp_path: Path) -> None:
+    for number in range(5001):
+        (tmp_path / f"{number}.txt").touch()
+    for source in (tmp_path, tmp_path / "*.txt", tmp_path / "**" / "*.txt"):
+        with pytest.raises(UsageError, match="has more than 5,000 files") as raised:
+            names(source)
+        assert "attach less" in raised.value.hint
+    (tmp_path / "0.txt").unlink()
+    assert len(names(tmp_path)) == 5000
+
+
+def test_a_folder_of_too_much_text_is_refused(tmp_path: Path) -> None:
+    for number in range(5):
+        (tmp_path / f"{number}.log").write_bytes(b"4 MiB\n" * 699_051)
+    with pytest.raises(UsageError, match="has more than 16 MiB of text in 5 files"):
+        names(tmp_path)
+    assert names(tmp_path / "0.log") == ["0.log"]
+
+
+def test_a_video_is_refused_by_its_first_bytes(tmp_path: Path) -> None:
+    with (tmp_path / "film.mp4").open("wb") as film:
+        film.write(b"\0\0\0\x20ftypisom")
+        film.truncate(100 << 20)
+    with pytest.raises(NotText, match="video"):
+        read_text(tmp_path / "film.mp4")
