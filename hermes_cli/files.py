@@ -135,7 +135,10 @@ def replace_whole(file: Path, text: str) -> None:
 
 def make_private_folder(folder: Path) -> None:
     """Create a folder with mode 0700, and those above it. Raises OSError."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from error
 
 
 def to_disk(descriptor: int) -> None:
@@ -198,14 +201,30 @@ def check_hint(path: Path) -> str:
     """A hint for a path that cannot be used: how to look at it, or at the nearest folder above it that exists."""
     shown = _nearest(path)
     if shown != path.absolute() and not shown.is_dir():
-        return f"{shown} is not a folder: set HOME, or HERMES_CLI_DATA_DIR, _CONFIG_DIR and _CACHE_DIR, to a folder"
+        return folder_hint(shown)
     if shown == path.absolute().parent and os.access(shown, os.R_OK | os.X_OK):
         return f"check the name; to list the folder: ls {shlex.quote(str(shown))}"
     return f"check it: ls -ld {shlex.quote(str(shown))}"
 
 
+def folder_hint(folder: Path) -> str:
+    """`check_hint` for a folder that cannot be used: it may be a file, or be in one."""
+    shown = _nearest(folder)
+    if shown.is_dir():
+        return check_hint(folder)
+    variables = "set HOME, or HERMES_CLI_DATA_DIR, _CONFIG_DIR and _CACHE_DIR, to a folder"
+    return f"{shown} is not a folder: {'move it away' if shown.is_file() else variables}"
+
+
+def away_hint(path: Path) -> str:
+    """A hint for a folder in the place of a file."""
+    return f"move it away: mv {shlex.quote(str(path))} {shlex.quote(f'{path}.old')}"
+
+
 def write_hint(path: Path, error: OSError) -> str:
     """A hint for a path that cannot be written: `check_hint`, or where to look if the disk or the quota is full."""
+    if isinstance(error, NotADirectoryError):
+        return folder_hint(path)
     if error.errno not in FULL:
         return check_hint(path)
     near = _nearest(path)

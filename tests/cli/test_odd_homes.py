@@ -91,3 +91,40 @@ def test_a_full_disk_is_shown_by_its_folder(tmp_path: Path) -> None:
     assert write_hint(tmp_path / "missing" / "a", full) == f"free some space: df -h {tmp_path}"
     assert write_hint(tmp_path, full) == f"free some space: df -h {tmp_path}"
     assert write_hint(tmp_path, denied) == check_hint(tmp_path)
+
+
+def test_a_file_in_the_place_of_a_folder_is_named_with_what_helps(program: Path, tmp_path: Path) -> None:
+    data, config = tmp_path / "data", tmp_path / "config"
+    data.mkdir()
+    config.mkdir()
+    (data / "sessions").touch()
+    (config / "prompts").touch()
+    home = {"HERMES_CLI_DATA_DIR": str(data), "HERMES_CLI_CONFIG_DIR": str(config)}
+    of_sessions = f"Not a directory; {data}/sessions is not a folder: move it away"
+    code, out, err = run(program, str(tmp_path), "ask", "-m", "demo", "-t", "0", "What is 2 plus 3?", **home)
+    assert (code, out, of_sessions in err) == (0, "2 plus 3 is 5.\n", True)
+    code, out, err = run(program, str(tmp_path), "sessions", **home)
+    assert (code, out, of_sessions in err) == (0, "", True)
+    assert of_sessions in run(program, str(tmp_path), "doctor", **home)[1]
+    assert f"{config}/prompts is not a folder" in run(program, str(tmp_path), "presets", **home)[2]
+    for command in (("presets", "new", "mine"), ("presets", "edit", "coder")):
+        code, _, err = run(program, str(tmp_path), *command, **home, EDITOR="true")
+        assert (code, f"hint: {config}/prompts is not a folder: move it away\n" in err) == (1, True)
+
+
+def test_a_folder_in_the_place_of_a_file_gets_a_hint_that_moves_it(program: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    (config / "config.toml").mkdir(parents=True)
+    preset = config / "prompts" / "mine.md"
+    preset.mkdir(parents=True)
+    home = {"HERMES_CLI_CONFIG_DIR": str(config), "EDITOR": "true"}
+    settings = [("edit",), ("get", "ctx"), ("set", "ctx", "512"), ("unset", "ctx")]
+    presets = [("new", "mine"), ("edit", "mine"), ("show", "mine")]
+    for command, path in [
+        *((("config", *one), config / "config.toml") for one in settings),
+        *((("presets", *one), preset) for one in presets),
+    ]:
+        code, _, err = run(program, str(tmp_path), *command, **home)
+        assert (code, f"{path} is a folder, not a file" in err) == (2, True)
+        assert f"hint: move it away: mv {path} {path}.old\n" in err
+    assert f"{preset} is a folder, not a file" in run(program, str(tmp_path), "presets", **home)[2]

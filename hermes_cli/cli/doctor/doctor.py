@@ -10,7 +10,7 @@ from hermes_cli import paths
 from hermes_cli.cli.lists import model_list, stdout
 from hermes_cli.cli.options import options
 from hermes_cli.errors import EndpointError, EngineError
-from hermes_cli.files import check_hint
+from hermes_cli.files import folder_hint
 from hermes_cli.store.settings.settings import KEYS, Settings, read_settings
 from hermes_cli.terminal import console
 from hermes_cli.terminal.units import size_text
@@ -98,7 +98,7 @@ def _folders(facts: dict[str, Facts]) -> Iterator[Finding]:
     for name, folder in facts.items():
         if folder["not_saved"] is not None:
             path = Path(folder["path"])
-            yield name, f"wrong: nothing can be saved in {path}: {folder['not_saved']}; {check_hint(path)}"
+            yield name, f"wrong: nothing can be saved in {path}: {folder['not_saved']}; {folder_hint(path)}"
         elif folder["files"] is None:
             yield name, f"{folder['path']} (not created yet)"
         else:

@@ -61,8 +61,11 @@ def list_sessions(count: Limit = None, json: AsJson = False) -> None:
 
     In a pipe, the columns are id, time of the last use, turns, size, model and title.
     """
+    from hermes_cli.store.sessions.files import folder_problem
     from hermes_cli.store.sessions.index import all_sessions
 
+    if problem := folder_problem():
+        console.notice(problem)
     sessions = all_sessions()
     shown = _first(sessions, count, json)
     if json:

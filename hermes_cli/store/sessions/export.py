@@ -40,8 +40,8 @@ def as_json(session: SavedSession) -> str:
 
 
 def as_sharegpt(session: SavedSession) -> str:
-    """One line for fine-tuning, in ShareGPT form."""
-    said = [{"from": SHAREGPT_NAMES[message.role], "value": message.content} for message in _messages(session)]
+    """One line for fine-tuning, in ShareGPT form, which has thinking in the text of the answer."""
+    said = [{"from": SHAREGPT_NAMES[message.role], "value": _with_thinking(message)} for message in _messages(session)]
     return json.dumps({"conversations": said}, ensure_ascii=False)
 
 
@@ -84,6 +84,11 @@ def form_by_name(file: Path) -> str:
     if form is None:
         raise UsageError("the file name must end in .md, .txt, .html or .json", "for example: chat.md")
     return form
+
+
+def _with_thinking(message: Message) -> str:
+    """The text of a message as a model that thinks writes it."""
+    return f"<think>\n{message.thinking}\n</think>\n\n{message.content}" if message.thinking else message.content
 
 
 def _heading(message: Message) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hermes_cli import paths
 from hermes_cli.errors import OutputError
-from hermes_cli.files import check_hint, make_private_folder, write_hint
+from hermes_cli.files import check_hint, folder_hint, make_private_folder, write_hint
 
 ENDING = ".jsonl"
 ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
@@ -32,6 +32,18 @@ def session_files() -> Iterator[os.DirEntry[str]]:
                 yield entry
         except OSError:  # removed meanwhile, or a link that leads nowhere
             continue
+
+
+def folder_problem() -> str:
+    """Why the saved sessions cannot be listed; empty where they can, or there are none yet."""
+    folder = paths.sessions_folder()
+    if not os.path.lexists(folder):
+        return ""
+    try:
+        os.scandir(folder).close()
+    except OSError as error:
+        return f"cannot read the sessions in {folder}: {error.strerror}; {folder_hint(folder)}"
+    return ""
 
 
 def written_ns(status: os.stat_result) -> int:

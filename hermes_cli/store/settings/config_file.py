@@ -1,7 +1,6 @@
 """config.toml as a file: read, and changed one key at a time with comments and order preserved."""
 
 import os
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,7 +95,7 @@ def _text() -> str:
     except FileNotFoundError:
         return ""
     except files.Unreadable as fault:
-        away = f"move it away: mv {shlex.quote(str(path))} {shlex.quote(f'{path}.old')}"
+        away = files.away_hint(path)
         raise UsageError(f"{path} {fault}", f"{_FIX}, or {away}" if path.is_file() else away) from fault
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", files.check_hint(path)) from error

@@ -15,7 +15,7 @@ from hermes_cli.chat.message import Message
 from hermes_cli.errors import UsageError
 from hermes_cli.formats.function_calling import call_block, response_block
 from hermes_cli.store.sessions.dialects import Imported, imported
-from hermes_cli.store.sessions.export import as_json
+from hermes_cli.store.sessions.export import as_json, as_sharegpt
 from hermes_cli.store.sessions.importing import conversations_in, import_sessions
 from hermes_cli.store.sessions.reader import read_session
 from tests.saved import kept, message
@@ -360,6 +360,10 @@ def test_thinking_stays_a_part_of_its_own(sessions: Path, tmp_path: Path) -> Non
     assert read_session(path).conversation.messages[1].thinking == "Hm."
     ((again,), _) = import_sessions(in_file(tmp_path, as_json(read_session(path))))
     assert read_session(again).conversation.messages[1].thinking == "Hm."
+    exported = as_sharegpt(read_session(path))
+    assert json.loads(exported) == in_text
+    found = imported(json.loads(exported))
+    assert (said(found), thoughts(found)) == ([("user", "a"), ("assistant", "b")], ["Hm."])
 
 
 def test_our_own_json_comes_back(sessions: Path, tmp_path: Path) -> None:
