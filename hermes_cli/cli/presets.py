@@ -46,6 +46,7 @@ description: {name}, in one line for `hermes presets list`
 # model: NAME            # a model name or the path of a GGUF file
 # tools: [calculate]      # as for --tools; paths are relative to this file
 # schema: name, age int   # as for --schema: the answer is JSON
+# grammar: answer.gbnf    # as for --grammar: the answer follows this grammar
 # examples:               # what `hermes test --preset {name}` asks, and what the answers must be
 #   - prompt: Hello, who are you?
 #     variables: {{reader: a friend}}
@@ -91,9 +92,12 @@ def list_presets(as_json: AsJson = False) -> None:
 @app.command("show")
 def show(name: Name) -> None:
     """Print the file of a preset."""
-    from hermes_cli.store.presets.presets import preset_file, preset_text
+    from hermes_cli.store.presets.presets import bundled_file, preset_file, preset_text
 
-    stdout.write(preset_text(preset_file(name)))
+    path = preset_file(name)
+    stdout.write(preset_text(path))
+    if path != bundled_file(name) and bundled_file(name).exists():
+        console.notice(f"{name} replaces the bundled preset of that name; to undo: hermes presets rm {name}")
 
 
 @app.command("new")
@@ -163,10 +167,12 @@ def folder() -> None:
 def _check(name: str) -> None:
     """Print notices about likely mistakes of its author. Raises UsageError for a preset that cannot be used."""
     from hermes_cli.cli.trials.case_file import preset_cases
-    from hermes_cli.store.presets.presets import find_preset, schema_of
+    from hermes_cli.store.presets.forms import grammar_of, schema_of
+    from hermes_cli.store.presets.presets import find_preset
 
     preset = find_preset(name)
     schema_of(preset)
+    grammar_of(preset)
     console.notice(*preset.notices)
     preset_cases(name)
 

@@ -91,13 +91,19 @@ class Choices:
 
 
 def resolved(*layers: Choices) -> Choices:
-    """Each choice from the first layer that sets it; sampling and loading are resolved value by value."""
+    """Each choice from the first layer that sets it; sampling and loading are resolved value by value.
+
+    A schema and a grammar replace each other.
+    """
+    form = next((layer for layer in layers if (layer.schema, layer.grammar) != (None, None)), Choices())
     load = _first_set(tuple(layer.load for layer in layers))
     origins = (layer.load.context_origin for layer in layers if layer.load.context_length)
     return replace(
         _first_set(layers),
         sampling=_first_set(tuple(layer.sampling for layer in layers)),
         load=replace(load, context_origin=next(origins, None)),
+        schema=form.schema,
+        grammar=form.grammar,
     )
 
 

@@ -94,10 +94,12 @@ def from_preset(preset: "Preset", values: Mapping[str, str], *, with_prompt: boo
 
 
 def toolset(preset: "Preset") -> Choices:
-    """Only the tools and the schema of a preset. Raises UsageError."""
-    from hermes_cli.store.presets.presets import schema_of
+    """Only the tools and the schema or grammar of a preset. Raises UsageError."""
+    from hermes_cli.store.presets.forms import grammar_of, schema_of
 
-    return Choices(tools=preset.tools or None, mcp=preset.mcp or None, schema=schema_of(preset))
+    return Choices(
+        tools=preset.tools or None, mcp=preset.mcp or None, schema=schema_of(preset), grammar=grammar_of(preset)
+    )
 
 
 def from_session(settings: SessionSettings, system_prompt: str | None) -> Choices:

@@ -94,6 +94,56 @@ def test_show_prints_the_file(hermes: Hermes, own: Path) -> None:
     assert_failed(hermes("presets", "show", "../../etc/passwd"), 2, "is not a valid preset name")
 
 
+def test_show_says_that_a_preset_replaces_a_bundled_one(hermes: Hermes, own: Path) -> None:
+    assert hermes("presets", "show", "coder").err == ""
+    own.mkdir(parents=True)
+    (own / "coder.md").write_text(MINE)
+    shown = hermes("presets", "show", "coder")
+    assert shown.out == MINE.encode()
+    assert shown.err == "coder replaces the bundled preset of that name; to undo: hermes presets rm coder\n"
+
+
+ANSWERS_YES = '---\ndescription: yes\nmodel: demo\ngrammar: |\n  root ::= answer\n  answer ::= "yes"\n---\n'
+ANSWERS_NO = "---\ndescription: no\nmodel: demo\ngrammar: no.gbnf\n---\n"
+
+
+def test_a_preset_has_a_grammar_that_options_replace(hermes: Hermes, own: Path, tmp_path: Path) -> None:
+    own.mkdir(parents=True)
+    (own / "agree.md").write_text(ANSWERS_YES)
+    (own / "refuse.md").write_text(ANSWERS_NO)
+    (own / "person.md").write_text("---\ndescription: d\nmodel: demo\nschema: name, age int\n---\n")
+    (own / "no.gbnf").write_text('root ::= "no"')
+    assert hermes("ask", "-p", "agree", "Is it?").out == b"yes\n"
+    assert hermes("ask", "-p", "refuse", "Is it?").out == b"no\n"
+    assert hermes("ask", "-p", "agree", "--grammar", own / "no.gbnf", "Is it?").out == b"no\n"
+    assert hermes("ask", "-p", "person", "--grammar", own / "no.gbnf", "Is it?").out == b"no\n"
+    assert json.loads(hermes("ask", "-p", "agree", "--schema", "sum int", "What is 2 plus 3?").out).keys() == {"sum"}
+    lines = "Is it?\n/preset refuse\nIs it?\n/preset person\nMy name is Ana.\n/preset agree\nIs it?\n/preset -\nHi\n"
+    said = hermes("chat", "--no-save", "-p", "agree", stdin=lines.encode()).out.decode().splitlines()
+    assert [said[0], said[1], said[3]] == ["yes", "no", "yes"]
+    assert json.loads(said[2]).keys() == {"name", "age"}
+    assert said[4:] not in (["yes"], [])
+    data = {"HERMES_CLI_DATA_DIR": str(tmp_path / "data")}
+    hermes("ask", "-p", "agree", "Is it?", env=data)
+    assert hermes("ask", "-c", "Is it?", env=data).out == b"yes\n"
+
+
+@pytest.mark.parametrize(
+    ("front", "fault"),
+    [
+        ("grammar: missing.gbnf", "cannot read the grammar"),
+        ("grammar: 'root ::= \"a'", "line 1: unexpected end of input"),
+        ("grammar: a.gbnf\nschema: name", "cannot be combined with tools or a schema"),
+        ("grammar: a.gbnf\ntools: calculate", "cannot be combined with tools or a schema"),
+        ("grammar: [a, b]", "grammar"),
+    ],
+)
+def test_a_grammar_that_cannot_be_used_is_named(hermes: Hermes, own: Path, front: str, fault: str) -> None:
+    own.mkdir(parents=True)
+    (own / "mine.md").write_text(f"---\ndescription: d\nmodel: demo\n{front}\n---\n")
+    assert_failed(hermes("ask", "-p", "mine", "Hello"), 2, fault)
+
+
 def test_path_prints_the_folder(hermes: Hermes, own: Path) -> None:
     assert hermes("presets", "path").out.decode() == f"{own}\n"
 

@@ -6,11 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from hermes_cli import paths
-from hermes_cli.chat.request import MOST_GRAMMAR_BYTES
 from hermes_cli.chat.sampling import Sampling
 from hermes_cli.errors import UsageError
-from hermes_cli.files import Unreadable, check_hint, read_text
 from hermes_cli.store.settings.settings import Settings, load_settings
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.appearance import Appearance, use_appearance
@@ -142,15 +139,11 @@ def _extra_body(text: str) -> dict[str, Any]:
 
 def _grammar(name: str) -> str:
     """The text of a grammar file. Raises UsageError."""
-    if "::=" in name:
+    from hermes_cli.store.grammars import is_grammar, load_grammar
+
+    if is_grammar(name):
         raise UsageError("--grammar takes a file, not a grammar", "write the grammar to a file: --grammar FILE")
-    path = paths.expanded(name)
-    try:
-        return read_text(path, MOST_GRAMMAR_BYTES, pipes=True)
-    except Unreadable as problem:
-        raise UsageError(f"the grammar {path} {problem}", check_hint(path)) from problem
-    except OSError as error:
-        raise UsageError(f"cannot read the grammar {path}: {error.strerror or error}", check_hint(path)) from error
+    return load_grammar(name)
 
 
 def _schema(text: str) -> "Schema":

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 _END = 256
 _LEXER_FUEL, _STEP_FUEL = 10_000_000, 200_000
 _LETTERS = b"the 7 Quick foxes, 1.5"  # allowed characters
-_PLACE = re.compile(r"^(at \d+\(\d+\): )?(failed to (compile JSON schema|parse \"%json\"): )?")
+_PLACE = re.compile(r"^((at )?\d+\(\d+\): )?(failed to (compile JSON schema|parse \"%json\"): )?")
 _UNKNOWN = re.compile(r"Unimplemented keys: \[(.*)\]")
 _REASON = re.compile(r"^error: (.*)$", re.MULTILINE)
+_IN_RULE = re.compile(r'invalid regex "(.*)" \(in regex\): regex parse error')
 _QUOTE = '"'
 UNSATISFIABLE = "nothing can satisfy it"
 
@@ -90,9 +91,11 @@ def in_words(error: str) -> str:
         return UNSATISFIABLE
     if first.startswith(("panic", "Parser Error", "parser error", "lexer", "Lexer", "initial lexer")):
         return "it is too complex"
-    if first.startswith("regex parse error"):
+    of_rule = _IN_RULE.match(first)
+    if first.startswith("regex parse error") or of_rule:
         reason = _REASON.search(error)
-        return f"a pattern cannot be used: {reason[1] if reason else 'it is not a regular expression'}"
+        pattern = f"the pattern {of_rule[1]}" if of_rule else "a pattern"
+        return f"{pattern} cannot be used: {reason[1] if reason else 'it is not a regular expression'}"
     if first.startswith("lookarounds"):
         return "a pattern cannot be used: look-around is not supported"
     return first

@@ -15,8 +15,7 @@ from hermes_cli import paths
 from hermes_cli.chat.key import Key
 from hermes_cli.chat.sampling import SAMPLING_KEYS, Sampling
 from hermes_cli.errors import OutputError, UsageError, did_you_mean
-from hermes_cli.files import Unreadable, check_hint, make_private_folder, read_text, write_hint
-from hermes_cli.formats.json.schema import Schema
+from hermes_cli.files import Unreadable, away_hint, check_hint, make_private_folder, read_text, write_hint
 from hermes_cli.store.adapters import beside
 from hermes_cli.store.presets import front_matter
 from hermes_cli.store.presets.front_matter import Fault
@@ -26,8 +25,8 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLACE = r"\{\{(\w+)\}\}"
 _KEYS = (
-    *("description", "sampling", "variables", "model", "endpoint", "lora", "tools", "mcp", "schema", "speculate"),
-    "examples",
+    *("description", "sampling", "variables", "model", "endpoint", "lora", "tools", "mcp", "schema"),
+    *("grammar", "speculate", "examples"),
 )
 _SAMPLING = {name: KEYS[name] for name in (*SAMPLING_KEYS, "max_tokens") if name != "seed"}
 _LARGEST_BYTES = 1 << 20
@@ -37,7 +36,8 @@ _LARGEST_BYTES = 1 << 20
 class Preset:
     """A system prompt and its settings; None leaves a choice to other settings. A variable without a default is None.
 
-    `tools` are names of built-in tools and paths; `schema` is what `--schema` accepts.
+    `tools` are names of built-in tools and paths; `schema` is what `--schema` accepts, `grammar` a
+    file in GBNF or its text.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Preset:
     bundled: bool
     tools: tuple[str, ...] = ()
     schema: str | None = None
+    grammar: str | None = None
     endpoint: str | None = None
     mcp: tuple[str, ...] = ()  # servers, as --mcp takes them
     speculate: Literal["auto", "off"] | None = None
@@ -90,6 +91,8 @@ def all_presets() -> tuple[list[Preset], list[UsageError]]:
     """The usable presets in the order of their names, and the problems of the others."""
     presets: list[Preset] = []
     problems: list[UsageError] = []
+    if (folder := paths.prompts_folder()).is_file():
+        problems.append(UsageError(f"{folder} is not a folder", "move it away to have presets of your own"))
     for name in preset_names():
         try:
             presets.append(find_preset(name))
@@ -107,7 +110,7 @@ def preset_names() -> list[str]:
 
 def _files(folder: Path) -> list[Path]:
     try:
-        return [file for file in folder.iterdir() if file.is_file()]
+        return list(folder.iterdir())
     except OSError:
         return []
 
@@ -140,7 +143,7 @@ def preset_text(path: Path) -> str:
     try:
         return read_text(path, _LARGEST_BYTES).replace("\r\n", "\n").replace("\r", "\n")
     except Unreadable as fault:
-        raise UsageError(f"the preset {path} {fault}", "replace it with a text file") from fault
+        raise UsageError(f"the preset {path} {fault}", away_hint(path)) from fault
     except OSError as error:
         raise _unreadable(path, error) from error
 
@@ -148,6 +151,8 @@ def preset_text(path: Path) -> str:
 def create(name: str, text: str) -> Path:
     """Create a private preset of the user's own. Raises UsageError if they have one of that name, OutputError."""
     path = own_file(name)
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder, not a file", away_hint(path))
     if path.exists():
         raise UsageError(f"{path} already exists", f"change it: hermes presets edit {name}")
     try:
@@ -184,19 +189,6 @@ def fill(preset: Preset, values: Mapping[str, str]) -> str | None:
         return None
     # One pass over the prompt: braces in a value are not replaced again.
     return re.sub(_PLACE, lambda found: texts.get(found[1], found[0]), preset.system_prompt)
-
-
-def schema_of(preset: Preset) -> Schema | None:
-    """The schema of a preset, if it has one; paths are relative to the preset's folder. Raises UsageError."""
-    if preset.schema is None:
-        return None
-    from hermes_cli.store.schemas import load_schema
-
-    try:
-        return load_schema(preset.schema, preset.path.parent)
-    except UsageError as problem:
-        problem.message += f" (in the preset {preset.path})"
-        raise
 
 
 def variable_values(pairs: Iterable[str]) -> dict[str, str]:
@@ -237,6 +229,8 @@ def _parsed(name: str, path: Path, text: str) -> Preset:
     sampling = {name: _value(key, given.get(name)) for name, key in _SAMPLING.items()}
     max_tokens = sampling.pop("max_tokens")
     prompt = body.strip() or None
+    if fields.get("grammar") and any(fields.get(name) for name in ("schema", "tools", "mcp")):
+        raise Fault("has a grammar, which cannot be combined with tools or a schema")
     variables = _variables(front_matter.mapping(fields, "variables"), prompt or "")
     return Preset(
         name=name,
@@ -253,6 +247,7 @@ def _parsed(name: str, path: Path, text: str) -> Preset:
         mcp=front_matter.texts("mcp", fields.get("mcp")),
         lora=tuple(beside(one, path.parent) for one in front_matter.texts("lora", fields.get("lora"))),
         schema=front_matter.text("schema", fields.get("schema")),
+        grammar=front_matter.text("grammar", fields.get("grammar")) or None,
         speculate=_value(KEYS["speculate"], fields.get("speculate")),
     )
 

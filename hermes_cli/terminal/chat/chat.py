@@ -229,16 +229,17 @@ class Chat(Readiness):
         wanted, now, before = layers.now, self.layers.now, self.session.tools
         same_files = not reload and wanted.tools == now.tools
         reload = not same_files or wanted.mcp != now.mcp
+        form = wanted.schema, wanted.grammar
         tools = self._tools.loaded_again(before, wanted, same_files=same_files) if reload else before
         with ExitStack() as on_failure:
             if reload and tools:
                 on_failure.callback(tools.toolbox.close, before.toolbox if before else None)
-            notes = self._constraint_notes(wanted, tools) if reload or wanted.schema != now.schema else ()
+            notes = self._constraint_notes(wanted, tools) if reload or form != (now.schema, now.grammar) else ()
             on_failure.pop_all()
         if reload and before:
             before.toolbox.close(tools.toolbox if tools else None)
         self._tool_cost_due = self._tool_cost_due or reload
-        self.session.tools, self.session.schema, self.layers = tools, wanted.schema, layers
+        self.session.tools, self.session.schema, self.session.grammar, self.layers = tools, *form, layers
         console.notice(*notes)
 
     def change_model(self, name: str) -> None:

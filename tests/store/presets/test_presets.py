@@ -14,7 +14,8 @@ from hermes_cli.chat.sampling import Sampling
 from hermes_cli.errors import OutputError, UsageError
 from hermes_cli.session.sources import from_preset
 from hermes_cli.session.target.local import load_options
-from hermes_cli.store.presets.presets import all_presets, create, fill, find_preset, preset_names, schema_of
+from hermes_cli.store.presets.forms import schema_of
+from hermes_cli.store.presets.presets import all_presets, create, fill, find_preset, preset_names
 from hermes_cli.store.schemas import load_schema
 from tests.conftest import Script
 from tests.saved import message
