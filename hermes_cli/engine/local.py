@@ -23,6 +23,7 @@ from hermes_cli.engine.constraint.vocabulary import Vocabulary
 from hermes_cli.engine.decoding.generation import Generation, Job, QueuedEvent
 from hermes_cli.engine.decoding.logprobs import score
 from hermes_cli.engine.decoding.pace import ThreadPace
+from hermes_cli.engine.decoding.sampling import biases
 from hermes_cli.engine.decoding.speculation import DraftRule
 from hermes_cli.engine.llama.context import DecodeAborted
 from hermes_cli.engine.load_options import LoadSettings
@@ -187,6 +188,7 @@ class LocalBackend:
         if not tokens:
             raise UsageError("the template produces no text for this conversation", "specify another: --template FILE")
         values = decide(request.sampling)
+        bias = biases(values, request.logit_bias, self.model.vocab_size)
         room = context_length - len(tokens)
         limit = room if request.max_tokens is None else min(request.max_tokens, room)
         events: SimpleQueue[QueuedEvent] = SimpleQueue()
@@ -199,7 +201,7 @@ class LocalBackend:
             limit,
             request.stop,
             plan,
-            request.logit_bias,
+            bias,
             request.top_logprobs,
             device_sampling=self.settings.device_sampling,
             scores_end=request.prompt is not None,

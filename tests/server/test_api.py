@@ -131,6 +131,12 @@ def test_a_banned_token_is_not_generated(client: Any) -> None:
     assert not chat(client, logit_bias={str(ids[0]): -100}).choices[0].message.content.startswith(first.token)
 
 
+def test_a_bias_of_a_token_that_does_not_exist_is_refused(client: Any) -> None:
+    for stream in (False, True):
+        with pytest.raises(openai.BadRequestError, match="no token of this model has the id 999999"):
+            list(chat(client, logit_bias={"999999": 1}, stream=stream))
+
+
 def test_a_stop_string(client: Any) -> None:
     assert chat(client, stop=[" is"]).choices[0].message.content == "2 plus 3"
 

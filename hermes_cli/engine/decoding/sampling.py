@@ -11,12 +11,27 @@ from hermes_cli.chat.sampling import ALL_TOKENS, SamplingValues, bias_pairs
 from hermes_cli.engine.llama.context import Context, Sampler, bias_array
 from hermes_cli.engine.llama.masked_sampler import MaskedSampler
 from hermes_cli.engine.llama.model import Model
+from hermes_cli.errors import UsageError
 
 Steps = list[tuple[str, tuple[Any, ...]]]
 _CANDIDATES = 64  # without a top-k: rarer tokens count only where none of these may follow
 _OTHER_SEED = 0x9E3779B9
 _COLDEST = 1e-3  # below it only the likeliest token is left, and 1/temperature overflows
 _MIROSTAT_TOKENS = 100  # from which its first version estimates
+
+
+def biases(
+    values: SamplingValues, more: tuple[tuple[int, float], ...], vocab_size: int
+) -> tuple[tuple[int, float], ...]:
+    """All (token id, bias) pairs. Raises UsageError for an id that no token has."""
+    found = (*bias_pairs(values.logit_bias), *more)
+    unknown = [str(token) for token, _ in found if token >= vocab_size]
+    if unknown:
+        raise UsageError(
+            f"logit_bias: no token of this model has the id {', '.join(unknown[:5])}",
+            f"its ids are 0 to {vocab_size - 1}",
+        )
+    return found
 
 
 def sampler(
@@ -32,8 +47,8 @@ def sampler(
     `on_device`: for `Context.attach`.
     """
     steps: Steps = []
-    if bias := (*bias_pairs(values.logit_bias), *logit_bias):
-        steps.append(("logit_bias", (model.vocab_size, len(bias), bias_array(bias))))
+    if logit_bias:
+        steps.append(("logit_bias", (model.vocab_size, len(logit_bias), bias_array(logit_bias))))
     penalties = _penalties(values, model, context_length)
     if values.mirostat and values.temperature >= _COLDEST:
         return Sampler([*steps, *penalties, *_temperature(values), _mirostat(values, model.vocab_size)])

@@ -78,7 +78,7 @@ def test_value_out_of_range_is_a_usage_error(sampling: Sampling) -> None:
         Sampling(dry_multiplier=1, dry_penalty_last_n=1, seed=1),
         Sampling(mirostat=1, mirostat_tau=0, mirostat_eta=1, seed=1),
         Sampling(mirostat=2, mirostat_tau=100, dry_multiplier=1, presence_penalty=1, seed=1),
-        Sampling(logit_bias="0=-100,999999999=100,7=1.5", seed=1),
+        Sampling(logit_bias="0=-100,1=100,7=1.5", seed=1),
     ],
     ids=str,
 )
@@ -166,6 +166,14 @@ def test_a_logit_bias_forbids_a_token_or_leaves_no_other(backend: LocalBackend) 
     assert "2" not in answer(backend, QUESTION, sampling=replace(free, logit_bias=f"{two}=-100"), max_tokens=12).text
     forced = replace(free, logit_bias=f"{two}=100")
     assert answer(backend, QUESTION, sampling=forced, max_tokens=5).text == "22222"
+
+
+def test_a_logit_bias_of_a_token_that_does_not_exist_is_an_error(backend: LocalBackend) -> None:
+    size = backend.model.vocab_size
+    answer(backend, QUESTION, sampling=Sampling(logit_bias=f"{size - 1}=-100", seed=1), max_tokens=2)
+    with pytest.raises(UsageError, match=f"no token of this model has the id {size}, 999999999$") as refused:
+        answer(backend, QUESTION, sampling=Sampling(logit_bias=f"7=1,{size}=-100,999999999=1", seed=1))
+    assert refused.value.hint == f"its ids are 0 to {size - 1}"
 
 
 def test_xtc_drops_the_likeliest_tokens(backend: LocalBackend) -> None:
