@@ -111,3 +111,22 @@ def test_the_server_applies_it(adapter: Path) -> None:
 
     assert answer(f"{adapter}:0") == PLAIN.decode().strip()
     assert answer(str(adapter)) != PLAIN.decode().strip()
+
+
+def test_bench_measures_with_it_and_compares_only_the_same(hermes: Hermes, adapter: Path, tmp_path: Path) -> None:
+    bench = ("bench", "-m", "demo", "--prompt", "64", "--threads", "1")
+    file = tmp_path / "run.json"
+    file.write_bytes(hermes(*bench, "--lora", f"{adapter}:0.5", "--format", "json").out)
+    (run,) = json.loads(file.read_text())["runs"]
+    assert run["adapters"] == [[str(adapter), 0.5]]
+    assert "/ earlier" in hermes(*bench, "--lora", f"{adapter}:0.5", "--compare", file).out.decode()
+    assert "has no row with the same" in hermes(*bench, "--compare", file).err
+    assert_failed(hermes(*bench, "--lora", tmp_path / "no.gguf"), 3, f"there is no adapter {tmp_path}/no.gguf")
+
+
+def test_test_asks_the_model_with_it(hermes: Hermes, adapter: Path, tmp_path: Path) -> None:
+    cases = tmp_path / "cases.yaml"
+    cases.write_text(f"- prompt: {QUESTION}\n  expect: {{equals: {PLAIN.decode().strip()}}}\n")
+    assert hermes("test", cases, "-m", "demo").code == 0
+    assert hermes("test", cases, "-m", "demo", "--lora", f"{adapter}:0").code == 0
+    assert hermes("test", cases, "-m", "demo", "--lora", adapter).code == 1

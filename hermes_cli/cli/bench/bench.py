@@ -20,15 +20,23 @@ from hermes_cli.terminal.interrupts import EXIT_CODES, stopping
 if TYPE_CHECKING:
     from hermes_cli.cli.bench.report import Format
     from hermes_cli.engine.load_options import LoadOptions
+    from hermes_cli.session.choices import Loading
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 class CacheType(StrEnum):
-    """The types of a KV cache; Typer takes lists of these, not of literals."""
+    """The types of a KV cache, `KV_TYPES`; Typer takes lists of these, not of literals."""
 
+    F32 = "f32"
     F16 = "f16"
+    BF16 = "bf16"
     Q8_0 = "q8_0"
+    Q5_1 = "q5_1"
+    Q5_0 = "q5_0"
+    Q4_1 = "q4_1"
+    Q4_0 = "q4_0"
+    IQ4_NL = "iq4_nl"
 
 
 @app.command()
@@ -43,6 +51,7 @@ def bench(
         list[int] | None,
         typer.Option("--threads", metavar="N", min=1, max=512, help="Number of CPU threads (repeatable)."),
     ] = None,
+    lora: options.Lora = None,
     prompt: Annotated[
         list[int] | None,
         typer.Option(
@@ -82,10 +91,12 @@ def bench(
     form = "json" if as_json else form or "table"
     _check_tuning(tune, reset, one=not (prompt or compare) and form in ("table", "json"), time_s=time_s)
     from hermes_cli.cli.bench import tune as bench_tune
+    from hermes_cli.session.choices import Loading
 
     if (reset or tune) and max(map(len, (model or (), threads or (), kv_type or ()))) > 1:
         raise UsageError("--tune and --reset take one model and one value of each option", "run them separately")
-    jobs = list(_jobs(model or [None], ctx, gpu_layers, kv_type or [None], threads or [None]))
+    loading = Loading(ctx, gpu_layers, lora=tuple(lora or ()) or None)
+    jobs = list(_jobs(model or [None], loading, kv_type or [None], threads or [None]))
     if reset:
         return _forget(jobs[0][0])
     cancel = CancelToken()
@@ -115,19 +126,18 @@ def _check_tuning(tune: bool, reset: bool, *, one: bool, time_s: float | None) -
 
 def _jobs(
     models: list[str] | list[None],
-    ctx: int | None,
-    gpu_layers: str | None,
+    loading: "Loading",
     kv_types: list[CacheType] | list[None],
     threads: list[int] | list[None],
 ) -> "Iterator[tuple[Path, LoadOptions]]":
     """The file and the options of every combination."""
-    from hermes_cli.session.choices import Choices, Loading
+    from hermes_cli.session.choices import Choices
     from hermes_cli.session.sources import from_settings, with_model_defaults
     from hermes_cli.session.target.local import find_local
 
     layers = from_settings(load_settings())
     for name, kv_type, count in product(models, kv_types, threads):
-        load = Loading(ctx, gpu_layers, kv_type.value if kv_type else None, count)
+        load = replace(loading, kv_type=kv_type.value if kv_type else None, threads=count)
         flags = Choices(model=name, load=load, save=False, endpoint="local")
         choices = with_model_defaults(replace(layers, flags=flags)).now
         target = find_local(choices.model, choices, layers.models)

@@ -18,7 +18,8 @@ from hermes_cli.files import check_hint, read_json
 from hermes_cli.terminal.answer.turn_view import plan_line
 
 Format = Literal["table", "csv", "markdown", "json"]
-Key = tuple[str, int, str, int, int]  # model, threads, cache type, layers on GPUs, tokens of the prompt
+# Model, adapters with their scales, threads, cache type, layers on GPUs, tokens of the prompt.
+Key = tuple[str, tuple[tuple[str, float], ...], int, str, int, int]
 Earlier = Mapping[Key, tuple[float, float]]  # tokens per second of prompt processing and of generation
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d)")
 _HINT = "write one: hermes bench --format json > FILE"
@@ -47,7 +48,7 @@ def _facts(runs: Sequence[Run]) -> dict[str, Any]:
                 **asdict(run.info),
                 "first_token_s": run.first_token_s,
                 "process_bytes": run.process_bytes,
-                "settings": asdict(run.settings),
+                "settings": {name: value for name, value in asdict(run.settings).items() if name != "adapters"},
                 "prompts": list(map(asdict, run.rows)),
             }
             for run in runs
@@ -101,7 +102,7 @@ def _ratio(now: float, then: tuple[float, float] | None, which: int) -> str:
 
 def _key(run: Run, row: Row) -> Key:
     used = run.settings
-    return run.info.model_name, used.threads, used.kv_type, used.gpu_layers, row.prompt_tokens
+    return run.info.model_name, run.info.adapters, used.threads, used.kv_type, used.gpu_layers, row.prompt_tokens
 
 
 def earlier_run(path: Path) -> Earlier:
@@ -111,6 +112,7 @@ def earlier_run(path: Path) -> Earlier:
         return {
             (
                 run["model_name"],
+                tuple(map(tuple, run.get("adapters", ()))),
                 *(run["settings"][name] for name in ("threads", "kv_type", "gpu_layers")),
                 row["prompt_tokens"],
             ): (float(row["read"]), float(row["write"]))

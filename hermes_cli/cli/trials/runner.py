@@ -142,6 +142,7 @@ class Runner:
             settings=SessionSettings(sampling=choices.sampling, max_tokens=choices.max_tokens),
             tools=self._tools[choices.tools or ()],
             schema=choices.schema,
+            grammar=choices.grammar,
             most_repairs=MOST_REPAIRS,
             constrained=choices.constrained is not False,
         )
@@ -163,6 +164,7 @@ class Runner:
             choices.max_tokens,
             tools=schemas,
             schema=choices.schema,
+            grammar=choices.grammar,
             constrained=choices.constrained is not False,
         )
         parser, found, ended = ToolCallParser(), list[str | ToolCall | BrokenCall](), False

@@ -38,6 +38,7 @@ def test(
     tool_env: options.ToolVariables = None,
     model: options.Model = None,
     endpoint: options.EndpointUrl = None,
+    lora: options.Lora = None,
     repeats: Annotated[
         int | None, typer.Option("--repeats", metavar="N", min=1, max=1000, help="Run every case N times.")
     ] = None,
@@ -54,7 +55,7 @@ def test(
     """
     from hermes_cli.cli.trials.report import JsonReport, TextReport
     from hermes_cli.cli.trials.runner import Runner, base_layers
-    from hermes_cli.session.choices import Choices
+    from hermes_cli.session.choices import Choices, Loading
 
     cases = _chosen(files or (), preset or (), tools or ())
     if repeats:
@@ -69,6 +70,7 @@ def test(
             tool_policy="yes" if yes else "ask",
             tool_variables=tuple(tool_env or ()),
             constrained=not no_constrain,
+            load=Loading(lora=tuple(lora or ()) or None),
         )
         with closing(Runner(cases, base_layers(given), cancel)) as runner:
             report: Report = (

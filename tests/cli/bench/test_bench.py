@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from hermes_cli import __version__
+from hermes_cli.cli.bench.bench import CacheType
 from hermes_cli.engine.llama import library
+from hermes_cli.kv_types import KV_TYPES
 from tests.cli.conftest import OnScreen, OnTerminal, Start, assert_failed, exit_code
 from tests.conftest import Hermes, child_environment
 
@@ -148,3 +150,10 @@ def test_ctrl_c_in_a_search_keeps_what_an_earlier_one_found(
     child.send_signal(signal.SIGINT)
     assert child.wait(timeout=30) == 130
     assert (tmp_path / "cache" / "tuning.json").read_bytes() == kept
+
+
+def test_every_type_of_the_cache_can_be_measured(hermes: Hermes) -> None:
+    assert tuple(CacheType) == KV_TYPES
+    options = ("--prompt", "64", "--threads", "1", "--kv-type", "q4_0", "--kv-type", "bf16", "--format", "csv")
+    rows = csv.DictReader(hermes(*DEMO, *options).out.decode().splitlines())
+    assert [row["settings"] for row in rows] == ["1 thread, q4_0", "1 thread, bf16"]
