@@ -94,19 +94,33 @@ class ToolFile:
     def _tools(self) -> dict[str, Callable[..., Any]]:
         """The functions to offer, by the names the model calls them. Raises ToolFault."""
         if not self._callables:
-            listed = getattr(self.module, "__all__", None)
             seen: set[int] = set()
-            for name, value in list(vars(self.module).items()):
-                if not (name in listed if listed is not None else not name.startswith("_")):
+            defined = self._decorated()
+            for variable, given in list(vars(self.module).items()):
+                if not self._is_public(variable):
                     continue
-                name, value = self._unwrapped(name, value)
+                name, value = self._unwrapped(variable, given)
                 function = inspect.unwrap(value) if isinstance(value, functools._lru_cache_wrapper) else value
                 if not inspect.isfunction(function) or function.__module__ != self.module.__name__:
+                    if variable in defined:
+                        what = f"is made a {type(given).__name__} by its decorator, which cannot be offered"
+                        raise ToolFault(f"{what}; remove the decorator", defined[variable], variable)
                     continue
                 if function.__name__ != "<lambda>" and id(function) not in seen:
                     seen.add(id(function))
                     self._callables[name] = value
         return self._callables
+
+    def _is_public(self, name: str) -> bool:
+        listed = getattr(self.module, "__all__", None)
+        return name in listed if listed is not None else not name.startswith("_")
+
+    def _decorated(self) -> dict[str, int]:
+        """The lines of the functions of this file that have decorators."""
+        functions = (
+            one for one in ast.parse(self._source).body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)
+        )
+        return {one.name: one.lineno for one in functions if one.decorator_list}
 
     def _unwrapped(self, name: str, value: Any) -> tuple[str, Any]:
         """A LangChain tool as the function it was made of, under its name there; others as they are."""

@@ -302,6 +302,10 @@ def test_async_functions_share_a_loop_and_modules_keep_their_state(tool_file: To
         ("def f():\n  'D.'\ndef f():\n  'E.'", "tools.py, line 3: f is defined twice, first in line 1"),
         ("READ_ONLY = {'g'}\ndef f():\n  'D.'", "tools.py names g in READ_ONLY, but has no such public function"),
         ("READ_ONLY = True\ndef f():\n  'D.'", "tools.py needs a set of names as READ_ONLY"),
+        (
+            "class _Wrapped:\n  def __init__(self, function): ...\n@_Wrapped\ndef f(): 'D.'\ndef g():\n  'D.'",
+            "tools.py, line 4: f is made a _Wrapped by its decorator, which cannot be offered; remove the decorator",
+        ),
         ("def f\u00e9():\n  'D.'", "needs a name of at most 64 letters"),
     ],
 )
