@@ -46,7 +46,6 @@ description: {name}, in one line for `hermes presets list`
 # model: NAME            # a model name or the path of a GGUF file
 # tools: [calculate]      # as for --tools; paths are relative to this file
 # schema: name, age int   # as for --schema: the answer is JSON
-# grammar: answer.gbnf    # as for --grammar: the answer follows this grammar
 # examples:               # what `hermes test --preset {name}` asks, and what the answers must be
 #   - prompt: Hello, who are you?
 #     variables: {{reader: a friend}}

@@ -119,7 +119,9 @@ def test_a_preset_has_a_grammar_that_options_replace(hermes: Hermes, own: Path, 
     assert hermes("ask", "-p", "person", "--grammar", own / "no.gbnf", "Is it?").out == b"no\n"
     assert json.loads(hermes("ask", "-p", "agree", "--schema", "sum int", "What is 2 plus 3?").out).keys() == {"sum"}
     lines = "Is it?\n/preset refuse\nIs it?\n/preset person\nMy name is Ana.\n/preset agree\nIs it?\n/preset -\nHi\n"
-    said = hermes("chat", "--no-save", "-p", "agree", stdin=lines.encode()).out.decode().splitlines()
+    chat = hermes("chat", "--no-save", "-p", "agree", stdin=lines.encode())
+    assert "preset agree removed" in chat.err
+    said = chat.out.decode().splitlines()
     assert [said[0], said[1], said[3]] == ["yes", "no", "yes"]
     assert json.loads(said[2]).keys() == {"name", "age"}
     assert said[4:] not in (["yes"], [])

@@ -49,12 +49,12 @@ def test_a_beginning_is_continued_by_the_grammar(backend: LocalBackend) -> None:
         ('# \\u0041\nroot ::= "\\u0041\\u0042"\nitem = "b"\n', 'line 3: expected ::=: item = "b"'),
         ('root ::= "a"\n}\n', "line 2: expected name: }"),
         ("root ::= word\nword ::= [z-a]+", "the pattern [z-a] cannot be used: invalid character class range"),
-        ("1 ::= [a]\nroot ::= 1", "cannot be used: expecting rule"),
+        ("1 ::= [a]\nroot ::= 1", "expecting rule, token or statement"),
         ('root ::= "\\ud800"', r"\ud800 is not a character"),
         ("root ::= root", ""),
         ("root ::= " + "(" * 5000, ""),
     ],
-    ids=range(8),
+    ids=range(12),
 )
 def test_a_grammar_that_cannot_be_used_is_refused_before_the_model_is_asked(text: str, reason: str) -> None:
     with pytest.raises(UsageError, match=re.escape(f"the grammar cannot be used: {reason}")):
