@@ -79,6 +79,7 @@ def test_the_help_page_is_the_programs(tmp_path: Path) -> None:
     subprocess.run([sys.executable, ROOT / "docs" / "make_cli.py", target], env=child_environment(), check=True)
     shown, real = (path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "cli.md", target))
     assert shown == real, "make docs"
+    assert not re.search(r"\[\S*x[<>]=", real), "a range from Typer: use options.within"
 
 
 def test_the_readme_is_short_and_leaves_few_blocks_untested() -> None:

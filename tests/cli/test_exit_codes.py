@@ -157,6 +157,13 @@ def test_options_that_contradict_each_other_are_named(hermes: Hermes) -> None:
     assert_failed(hermes("ask", "-m", "demo", "--json", "-x", "Hi"), 2, "--json and --extract cannot be used together")
 
 
+@pytest.mark.parametrize("command", ["bench --threads 0", "bench --prompt 5", "test --repeats 1001", "sessions -n -1"])
+def test_a_number_out_of_range_is_an_error_with_its_range(hermes: Hermes, command: str) -> None:
+    result = hermes(*command.split())
+    assert_failed(result, 2, f"{command.split()[-2]} cannot be {command.split()[-1]}")
+    assert "hint: give a number from " in result.err
+
+
 @pytest.mark.parametrize("command", ["--version", "--help", "presets path"])
 def test_what_the_system_refuses_is_reported_and_is_not_a_bug(shell: Callable[[str], Result], command: str) -> None:
     result = shell(f"hermes {command} 1< /dev/null")

@@ -49,13 +49,21 @@ def bench(
     ] = None,
     threads: Annotated[
         list[int] | None,
-        typer.Option("--threads", metavar="N", min=1, max=512, help="Number of CPU threads (repeatable)."),
+        typer.Option(
+            "--threads",
+            metavar="N",
+            callback=options.within("--threads", 1, 512),
+            help="Number of CPU threads (repeatable).",
+        ),
     ] = None,
     lora: options.Lora = None,
     prompt: Annotated[
         list[int] | None,
         typer.Option(
-            "--prompt", metavar="N", min=64, help="Measure a prompt of N tokens (repeatable). [default: 128 to 8192]"
+            "--prompt",
+            metavar="N",
+            callback=options.within("--prompt", 64, 1e7),
+            help="Measure a prompt of N tokens (repeatable). [default: 128 to 8192]",
         ),
     ] = None,
     form: Annotated[
@@ -73,7 +81,10 @@ def bench(
     time_s: Annotated[
         float | None,
         typer.Option(
-            "--time", metavar="S", min=1, max=3600, help="Time that --tune may take, in seconds. [default: 40]"
+            "--time",
+            metavar="S",
+            callback=options.within("--time", 1, 3600),
+            help="Time that --tune may take, in seconds. [default: 40]",
         ),
     ] = None,
     reset: Annotated[

@@ -18,11 +18,13 @@ TOOLS, OUTPUT, LOADING = "Tools and JSON", "Output", "Loading"
 
 
 def within(flag: str, low: float, high: float) -> Callable[[Any], Any]:
-    """The check of a number an option takes; unlike Typer's own it refuses nan, and adds no range to the help."""
+    """The check of the numbers an option takes; unlike Typer's own it refuses nan, and adds no range to the help."""
 
     def check(value: Any) -> Any:
-        if value is not None and not low <= value <= high:
-            raise UsageError(f"{flag} cannot be {_plain(value)}", f"give a number from {_plain(low)} to {_plain(high)}")
+        for number in value if isinstance(value, list) else () if value is None else (value,):
+            if not low <= number <= high:
+                hint = f"give a number from {_plain(low)} to {_plain(high)}"
+                raise UsageError(f"{flag} cannot be {_plain(number)}", hint)
         return value
 
     return check

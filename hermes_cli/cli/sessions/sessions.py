@@ -11,6 +11,7 @@ import typer
 from hermes_cli import paths
 from hermes_cli.cli import completion
 from hermes_cli.cli.lists import session_list, session_text, stdout
+from hermes_cli.cli.options import options
 from hermes_cli.cli.sessions import removal
 from hermes_cli.errors import HermesError, SessionBusy, UsageError
 from hermes_cli.terminal import console
@@ -37,7 +38,12 @@ NameOrLatest = Annotated[
 ]
 Limit = Annotated[
     int | None,
-    typer.Option("-n", metavar="N", min=0, help=f"Show at most N (0 = all). [default: {_SHOWN} on a terminal]"),
+    typer.Option(
+        "-n",
+        metavar="N",
+        callback=options.within("-n", 0, 1e9),
+        help=f"Show at most N (0 = all). [default: {_SHOWN} on a terminal]",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON list.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]

@@ -40,7 +40,10 @@ def test(
     endpoint: options.EndpointUrl = None,
     lora: options.Lora = None,
     repeats: Annotated[
-        int | None, typer.Option("--repeats", metavar="N", min=1, max=1000, help="Run every case N times.")
+        int | None,
+        typer.Option(
+            "--repeats", metavar="N", callback=options.within("--repeats", 1, 1000), help="Run every case N times."
+        ),
     ] = None,
     no_constrain: options.Unconstrained = False,
     yes: options.AllowAll = False,
