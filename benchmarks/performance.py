@@ -32,6 +32,7 @@ from hermes_cli.machine.load_plan import plan_load
 FOLDER = Path(__file__).parent.parent / "docs" / "performance"
 SECTIONS = ("generation", "threads", "speculation")
 BUSY = (0, 1, 2)
+TUNE_S = 15
 Table = dict[str, dict[str, float]]
 
 
@@ -97,16 +98,20 @@ def tokens_for(model: Path) -> int:
 def generation(model: Path, given: argparse.Namespace) -> Table:
     """Every program with one thread and with all of them."""
     found: Table = {}
+    tuned = Path(os.environ["HERMES_CLI_CACHE_DIR"]) / f"tuned-{model.stem}"
+    programs.tune(model, tuned, TUNE_S)
     for count in given.threads:
-        results = interleaved(_programs(Job(model, tokens_for(model), count), given.tools), given.rounds)
+        measures = _programs(Job(model, tokens_for(model), count), given.tools, tuned)
+        results = interleaved(measures, given.rounds)
         found[f"{count} thread{'s' * (count > 1)}"] = {name: _median(values) for name, values in results.items()}
     return found
 
 
-def _programs(job: Job, tools: Path | None) -> dict[str, Callable[[], float]]:
+def _programs(job: Job, tools: Path | None, tuned: Path) -> dict[str, Callable[[], float]]:
     """One measurement of each program that is there."""
     measures: dict[str, Callable[[], float]] = {
         "hermes ask": partial(programs.hermes_ask, job),
+        "hermes ask, tuned": partial(programs.hermes_ask, job, cache=tuned),
         "hermes ask, greedy": partial(programs.hermes_ask, job, greedy=True),
     }
     if tools:

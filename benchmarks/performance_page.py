@@ -17,7 +17,8 @@ A B C A B C, so that changes in the machine's speed affect all programs alike. C
 `llama-bench` and `llama-completion` are built from the source of the installed llama-cpp-python and run on its
 libraries; give their folder with `--tools`. `xllamacpp` is measured if it is installed; its wheel has its own kernels
 for each CPU. llama-bench does not sample; llama-completion and `hermes ask` sample with the default settings of hermes
-except in rows marked "greedy"; hermes runs with its planned settings, llama-bench with each combination shown.
+except in rows marked "greedy"; hermes runs with its planned settings, which are those of the first llama-bench row, and
+once with those that `hermes bench --tune` found. llama-bench generates after 32 tokens, about the length of the prompt.
 
 With more threads than cores are free, threads wait for each other, and every program slows down by a factor that
 depends on chance. If the load given below is not small, compare only the
@@ -44,8 +45,9 @@ def _generation(folder: Path, section: Mapping[str, Any]) -> Iterator[str]:
         names = list(next(iter(table.values())))
         rows = [(f"{model}, tokens per second", *table)]
         rows += [(name, *(f"{column[name]:,.1f}" for column in table.values())) for name in names]
-        for own in (_OWN, f"{_OWN}, greedy"):
-            rows.append((f"**{own} / best llama-bench**", *(_ratio(column, own) for column in table.values())))
+        for own, other in ((_OWN, "llama-bench"), (_OWN, ""), (f"{_OWN}, tuned", "")):
+            name = f"**{own} / {other or 'best llama-bench'}**"
+            rows.append((name, *(_ratio(column, own, other) for column in table.values())))
         yield markdown(rows) + "\n"
         for threads, column in table.items():
             plotted[f"{model}, {threads}"] = {name: value for name, value in column.items() if "," not in name}
@@ -53,8 +55,9 @@ def _generation(folder: Path, section: Mapping[str, Any]) -> Iterator[str]:
     yield "![Generation](performance/generation.svg)\n"
 
 
-def _ratio(column: Mapping[str, float], own: str) -> str:
-    others = [value for name, value in column.items() if name.startswith("llama-bench")]
+def _ratio(column: Mapping[str, float], own: str, other: str) -> str:
+    """Of one program, or of the best llama-bench; empty if it was not measured."""
+    others = [value for name, value in column.items() if name.startswith("llama-bench") and other in ("", name)]
     return f"**{column[own] / max(others):.2f}**" if others else ""
 
 

@@ -15,6 +15,7 @@ from hermes_cli.engine.llama import library
 
 PROMPT = "Tell me a very long story about the sea."
 CONTEXT_TOKENS = 1024
+PROMPT_TOKENS = 32  # about as many as PROMPT takes: llama-bench generates after as many
 XLLAMACPP = """
 import json, sys, xllamacpp
 params = xllamacpp.CommonParams()
@@ -39,7 +40,7 @@ class Job:
 def llama_bench(program: Path, job: Job, *, flash: bool = False, repack: bool = False, prompt: int = 0) -> float:
     """llama-bench's tokens per second: generated, or of a prompt of `prompt` tokens."""
     command = [program, "-m", job.model, "-p", prompt, "-n", 0 if prompt else job.tokens, "-t", job.threads or cores()]
-    command += ["-fa", int(flash), "--repack", int(repack), "-r", 1, "-o", "json"]
+    command += ["-d", 0 if prompt else PROMPT_TOKENS, "-fa", int(flash), "--repack", int(repack), "-r", 1, "-o", "json"]
     return float(json.loads(_output(command)[0])[0]["avg_ts"])
 
 
@@ -60,16 +61,24 @@ def xllamacpp(job: Job) -> float:
     return float(json.loads(lines[-1])["predicted_per_second"])
 
 
-def hermes_ask(job: Job, *options: str, greedy: bool = False) -> float:
-    """The tokens per second of `hermes ask --stats` in a pipe, from the first token to the last."""
+def hermes_ask(job: Job, *options: str, greedy: bool = False, cache: Path | None = None) -> float:
+    """The tokens per second of `hermes ask --stats` in a pipe, from the first token to the last.
+
+    `cache` is the cache folder of a `tune`.
+    """
     command = [sys.executable, "-m", "hermes_cli", "ask", "--no-save", "-m", job.model, "-n", job.tokens]
     command += ["--ctx", CONTEXT_TOKENS, "--stats", "--seed", 1, *options]
     command += ["--threads", job.threads] if job.threads else []
     command += ["-t", "0", "--repeat-penalty", "1"] if greedy else []
-    log = _output([*command, PROMPT])[1]
+    log = _output([*command, PROMPT], cache)[1]
     found = re.search(r"(\d+) tok · ([\d.,]+) tok/s", log)
     assert found and int(found[1]) == job.tokens, log
     return float(found[2].replace(",", ""))
+
+
+def tune(model: Path, cache: Path, seconds: int) -> None:
+    """Let `hermes bench --tune` search for the fastest settings, and save them in the folder `cache`."""
+    _output([sys.executable, "-m", "hermes_cli", "bench", "--tune", "--time", seconds, "-m", model], cache)
 
 
 def cores() -> int:
@@ -77,9 +86,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _output(command: list[object]) -> tuple[str, str]:
+def _output(command: list[object], cache: Path | None = None) -> tuple[str, str]:
     """stdout and stderr."""
     environment = {**os.environ, "LD_LIBRARY_PATH": str(library.folder())}
+    if cache:
+        environment["HERMES_CLI_CACHE_DIR"] = str(cache)
     child = subprocess.run([str(part) for part in command], capture_output=True, env=environment)
     out, log = child.stdout.decode(errors="replace"), child.stderr.decode(errors="replace")
     if child.returncode:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hermes_cli.engine.constraint.constraint import Constraint
     from hermes_cli.engine.constraint.grammar import Plan
 
-_EMIT_S = 0.015
+_EMIT_S = 0.03
 # Tokens before the device takes over sampling: the switch costs the time of some five tokens, short answers do without.
 _ATTACH_AFTER = 8
 QueuedEvent = GenerationEvent | BaseException | None
@@ -66,7 +66,7 @@ class Generation:
         self._model, self._cache, self._vocabulary = model, cache, vocabulary
         self._job, self._cancel, self._events = job, cancel, events
         self._stream, self._pace = TextStream(job.stop), pace
-        self._speculation = Speculation(cache, drafts, job.tokens) if drafts else None
+        self._speculation = Speculation(cache, drafts, job.tokens, job.limit) if drafts else None
         self._cached = self._written = 0
         self._started = time.perf_counter()
         self._prefilled = self._first = 0.0
@@ -118,9 +118,11 @@ class Generation:
 
     def _generate(self, sampler: Sampler, *, on_device: bool) -> FinishReason:
         """Sample until the turn ends, a stop string appears or the limit is reached; text is sent every few ms."""
-        model, feed = self._model, self._stream.feed
-        constraint = self._constraint()
+        # Weights fill the core's caches during a decode: every Python function called for a token costs a microsecond.
+        constraint, pace, is_end = self._constraint(), self._pace, self._model.is_end
+        write = self._speculation.write if self._speculation else self._cache.write
         choose = partial(constraint.choose if constraint else self._cache.context.sample, sampler)
+        unread: list[int] = []  # tokens that are not text yet
         pending, due = "", 0.0
         tokens: list[TokenLogprob] = []
         try:
@@ -128,15 +130,17 @@ class Generation:
                 token = choose()
                 now = time.perf_counter()
                 self._first = self._first or now
-                if self._pace:
-                    self._pace.token(now)
-                ended = model.is_end(token)
+                if pace and now >= pace.due_s:
+                    pace.look(now)
+                ended = is_end(token)
                 if self._job.top_logprobs is not None and (self._job.scores_end or not ended):
-                    tokens.append(logprob_of_last(self._cache.context, model, token, self._job.top_logprobs))
+                    tokens.append(logprob_of_last(self._cache.context, self._model, token, self._job.top_logprobs))
                 if ended:
                     return "stop"
                 self._written += 1
-                pending += feed(model.piece(token))
+                unread.append(token)
+                if now >= due or self._job.stop:
+                    pending += self._text(unread)
                 if self._stream.stopped or (constraint and constraint.finished):
                     return "stop"
                 if pending and now >= due:
@@ -144,23 +148,23 @@ class Generation:
                     pending, tokens, due = "", [], now + _EMIT_S
                 if on_device and self._written == _ATTACH_AFTER:
                     self._attached = self._cache.context.attach(sampler)
-                self._write(token, self._job.limit - self._written)
+                if self._written < self._job.limit:
+                    write(token)
             return "length"
         finally:
             if constraint:
                 constraint.close()
             if self._speculation:
                 self._speculation.close()
-            pending += self._stream.finish()
+            pending += self._text(unread) + self._stream.finish()
             if pending or tokens:
                 self._events.put(TextDelta(pending, tuple(tokens)))
 
-    def _write(self, token: int, following: int) -> None:
-        """Decode a token of the answer unless it is the last; at most `following` more are sampled."""
-        if following and self._speculation:
-            self._speculation.write(token, following)
-        elif following:
-            self._cache.write(token)
+    def _text(self, unread: list[int]) -> str:
+        """The text of tokens, which are removed from `unread`: several at once take less time than one by one."""
+        pieces = b"".join(map(self._model.piece, unread))
+        unread.clear()
+        return self._stream.feed(pieces)
 
     def _constraint(self) -> "Constraint | None":
         if self._job.plan is None:

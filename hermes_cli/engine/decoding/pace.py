@@ -85,7 +85,8 @@ class ThreadPace:
     def __init__(self, most: int, apply: Callable[[int], None]) -> None:
         """`apply` sets the number of threads."""
         self._rule, self._apply = ThreadRule(most), apply
-        self._used, self._due_s = most, 0.0
+        self._used = most
+        self.due_s = 0.0  # when to look next, by `time.perf_counter()`
 
     @property
     def count(self) -> int:
@@ -98,18 +99,14 @@ class ThreadPace:
         self._use(self._rule.most)
         with suppress(OSError, ValueError, IndexError):
             self._rule.update(read_counters(), self._used)
-        self._due_s = 0.0
+        self.due_s = 0.0
 
-    def token(self, now_s: float) -> None:
-        """Look at the counters if it is time; called after every token with `time.perf_counter()`."""
-        if now_s >= self._due_s:
-            self._look()
-            done_s = time.perf_counter()
-            self._due_s = done_s + max(_LOOK_S, (done_s - now_s) / _LOOK_SHARE)
-
-    def _look(self) -> None:
+    def look(self, now_s: float) -> None:
+        """Look at the counters; called between two tokens, not before `due_s`."""
         with suppress(OSError, ValueError, IndexError):
             self._use(self._rule.update(read_counters(), self._used))
+        done_s = time.perf_counter()
+        self.due_s = done_s + max(_LOOK_S, (done_s - now_s) / _LOOK_SHARE)
 
     def _use(self, count: int) -> None:
         if count != self._used:

@@ -15,9 +15,8 @@ from hermes_cli.engine.load_options import DRAFT_ROWS
 _MATCHED = 3  # this many equal tokens are needed before a draft
 _LENGTHS = (1, 3, 7, DRAFT_ROWS - 1)
 _FIRST_RIGHT = 0.8
-# In units of the time of one token: what drafts may cost before any pays, what they may cost of what they saved
-# before, and what every token adds to the former until it is full again.
-_CREDIT, _MOST_CREDIT, _CREDIT_PER_TOKEN = 1.0, 8.0, 0.005
+# In units of the time of one token: what every token adds to what drafts may cost, and the most that they may.
+_CREDIT_PER_TOKEN, _MOST_CREDIT = 0.005, 2.0
 _WEIGHT, _WEIGHT_OF_RIGHT = 0.2, 0.1  # weight of a new measurement
 _GUESSED_COST = 0.25  # of a drafted token, before it was measured
 
@@ -52,23 +51,25 @@ class DraftRule:
     """Decides how long a draft may be: as long as gains most, none while drafts cost more time than they save.
 
     All times are in units of what one token takes without a draft. Drafts are paid from a credit, which grows with the
-    time that they save, and a little with every token while it is low, so that they are tried again.
+    time that they save, and a little with every token, so that they are tried, and tried again. A draft is made only if
+    the credit covers its cost: also the first one, whose cost is guessed.
     """
 
     def __init__(self) -> None:
         self._single_s = 0.0
         self._costs: dict[int, float] = {}  # of drafts by their length, beyond the time of one token
-        self._credit = _CREDIT
+        self._switch = 0.0  # what the token after a draft costs more: its graph is built again
+        self._drafted = False  # by the last batch
+        self._credit = 0.0
         self._right = _FIRST_RIGHT  # how often the next token of a draft is right
 
     def length(self) -> int:
         """The most tokens that the next draft may have; 0 for none."""
-        if not self._single_s:
+        affordable = [length for length in _LENGTHS if self._cost(length) <= self._credit]
+        if not self._single_s or not affordable:
             return 0
-        length = max(_LENGTHS, key=self._speed)
-        if self._speed(length) > 1:
-            return length if self._credit > 0 else 0
-        return 1 if self._credit >= _CREDIT else 0  # a trial: times change
+        best = max(affordable, key=self._speed)
+        return best if self._speed(best) > 1 else 1  # a trial: times change
 
     def _speed(self, length: int) -> float:
         tokens = sum(self._right**accepted for accepted in range(length + 1))
@@ -77,22 +78,28 @@ class DraftRule:
     def _cost(self, length: int) -> float:
         near = min(self._costs, key=lambda known: abs(known - length), default=length)
         # A batch costs much more than one token, and each token in it little.
-        return self._costs.get(near, length * _GUESSED_COST) * math.sqrt(length / near)
+        return self._costs.get(near, length * _GUESSED_COST) * math.sqrt(length / near) + self._switch
 
     def single(self, seconds: float) -> None:
         """A token was decoded without a draft."""
         last = self._single_s or seconds
-        self._single_s = last + _WEIGHT * (min(seconds, 2 * last) - last)
-        if self._credit < _CREDIT:
-            self._credit += _CREDIT_PER_TOKEN
+        seconds = min(seconds, 2 * last)  # longer: another program had the cores
+        if self._drafted:
+            switch = max(0.0, seconds / last - 1)
+            self._switch += _WEIGHT * (switch - self._switch)
+            self._credit -= switch
+            self._drafted = False
+        else:
+            self._single_s = last + _WEIGHT * (seconds - last)
+        self._credit = min(_MOST_CREDIT, self._credit + _CREDIT_PER_TOKEN)
 
     def drafted(self, length: int, accepted: int, seconds: float) -> None:
         """A token was decoded with a draft of `length` tokens, of which `accepted` were right."""
-        # Longer than twice the tokens alone: another program had the cores.
         cost = max(0.0, min(seconds / self._single_s - 1, 2.0 * length))
         known = self._costs.get(length, cost)
         self._costs[length] = known + _WEIGHT * (cost - known)
         self._credit = min(_MOST_CREDIT, self._credit + accepted - cost)
+        self._drafted = True
         for right in (1.0,) * accepted + (0.0,) * (accepted < length):
             self._right += _WEIGHT_OF_RIGHT * (right - self._right)
 
@@ -100,14 +107,17 @@ class DraftRule:
 class Speculation:
     """Decodes the tokens of one answer, with drafts where the rule allows them."""
 
-    def __init__(self, cache: KvCache, rule: DraftRule, prompt: Sequence[int]) -> None:
+    def __init__(self, cache: KvCache, rule: DraftRule, prompt: Sequence[int], limit: int) -> None:
+        """At most `limit` tokens follow the prompt."""
         self._cache, self._rule = cache, rule
         self._lookup = Lookup(prompt)
         self._draft: list[int] = []
         self._accepted, self._seconds = 0, 0.0
+        self._left = limit
 
-    def write(self, token: int, following: int) -> None:
-        """Decode a token, of which at most `following` more are sampled. Raises as `KvCache.write`."""
+    def write(self, token: int) -> None:
+        """Decode the next token of the answer. Raises as `KvCache.write`."""
+        self._left -= 1
         self._lookup.add(token)
         if self._accepted < len(self._draft) and self._draft[self._accepted] == token:
             self._accepted += 1
@@ -116,7 +126,7 @@ class Speculation:
         if self._draft:
             self._rule.drafted(len(self._draft), self._accepted, self._seconds)
             self.close()
-        most = min(self._rule.length(), following - 1)
+        most = min(self._rule.length(), self._left - 1)
         draft = self._lookup.draft(most) if most > 0 else []
         started = time.perf_counter()
         self._cache.write(token, draft)

@@ -65,6 +65,7 @@ class Model:
             raise EngineError(f"cannot load {path}: {reason}", _hint(reason))
         self._vocab = llama.llama_model_get_vocab(self.handle)
         self._pieces: dict[int, bytes] = {}
+        self._ends: dict[int, bool] = {}
         self.adapters: list[tuple[Any, float]] = []  # handles with their scales; freed with the model
         self.vocab_size = int(llama.llama_vocab_n_tokens(self._vocab))
         if llama.llama_vocab_type(self._vocab) == _VOCAB_NONE or not self.vocab_size:
@@ -243,7 +244,10 @@ class Model:
 
     def is_end(self, token: int) -> bool:
         """Whether the token ends the model's turn."""
-        return bool(self._llama.llama_vocab_is_eog(self._vocab, token))
+        ends = self._ends.get(token)
+        if ends is None:
+            ends = self._ends[token] = bool(self._llama.llama_vocab_is_eog(self._vocab, token))
+        return ends
 
 
 def _hint(reason: str) -> str:

@@ -177,30 +177,40 @@ def test_a_correct_draft_is_followed_where_it_was_found() -> None:
 
 
 class Machine:
-    """A model on which a token takes 1 s, and each drafted one `cost` s more."""
+    """A model on which a token takes 1 s, each drafted one `cost` s more, the token after a draft `switch` s more."""
 
-    def __init__(self, cost: float) -> None:
-        self.rule, self.cost, self.random = DraftRule(), cost, Random(1)
+    def __init__(self, cost: float, switch: float = 0.0) -> None:
+        self.rule, self.cost, self.switch, self.random = DraftRule(), cost, switch, Random(1)
 
     def seconds(self, tokens: int, right: float) -> float:
         """How long `tokens` tokens take, when drafts are right this often, token by token."""
-        spent, done = 0.0, 0
+        spent, done, drafted = 0.0, 0, False
         while done < tokens:
             length = self.rule.length()
             if not length:
-                self.rule.single(1.0)
-                spent, done = spent + 1, done + 1
+                took = 1 + self.switch * drafted
+                self.rule.single(took)
+                spent, done, drafted = spent + took, done + 1, False
                 continue
             accepted = next((at for at in range(length) if self.random.random() >= right), length)
             took = 1 + length * self.cost
             self.rule.drafted(length, accepted, took)
-            spent, done = spent + took, done + accepted + 1
+            spent, done, drafted = spent + took, done + accepted + 1, True
         return spent
 
 
 @pytest.mark.parametrize("cost", [0.05, 0.3, 1.0, 2.0])
-def test_drafts_that_are_never_right_cost_less_than_two_percent(cost: float) -> None:
-    assert Machine(cost).seconds(300, right=0.0) <= 300 * 1.02
+@pytest.mark.parametrize("switch", [0.0, 0.6])
+def test_drafts_that_are_never_right_cost_less_than_two_percent(cost: float, switch: float) -> None:
+    assert Machine(cost, switch).seconds(300, right=0.0) <= 300 * 1.02
+
+
+def test_an_answer_of_forty_tokens_is_generated_without_drafts() -> None:
+    assert Machine(0.1).seconds(40, right=1.0) == 40
+
+
+def test_a_draft_is_too_dear_if_the_token_after_it_takes_longer() -> None:
+    assert Machine(0.3, switch=0.9).seconds(600, right=0.5) <= 600 * 1.02
 
 
 @pytest.mark.parametrize(("cost", "right", "gain"), [(0.1, 0.95, 3.0), (0.3, 0.9, 1.5), (0.1, 0.6, 1.2)])
