@@ -32,7 +32,7 @@ from hermes_cli.machine.load_plan import plan_load
 FOLDER = Path(__file__).parent.parent / "docs" / "performance"
 SECTIONS = ("generation", "threads", "speculation")
 BUSY = (0, 1, 2)
-TUNE_S = 15
+TUNE_S = 10
 Table = dict[str, dict[str, float]]
 
 
