@@ -14,6 +14,7 @@ from pathlib import Path
 from hermes_cli.values import dataclass
 
 _LOOK_S = 0.05  # between two looks at the counters
+_LEAST_S = 0.025  # shorter, one time slice of another program weighs too much: after a short prompt
 _LOOK_SHARE = 0.01  # of the time may go into looking
 _WAITING = 0.25  # this many threads without a core are too many: on average over a look
 _IDLE = 0.75  # this many idle cores are enough for one more thread
@@ -47,8 +48,11 @@ class ThreadRule:
 
     def update(self, now: Reading, used: int) -> int:
         """The number of threads from now on; `used` worked since the last reading."""
-        last, self._last = self._last, now
-        if last is None or now.at_s <= last.at_s:
+        last = self._last
+        if last and now.at_s - last.at_s < _LEAST_S:
+            return self.count
+        self._last = now
+        if last is None:
             return self.count
         waiting = (now.waited_s - last.waited_s) / (now.at_s - last.at_s)
         if waiting > _WAITING:

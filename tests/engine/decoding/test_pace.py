@@ -61,6 +61,14 @@ def test_the_first_look_reacts() -> None:
     assert Clock(ThreadRule(2)).looks(1, waiting=0.6) == [1]
 
 
+def test_a_wait_of_one_time_slice_after_a_short_prompt_changes_nothing() -> None:
+    rule = ThreadRule(2)
+    rule.update(Reading(0.0, 0.0, 0.0), 2)
+    assert rule.update(Reading(0.012, 0.004, 0.0), 2) == 2
+    assert rule.update(Reading(0.062, 0.004, 0.0), 2) == 2
+    assert rule.update(Reading(0.112, 0.034, 0.0), 2) == 1
+
+
 def test_short_waits_are_ignored() -> None:
     assert set(Clock(ThreadRule(MOST)).looks(50, waiting=0.2)) == {MOST}
 
