@@ -18,7 +18,8 @@ A B C A B C, so that changes in the machine's speed affect all programs alike. C
 libraries; give their folder with `--tools`. `xllamacpp` is measured if it is installed; its wheel has its own kernels
 for each CPU. llama-bench does not sample; llama-completion and `hermes ask` sample with the default settings of hermes
 except in rows marked "greedy"; hermes runs with its planned settings, which are those of the first llama-bench row, and
-once with those that `hermes bench --tune` found. llama-bench generates after 32 tokens, about the length of the prompt.
+once with those that `hermes bench --tune` found, which may include a `q8_0` cache; llama-bench uses `f16`. llama-bench
+generates after 32 tokens, about the length of the prompt.
 
 With more threads than cores are free, threads wait for each other, and every program slows down by a factor that
 depends on chance. If the load given below is not small, compare only the
