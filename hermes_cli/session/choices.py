@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hermes_cli.tools.mcp_server import McpServer
 
 LAST_SESSION = ""
+_ANY_MODEL_HERE = ("local", "auto")  # endpoints with which a session without one keeps its model
 _Part = TypeVar("_Part", "Choices", Sampling, "Loading")
 Overflow = Literal["ask", "error", "drop"]  # of the context
 LayerName = Literal["flags", "preset", "session", "environment", "defaults", "settings"]
@@ -170,6 +171,9 @@ class Layers:
 
     def with_session(self, session: Choices, preset: Choices) -> "Layers":
         """Continuing a saved session; `preset` holds the tools and the schema of the preset it was saved with."""
+        endpoint = self.flags.endpoint or self.preset.endpoint
+        if endpoint not in (None, session.endpoint, *(() if session.endpoint else _ANY_MODEL_HERE)):
+            session = replace(session, model=None, load=Loading())  # the name is that of another place
         if (self.flags.model or self.preset.model) not in (None, session.model):
             session = replace(session, load=Loading())  # its adapters are for its own model
         if self.preset.preset is not None:

@@ -1,6 +1,7 @@
 """`--endpoint`: the same commands with a server, here `hermes serve` on the demo model."""
 
 import json
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,6 +62,14 @@ def test_a_session_remembers_its_endpoint(hermes: Hermes, server: Server, tmp_pa
     env = {"HERMES_CLI_DATA_DIR": str(tmp_path)}
     assert hermes("ask", "--endpoint", server.url, "-t0", QUESTION, env=env).out == ANSWER
     assert hermes("ask", "-c", "-t0", QUESTION, "-v", env=env).err.count(server.url) == 1
+
+
+def test_a_session_of_a_model_here_continues_on_a_server_with_its_model(
+    hermes: Hermes, server: Server, demo_path: Path, tmp_path: Path
+) -> None:
+    shutil.copy(demo_path, tmp_path / "other.gguf")
+    assert hermes("ask", "-m", tmp_path / "other.gguf", "-t0", QUESTION).out == ANSWER
+    assert hermes("ask", "-c", "--endpoint", server.url, "-t0", QUESTION).out == ANSWER
 
 
 def test_tools_and_schemas(hermes: Hermes, server: Server) -> None:

@@ -8,6 +8,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+from hermes_cli import paths
 from hermes_cli.chat.settings import SessionSettings
 from hermes_cli.errors import OutputError, UsageError
 from hermes_cli.files import check_hint, encoding_of
@@ -18,6 +19,7 @@ from hermes_cli.store.sessions.writer import Transcript
 _STDIN = Path("-")
 _LARGEST_BYTES = 512 << 20
 _SQLITE = b"SQLite format 3\0"
+_OWN = b'{"hermes_session"'
 _HINT = (
     "known are ShareGPT, LLaMA-Factory, OpenAI messages, and chats of Ollama, LM Studio, Open WebUI, ChatGPT and Claude"
 )
@@ -59,6 +61,11 @@ def conversations_in(path: Path) -> list[Imported]:
     data, shown = _content(path)
     if data.startswith(_SQLITE):
         return _in_database(path)
+    if data.startswith(_OWN):
+        raise UsageError(
+            f"{shown} is a session of hermes already",
+            f"continue it with --session FILE, or copy it into {paths.sessions_folder()}",
+        )
     try:
         text = data.decode(encoding_of(data))
     except UnicodeDecodeError as error:

@@ -106,6 +106,12 @@ def test_a_file_that_is_not_there_is_reported(tmp_path: Path) -> None:
     assert "cannot read" in message(lambda: import_sessions(Path("a\0b")), UsageError)
 
 
+def test_a_session_file_is_named_as_such() -> None:
+    with pytest.raises(UsageError) as caught:
+        import_sessions(kept("What is 2 plus 3?"))
+    assert "is a session of hermes already" in caught.value.message and "--session FILE" in caught.value.hint
+
+
 def test_too_large_import_file_is_refused(tmp_path: Path) -> None:
     endless = in_file(tmp_path, "")
     os.truncate(endless, 1 << 30)
