@@ -10,6 +10,7 @@ from hermes_cli.chat.message import FinishReason
 from hermes_cli.errors import EndpointError
 from hermes_cli.remote.address import Address
 from hermes_cli.remote.chunks import CallCollector, Chunk, SurrogateJoiner, read_chunk
+from hermes_cli.remote.client import DONE
 from hermes_cli.remote.faults import failure
 
 _BROKEN_OFF = ("abort", "error")  # finish reasons of answers that the server gave up
@@ -42,6 +43,7 @@ class Answer:
         self._seed, self._started = seed, started
         self._first: float | None = None
         self._pieces = 0
+        self._done = self._given_up = False
         self._calls = CallCollector()
         self._text, self._thinking = SurrogateJoiner(), SurrogateJoiner()
         self._in_text = False
@@ -49,6 +51,9 @@ class Answer:
     def events(self, address: Address, values: Iterable[Any]) -> Generator[GenerationEvent]:
         """The events of a stream's values. Raises EndpointError, also if the stream breaks off."""
         for value in values:
+            if value is DONE:
+                self._done = True
+                break
             if error := failure(address, value):
                 raise error
             yield from self._chunk(read_chunk(value))
@@ -56,6 +61,8 @@ class Answer:
             yield TextDelta(rest)
         if blocks := self._calls.blocks():
             yield TextDelta(("\n" if self._in_text else "") + "\n".join(blocks))
+        if self.reason is None and self._done and self._pieces and not self._given_up:
+            self.reason = "stop"  # proxies of other APIs send no finish reason, or drop it
         if self.reason is None:
             raise EndpointError("the server ended the answer early", "the server's log may say why")
 
@@ -73,7 +80,9 @@ class Answer:
             yield TextDelta(text)
         if chunk.calls:
             self._calls.add(chunk.calls)
-        if chunk.finish_reason and chunk.finish_reason not in _BROKEN_OFF:
+        if chunk.finish_reason in _BROKEN_OFF:
+            self._given_up = True
+        elif chunk.finish_reason:
             self.reason = "length" if chunk.finish_reason in ("length", "max_tokens") else "stop"
         if chunk.usage:
             self.usage, self.counted = chunk.usage, True

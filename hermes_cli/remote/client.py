@@ -30,6 +30,7 @@ _LARGEST_ERROR_BYTES = 64 << 10
 _LARGEST_JSON_BYTES = 64 << 20
 _SHORTEST_SECRET = 4
 _WAKE_S = 0.05
+DONE = object()  # the last value of a stream that its server ended as complete
 _Result = TypeVar("_Result")
 
 
@@ -120,6 +121,7 @@ class Client:
             for data in event_data(chunks):
                 self._check(cancel)
                 if data.strip() == "[DONE]":
+                    yield DONE
                     return
                 if data.strip():
                     yield _parsed(data)

@@ -22,25 +22,22 @@ class Running:
 
 def running_server() -> Running | None:
     """The server that runs here, None if there is none."""
-    found = files.read_record(paths.server_file(), Running)
-    if found is None:
-        return None
-    try:
-        os.kill(found.pid, 0)
-    except OSError:
-        return None
-    return found
+    file = paths.server_file()
+    # The server locks its file: after a kill -9, another process may have its process id.
+    return files.read_record(file, Running) if files.in_use(file) else None
 
 
 @contextmanager
 def announced(url: str, model: str, key_file: Path | None) -> Iterator[None]:
     """Announce this process as the server while the block runs."""
     mine = Running(os.getpid(), url, model, str(key_file.resolve()) if key_file else None)
-    with contextlib.suppress(OSError):
-        files.write_json(paths.server_file(), mine)
-    try:
-        yield
-    finally:
-        if running_server() == mine:
-            with contextlib.suppress(OSError):
-                paths.server_file().unlink()
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):
+            files.write_json(paths.server_file(), mine)
+            files.lock(held.enter_context(paths.server_file().open("rb")).fileno())
+        try:
+            yield
+        finally:
+            if running_server() == mine:
+                with contextlib.suppress(OSError):
+                    paths.server_file().unlink()

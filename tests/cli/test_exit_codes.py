@@ -155,6 +155,8 @@ def test_a_stderr_that_is_closed_or_full_is_not_a_reason_to_fail(shell: Callable
 
 def test_options_that_contradict_each_other_are_named(hermes: Hermes) -> None:
     assert_failed(hermes("ask", "-m", "demo", "--json", "-x", "Hi"), 2, "--json and --extract cannot be used together")
+    with_schema = hermes("ask", "-m", "demo", "--schema", "name", "-x", "Hi")
+    assert_failed(with_schema, 2, "--extract and a schema cannot be used together")
 
 
 @pytest.mark.parametrize("command", ["bench --threads 0", "bench --prompt 5", "test --repeats 1001", "sessions -n -1"])

@@ -225,6 +225,14 @@ def test_a_stream_that_breaks_off_keeps_its_text_and_fails(server: OddServer, ba
     assert texts == ["part"]
 
 
+def test_an_answer_without_a_finish_reason_that_the_server_ended_is_complete(
+    server: OddServer, backend: RemoteBackend
+) -> None:
+    server.replies = [Reply(events(text_delta("whole")))]
+    text, finished = asked(backend)
+    assert (text, finished.reason) == ("whole", "stop")
+
+
 def test_a_busy_server_is_asked_again_as_it_requests(server: OddServer, backend: RemoteBackend) -> None:
     busy = Reply([b"{}"], 429, "application/json", {"retry-after-ms": "20"})
     server.replies = [busy, busy, Reply(events(text_delta("at last"), finish()))]

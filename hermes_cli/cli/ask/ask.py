@@ -133,6 +133,7 @@ def ask(
     if dry_run:
         return show_prompt(whole.text, begin_with, start, as_json)
     has_schema = start.choices.schema is not None
+    _refuse_together({"--extract": extract, "a schema": has_schema})
     form: Form = "json" if as_json else "data" if has_schema else "code" if extract else "text"
     target = FileOutput(output) if output else standard_output() if form == "text" else StandardOutput()
     drops = start.choices.overflow == "drop"

@@ -2,14 +2,14 @@
 
 import json
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from hermes_cli.chat.request import CancelToken
 from hermes_cli.cli.ask.answer_form import Form, late_text, problem_with_code, problem_with_data, tools_failed
 from hermes_cli.cli.ask.prompt_text import Prompt
-from hermes_cli.errors import EXIT_TIMEOUT, ContextOverflow, LoadCancelled, ToolFailed
+from hermes_cli.errors import EXIT_TIMEOUT, ContextOverflow, LoadCancelled, OutputError, ToolFailed
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import AnswerOutput, Collected, StandardOutput
 from hermes_cli.terminal.answer.turn_view import (
@@ -82,7 +82,8 @@ def answer(prompt: Prompt, start: "Start", target: AnswerOutput, wanted: Wanted)
         target.discard()
         return _stopped(cancel, wanted)
     except BaseException:
-        target.discard()
+        with suppress(OSError, OutputError):
+            target.break_off()
         raise
     print_cut(shown.finished, session, "raise it with -n" if console.is_terminal(sys.stderr) else "")
     print_saving_problem(session)

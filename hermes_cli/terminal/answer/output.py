@@ -45,6 +45,10 @@ class AnswerOutput(Protocol):
         """Forget the answer where that is possible; may be called from a signal handler."""
         return
 
+    def break_off(self) -> None:
+        """An error ended the answer."""
+        self.discard()
+
     def pause(self) -> None:
         """End what is shown, so that something else can be printed below it."""
         return
@@ -85,6 +89,11 @@ class StandardOutput(AnswerOutput):
     def finish(self) -> None:
         """End the last line."""
         self.write("\n")
+
+    def break_off(self) -> None:
+        """End the line that was begun."""
+        if self._in_line:
+            self.write("\n")
 
     def pause(self) -> None:
         """End the line on a terminal; in a pipe nothing else is printed."""

@@ -110,6 +110,10 @@ class MarkdownOutput:
                 self.__dict__.pop("_stream", None)
                 self.__dict__.pop("_writer", None)
 
+    def break_off(self) -> None:
+        """Keep the part that arrived."""
+        self.pause()
+
     def discard(self) -> None:
         """Erase the unfinished block, if the terminal takes output; may be called from a signal handler."""
         if not self._lock.acquire(timeout=_OVERDUE_S):
