@@ -24,6 +24,25 @@ _PATIENCE_S = 1.0
 _GRACE_S = 5.0
 
 
+class TimeIsUp(BaseException):
+    """The time limit of a block; no Exception, so that no reader of a file takes it for a damaged file."""
+
+
+@contextmanager
+def time_limit(timeout_s: float | None) -> Iterator[None]:
+    """Raise TimeIsUp in the block, which is in the main thread, after `timeout_s`; with None never."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise TimeIsUp
+
+    with on_signals({signal.SIGALRM: stop}):
+        signal.setitimer(signal.ITIMER_REAL, timeout_s or 0)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+
 @contextmanager
 def stopping(
     cancel: CancelToken, timeout_s: float | None = None, leave: Callable[[], None] | None = None

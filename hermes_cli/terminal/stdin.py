@@ -29,17 +29,15 @@ def stdin_is_data() -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISREG(mode)
 
 
-def read_stdin(timeout_s: float | None = None, *, asked_for: bool = True) -> str:
-    """The rest of stdin as text. Raises UsageError, and TimeoutError after `timeout_s`.
+def read_stdin(*, asked_for: bool = True) -> str:
+    """The rest of stdin as text. Raises UsageError.
 
     A notice is printed if nothing arrives for two seconds, and, unless stdin was `asked_for`, if a loop over its lines
     may have been meant: the beginning of a file was read before, or the shell that runs hermes reads the same pipe.
     """
     try:
         shared = None if asked_for else _shared()
-        data = _read(time.monotonic(), timeout_s) if sys.stdin else b""
-    except TimeoutError:
-        raise
+        data = _read() if sys.stdin else b""
     except OSError as error:
         raise UsageError(f"cannot read stdin: {error.strerror}", "pipe text into it, or add < /dev/null") from error
     text = text_of(data, "stdin", nul_is_text=True)
@@ -68,15 +66,12 @@ def _parent_shell_has_it() -> bool:
         return False
 
 
-def _read(started: float, timeout_s: float | None) -> bytes:
-    """All bytes up to the end; waits in short steps, so that signals and the timeout are noticed."""
+def _read() -> bytes:
+    """All bytes up to the end, with a notice if none arrive."""
     data = bytearray()
-    noticed = console.is_terminal(sys.stdin)
+    started, noticed = time.monotonic(), console.is_terminal(sys.stdin)
     while len(data) <= LARGEST_BYTES:
-        waited = time.monotonic() - started
-        if timeout_s is not None and waited >= timeout_s:
-            raise TimeoutError
-        if not data and not noticed and waited >= _NOTICE_AFTER_S:
+        if not data and not noticed and time.monotonic() - started >= _NOTICE_AFTER_S:
             noticed = True
             console.notice("waiting for text on stdin; if there is none, add < /dev/null")
         if select.select([0], [], [], _WAKE_S)[0]:

@@ -16,6 +16,7 @@ from hermes_cli.errors import UsageError
 from hermes_cli.terminal import console
 from hermes_cli.terminal.answer.output import STANDARD_OUTPUT, FileOutput, StandardOutput, standard_output
 from hermes_cli.terminal.attachments.text_file import text_or_file
+from hermes_cli.terminal.interrupts import TimeIsUp, time_limit
 
 EXAMPLES = """\b
 Examples:
@@ -83,7 +84,7 @@ def ask(
             "--timeout",
             metavar="S",
             callback=options.within("--timeout", 0.001, 1e6),
-            help="Stop after S seconds, including the wait for stdin.",
+            help="Stop after S seconds, including the time to read stdin and files.",
             rich_help_panel=options.OUTPUT,
         ),
     ] = None,
@@ -121,8 +122,9 @@ def ask(
         console.notice(f"-c continues the last session; the context length is --ctx {prompt[0]}")
     started = time.monotonic()
     try:
-        whole = read_prompt(prompt or (), given.files, timeout)
-    except TimeoutError:
+        with time_limit(timeout):
+            whole = read_prompt(prompt or (), given.files)
+    except TimeIsUp:
         return timed_out(timeout)
     left = None if timeout is None else max(timeout - (time.monotonic() - started), 0.001)
     from hermes_cli.session.opening import begin

@@ -21,11 +21,11 @@ class Prompt:
     attachments: tuple[Attachment, ...] = ()
 
 
-def read_prompt(words: Sequence[str], files: Sequence[str], timeout_s: float | None = None) -> Prompt:
+def read_prompt(words: Sequence[str], files: Sequence[str]) -> Prompt:
     """The words, then a blank line and stdin as it is, then each attachment wrapped with its name.
 
     `-` as the last word reads stdin; anywhere else it is a word, as in 5 - 3. A file `-` is stdin, wrapped like a file.
-    Raises UsageError, and TimeoutError if stdin does not end within `timeout_s`.
+    Raises UsageError, and ToolFailed for an MCP server that does not work.
     """
     asked_for = bool(words) and words[-1] == STDIN
     if asked_for + list(files).count(STDIN) > 1:
@@ -35,8 +35,8 @@ def read_prompt(words: Sequence[str], files: Sequence[str], timeout_s: float | N
     # An argument that is not UTF-8 comes in with lone surrogates.
     parts = [" ".join(words).encode("utf-8", "replace").decode()]
     if STDIN not in files and (asked_for or stdin_is_data()):
-        parts.append(read_stdin(timeout_s, asked_for=asked_for or not words))
-    attachments = attachments_at(files, lambda: read_stdin(timeout_s))
+        parts.append(read_stdin(asked_for=asked_for or not words))
+    attachments = attachments_at(files, read_stdin)
     text = joined("\n\n".join(filter(None, parts)), attachments)
     if not text.strip():
         raise UsageError("the prompt is empty", 'ask something: hermes ask "Hello, who are you?"')

@@ -87,6 +87,12 @@ def test_an_idle_pipe_gets_a_notice_and_the_timeout_counts(start: Start) -> None
     ]
 
 
+def test_the_timeout_ends_the_wait_for_an_attached_pipe(hermes: Hermes, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    result = hermes("ask", "-m", "demo", "--timeout", "0.5", "-f", str(tmp_path / "pipe"), "Hello")
+    assert (result.code, result.err) == (124, "stopped after 0.5 s: --timeout\n")
+
+
 def test_in_a_loop_over_a_file_the_first_call_names_what_it_read(
     shell: Callable[[str], Result], tmp_path: Path
 ) -> None:
