@@ -17,7 +17,7 @@ _REPOSITORY = ".git"
 
 
 def files_below(folder: Path, *, hidden: bool = False) -> Iterator[Path]:
-    """All files in a folder and the folders in it; links to folders, devices and pipes are left out.
+    """All files in a folder and the folders in it, also folders that cannot be read; no links to folders, no devices.
 
     `hidden` includes names that begin with a dot.
     """
@@ -25,11 +25,13 @@ def files_below(folder: Path, *, hidden: bool = False) -> Iterator[Path]:
     ignored = Ignored()
     if ignored(top, folder=True):
         ignored = Ignored(top)  # it was given explicitly, so its files are included
-    for place, folders, files in os.walk(top):
+    unreadable = list[Path]()
+    for place, folders, files in os.walk(top, onerror=lambda error: unreadable.append(Path(error.filename))):
         here = Path(place)
         folders[:] = [name for name in folders if (hidden or name[0] != ".") and not ignored(here / name, folder=True)]
         paths = (here / name for name in files if hidden or name[0] != ".")
         yield from (path for path in paths if _may_be_text(path) and not ignored(path))
+    yield from unreadable
 
 
 def files_matching(pattern: str) -> Iterator[Path]:
@@ -98,7 +100,7 @@ class Ignored:
         return False
 
     def _is_top(self, folder: Path) -> bool:
-        return folder == self._top or (folder / _REPOSITORY).exists()
+        return folder == self._top or os.path.exists(folder / _REPOSITORY)  # noqa: PTH110 - no errors
 
 
 def _rules_in(folder: Path) -> "GitIgnoreSpec | None":

@@ -155,6 +155,21 @@ def test_an_empty_file_name_is_not_the_current_folder(hermes: Hermes, tmp_path: 
     assert_failed(hermes("ask", "-f", "", "hi", cwd=tmp_path), 2, "--file is empty")
 
 
+def test_an_unreadable_folder_in_a_folder_is_named(hermes: Hermes, tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "a.txt").write_text("one")
+    above = os.open(tmp_path / "src", os.O_RDONLY)
+    for _ in range(20):  # a path longer than 4096 bytes
+        os.mkdir("d" * 250, dir_fd=above)
+        below = os.open("d" * 250, os.O_RDONLY, dir_fd=above)
+        os.close(above)
+        above = below
+    os.close(above)
+    result = hermes(*DRY, "-f", str(tmp_path / "src"), "Compare")
+    assert user_text(result) == 'Compare\n\n<file name="src/a.txt">\none\n</file>'
+    assert result.err.startswith("skipped in ") and result.err.endswith("d (not readable)\n")
+
+
 def test_unreadable_files_in_a_folder_are_skipped(hermes: Hermes, tmp_path: Path) -> None:
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "a.txt").write_text("one")
