@@ -1,6 +1,7 @@
 """Run Typer on the command line: add the default command, and turn Typer's errors into ours, with a hint."""
 
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -46,6 +47,11 @@ _LONG_WITH_ONE_DASH = {
 # Commands of ollama and llm, and their equivalents.
 _COMMANDS_ELSEWHERE = {
     "run": "chat -m NAME",
+    "cp": "models alias",
+    "aliases": "models alias",
+    "templates": "presets",
+    "plugins": "tools",
+    "install": "pull",
     "prompt": "ask",
     "list": "models",
     "ls": "models",
@@ -60,6 +66,7 @@ _COMMANDS_ELSEWHERE = {
     "settings": "config",
     "benchmark": "bench",
 }
+_IN_MODELS_ELSEWHERE = {"pull": "pull", "download": "pull", "default": "config set model"}
 _IN_GROUPS_ELSEWHERE = {"ls": "list", "delete": "rm", "remove": "rm", "create": "new", "cat": "show", "info": "show"}
 
 
@@ -92,24 +99,36 @@ def _command_line_error(problem: typer.TyperException, given: Sequence[str], com
         return UsageError(f"no such option: {option}", hint)
     message = problem.format_message().rstrip(".")
     if unknown := _NO_COMMAND.match(message):
-        return _no_command(unknown[1], problem, help_hint)
+        return _no_command(unknown[1], given, problem, help_hint)
+    if "'-t'" in message:
+        return UsageError(message, "-t is the temperature; to use a preset: -p NAME")
     if command in (" chat", " ask") and "-c" in given and (number := next(filter(str.isdecimal, given), None)):
         return UsageError(message, f"-c continues the last session; the context length is --ctx {number}")
     return UsageError(message, help_hint)
 
 
-def _no_command(name: str, problem: typer.TyperException, otherwise: str) -> UsageError:
+def _no_command(name: str, given: Sequence[str], problem: typer.TyperException, otherwise: str) -> UsageError:
     """The error for an unknown command, with a similar or equivalent one as the hint."""
     context = getattr(problem, "ctx", None)
     known = list(getattr(context.command, "commands", ())) if context else []
     if "ask" in known and name in _COMMANDS_ELSEWHERE:
-        hint = f"did you mean hermes {_COMMANDS_ELSEWHERE[name]}?"
+        hint = f"did you mean hermes {_run_elsewhere(given) or _COMMANDS_ELSEWHERE[name]}?"
+    elif "inspect" in known and name in _IN_MODELS_ELSEWHERE:
+        hint = f"did you mean hermes {_IN_MODELS_ELSEWHERE[name]}?"
     elif (meant := _IN_GROUPS_ELSEWHERE.get(name)) in known:
         hint = f"did you mean {meant}?"
     else:
         # Short words are similar by chance: cp is not mcp.
         hint = did_you_mean(name, [one for one in known if one[:1] == name[:1]], otherwise)
     return UsageError(f"no such command: {name}", hint)
+
+
+def _run_elsewhere(given: Sequence[str]) -> str:
+    """The equivalent of `ollama run MODEL [PROMPT]`; empty without a model."""
+    match given:
+        case ["run", model, *prompt] if not model.startswith("-"):
+            return shlex.join(("ask" if prompt else "chat", "-m", model, *prompt))
+    return ""
 
 
 def _refuse_one_dash(given: Sequence[str]) -> None:

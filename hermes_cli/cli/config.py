@@ -98,6 +98,7 @@ def edit() -> None:
     A new file lists all settings, commented out.
     """
     path = paths.config_file()
+    editor.find(path)
     template = _template()
     made = config_file.create(template)
     try:

@@ -29,7 +29,7 @@ Name = Annotated[
 
 _TEMPLATE = """\
 ---
-description: {name}, in one line for `hermes presets list`
+description: What {name} does, in one line
 # Uncomment the lines below to change the defaults.
 # sampling:
 #   temperature: 0.8      # 0 always picks the most likely token
@@ -128,6 +128,7 @@ def edit(name: Name) -> None:
     path = own_file(name)
     copy = "" if preset_file(name) == path else preset_text(preset_file(name))
     if copy:
+        editor.find(path)
         create(name, copy)
     try:
         editor.edit(path)

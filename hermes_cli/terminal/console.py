@@ -206,6 +206,11 @@ def terminal_size() -> tuple[int, int]:
     return columns or _USUAL_SIZE[0], rows or _USUAL_SIZE[1]
 
 
+def items_that_fit(beside: int, rows_each: int = 1) -> int:
+    """How many items of a list fit on the screen with `beside` other rows; at least 5, at most 30."""
+    return min(max((terminal_size()[1] - beside) // rows_each, 5), 30)
+
+
 def takes_text() -> bool:
     """Whether a write would not have to wait."""
     try:

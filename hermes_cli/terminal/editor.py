@@ -15,11 +15,18 @@ def on_terminal() -> bool:
     return is_terminal(sys.stdin) and (is_terminal(sys.stdout) or is_terminal(sys.stderr))
 
 
-def edit(path: Path) -> None:
-    """Open `path` with $VISUAL or $EDITOR, on a terminal otherwise with vi, and wait until it is closed."""
+def find(path: Path) -> str:
+    """The command of the editor for `path`: $VISUAL or $EDITOR, on a terminal otherwise vi. Raises UsageError."""
     command = os.environ.get("VISUAL") or os.environ.get("EDITOR") or ("vi" if on_terminal() else "")
     if not command.strip():
-        raise UsageError("no editor found", f"set EDITOR, or change the file yourself: {path}")
+        yourself = f", or change the file yourself: {path}" if path.exists() else ", for example: export EDITOR=nano"
+        raise UsageError("no editor found", f"set EDITOR{yourself}")
+    return command
+
+
+def edit(path: Path) -> None:
+    """Open `path` in the user's editor, and wait until it is closed."""
+    command = find(path)
     # An editor draws on stdout, which may be a file for the answers.
     screen = sys.stderr if is_terminal(sys.stderr) and not is_terminal(sys.stdout) else None
     try:

@@ -156,7 +156,7 @@ def test_ctrl_c_at_the_prompt_clears_the_line_and_then_says_how_to_leave(on_scre
     screen.type(CTRL_C)
     screen.prompt()
     screen.type(CTRL_C)
-    screen.shows("Ctrl-D leaves")
+    screen.shows("Ctrl-D exits")
     screen.say(SUM)
     screen.shows(SUM_ANSWER)
     leave(screen)

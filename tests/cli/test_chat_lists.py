@@ -105,6 +105,17 @@ def test_text_leaves_the_rows_that_contain_it_and_ctrl_c_changes_nothing(on_scre
     leave(screen)
 
 
+def test_a_list_longer_than_the_screen_keeps_its_first_rows(on_screen: OnScreen) -> None:
+    screen = on_screen(*CHAT, size=(12, 80))
+    screen.say("/preset")
+    screen.wait(lambda: asks(screen), "the question")
+    assert "1  assistant" in "\n".join(screen.lines[-12:])
+    assert "more; type a part of the name" in screen.text
+    screen.type("17\r")
+    screen.shows("preset translate: applies from")
+    leave(screen)
+
+
 def test_a_dumb_terminal_has_the_lists_too(on_screen: OnScreen) -> None:
     screen = on_screen(*CHAT, TERM="dumb")
     screen.shows("\n>")

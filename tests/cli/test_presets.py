@@ -200,6 +200,15 @@ def test_edit_without_a_change_leaves_no_copy(hermes: Hermes, own: Path, tmp_pat
     assert not (own / "json.md").exists()
 
 
+def test_edit_without_an_editor_names_only_a_file_that_exists(hermes: Hermes, own: Path, mine: Path) -> None:
+    none = {"EDITOR": "", "VISUAL": ""}
+    assert f"change the file yourself: {mine}\n" in hermes("presets", "edit", "mine", env=none).err
+    result = hermes("presets", "edit", "json", env=none)
+    assert_failed(result, 2, "no editor found")
+    assert result.err.endswith("hint: set EDITOR, for example: export EDITOR=nano\n")
+    assert not (own / "json.md").exists()
+
+
 def test_edit_checks_what_was_written(hermes: Hermes, mine: Path, tmp_path: Path) -> None:
     result = hermes("presets", "edit", "mine", env=editor(tmp_path, 'path.write_text("oops")'))
     assert_failed(result, 2, "has no front matter")

@@ -29,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     invoke_without_command=True,
 )
-_SHOWN = 30
+_OTHER_ROWS = 3  # the header, the count of other sessions, the shell's prompt
 _NAME_HELP = "Session id, or its beginning or last part; title; or file."
 Name = Annotated[str, typer.Argument(metavar="ID", autocompletion=completion.sessions, help=_NAME_HELP)]
 NameOrLatest = Annotated[
@@ -42,7 +42,7 @@ Limit = Annotated[
         "-n",
         metavar="N",
         callback=options.within("-n", 0, 1e9),
-        help=f"Show at most N (0 = all). [default: {_SHOWN} on a terminal]",
+        help="Show at most N (0 = all). [default: one screen, on a terminal]",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON list.")]
@@ -114,7 +114,7 @@ def search(
     if not wanted.strip():
         raise UsageError("the search text is empty", "for example: hermes sessions search llama")
     sessions = search_sessions(wanted)
-    shown, on_terminal = _first(sessions, count), console.is_terminal(sys.stdout)
+    shown, on_terminal = _first(sessions, count, rows_each=2), console.is_terminal(sys.stdout)
     for session in shown:
         place = excerpt(session.path, wanted)
         if on_terminal:
@@ -262,10 +262,12 @@ def _read_file(path: Path) -> "SavedSession":
     return saved
 
 
-def _first(sessions: list["SessionSummary"], count: int | None, for_programs: bool = False) -> list["SessionSummary"]:
+def _first(
+    sessions: list["SessionSummary"], count: int | None, for_programs: bool = False, rows_each: int = 1
+) -> list["SessionSummary"]:
     """The first `count`; by default as many as fit a screen, or all for a program."""
     if count is None and not for_programs and console.is_terminal(sys.stdout):
-        count = _SHOWN
+        count = console.items_that_fit(_OTHER_ROWS, rows_each)
     return sessions[:count] if count else sessions
 
 

@@ -151,7 +151,7 @@ def _additional_properties(validator: Any, part: Any, instance: Any, schema: Any
         if key in known or any(_matches(pattern, key) for pattern in patterns):
             continue
         if part is False:
-            yield ValidationError(f"there is no {key}; {did_you_mean(key, known, _known(known))}")
+            yield ValidationError(f"unknown key {key}; {did_you_mean(key, known, _known(known))}")
         else:
             yield from validator.descend(value, part, path=key)
 

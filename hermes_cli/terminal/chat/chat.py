@@ -276,7 +276,7 @@ class Chat(Readiness):
             elif shown.cancelled:
                 console.notice("stopped: /retry sends the message again" if withdrawn else "stopped")
             elif not shown.text:
-                console.notice("(empty answer)")
+                console.notice("the model wrote nothing")
             if shown.text:
                 console.notice(stats_line(shown.finished, self._context_use.of(self.session)))
                 console.put("\n")

@@ -15,7 +15,7 @@ from prompt_toolkit.keys import Keys
 from hermes_cli.terminal.prompt import keyboard, multi_line
 from hermes_cli.terminal.prompt.folded_text import FoldedTexts
 
-LEAVE_HINT = "Ctrl-D leaves"
+LEAVE_HINT = "Ctrl-D exits"
 _EMPTY = Condition(lambda: not get_app().current_buffer.text)
 
 

@@ -49,7 +49,7 @@ class LineInput:
                     return self._typed(draft)
                 except KeyboardInterrupt:
                     console.put("\n")
-                    console.notice("Ctrl-D leaves")
+                    console.notice("Ctrl-D exits")
             return self._block()
 
     def ask(self, label: str, draft: str = "") -> str | None:

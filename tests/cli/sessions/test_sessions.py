@@ -297,6 +297,16 @@ def test_the_list_on_a_terminal_is_a_table_that_fits(on_terminal: OnTerminal) ->
         assert len(line) + sum(character > "\u3000" for character in line) <= 200
 
 
+def test_lists_on_a_small_terminal_keep_the_newest_on_the_screen(on_screen: OnScreen) -> None:
+    for number in range(32):
+        kept(f"llama {number}", used=1000 + number)
+    for arguments in (("list",), ("search", "llama")):
+        screen = on_screen("sessions", *arguments, size=(24, 80))
+        assert screen.ended() == 0
+        assert "llama 31" in "\n".join(screen.lines[-24:])
+        assert "more; -n 0 shows all" in screen.text
+
+
 def test_an_empty_list_on_a_terminal_says_so(on_terminal: OnTerminal) -> None:
     child = on_terminal("sessions", "list")
     child.expect("no sessions")

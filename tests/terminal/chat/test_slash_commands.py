@@ -320,6 +320,8 @@ def test_values_are_set_and_shown_and_wrong_ones_refused(chat: Chat, say: Say) -
     say("/set logit_bias none")
     shown = say("/show")[1]
     assert "mirostat        2\n" in shown and "repeat_last_n   all\n" in shown and "mirostat_tau" not in shown
+    assert say("/set parameter temperature 0.4")[1] == "temperature is 0.4 from the next message on\n"
+    say("/set temperature 0.3")
     assert say("/set temp") == ("", "temperature is 0.3\n")
     assert say("/set min_p") == ("", "min_p is 0 (default)\n")
     assert "temperature         0.3\n" in say("/set")[1] and "mirostat_tau        5 (default)\n" in say("/set")[1]
@@ -335,6 +337,9 @@ def test_values_are_set_and_shown_and_wrong_ones_refused(chat: Chat, say: Say) -
     ):
         with pytest.raises(UsageError):
             say(wrong)
+    with pytest.raises(UsageError) as unknown:
+        say("/set volume 11")
+    assert (unknown.value.message, unknown.value.hint) == ("there is no setting volume", "/set lists all keys")
 
 
 def test_the_model_changes_and_stays_where_the_new_one_is_not_there(
@@ -608,6 +613,7 @@ def test_a_session_is_saved_to_a_file_of_its_own(chat: Chat, say: Say, tmp_path:
 
 def test_a_session_is_saved_only_in_a_form_that_its_name_asks_for(chat: Chat, say: Say, tmp_path: Path) -> None:
     say(SUM)
+    assert message(partial(say, "/export")).startswith("/export needs a file name")
     for name in ("chat", "chat.pdf", "chat.jsonl"):
         assert message(partial(say, f"/export {tmp_path / name}")).startswith("the file name must end in .md")
     assert not list(tmp_path.glob("chat*"))

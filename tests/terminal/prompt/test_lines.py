@@ -84,7 +84,7 @@ def test_a_terminal_without_control_has_plain_lines(changes: dict[str, str | Non
             terminal.shows(shown)
         terminal.ends_with(">")
         terminal.send("forgotten\x03")
-        terminal.shows("Ctrl-D leaves")
+        terminal.shows("Ctrl-D exits")
         terminal.send("kept\r")
         lines = terminal.shows("'kept'")
         assert "... b" in lines and "> kept" in lines

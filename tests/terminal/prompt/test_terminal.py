@@ -71,7 +71,7 @@ def test_ctrl_c_on_an_empty_line_says_how_to_leave(tmp_path: Path) -> None:
     with on_terminal(tmp_path) as terminal:
         terminal.shows("the status")
         terminal.send("\x03")
-        assert terminal.shows("Ctrl-D leaves") == [PLACEHOLDER, "Ctrl-D leaves"]
+        assert terminal.shows("Ctrl-D exits") == [PLACEHOLDER, "Ctrl-D exits"]
         terminal.send("x")
         terminal.shows("> x", "the status")
 
@@ -164,6 +164,6 @@ def test_a_dumb_terminal_gets_plain_lines(tmp_path: Path) -> None:
             terminal.send(keys)
             terminal.shows(f"<{message}")
         terminal.send("\x03")
-        terminal.shows("Ctrl-D leaves")
+        terminal.shows("Ctrl-D exits")
         terminal.send("\x04")
         assert terminal.exit_code() == 0

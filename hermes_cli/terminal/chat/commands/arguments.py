@@ -113,7 +113,7 @@ def setting_name(key: str, known: Sequence[str]) -> str:
     if name not in known and name in KEYS:
         raise UsageError(f"{key} applies to all chats", f"change it with: hermes config set {name} VALUE")
     if name not in known:
-        raise UsageError(f"there is no setting {key}", did_you_mean(name, known, ", ".join(known)))
+        raise UsageError(f"there is no setting {key}", did_you_mean(name, known, "/set lists all keys"))
     return name
 
 

@@ -6,7 +6,7 @@ from hermes_cli.terminal import console
 from hermes_cli.terminal.chat.chat import Chat
 from hermes_cli.terminal.sanitize import one_line
 
-_MOST_ROWS = 30
+_OTHER_ROWS = 4  # the count of other rows, the question in two rows, the status line
 
 
 def choose(
@@ -48,11 +48,10 @@ def _print(
     if not shown:
         console.lines("nothing to choose from")
         return
-    table = [
-        (f"{place + 1}{' *' if place in current else ''}", *map(one_line, rows[place])) for place in shown[:_MOST_ROWS]
-    ]
+    most = console.items_that_fit(_OTHER_ROWS)
+    table = [(f"{place + 1}{' *' if place in current else ''}", *map(one_line, rows[place])) for place in shown[:most]]
     always = (0,) if name is None else (0, name + 1)
     others = [column for column in range(1, len(table[0])) if column not in (*always, elastic + 1)]
     console.table(table, order=(*always, *others), elastic=elastic + 1, wrap=False, always=len(always))
-    if len(shown) > _MOST_ROWS:
-        console.notice(f"{len(shown) - _MOST_ROWS} more; type a part of the name")
+    if len(shown) > most:
+        console.notice(f"{len(shown) - most} more; type a part of the name")

@@ -74,6 +74,8 @@ def export(chat: Chat, argument: str) -> None:
     """Write the chat to a .md, .txt, .html or .json file."""
     from hermes_cli.store.sessions.export import FORMATS, form_by_name
 
+    if not argument:
+        raise UsageError("/export needs a file name", "for example: /export chat.md")
     path = paths.expanded(file_name(argument))
     form = form_by_name(path)
     if not chat.session.conversation.turns:

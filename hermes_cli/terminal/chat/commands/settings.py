@@ -80,6 +80,7 @@ def set_value(chat: Chat, argument: str) -> None:
     if not argument:
         console.table(list(_values(chat).items()), order=(0,), elastic=1)
         return
+    argument = re.sub(r"^parameter\s+", "", argument)  # as in ollama
     name, *values = re.split(r"\s*=\s*|\s+", argument, maxsplit=1)
     if not values:
         key = setting_name(name, keys())
@@ -87,7 +88,7 @@ def set_value(chat: Chat, argument: str) -> None:
         return
     value = values[0]
     if not (name and value):
-        raise UsageError("/set needs a key and a value", f"for example /set temperature 0.3; keys: {', '.join(keys())}")
+        raise UsageError("/set needs a key and a value", "for example /set temperature 0.3; /set lists all keys")
     key = setting_name(name, keys())
     chat.choose(_with_value(chat.layers, key, value))
     console.notice(f"{key} is {value} from the next message on")
