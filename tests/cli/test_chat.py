@@ -333,16 +333,17 @@ def test_resumed_session_shows_its_last_exchanges(on_screen: OnScreen, hermes: H
 
 
 @pytest.mark.parametrize(
-    ("line", "hint"),
+    ("line", "code", "hint"),
     [
-        ("/load nope", "list the sessions: /sessions"),
-        ("/load no/pe.jsonl", "list the sessions: /sessions"),
-        ("/preset no", "list the presets: /preset"),
+        ("/load nope", 2, "list the sessions: /sessions"),
+        ("/load no/pe.jsonl", 2, "list the sessions: /sessions"),
+        ("/preset no", 2, "list the presets: /preset"),
+        ("/model nope", 3, "list the local models: /model;"),
     ],
 )
-def test_hints_name_commands_of_the_chat(hermes: Hermes, line: str, hint: str) -> None:
+def test_hints_name_commands_of_the_chat(hermes: Hermes, line: str, code: int, hint: str) -> None:
     result = hermes("chat", "-m", "demo", "--no-save", stdin=f"{line}\n")
-    assert_failed(result, 2, "there is no")
+    assert_failed(result, code, "there is no")
     assert f"hint: {hint}\n" in result.err
 
 

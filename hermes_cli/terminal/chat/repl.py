@@ -9,7 +9,11 @@ from hermes_cli.terminal.prompt.keyboard import forget_typed
 from hermes_cli.terminal.prompt.prompt_input import PromptInput
 
 # What hints name on the command line, and in a chat.
-_IN_A_CHAT = {"hermes sessions list": "/sessions", "hermes presets list": "/preset"}
+_IN_A_CHAT = {
+    "hermes sessions list": "/sessions",
+    "hermes presets list": "/preset",
+    "local models: hermes models": "local models: /model",
+}
 _WORDS = {"exit": "/exit", "quit": "/exit", "bye": "/exit", ":q": "/exit", "help": "/help", "?": "/help"}
 _FILE_OPTION = "-f "
 

@@ -100,7 +100,7 @@ def stats(chat: Chat, argument: str) -> None:
     """Show the statistics of the last answer."""
     finished = chat.session.last_finished
     if finished is None:
-        raise UsageError("there is no answer yet", "send a message first")
+        raise UsageError("there are no statistics yet", "they are not saved with a session; send a message first")
     usage, timings = finished.usage, finished.timings
     facts = {
         "prompt": f"{usage.prompt_tokens:,} tok, {usage.cached_tokens:,} of them cached",

@@ -38,7 +38,7 @@ def run(chat: Chat, argument: str) -> None:
     !git diff is the same as /run git diff. Ctrl-C ends the command; what it printed is attached.
     """
     if not argument:
-        raise UsageError("/run needs a command", "for example /run git diff")
+        raise UsageError("/run needs a command", "for example: /run git diff")
     output = run_command(argument, stdin=None if chat.interactive else subprocess.DEVNULL)
     if output.status:
         console.notice(f"exit status {output.status}")

@@ -88,7 +88,7 @@ def set_value(chat: Chat, argument: str) -> None:
         return
     value = values[0]
     if not (name and value):
-        raise UsageError("/set needs a key and a value", "for example /set temperature 0.3; /set lists all keys")
+        raise UsageError("/set needs a key and a value", "for example: /set temperature 0.3; /set lists all keys")
     key = setting_name(name, keys())
     chat.choose(_with_value(chat.layers, key, value))
     console.notice(f"{key} is {value} from the next message on")
