@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from hermes_cli import __version__
 from hermes_cli.errors import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, HermesError, OutputError
@@ -55,8 +56,11 @@ def _system_error(error: OSError) -> OutputError:
     why = error.strerror or str(error)
     if error.errno == errno.ENOSPC:
         return OutputError(f"cannot write: {why}", "free some space: df -h")
-    what = f"cannot use {error.filename}" if error.filename else "cannot read or write"
-    return OutputError(f"{what}: {why}", "HERMES_CLI_DEBUG=1 shows where")
+    if isinstance(error.filename, str):
+        from hermes_cli.files import check_hint
+
+        return OutputError(f"cannot use {error.filename}: {why}", check_hint(Path(error.filename)))
+    return OutputError(f"cannot read or write: {why}", "HERMES_CLI_DEBUG=1 shows where")
 
 
 def _fail(problem: HermesError) -> int:

@@ -21,7 +21,7 @@ from hermes_cli.session.target.find import find_target
 from hermes_cli.session.target.target import Target, WrittenPrompt
 from hermes_cli.session.tool_loading import MakeConsent, ToolLoader
 from hermes_cli.session.turn_loop import ToolUse
-from hermes_cli.store.sessions.files import latest_session
+from hermes_cli.store.sessions.files import folder_problem, latest_session
 from hermes_cli.store.sessions.names import find_session
 from hermes_cli.store.sessions.reader import SavedSession, first_words, read_session
 from hermes_cli.store.sessions.writer import Transcript
@@ -79,7 +79,7 @@ def begin(layers: Layers, resume: str | None = None) -> Start:
     if resume is not None:
         path = latest_session() if resume == LAST_SESSION else find_session(resume)
         if path is None:
-            raise UsageError("there is no session yet", "start one: hermes chat")
+            raise folder_problem() or UsageError("there is no session yet", "start one: hermes chat")
         saved = read_session(path)
         layers, notes = continued(saved, layers.with_session, with_preset=layers.keeps_saved_preset)
     if saved or layers.preset.model or layers.preset.endpoint:  # another model than the options and settings name

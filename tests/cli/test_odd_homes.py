@@ -60,6 +60,21 @@ def test_doctor_tries_to_write_and_says_what_cannot_be_saved(program: Path, tmp_
     assert list(tmp_path.glob(".local")) == [], "looking makes no folders"
 
 
+def test_folders_that_cannot_be_used_are_named(program: Path, tmp_path: Path) -> None:
+    def with_long_name(folder: str, *arguments: str) -> tuple[int, str, str]:
+        return run(program, str(tmp_path), *arguments, **{folder: str(tmp_path / ("d" * 300))})
+
+    hint = f"hint: check it: ls -ld {tmp_path}\n"
+    question = ("ask", "-m", "demo", "-t", "0", "--no-save", "What is 2 plus 3?")
+    assert with_long_name("HERMES_CLI_CACHE_DIR", *question) == (0, "2 plus 3 is 5.\n", "")
+    code, _, err = with_long_name("HERMES_CLI_DATA_DIR", "ask", "-c", "Hi")
+    assert code == 1 and "error: cannot read the sessions in" in err and err.endswith(hint)
+    code, out, err = with_long_name("HERMES_CLI_CONFIG_DIR", "doctor")
+    assert (code, err) == (1, "") and "wrong: cannot read" in out and "does not exist" not in out
+    code, _, err = with_long_name("HERMES_CLI_CONFIG_DIR", "presets")
+    assert code == 1 and "error: cannot use" in err and err.endswith(hint)
+
+
 def test_a_home_that_cannot_be_written_is_recognised(unprivileged: Path) -> None:
     folder = unprivileged / "data" / "sessions"
     assert unwritable(folder) is None and not folder.parent.exists()

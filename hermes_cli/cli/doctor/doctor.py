@@ -1,5 +1,6 @@
 """`hermes doctor`: report hardware, library, model and settings, and the command that fixes each problem."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -108,7 +109,8 @@ def _folders(facts: dict[str, Facts]) -> Iterator[Finding]:
 
 def _settings(facts: Facts) -> Iterator[Finding]:
     file = paths.config_file()
-    yield "settings", f"{file}{'' if file.exists() else ' (does not exist; nothing is set)'}"
+    exists = os.path.lexists(file) or facts["problems"]  # unlike pathlib, without errors
+    yield "settings", f"{file}{'' if exists else ' (does not exist; nothing is set)'}"
     for setting in facts["settings"]:
         from_variable = setting["origin"] == KEYS[setting["name"]].variable
         origin = f" ({setting['origin']})" if from_variable else ""

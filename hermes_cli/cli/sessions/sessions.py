@@ -71,7 +71,7 @@ def list_sessions(count: Limit = None, json: AsJson = False) -> None:
     from hermes_cli.store.sessions.index import all_sessions
 
     if problem := folder_problem():
-        console.notice(problem)
+        console.notice(f"{problem.message}; {problem.hint}")
     sessions = all_sessions()
     shown = _first(sessions, count, json)
     if json:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hermes_cli import paths
-from hermes_cli.errors import OutputError
+from hermes_cli.errors import OutputError, SessionError
 from hermes_cli.files import check_hint, folder_hint, make_private_folder, write_hint
 
 ENDING = ".jsonl"
@@ -34,16 +34,15 @@ def session_files() -> Iterator[os.DirEntry[str]]:
             continue
 
 
-def folder_problem() -> str:
-    """Why the saved sessions cannot be listed; empty where they can, or there are none yet."""
+def folder_problem() -> SessionError | None:
+    """Why the saved sessions cannot be listed; None if they can, or if there are none yet."""
     folder = paths.sessions_folder()
-    if not os.path.lexists(folder):
-        return ""
     try:
         os.scandir(folder).close()
     except OSError as error:
-        return f"cannot read the sessions in {folder}: {error.strerror}; {folder_hint(folder)}"
-    return ""
+        if not isinstance(error, FileNotFoundError | NotADirectoryError) or os.path.lexists(folder):
+            return SessionError(f"cannot read the sessions in {folder}: {error.strerror}", folder_hint(folder))
+    return None
 
 
 def written_ns(status: os.stat_result) -> int:

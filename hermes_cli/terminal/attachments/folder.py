@@ -64,8 +64,8 @@ def _matches(names: Sequence[str], parts: Sequence[str]) -> bool:
 
 
 def _may_be_text(path: Path) -> bool:
-    """Whether `path` is a file, or a link that leads nowhere, which is reported; reading a pipe may not end."""
-    return os.path.isfile(path) or (path.is_symlink() and not os.path.exists(path))  # noqa: PTH110, PTH113 - no errors
+    """Whether `path` is a file, or cannot be read, which is reported; reading a pipe may not end."""
+    return os.path.isfile(path) or not os.path.exists(path)  # noqa: PTH110, PTH113 - no errors
 
 
 class Ignored:

@@ -276,3 +276,16 @@ def test_a_video_is_refused_by_its_first_bytes(tmp_path: Path) -> None:
         film.truncate(100 << 20)
     with pytest.raises(NotText, match="video"):
         read_text(tmp_path / "film.mp4")
+
+
+def test_what_cannot_be_read_in_a_folder_is_named(unprivileged: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("open", "listed", "closed"):
+        (unprivileged / name).mkdir()
+        (unprivileged / name / f"{name}.txt").write_text(name)
+    (unprivileged / "listed").chmod(0o400)
+    (unprivileged / "closed").chmod(0)
+    (found,) = attachments_at([str(unprivileged)])
+    for name in ("listed", "closed"):
+        (unprivileged / name).chmod(0o700)
+    assert found.text == "open"
+    assert capsys.readouterr().err.endswith("closed (not readable), listed.txt (not readable)\n")
