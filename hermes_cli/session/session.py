@@ -224,7 +224,7 @@ class Session(SessionRecord):
         finished: Finished | None = None
         try:
             with closing(loop.run()) as events:
-                for event in _with_prefill(events, shown_part(prefill, self.tools)):
+                for event in _with_prefill(events, shown_part(prefill, bool(self.tools))):
                     if isinstance(event, Finished):
                         finished = self.last_finished = event
                     yield event
@@ -243,9 +243,9 @@ def as_read(conversation: Conversation, tools: Sequence[ToolSchema], schema: Sch
     return replace(conversation, system_prompt=given, tools=tuple(tools))
 
 
-def shown_part(text: str, tools: ToolUse | None) -> str:
-    """What of an answer's text is shown: with tools, only the text outside of calls."""
-    if not tools or not text:
+def shown_part(text: str, may_call: bool) -> str:
+    """What of an answer's text is shown: if it can contain tool calls, only the text outside of them."""
+    if not may_call or not text:
         return text
     from hermes_cli.formats.tool_call_parser import ToolCallParser
 

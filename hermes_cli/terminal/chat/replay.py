@@ -15,7 +15,8 @@ _ENDED = {"cancelled": "(stopped)", "length": "(cut)"}
 
 def answer_text(chat: Chat, turn: Turn) -> str:
     """The model's text in a turn, without its tool calls."""
-    said = [shown_part(one.content, chat.session.tools) for one in turn.messages if one.role == "assistant"]
+    may_call = bool(chat.session.tools) or any(one.role == "tool" for one in turn.messages)
+    said = [shown_part(one.content, may_call) for one in turn.messages if one.role == "assistant"]
     return "\n\n".join(filter(None, said))
 
 

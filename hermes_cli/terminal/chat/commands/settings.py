@@ -112,7 +112,7 @@ def _values(chat: Chat) -> dict[str, str]:
     session = chat.session
     values = {name: _value(key, getattr(session.settings.sampling, name)) for name, key in SAMPLING_KEYS.items()}
     others = {"max_tokens": session.max_tokens, "overflow": chat.layers.now.overflow}
-    standard = {"max_tokens": "the context length", "overflow": "ask"}
+    standard = {"max_tokens": "until the context is full", "overflow": "ask"}
     return values | {
         name: f"{standard[name]} (default)" if value is None else str(value) for name, value in others.items()
     }

@@ -41,7 +41,7 @@ def retry(chat: Chat, argument: str) -> None:
 def continue_answer(chat: Chat, argument: str) -> None:
     """Continue an answer that was stopped, cut or edited."""
     if chat.make_room("/continue", resume=True):
-        shown = shown_part(chat.session.conversation.turns[-1].answer.content, chat.session.tools)
+        shown = shown_part(chat.session.conversation.turns[-1].answer.content, bool(chat.session.tools))
         chat.answer(chat.session.continue_answer, after=shown)
 
 
