@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from hermes_cli.chat.sampling import SAMPLING_KEYS
 from hermes_cli.cli.ask.answer_form import Form
 from hermes_cli.cli.ask.one_answer import Wanted, answer, show_prompt, timed_out
 from hermes_cli.cli.ask.prompt_text import read_prompt
@@ -118,8 +119,8 @@ def ask(
     _refuse_together({"--dry-run": dry_run, "--output": output})
     _refuse_together({"--dry-run": dry_run, "--extract": extract})
     _refuse_together({"--json": as_json, "--extract": extract})
-    if context.params["continue_last"] and prompt and prompt[0].removesuffix("k").isdecimal():
-        console.notice(f"-c continues the last session; the context length is --ctx {prompt[0]}")
+    if prompt:
+        _note_other_meanings(prompt[0], continued=context.params["continue_last"], output=output)
     started = time.monotonic()
     try:
         with time_limit(timeout):
@@ -141,6 +142,15 @@ def ask(
     drops = start.choices.overflow == "drop"
     wanted = Wanted(form, timeout, left, stats, given.verbose, drops, begin_with)
     return answer(whole, start, target, wanted)
+
+
+def _note_other_meanings(first: str, *, continued: bool, output: Path | None) -> None:
+    """Print a notice where -c is followed by a number, as in llama-cli, or -o by a setting and its value, as in llm."""
+    if continued and first.removesuffix("k").isdecimal():
+        console.notice(f"-c continues the last session; the context length is --ctx {first}")
+    if output and output.name in SAMPLING_KEYS:
+        option = output.name.replace("_", "-")
+        console.notice(f"-o writes the answer to the file {output}; to set {output.name}: --{option} {first}")
 
 
 def _refuse_together(options: dict[str, object]) -> None:

@@ -229,6 +229,12 @@ def test_a_context_length_after_c_gets_a_notice(hermes: Hermes) -> None:
     assert "the context length is --ctx 4096" in result.err
 
 
+def test_o_with_a_setting_as_in_llm_gets_a_notice(hermes: Hermes, tmp_path: Path) -> None:
+    result = hermes("ask", "-m", "demo", "-o", "temperature", "0.5", "Hi", cwd=tmp_path)
+    assert result.err == "-o writes the answer to the file temperature; to set temperature: --temperature 0.5\n"
+    assert (tmp_path / "temperature").exists()
+
+
 @pytest.mark.parametrize(
     ("option", "hint"),
     [
