@@ -94,6 +94,7 @@ class Tuner:
         before = best = self._first_speed()
         self._report(Trial("current settings", before, kept=True))
         for setting, settings, least_gain in self._candidates(may_repack):
+            self._check_cancel()
             usual, before_trial = self._read, self._best
             if settings.batch_tokens != self._best.batch_tokens:
                 self._read = max(usual, settings.batch_tokens)  # only prompts that fill a batch are affected
@@ -117,9 +118,15 @@ class Tuner:
             if before.turn_s / best.turn_s < _LEAST_GAIN:
                 self._best, best = self._base, before
                 self._report(Trial("back to the start", best, kept=True))
+        self._check_cancel()
         tuned = self._tuned(before, best)
         tuning.remember(self._path, tuned, on_gpu=bool(self._base.gpu_layers))
         return tuned
+
+    def _check_cancel(self) -> None:
+        """Raise LoadCancelled after a cancel."""
+        if self._cancel.cancelled:
+            raise LoadCancelled("measuring was stopped", "run the command again")
 
     def _comparing_s(self, settings: LoadSettings, speed: Speed) -> float:
         """How long it takes at most to compare `settings` with the best so far."""
@@ -181,7 +188,8 @@ class Tuner:
                     read = prompt_speed(context, tokens)
                     write = generation_speed(context, tokens[0], self._write)
             except DecodeAborted:
-                raise LoadCancelled("measuring was stopped", "run the command again") from None
+                self._check_cancel()
+                raise
         return Speed(read, write, self._load_s)
 
     def _loaded(self, settings: LoadSettings) -> Model:

@@ -14,8 +14,8 @@ from hermes_cli.errors import ContextOverflow
 from hermes_cli.session.turn_loop import TurnLoop, combined
 
 SUMMARY_REQUEST = (
-    "Summarise our conversation so far, so that we can go on from your summary alone. Keep names, figures, decisions, "
-    "open questions and code that is still needed; leave out small talk."
+    "Summarise our conversation so far, so that we can continue from your summary alone. Keep names, figures, "
+    "decisions, open questions and code that is still needed; leave out small talk."
 )
 _REQUEST = Message("user", SUMMARY_REQUEST)
 _SHORTEST_PART = 20  # a plausible summary has at least this fraction of the tokens that it replaces,

@@ -41,10 +41,11 @@ def test_settings_are_tried_and_the_best_is_used_by_the_next_load(demo_path: Pat
     trials: list[Trial] = []
     found = tune(demo_path, CancelToken(), trials, ON_CPU, 10)
     assert trials[0].setting == "current settings" and trials[0].kept
-    tried = [trial.setting for trial in trials if trial.speed]
-    assert {"flash attention on", "cache q8_0"} <= set(tried)
-    assert any(name.startswith("batches of ") for name in tried)
-    assert all(trial.speed.read > 0 and trial.speed.write > 0 for trial in trials if trial.speed)
+    settings_named = [trial.setting for trial in trials]
+    assert {"flash attention on", "cache q8_0"} <= set(settings_named)
+    assert any(name.startswith("batches of ") for name in settings_named)
+    speeds = [trial.speed for trial in trials if trial.speed]  # a slow machine has no time for some
+    assert len(speeds) > 1 and all(speed.read > 0 and speed.write > 0 for speed in speeds)
     assert tuning.remembered(demo_path, on_gpu=False) == found
     chosen = plan_load(demo_path, ON_CPU).attempts[0]
     settings = (chosen.threads, chosen.kv_type, chosen.batch_tokens, chosen.extra_buffers)
@@ -60,7 +61,8 @@ def test_without_time_all_changes_are_skipped_and_the_settings_stay(demo_path: P
     assert (found.threads, found.kv_type, found.batch_tokens) == (1, "f16", 256)
 
 
-def test_stop_ends_the_search_and_saves_nothing(demo_path: Path, nothing_remembered: Path) -> None:
+@pytest.mark.parametrize("budget_s", [10, 0])
+def test_stop_ends_the_search_and_saves_nothing(demo_path: Path, nothing_remembered: Path, budget_s: float) -> None:
     cancel = CancelToken()
     trials: list[Trial] = []
 
@@ -71,7 +73,7 @@ def test_stop_ends_the_search_and_saves_nothing(demo_path: Path, nothing_remembe
 
     trials = Stopping()
     with pytest.raises(LoadCancelled):
-        tune(demo_path, cancel, trials, LoadOptions(), 10)
+        tune(demo_path, cancel, trials, LoadOptions(), budget_s)
     assert len(trials) == 1 and not nothing_remembered.exists()
 
 

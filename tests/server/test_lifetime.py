@@ -20,6 +20,7 @@ from tests.server.running_server import Server, serving
 
 CLIENTS = int(os.environ.get("HERMES_CLI_TEST_CLIENTS", "80"))
 LONG = {"messages": [{"role": "user", "content": "fox " * 400}], "temperature": 5, "top_k": 0, "max_tokens": 3000}
+SHORT = {**LONG, "messages": [{"role": "user", "content": "fox"}]}
 
 
 def metric(server: Server, name: str) -> float:
@@ -102,7 +103,7 @@ def test_a_signal_lets_a_short_answer_finish() -> None:
     with (
         serving() as server,
         httpx2.stream(
-            "POST", f"{server.url}/v1/chat/completions", json={**LONG, "max_tokens": 20, "stream": True}, timeout=60
+            "POST", f"{server.url}/v1/chat/completions", json={**SHORT, "max_tokens": 20, "stream": True}, timeout=60
         ) as response,
     ):
         lines = response.iter_lines()
