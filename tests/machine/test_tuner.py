@@ -44,8 +44,8 @@ def test_settings_are_tried_and_the_best_is_used_by_the_next_load(demo_path: Pat
     settings_named = [trial.setting for trial in trials]
     assert {"flash attention on", "cache q8_0"} <= set(settings_named)
     assert any(name.startswith("batches of ") for name in settings_named)
-    speeds = [trial.speed for trial in trials if trial.speed]  # a slow machine has no time for some
-    assert len(speeds) > 1 and all(speed.read > 0 and speed.write > 0 for speed in speeds)
+    speeds = [trial.speed for trial in trials if trial.speed]  # a busy machine has no time for some
+    assert speeds and all(speed.read > 0 and speed.write > 0 for speed in speeds)
     assert tuning.remembered(demo_path, on_gpu=False) == found
     chosen = plan_load(demo_path, ON_CPU).attempts[0]
     settings = (chosen.threads, chosen.kv_type, chosen.batch_tokens, chosen.extra_buffers)
