@@ -186,12 +186,6 @@ class Sampling(Generic[Unset]):
         """Whether penalties are applied before top-k, which may leave only penalised tokens of a long prompt."""
         return bool(self.repeat_scope == "all" or self.top_n_sigma or self.mirostat)
 
-    @property
-    def fits_device(self: "SamplingValues") -> bool:
-        """Whether the device that computes the logits knows every step."""
-        others = (self.typical_p < 1, self.xtc_probability, self.dynatemp_range, self.uses_dry)
-        return not (any(others) or self.penalises_first)
-
     def penalised(self: "SamplingValues", tokens: Sequence[int]) -> Sequence[int]:
         """The tokens of a prompt that the penalties and DRY consider."""
         lasts = [self.repeat_last_n] * self.penalises + [self.dry_penalty_last_n] * self.uses_dry

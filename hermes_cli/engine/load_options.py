@@ -10,6 +10,7 @@ ALL_LAYERS = -1
 CPU_BATCH_TOKENS = 256  # 512 processes a prompt a little faster, but takes twice the scratch memory and time per step
 GPU_BATCH_TOKENS = 512
 DRAFT_ROWS = 16  # tokens of a batch that checks a draft, with the one before it
+SELECTED_TOKENS = 128  # by a GPU, for the CPU to choose from
 NO_ADAPTER = "none"  # what stands for the model without adapters
 
 
@@ -53,9 +54,9 @@ class LoadSettings:
     `flash_attention` None is llama.cpp's choice (a quantised cache cannot do without it); `extra_buffers` repacks the
     weights; `gpus` names the devices, None is all of them. What took less than `least_saved_s` to process is not saved
     to disk, nor is anything if the last answer was stopped within `stop_s` before closing. `memory_bytes` is the
-    plan's estimate. With `device_sampling` the device that computes the logits also chooses the token. Prompts can have
-    log probabilities in batches of `scored_tokens`; up to `parked_states` other conversations stay in memory. With
-    `speculates`, drafts of up to `scored_tokens` - 1 tokens are checked in one batch.
+    plan's estimate. With `device_sampling` the device that computes the logits selects the likeliest tokens. Prompts
+    can have log probabilities in batches of `scored_tokens`; up to `parked_states` other conversations stay in memory.
+    With `speculates`, drafts of up to `scored_tokens` - 1 tokens are checked in one batch.
     """
 
     context_length: int = 4096

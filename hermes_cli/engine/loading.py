@@ -15,7 +15,7 @@ from hermes_cli.engine.llama.context import Context
 from hermes_cli.engine.llama.devices import gpus
 from hermes_cli.engine.llama.fingerprint import fingerprint as build_fingerprint
 from hermes_cli.engine.llama.model import Model
-from hermes_cli.engine.load_options import LoadSettings
+from hermes_cli.engine.load_options import SELECTED_TOKENS, LoadSettings
 from hermes_cli.errors import EngineError, OutOfMemory
 from hermes_cli.values import dataclass
 
@@ -62,6 +62,7 @@ def _opened(path: Path, settings: LoadSettings, progress: Callable[[float], bool
         context = make_context(model, settings)
         if settings.gpu_layers:
             _check_room(context, settings.gpus)
+            context.select_candidates(SELECTED_TOKENS if settings.device_sampling else 0)
             context.warm_up()
     except BaseException:
         model.close()

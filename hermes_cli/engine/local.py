@@ -23,7 +23,7 @@ from hermes_cli.engine.constraint.vocabulary import Vocabulary
 from hermes_cli.engine.decoding.generation import Generation, Job, QueuedEvent
 from hermes_cli.engine.decoding.logprobs import score
 from hermes_cli.engine.decoding.pace import ThreadPace
-from hermes_cli.engine.decoding.sampling import biases
+from hermes_cli.engine.decoding.sampling import biases, candidates
 from hermes_cli.engine.decoding.speculation import DraftRule
 from hermes_cli.engine.llama.context import DecodeAborted
 from hermes_cli.engine.load_options import LoadSettings
@@ -195,6 +195,7 @@ class LocalBackend:
         plan = self._thread.run(lambda: self._planner.plan(request))
         if plan:
             self.vocabulary.prepare()
+        needs_logits = plan is not None or request.top_logprobs is not None or not self.settings.device_sampling
         job = Job(
             tokens,
             values,
@@ -203,7 +204,7 @@ class LocalBackend:
             plan,
             bias,
             request.top_logprobs,
-            device_sampling=self.settings.device_sampling,
+            candidates=0 if needs_logits else candidates(values, bias),
             scores_end=request.prompt is not None,
         )
         work = Generation(self.model, self.cache, self.vocabulary, job, cancel, events, self._pace, self.drafts)

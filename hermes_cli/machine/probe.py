@@ -165,8 +165,10 @@ def _write(verdicts: Mapping[str, Verdict]) -> None:
 def main(arguments: Sequence[str]) -> None:
     """The child: answer the question with the settings given and print it after a line that says `gpu` or `cpu`."""
     from hermes_cli.chat.message import Message
-    from hermes_cli.engine.llama.context import Context, Sampler
+    from hermes_cli.engine.llama.context import Context
     from hermes_cli.engine.llama.model import Model
+    from hermes_cli.engine.llama.sampler import Sampler
+    from hermes_cli.engine.load_options import SELECTED_TOKENS
     from hermes_cli.engine.prompt import PromptWriter
 
     signal.alarm(6 * int(TIMEOUT_S))  # in case the parent is gone and the child hangs
@@ -178,6 +180,7 @@ def main(arguments: Sequence[str]) -> None:
         os._exit(_NO_LIBRARY)
     model = Model(paths.DEMO_MODEL, extra_buffers=extra_buffers, gpu_layers=-1 if gpu else 0)
     context = Context(model, context_length=512, batch_size=128, threads=1)
+    context.select_candidates(SELECTED_TOKENS if gpu else 0)
     sampler = Sampler([("greedy", ())])
     context.decode(PromptWriter(model).write((Message("user", QUESTION),)).tokens)
     answer = b""

@@ -14,8 +14,9 @@ from hermes_cli.engine.constraint.compiler import in_words
 from hermes_cli.engine.constraint.strings import FreeStrings
 from hermes_cli.engine.constraint.vocabulary import MOST_DIGITS_OF_TOKENS, Tables, Vocabulary, leading_digits
 from hermes_cli.engine.decoding import sampling
-from hermes_cli.engine.llama.context import Context, DecodeAborted, Sampler
+from hermes_cli.engine.llama.context import Context, DecodeAborted
 from hermes_cli.engine.llama.model import Model
+from hermes_cli.engine.llama.sampler import Sampler
 from hermes_cli.errors import UsageError
 from hermes_cli.formats.tags import CALL_START
 

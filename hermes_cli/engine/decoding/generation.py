@@ -19,8 +19,9 @@ from hermes_cli.engine.decoding.logprobs import logprob_of_last
 from hermes_cli.engine.decoding.pace import ThreadPace
 from hermes_cli.engine.decoding.speculation import DraftRule, Speculation
 from hermes_cli.engine.decoding.text_stream import TextStream
-from hermes_cli.engine.llama.context import DecodeAborted, Sampler
+from hermes_cli.engine.llama.context import DecodeAborted
 from hermes_cli.engine.llama.model import Model
+from hermes_cli.engine.llama.sampler import Sampler
 from hermes_cli.values import dataclass
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from hermes_cli.engine.constraint.grammar import Plan
 
 _EMIT_S = 0.03
-# Tokens before the device takes over sampling: the switch costs the time of some five tokens, short answers do without.
-_ATTACH_AFTER = 8
 QueuedEvent = GenerationEvent | BaseException | None
 
 
@@ -44,7 +43,7 @@ class Job:
     plan: "Plan | None" = None
     logit_bias: tuple[tuple[int, float], ...] = ()
     top_logprobs: int | None = None
-    device_sampling: bool = False
+    candidates: int = 0  # that the device selects and the sampler chooses from; 0: all tokens
     scores_end: bool = False  # the token that ends the answer has a log probability too
 
 
@@ -70,23 +69,19 @@ class Generation:
         self._cached = self._written = 0
         self._started = time.perf_counter()
         self._prefilled = self._first = 0.0
-        self.answered = self._attached = False
+        self.answered = False
 
     def run(self) -> None:
         """Process the prompt, generate the answer, report the end; never raises."""
         sampler: Sampler | None = None
         try:
             job = self._job
-            possible = job.device_sampling and job.values.fits_device
-            on_device = possible and job.plan is None and job.top_logprobs is None
             length = self._cache.context.context_length
-            sampler = sampling.sampler(
-                job.values, self._model, job.logit_bias, context_length=length, on_device=on_device
-            )
+            sampler = sampling.sampler(job.values, self._model, job.logit_bias, context_length=length)
             sampler.accept(job.values.penalised(job.tokens))
             try:
                 self._process_prompt()
-                reason = self._generate(sampler, on_device=on_device)
+                reason = self._generate(sampler)
             except DecodeAborted:
                 reason = "cancelled"
             self.answered = reason != "cancelled"
@@ -95,8 +90,6 @@ class Generation:
             self._cache.disable_saving()
             self._events.put(error)
         finally:
-            if self._attached:
-                self._cache.context.detach()
             if sampler:
                 sampler.close()
             self._events.put(None)
@@ -106,6 +99,7 @@ class Generation:
         tokens = self._job.tokens
         if self._pace:
             self._pace.start()
+        self._cache.context.select_candidates(self._job.candidates)
         self._cached = self._cache.start(tokens, lambda: not self._cancel.cancelled)
         self._events.put(PromptProgress(self._cached, len(tokens)))
         steps = self._cache.read(tokens[self._cached :])
@@ -116,11 +110,13 @@ class Generation:
         self._cache.context.check_numbers()
         self._prefilled = time.perf_counter()
 
-    def _generate(self, sampler: Sampler, *, on_device: bool) -> FinishReason:
+    def _generate(self, sampler: Sampler) -> FinishReason:
         """Sample until the turn ends, a stop string appears or the limit is reached; text is sent every few ms."""
         # Weights fill the core's caches during a decode: every Python function called for a token costs a microsecond.
         constraint, pace, is_end = self._constraint(), self._pace, self._model.is_end
         write = self._speculation.write if self._speculation else self._cache.write
+        # A device works on after `write` has returned, so that text is prepared meanwhile; a CPU would delay the text.
+        ahead = self._job.candidates > 0
         choose = partial(constraint.choose if constraint else self._cache.context.sample, sampler)
         unread: list[int] = []  # tokens that are not text yet
         pending, due = "", 0.0
@@ -139,6 +135,9 @@ class Generation:
                     return "stop"
                 self._written += 1
                 unread.append(token)
+                is_last = self._written == self._job.limit
+                if ahead and not is_last:
+                    write(token)
                 if now >= due or self._job.stop:
                     pending += self._text(unread)
                 if self._stream.stopped or (constraint and constraint.finished):
@@ -146,9 +145,7 @@ class Generation:
                 if pending and now >= due:
                     self._events.put(TextDelta(pending, tuple(tokens)))
                     pending, tokens, due = "", [], now + _EMIT_S
-                if on_device and self._written == _ATTACH_AFTER:
-                    self._attached = self._cache.context.attach(sampler)
-                if self._written < self._job.limit:
+                if not ahead and not is_last:
                     write(token)
             return "length"
         finally:

@@ -21,6 +21,7 @@ def score(
 
     Afterwards the cache holds the prompt. Raises DecodeAborted if `may_continue` says no.
     """
+    cache.context.select_candidates(0)
     cache.clear()
     scored: list[TokenLogprob | None] = [None]
     size = min(cache.context.scored_tokens, cache.context.batch_size)

@@ -8,9 +8,11 @@ Mirostat the chain is logit bias, penalties, DRY, temperature, Mirostat.
 from typing import Any
 
 from hermes_cli.chat.sampling import ALL_TOKENS, SamplingValues, bias_pairs
-from hermes_cli.engine.llama.context import Context, Sampler, bias_array
+from hermes_cli.engine.llama.context import Context
 from hermes_cli.engine.llama.masked_sampler import MaskedSampler
 from hermes_cli.engine.llama.model import Model
+from hermes_cli.engine.llama.sampler import Sampler, bias_array
+from hermes_cli.engine.load_options import SELECTED_TOKENS
 from hermes_cli.errors import UsageError
 
 Steps = list[tuple[str, tuple[Any, ...]]]
@@ -40,12 +42,8 @@ def sampler(
     logit_bias: tuple[tuple[int, float], ...] = (),
     *,
     context_length: int,
-    on_device: bool = False,
 ) -> Sampler:
-    """The chain, top-k first where it can be: work on a whole vocabulary of 128k costs 0.7 ms a token.
-
-    `on_device`: for `Context.attach`.
-    """
+    """The chain, top-k first where it can be: work on a whole vocabulary of 128k costs 0.7 ms a token."""
     steps: Steps = []
     if logit_bias:
         steps.append(("logit_bias", (model.vocab_size, len(logit_bias), bias_array(logit_bias))))
@@ -60,10 +58,16 @@ def sampler(
         steps.append(("top_k", (values.top_k,)))
     if not values.penalises_first:
         steps += penalties
-    choice = _choice(values, values.seed, xtc=True)
-    if on_device and choice == [("greedy", ())]:
-        choice = [("top_k", (1,)), ("dist", (0,))]  # there, greedy returns a place among the candidates of a top-k
-    return Sampler([*steps, *choice])
+    return Sampler([*steps, *_choice(values, values.seed, xtc=True)])
+
+
+def candidates(values: SamplingValues, logit_bias: tuple[tuple[int, float], ...] = ()) -> int:
+    """How many of the likeliest tokens are enough for the chain, which then chooses as among all; 0 if it needs all."""
+    if logit_bias or values.penalises_first:
+        return 0
+    only_best = values.temperature < _COLDEST and not (values.penalises or values.uses_dry)
+    needed = 1 if only_best else values.top_k
+    return max(needed, SELECTED_TOKENS) if needed else 0  # mostly the same number, because a change costs time
 
 
 def masked_sampler(values: SamplingValues, context: Context) -> MaskedSampler:

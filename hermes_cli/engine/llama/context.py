@@ -11,6 +11,7 @@ from typing import Any
 
 from hermes_cli.engine.llama import library
 from hermes_cli.engine.llama.model import Model
+from hermes_cli.engine.llama.sampler import Sampler
 from hermes_cli.errors import EngineError, OutOfMemory
 from hermes_cli.kv_types import KvType
 
@@ -28,41 +29,11 @@ _KV_TYPES: dict[KvType, int] = {
 _FLASH_ATTENTION = {None: -1, False: 0, True: 1}
 _NO_SLOT, _ABORTED = 1, 2
 _SEQUENCE = 0
+_WARM_UP_TOKENS = 32
 
 
 class DecodeAborted(Exception):
     """`Context.abort` was set: the work stopped between two graph nodes."""
-
-
-class Sampler:
-    """A chain of llama.cpp samplers, described as (name, arguments) pairs such as ("temp", (0.8,))."""
-
-    def __init__(self, steps: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
-        self._llama = llama = library.bindings()
-        params = llama.llama_sampler_chain_default_params()
-        params.no_perf = True
-        self.handle = llama.llama_sampler_chain_init(params)
-        self.add(steps)
-
-    def add(self, steps: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
-        """Append steps to the chain. Raises EngineError for one that llama.cpp refuses."""
-        for name, arguments in steps:
-            step = getattr(self._llama, f"llama_sampler_init_{name}")(*arguments)
-            if not step:
-                self.close()
-                raise EngineError(f"llama.cpp refused the sampler {name}{arguments}", "check the sampling options")
-            self._llama.llama_sampler_chain_add(self.handle, step)
-
-    def accept(self, tokens: Sequence[int]) -> None:
-        """Count tokens that were not sampled, such as those of the prompt, as if they had been."""
-        for token in tokens:
-            self._llama.llama_sampler_accept(self.handle, token)
-
-    def close(self) -> None:
-        """Free the chain and its steps."""
-        if self.handle:
-            self._llama.llama_sampler_free(self.handle)
-            self.handle = None
 
 
 class Context:
@@ -116,6 +87,8 @@ class Context:
         self.state_is_whole = llama.llama_model_n_swa(model.handle) == 0
         self._has_logits = False
         self._row = -1  # of the last batch: where tokens are sampled
+        self._candidates = 0  # that the device selects; 0: all tokens
+        self._selector: Sampler | None = None
         self._vocab_size = model.vocab_size
         self.scored_tokens = scored_tokens
         self._one = (ctypes.c_int32 * 1)()
@@ -137,14 +110,18 @@ class Context:
         if self._ctx:
             self._llama.llama_free(self._ctx)
             self._ctx = None
+        if self._selector:
+            self._selector.close()
 
     def set_threads(self, count: int) -> None:
         """Use this many threads from the next decode on."""
         self._llama.llama_set_n_threads(self._ctx, count, count)
 
     def warm_up(self) -> None:
-        """Decode one token and forget it: a GPU prepares its kernels at the first decode. Raises EngineError."""
-        self.decode((0,))
+        """Decode a prompt and some tokens and forget them: a GPU prepares its kernels then. Raises EngineError."""
+        for count in (_WARM_UP_TOKENS, 1, 1, 1):
+            self.decode((0,) * min(count, self.batch_size))
+            self.check_numbers()
         self.keep(0)
 
     def abort(self) -> None:
@@ -228,25 +205,30 @@ class Context:
             raise EngineError(f"llama.cpp failed to decode ({code}): {reason}", "see what is wrong: hermes doctor")
 
     def check_numbers(self) -> None:
-        """Raise EngineError if the last decode gave NaN: then the weights are damaged."""
-        logits = self._llama.llama_get_logits_ith(self._ctx, -1) if self._has_logits else None
+        """Wait for the last decode; raise EngineError if it gave NaN: then the weights are damaged."""
+        llama = self._llama
+        read = llama.llama_get_sampled_logits_ith if self._candidates else llama.llama_get_logits_ith
+        logits = read(self._ctx, -1) if self._has_logits else None
         if logits and math.isnan(logits[0]):
             raise EngineError(
                 "the model produces NaN instead of numbers: its file is damaged", "download it again: hermes pull"
             )
 
-    def attach(self, sampler: Sampler) -> bool:
-        """Let the device that computes the logits choose tokens, for as many steps of the chain as it can.
+    def select_candidates(self, count: int) -> None:
+        """Let the device that computes the logits select the `count` likeliest tokens for `sample`; 0 for all of them.
 
-        From then on `sample` takes this sampler, every decode draws a random number, and there are no logits. False if
-        the build cannot do it. Detach before closing the sampler.
+        With a selection there are no `logits`. A change costs the time of some five tokens at the next decode.
         """
-        return bool(self._llama.llama_set_sampler(self._ctx, _SEQUENCE, sampler.handle))
-
-    def detach(self) -> None:
-        """End what `attach` began."""
+        count = min(count, self._vocab_size)
+        if count == self._candidates:
+            return
+        selector = Sampler([("top_k", (count,))]) if count else None
+        done = self._llama.llama_set_sampler(self._ctx, _SEQUENCE, selector.handle if selector else None)
+        if self._selector:
+            self._selector.close()
+        # llama.cpp refuses it for some ways to split a model.
+        self._selector, self._candidates = selector, count if done else 0
         self._has_logits = False
-        self._llama.llama_set_sampler(self._ctx, _SEQUENCE, None)
 
     def sample(self, sampler: Sampler) -> int:
         """Choose the token that follows the last one decoded, and count it in the sampler's own memory.
@@ -262,25 +244,23 @@ class Context:
 
         `row` is a token of a scored batch; by default they are those that `sample` uses.
         """
-        if not self._has_logits:
-            raise ValueError("nothing was decoded since the cache last changed")
+        self._require_logits()
         row = self._row if row is None else row
         address = ctypes.addressof(self._llama.llama_get_logits_ith(self._ctx, row).contents)
         return memoryview((ctypes.c_float * self._vocab_size).from_address(address)).cast("B").cast("f")
 
     def logits(self, tokens: Sequence[int]) -> list[float]:
         """The logits of `tokens`: a part of `all_logits`."""
-        if not self._has_logits:
-            raise ValueError("nothing was decoded since the cache last changed")
+        self._require_logits()
         address = ctypes.addressof(self._llama.llama_get_logits_ith(self._ctx, self._row).contents)
         logits = memoryview((ctypes.c_float * (max(tokens) + 1)).from_address(address)).cast("B").cast("f")
         return [logits[token] for token in tokens]
 
-
-def bias_array(pairs: Sequence[tuple[int, float]]) -> Any:
-    """(token, bias) pairs as llama.cpp takes them."""
-    kind = library.bindings().llama_logit_bias
-    return (kind * len(pairs))(*(kind(token, bias) for token, bias in pairs))
+    def _require_logits(self) -> None:
+        if not self._has_logits:
+            raise ValueError("nothing was decoded since the cache last changed")
+        if self._candidates:
+            raise ValueError("the device keeps the logits to itself: see select_candidates")
 
 
 def _bytes_of(buffer: bytearray) -> Any:

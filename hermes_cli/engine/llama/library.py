@@ -45,7 +45,7 @@ FUNCTIONS = {
         "llama_memory_seq_pos_max llama_model_chat_template llama_model_load_from_file llama_sampler_chain_add "
         "llama_adapter_lora_init llama_sampler_accept llama_sampler_apply llama_sampler_init llama_sampler_init_min_p "
         "llama_sampler_init_top_p llama_sampler_init_typical llama_state_seq_get_size llama_vocab_get_attr "
-        "llama_vocab_get_text llama_vocab_is_eog "
+        "llama_get_sampled_logits_ith llama_vocab_get_text llama_vocab_is_eog "
     ),
     3: (
         "llama_model_desc llama_sampler_init_logit_bias llama_sampler_init_mirostat_v2 llama_sampler_init_temp_ext "

@@ -14,7 +14,8 @@ from itertools import compress
 from typing import Any
 
 from hermes_cli.engine.llama import library
-from hermes_cli.engine.llama.context import Context, Sampler
+from hermes_cli.engine.llama.context import Context
+from hermes_cli.engine.llama.sampler import Sampler
 
 Steps = Sequence[tuple[str, tuple[float, ...]]]
 _ENTRY_BYTES = 12  # llama_token_data: token, logit, probability

@@ -21,9 +21,9 @@ from hermes_cli.engine.constraint.planner import Planner
 from hermes_cli.engine.constraint.vocabulary import Tables
 from hermes_cli.engine.decoding import sampling
 from hermes_cli.engine.llama import library
-from hermes_cli.engine.llama.context import Sampler
 from hermes_cli.engine.llama.masked_sampler import tokens_in
 from hermes_cli.engine.llama.model import Model
+from hermes_cli.engine.llama.sampler import Sampler
 from hermes_cli.engine.local import LoadSettings, LocalBackend, open_backend
 from hermes_cli.errors import UsageError
 from hermes_cli.formats.function_calling import system_text

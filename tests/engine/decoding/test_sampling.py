@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 
 from hermes_cli.chat.sampling import ALL_TOKENS, Sampling, bias_pairs, decide
+from hermes_cli.engine.decoding.sampling import candidates
+from hermes_cli.engine.load_options import SELECTED_TOKENS
 from hermes_cli.engine.local import LocalBackend
 from hermes_cli.errors import UsageError
 from tests.engine.answers import answer
@@ -203,17 +205,22 @@ def test_biases_are_pairs_and_minus_100_is_never() -> None:
 @pytest.mark.parametrize(
     "sampling",
     [
-        Sampling(typical_p=0.9),
+        Sampling(top_k=0),
+        Sampling(top_k=0, temperature=0, repeat_penalty=1.1),
+        Sampling(top_k=0, temperature=0, repeat_penalty=1, dry_multiplier=0.8),
         Sampling(top_n_sigma=1),
-        Sampling(xtc_probability=0.5),
-        Sampling(dynatemp_range=0.5),
-        Sampling(dry_multiplier=0.8),
         Sampling(mirostat=1),
         Sampling(mirostat=2),
         Sampling(repeat_scope="all"),
     ],
     ids=str,
 )
-def test_the_cpu_samples_what_the_device_may_not_know(sampling: Sampling) -> None:
-    assert decide(Sampling(top_p=0.9, min_p=0.1)).fits_device
-    assert not decide(sampling).fits_device
+def test_all_tokens_are_needed_where_the_chain_does_not_begin_with_top_k(sampling: Sampling) -> None:
+    assert candidates(decide(sampling)) == 0
+
+
+def test_a_device_selects_as_many_tokens_as_top_k_takes() -> None:
+    assert candidates(decide(Sampling())) == SELECTED_TOKENS
+    assert candidates(decide(Sampling(top_k=SELECTED_TOKENS + 1))) == SELECTED_TOKENS + 1
+    assert candidates(decide(Sampling(top_k=0, temperature=0, repeat_penalty=1))) == SELECTED_TOKENS
+    assert candidates(decide(Sampling()), ((1, 5.0),)) == 0

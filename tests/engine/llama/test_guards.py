@@ -15,7 +15,8 @@ OPENED = """
 import sys
 from pathlib import Path
 from hermes_cli.engine.llama import library
-from hermes_cli.engine.llama.context import Context, Sampler
+from hermes_cli.engine.llama.context import Context
+from hermes_cli.engine.llama.sampler import Sampler
 from hermes_cli.engine.llama.model import Model
 from hermes_cli.errors import EngineError
 model = Model(Path(sys.argv[1]))
