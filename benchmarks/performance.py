@@ -1,6 +1,7 @@
 """Compare hermes with llama-bench, llama-completion and xllamacpp, and write docs/performance.md with its plots.
 
 Each section is measured alone and saved in docs/performance/results.json, so that `--only` repeats one of them.
+With --gpu, generation and speculation are measured with all layers on the GPU.
 Usage: python -m benchmarks.performance [MODEL ...] [--tools FOLDER] [--rounds 5] [--threads N ...] [--only SECTION ...]
 """
 
@@ -26,12 +27,13 @@ from benchmarks.endless_model import endless_copy
 from benchmarks.programs import Job
 from benchmarks.rounds import interleaved
 from hermes_cli import paths
-from hermes_cli.engine.load_options import LoadOptions
+from hermes_cli.engine.llama.devices import gpus
 from hermes_cli.machine.load_plan import plan_load
 
 FOLDER = Path(__file__).parent.parent / "docs" / "performance"
 SECTIONS = ("generation", "threads", "speculation")
 BUSY = (0, 1, 2)
+GPU_DEPTHS, GPU_TOKENS = (programs.PROMPT_TOKENS, 8000), 256
 TUNE_S = 10
 # Ends with the benchmark, however that ends.
 _BUSY = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
@@ -46,12 +48,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", nargs="*", type=int, default=sorted({1, programs.cores()}))
     parser.add_argument("--only", nargs="*", choices=SECTIONS, default=SECTIONS)
+    parser.add_argument("--gpu", action="store_true")
     given = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
     saved = FOLDER / "results.json"
     results = json.loads(saved.read_text()) if saved.exists() else {}
     measures: dict[str, Callable[[Path, argparse.Namespace], Table]] = {
-        "generation": generation,
+        "generation": generation_on_gpu if given.gpu else generation,
         "threads": threads,
         "speculation": speculated,
     }
@@ -62,10 +65,11 @@ def main() -> None:
                 endless = model == paths.DEMO_MODEL and section != "speculation"
                 file = endless_copy(model, Path(folder) / model.name) if endless else model
                 found = measures[section](file, given)
-                results.setdefault(section, {}).setdefault("models", {}).setdefault(model.stem, {}).update(found)
-                results[section].setdefault("machine", {})[model.stem] = machine() | {"rounds": f"{given.rounds}"}
+                name = f"{model.stem}, GPU" if given.gpu else model.stem
+                results.setdefault(section, {}).setdefault("models", {}).setdefault(name, {}).update(found)
+                results[section].setdefault("machine", {})[name] = machine() | {"rounds": f"{given.rounds}"}
                 saved.write_text(json.dumps(results, indent=1) + "\n")
-                print(section, model.stem, json.dumps(found), flush=True)
+                print(section, name, json.dumps(found), flush=True)
     performance_page.write(FOLDER, results)
 
 
@@ -77,7 +81,7 @@ def machine() -> dict[str, str]:
     )
     versions = {name: importlib.metadata.version(name) for name in ("hermes-cli", "llama-cpp-python")}
     return {
-        "processor": f"{processor}, {programs.cores()} cores",
+        "processor": ", ".join((f"{processor}, {programs.cores()} cores", *(gpu.description for gpu in gpus()))),
         "system": f"{platform.system()} {platform.release().partition('-')[0]}, Python {platform.python_version()}",
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
         "load": f"{os.getloadavg()[0]:.1f}",
@@ -106,6 +110,22 @@ def generation(model: Path, given: argparse.Namespace) -> Table:
         measures = _programs(Job(model, tokens_for(model), count), given.tools, tuned)
         results = interleaved(measures, given.rounds)
         found[f"{count} thread{'s' * (count > 1)}"] = {name: _median(values) for name, values in results.items()}
+    return found
+
+
+def generation_on_gpu(model: Path, given: argparse.Namespace) -> Table:
+    """hermes and llama-bench after a short and a long prompt."""
+    found: Table = {}
+    for depth in GPU_DEPTHS:
+        job = Job(model, GPU_TOKENS, gpu=True, depth=depth)
+        measures: dict[str, Callable[[], float]] = {
+            "hermes ask": partial(programs.hermes_ask, job),
+            "hermes ask, greedy": partial(programs.hermes_ask, job, greedy=True),
+        }
+        if given.tools:
+            measures["llama-bench"] = partial(programs.llama_bench, given.tools / "llama-bench", job, flash=True)
+        results = interleaved(measures, given.rounds)
+        found[f"after {depth:,} tokens"] = {name: _median(values) for name, values in results.items()}
     return found
 
 
@@ -163,12 +183,11 @@ def neighbours(count: int) -> Iterator[None]:
 
 def speculated(model: Path, given: argparse.Namespace) -> Table:
     """--speculate auto and off, and the cost of batches with drafted tokens."""
-    options = LoadOptions(context_length=1024, gpu_layers=0, kv_store_bytes=0, speculate=True)
-    (settings, *_) = plan_load(model, options).attempts
+    (settings, *_) = plan_load(model, speculation.options(gpu=given.gpu)).attempts
     found: Table = {}
-    for name, _, off, auto, _, same in speculation.gains(model, settings, given.rounds, min(160, tokens_for(model))):
+    for name, _, off, auto, _, same in speculation.gains(model, settings, given.rounds):
         found[name] = {"off": float(off.replace(",", "")), "auto": float(auto.replace(",", ""))}
-        found[name]["same text"] = int(same.split()[0]) / given.rounds
+        found[name]["same greedy text"] = same == "yes"
     found["costs"] = {length: float(cost) for length, cost in speculation.costs(model, settings, given.rounds)}
     return found
 

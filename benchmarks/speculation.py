@@ -1,14 +1,16 @@
-"""Generation with --speculate auto and off: greedy, interleaved, on prompts that repeat text and on others.
+"""Generation with --speculate auto and off, interleaved, for answers that repeat their prompt and for others.
 
-Prints tokens per second, whether the text is equal, and the cost of a batch of drafted tokens, relative to one token.
-Usage: python -m benchmarks.speculation [MODEL ...] [--rounds 5] [--tokens 160] [--threads N]
+The answers are given, those of a good model: every token takes the time that the model and its sampler need, and then
+the next token of the given answer is used. So files with random weights can be measured, and both sides write the same.
+Also prints whether greedy answers are equal, and what a batch of drafted tokens costs, relative to one token.
+Usage: python -m benchmarks.speculation [MODEL ...] [--rounds 5] [--gpu]
 """
 
 import argparse
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +21,8 @@ from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest
 from hermes_cli.chat.sampling import Sampling
 from hermes_cli.engine.llama.context import Context
-from hermes_cli.engine.load_options import LoadOptions, LoadSettings
+from hermes_cli.engine.llama.sampler import Sampler
+from hermes_cli.engine.load_options import ALL_LAYERS, LoadOptions, LoadSettings
 from hermes_cli.engine.loading import make_context, make_model
 from hermes_cli.engine.local import LocalBackend, open_backend
 from hermes_cli.machine.load_plan import plan_load
@@ -33,20 +36,43 @@ CODE = """def total(prices, discount):
         else:
             result = result + price
     return result
+
+
+def average(prices, discount):
+    if not prices:
+        return 0
+    return total(prices, discount) / len(prices)
 """
-STORY = (
+HARBOUR = (
     "The harbour of Sanna was built in 1612 by Oda Brennick, who owned three ships and a mill. In the winter of 1640 "
     "the ice was so thick that all ships stayed for ninety days, and people walked to the islands to buy bread."
 )
 ROWS = '[{"city": "Lisbon", "sky": "clear", "degrees": 24}, {"city": "Oslo", "sky": "snow", "degrees": -3}]'
-TASKS = {
-    "edit code": f"Rename result to amount in this code and print all of the code:\n\n{CODE}",
-    "quote": f"Repeat this text word for word:\n\n{STORY}",
-    "tool result": f"The tool returned {ROWS}. Repeat its result as it is, then say which city is warmer.",
-    "story": "Tell me a story about a sailor and a lighthouse.",
-    "list": "List twenty animals, one on each line.",
+STORY = (
+    "Maren had sailed past the lighthouse a hundred times before she saw that its lamp was out. She turned her boat "
+    "into the wind, tied it below the cliff and climbed the wet steps. Inside, an old man slept beside a broken lens. "
+    "He told her that nobody had brought oil since autumn. So she went back, filled two cans from her own tank and "
+    "carried them up while the tide rose around the rocks. When the light swept over the sea again, three fishing "
+    "crews found their way home, and each of them left a basket of herring at her door the next morning."
+)
+ANIMALS = "cow dog fox hen owl bear crab deer duck frog goat hare lynx mole seal swan toad wolf horse otter"
+LIST = "\n".join(f"{number}. {animal.title()}" for number, animal in enumerate(ANIMALS.split(), 1))
+TASKS = {  # question and answer
+    "edit code": (
+        f"Rename result to amount in this code and print all of the code:\n\n{CODE}",
+        CODE.replace("result", "amount"),
+    ),
+    "quote": (f"Repeat this text word for word:\n\n{HARBOUR}", HARBOUR),
+    "tool result": (
+        f"The tool returned {ROWS}. Repeat its result as it is, then say which city is warmer.",
+        f"{ROWS}\n\nLisbon is warmer: 24 degrees, against -3 in Oslo.",
+    ),
+    "story": ("Tell me a story about a sailor and a lighthouse.", STORY),
+    "list": ("List twenty animals, one on each line.", LIST),
 }
 DRAFTS = (1, 3, 7, 15)
+_LEAST_S = 1.0  # of generation for one measurement
+_GREEDY_TOKENS = 120
 
 
 def main() -> None:
@@ -54,46 +80,74 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", type=Path, default=[paths.DEMO_MODEL])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--tokens", type=int, default=160)
-    parser.add_argument("--threads", type=int)
+    parser.add_argument("--gpu", action="store_true", help="all layers on the GPU")
     given = parser.parse_args()
     for path in given.models:
-        options = LoadOptions(context_length=1024, gpu_layers=0, threads=given.threads, kv_store_bytes=0)
-        (settings, *_) = plan_load(path, replace(options, speculate=True)).attempts
-        print(f"\n{path.stem}, {settings.threads} threads\n")
-        heads = ("task", "tokens", "off, tok/s", "auto, tok/s", "ratio", "same text")
-        print(markdown([heads, *gains(path, settings, given.rounds, given.tokens)]))
+        (settings, *_) = plan_load(path, options(gpu=given.gpu)).attempts
+        print(f"\n{path.stem}, {'GPU' if given.gpu else f'{settings.threads} threads'}\n")
+        heads = ("task", "tokens", "off, tok/s", "auto, tok/s", "ratio", "same greedy text")
+        print(markdown([heads, *gains(path, settings, given.rounds)]))
         print(
             "\n" + markdown([("drafted tokens", "time of the batch, in tokens"), *costs(path, settings, given.rounds)])
         )
 
 
-def gains(path: Path, settings: LoadSettings, rounds: int, tokens: int) -> Iterator[tuple[str, ...]]:
+def options(*, gpu: bool) -> LoadOptions:
+    """How the model is loaded."""
+    return LoadOptions(context_length=1024, gpu_layers=ALL_LAYERS if gpu else 0, kv_store_bytes=0, speculate=True)
+
+
+def gains(path: Path, settings: LoadSettings, rounds: int) -> Iterator[tuple[str, ...]]:
     """One row for each task: medians of both, taking turns."""
     with ExitStack() as stack:
-        off = stack.enter_context(open_backend(path, replace(settings, speculates=False)))
+        off = stack.enter_context(open_backend(path, replace(settings, speculates=False, scored_tokens=1)))
         auto = stack.enter_context(open_backend(path, settings))
-        for name, text in TASKS.items():
-            answers = [(answered(off, text, tokens), answered(auto, text, tokens)) for _ in range(rounds)]
-            counts = {finished.usage.completion_tokens for _, finished in answers[0]}
-            slow, fast = (statistics.median(map(speed, (pair[side][1] for pair in answers))) for side in (0, 1))
-            same = sum(one[0] == other[0] for one, other in answers)
-            count = " and ".join(map(str, sorted(counts)))
-            yield name, count, f"{slow:,.1f}", f"{fast:,.1f}", f"{fast / slow:.2f}", f"{same} of {rounds}"
+        for name, (question, answer) in TASKS.items():
+            speeds = [[speed(backend, question, answer) for backend in (off, auto)] for _ in range(rounds)]
+            slow, fast = map(statistics.median, zip(*speeds, strict=True))
+            same = len({greedy(backend, question) for backend in (off, auto)}) == 1
+            count = len(auto.model.tokenize(answer))
+            yield name, f"{count}", f"{slow:,.1f}", f"{fast:,.1f}", f"{fast / slow:.2f}", "yes" if same else "no"
 
 
-def answered(backend: LocalBackend, text: str, tokens: int) -> tuple[str, Finished]:
-    """The text of a greedy answer, and its end."""
-    request = GenerationRequest((Message("user", text),), Sampling(temperature=0, repeat_penalty=1), tokens)
-    events = list(backend.generate(request, CancelToken()))
-    finished = events[-1]
-    assert isinstance(finished, Finished)
-    return "".join(event.text for event in events if isinstance(event, TextDelta)), finished
+def speed(backend: LocalBackend, question: str, answer: str) -> float:
+    """Tokens per second while `answer` is given to `question`, as often as `_LEAST_S` wants."""
+    tokens = backend.model.tokenize(answer)
+    written, seconds = 0, 0.0
+    while seconds < _LEAST_S:
+        with replayed(backend.cache.context, tokens):
+            *_, finished = backend.generate(request(question, Sampling(), len(tokens)), CancelToken())
+        assert isinstance(finished, Finished)
+        written += finished.usage.completion_tokens - 1
+        seconds += finished.timings.decode_s
+    return written / seconds
 
 
-def speed(finished: Finished) -> float:
-    """Tokens per second after the first."""
-    return (finished.usage.completion_tokens - 1) / finished.timings.decode_s if finished.timings.decode_s else 0.0
+@contextmanager
+def replayed(context: Context, tokens: Sequence[int]) -> Iterator[None]:
+    """Within it, sampling takes its time, and then the next of `tokens` is chosen."""
+    sample, following = context.sample, iter(tokens)
+
+    def choose(sampler: Sampler) -> int:
+        sample(sampler)
+        return next(following)
+
+    vars(context)["sample"] = choose
+    try:
+        yield
+    finally:
+        del vars(context)["sample"]
+
+
+def request(question: str, sampling: Sampling, tokens: int) -> GenerationRequest:
+    """The question, with at most `tokens` for the answer."""
+    return GenerationRequest((Message("user", question),), sampling, tokens)
+
+
+def greedy(backend: LocalBackend, question: str) -> str:
+    """The model's own answer."""
+    asked = request(question, Sampling(temperature=0, repeat_penalty=1), _GREEDY_TOKENS)
+    return "".join(event.text for event in backend.generate(asked, CancelToken()) if isinstance(event, TextDelta))
 
 
 def costs(path: Path, settings: LoadSettings, rounds: int) -> Iterator[tuple[str, ...]]:
@@ -113,12 +167,13 @@ def costs(path: Path, settings: LoadSettings, rounds: int) -> Iterator[tuple[str
 def batch_seconds(context: Context, tokens: Sequence[int]) -> float:
     """The time to check `tokens` in one batch after the tokens in the cache, which is left as it is.
 
-    The second of two runs counts: the first after another size prepares its graph.
+    The last of three runs counts: those before it, after another size, prepare its graph.
     """
     held, seconds = context.position(), 0.0
-    for _ in range(2):
+    for _ in range(3):
         started = time.perf_counter()
         context.decode_scored(tokens) if len(tokens) > 1 else context.decode(tokens)
+        context.check_numbers()
         seconds = time.perf_counter() - started
         context.keep(held)
     return seconds

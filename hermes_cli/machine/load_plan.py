@@ -241,8 +241,8 @@ class _Planner:
             template=options.template,
             device_sampling=layers == ALL_LAYERS or layers >= layer_count(self._header),
             kv_store_bytes=options.kv_store_bytes,
-            scored_tokens=DRAFT_ROWS if options.speculate and not layers else 1,
-            speculates=options.speculate and not layers,
+            scored_tokens=DRAFT_ROWS if options.speculate else 1,
+            speculates=options.speculate,
             adapters=options.adapters,
         )
         memory = estimate(self._header, settings, max(len(machine.gpus), 1))

@@ -112,8 +112,9 @@ class Speculation:
         self._cache, self._rule = cache, rule
         self._lookup = Lookup(prompt)
         self._draft: list[int] = []
-        self._accepted, self._seconds = 0, 0.0
+        self._accepted = 0
         self._left = limit
+        self._started = 0.0  # of the last batch
 
     def write(self, token: int) -> None:
         """Decode the next token of the answer. Raises as `KvCache.write`."""
@@ -123,17 +124,21 @@ class Speculation:
             self._accepted += 1
             self._cache.context.next_row()
             return
-        if self._draft:
-            self._rule.drafted(len(self._draft), self._accepted, self._seconds)
-            self.close()
+        self._measure()
+        self.close()
         most = min(self._rule.length(), self._left - 1)
         draft = self._lookup.draft(most) if most > 0 else []
-        started = time.perf_counter()
+        self._started = time.perf_counter()
         self._cache.write(token, draft)
-        self._seconds = time.perf_counter() - started
-        self._draft, self._accepted = draft, 0
-        if not draft:
-            self._rule.single(self._seconds)
+        self._draft = draft
+
+    def _measure(self) -> None:
+        """Tell the rule how long the last batch took, sampling included: a GPU still works when `write` returns."""
+        seconds = time.perf_counter() - self._started
+        if self._draft:
+            self._rule.drafted(len(self._draft), self._accepted, seconds)
+        elif self._started:
+            self._rule.single(seconds)
 
     def close(self) -> None:
         """Remove the rejected drafts from the cache."""

@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -146,7 +145,7 @@ def test_after_a_cancel_the_ledger_matches_the_cache(drafting: LocalBackend) -> 
     assert answer(drafting, COPY).text
 
 
-def test_drafts_are_used_on_request_only_and_not_on_a_gpu(tmp_path: Path) -> None:
+def test_drafts_are_used_on_request_only() -> None:
     for speculate in (False, True):
         (first, *_) = plan_load(paths.DEMO_MODEL, LoadOptions(speculate=speculate, gpu_layers=0)).attempts
         assert first.speculates == speculate
