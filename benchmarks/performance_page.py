@@ -25,6 +25,10 @@ With more threads than cores are free, threads wait for each other, and every pr
 depends on chance. If the load given below is not small, compare only the
 figures with one thread.
 """
+_SPECULATION = """The answers are given, those of a good model: every token takes the time of the model and its sampler, then
+the next token of the given answer is used, so that both sides write the same (`python -m benchmarks.speculation`). The
+reasons why it is off by default are in [engine.md](engine.md#speculation).
+"""
 
 
 def write(folder: Path, results: Mapping[str, Any]) -> None:
@@ -48,7 +52,8 @@ def _generation(folder: Path, section: Mapping[str, Any]) -> Iterator[str]:
         rows += [(name, *(f"{column[name]:,.1f}" for column in table.values())) for name in names]
         for own, other in ((_OWN, "llama-bench"), (_OWN, ""), (f"{_OWN}, tuned", "")):
             name = f"**{own} / {other or 'best llama-bench'}**"
-            rows.append((name, *(_ratio(column, own, other) for column in table.values())))
+            if own in names:
+                rows.append((name, *(_ratio(column, own, other) for column in table.values())))
         yield markdown(rows) + "\n"
         for threads, column in table.items():
             plotted[f"{model}, {threads}"] = {name: value for name, value in column.items() if "," not in name}
@@ -80,8 +85,8 @@ def _threads(folder: Path, section: Mapping[str, Any]) -> Iterator[str]:
 
 def _speculation(section: Mapping[str, Any]) -> Iterator[str]:
     yield f"## Speculation\n\n{_machine(section)}\n"
-    yield "Greedy answers. The reasons why it is off by default are in [engine.md](engine.md#speculation).\n"
-    rows: list[tuple[str, ...]] = [("model", "task", "off, tok/s", "auto, tok/s", "ratio", "same text")]
+    yield _SPECULATION
+    rows: list[tuple[str, ...]] = [("model", "task", "off, tok/s", "auto, tok/s", "ratio", "same greedy text")]
     costs: list[tuple[str, ...]] = []
     for model, table in section["models"].items():
         for task, column in table.items():
@@ -90,7 +95,16 @@ def _speculation(section: Mapping[str, Any]) -> Iterator[str]:
                 costs.append((model, *(f"{cost:.2f}" for cost in column.values())))
                 continue
             off, auto = column["off"], column["auto"]
-            rows.append((model, task, f"{off:,.1f}", f"{auto:,.1f}", f"{auto / off:.2f}", f"{column['same text']:.0%}"))
+            rows.append(
+                (
+                    model,
+                    task,
+                    f"{off:,.1f}",
+                    f"{auto:,.1f}",
+                    f"{auto / off:.2f}",
+                    "yes" if column["same greedy text"] else "no",
+                )
+            )
     yield markdown(rows) + "\n"
     yield f"Time of a batch with drafted tokens, relative to one token:\n\n{markdown(costs)}\n"
 

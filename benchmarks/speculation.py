@@ -51,7 +51,7 @@ ROWS = '[{"city": "Lisbon", "sky": "clear", "degrees": 24}, {"city": "Oslo", "sk
 STORY = (
     "Maren had sailed past the lighthouse a hundred times before she saw that its lamp was out. She turned her boat "
     "into the wind, tied it below the cliff and climbed the wet steps. Inside, an old man slept beside a broken lens. "
-    "He told her that nobody had brought oil since autumn. So she went back, filled two cans from her own tank and "
+    "He said that no one had brought oil since autumn. So she went back, filled two cans from her own tank and "
     "carried them up while the tide rose around the rocks. When the light swept over the sea again, three fishing "
     "crews found their way home, and each of them left a basket of herring at her door the next morning."
 )

@@ -133,7 +133,7 @@ class Speculation:
         self._draft = draft
 
     def _measure(self) -> None:
-        """Tell the rule how long the last batch took, sampling included: a GPU still works when `write` returns."""
+        """Report how long the last batch took, sampling included: a GPU still works when `write` returns."""
         seconds = time.perf_counter() - self._started
         if self._draft:
             self._rule.drafted(len(self._draft), self._accepted, seconds)

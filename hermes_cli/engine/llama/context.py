@@ -59,7 +59,7 @@ class Context:
         params = llama.llama_context_default_params()
         params.n_ctx = context_length
         params.n_batch = params.n_ubatch = batch_size
-        params.n_outputs_max = scored_tokens
+        params.n_outputs_max = params.n_outputs_max_per_seq = scored_tokens
         params.n_threads = params.n_threads_batch = threads
         params.type_k = params.type_v = _KV_TYPES[kv_type]
         params.flash_attn_type = _FLASH_ATTENTION[flash_attention]

@@ -67,7 +67,7 @@ FIELDS = {
     "llama_token_data_array": ("data", "size", "selected", "sorted"),
     "llama_model_params": ("devices", "n_gpu_layers", "progress_callback", "vocab_only", "use_extra_bufts"),
     "llama_context_params": (
-        *("n_ctx", "n_batch", "n_ubatch", "n_outputs_max", "n_threads", "n_threads_batch"),
+        *("n_ctx", "n_batch", "n_ubatch", "n_outputs_max", "n_outputs_max_per_seq", "n_threads", "n_threads_batch"),
         *("flash_attn_type", "type_k", "type_v", "abort_callback", "abort_callback_data", "no_perf"),
     ),
 }

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -58,6 +59,13 @@ def rule_of(backend: LocalBackend) -> AlwaysDraft:
 def test_greedy_text_is_the_same_and_drafts_are_accepted(plain: LocalBackend, drafting: LocalBackend) -> None:
     assert answer(drafting, COPY).text == answer(plain, COPY).text
     assert rule_of(drafting).accepted > 0
+
+
+def test_a_device_selects_candidates_for_every_token_of_a_draft(plain: LocalBackend) -> None:
+    with open_backend(paths.DEMO_MODEL, replace(SETTINGS, device_sampling=True)) as backend:
+        backend.drafts = AlwaysDraft()
+        assert answer(backend, COPY).text == answer(plain, COPY).text
+        assert backend.drafts.accepted > 0
 
 
 def test_the_random_stream_is_the_same(plain: LocalBackend, drafting: LocalBackend) -> None:
