@@ -25,9 +25,9 @@ With more threads than cores are free, threads wait for each other, and every pr
 depends on chance. If the load given below is not small, compare only the
 figures with one thread.
 """
-_SPECULATION = """The answers are given, those of a good model: every token takes the time of the model and its sampler, and
-then the next token of the given answer is used, so that both sides write the same (`python -m benchmarks.speculation`).
-The reasons why it is off by default are in [engine.md](engine.md#speculation).
+_SPECULATION = """The answers are given, those of a good model: every token takes the time of the model and its sampler,
+and then the next token of the given answer is used, so that both sides write the same
+(`python -m benchmarks.speculation`). The reasons why it is off by default are in [engine.md](engine.md#speculation).
 """
 
 

@@ -24,7 +24,7 @@ from hermes_cli.engine.decoding.generation import Generation, Job, QueuedEvent
 from hermes_cli.engine.decoding.logprobs import score
 from hermes_cli.engine.decoding.pace import ThreadPace
 from hermes_cli.engine.decoding.sampling import biases, candidates
-from hermes_cli.engine.decoding.speculation import DraftRule
+from hermes_cli.engine.decoding.speculation import DraftRule, draft_costs
 from hermes_cli.engine.llama.context import DecodeAborted
 from hermes_cli.engine.load_options import LoadSettings
 from hermes_cli.engine.loading import load, placement
@@ -93,7 +93,7 @@ class LocalBackend:
         self.vocabulary = Vocabulary(loaded.model)
         adapts = loaded.settings.adapts_threads and loaded.settings.threads > 1
         self._pace = ThreadPace(loaded.settings.threads, self.cache.context.set_threads) if adapts else None
-        self.drafts = DraftRule() if loaded.settings.speculates and self.cache.can_rewind else None
+        self.drafts = self._draft_rule() if loaded.settings.speculates and self.cache.can_rewind else None
         try:
             self._prompts = PromptWriter(self.model, loaded.settings.template)
         except HermesError:
@@ -109,6 +109,11 @@ class LocalBackend:
             notes=loaded.notes,
             adapters=tuple((str(adapter.path), adapter.scale) for adapter in loaded.settings.adapters),
         )
+
+    def _draft_rule(self) -> DraftRule:
+        """A GPU is quick enough to measure what drafts cost; on a CPU the rule finds out as it goes."""
+        measured = self.settings.device_sampling
+        return DraftRule(self._thread.run(lambda: draft_costs(self.cache.context)) if measured else None)
 
     def __enter__(self) -> "LocalBackend":
         return self

@@ -6,17 +6,18 @@ while it equals the drafted token, the next logits, which are already computed, 
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from hermes_cli.engine.cache.kv_cache import KvCache
+from hermes_cli.engine.llama.context import Context
 from hermes_cli.engine.load_options import DRAFT_ROWS
 
 _MATCHED = 3  # this many equal tokens are needed before a draft
 _LENGTHS = (1, 3, 7, DRAFT_ROWS - 1)
 _FIRST_RIGHT = 0.8
 # In units of the time of one token: what every token adds to what drafts may cost, and the most that they may.
-_CREDIT_PER_TOKEN, _MOST_CREDIT = 0.005, 2.0
+_CREDIT_PER_TOKEN, _MOST_CREDIT = 0.005, 4.0
 _WEIGHT, _WEIGHT_OF_RIGHT = 0.2, 0.1  # weight of a new measurement
 _GUESSED_COST = 0.25  # of a drafted token, before it was measured
 
@@ -44,7 +45,11 @@ class Lookup:
         """At most `most` tokens predicted to follow; none if the last tokens did not occur before."""
         if self._next is None:
             self._next = self._following.get(tuple(self._tokens[-_MATCHED:]))
-        return [] if self._next is None else self._tokens[self._next : self._next + most]
+        if self._next is None:
+            return []
+        known = min(most, len(self._tokens) - self._next)
+        length = max((length for length in _LENGTHS if length <= known), default=0)
+        return self._tokens[self._next : self._next + length]
 
 
 class DraftRule:
@@ -52,15 +57,16 @@ class DraftRule:
 
     All times are in units of what one token takes without a draft. Drafts are paid from a credit, which grows with the
     time that they save, and a little with every token, so that they are tried, and tried again. A draft is made only if
-    the credit covers its cost: also the first one, whose cost is guessed.
+    the credit covers its cost: also the first one, whose cost is guessed unless `costs` has it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, costs: Mapping[int, float] | None = None) -> None:
+        """`costs` are those of drafts by their length, beyond the time of one token: see `draft_costs`."""
         self._single_s = 0.0
-        self._costs: dict[int, float] = {}  # of drafts by their length, beyond the time of one token
+        self._costs = dict(costs or {})
         self._switch = 0.0  # what the token after a draft costs more: its graph is built again
         self._drafted = False  # by the last batch
-        self._credit = 0.0
+        self._credit = min(self._costs.values(), default=0.0)
         self._right = _FIRST_RIGHT  # how often the next token of a draft is right
 
     def length(self) -> int:
@@ -102,6 +108,22 @@ class DraftRule:
         self._drafted = True
         for right in (1.0,) * accepted + (0.0,) * (accepted < length):
             self._right += _WEIGHT_OF_RIGHT * (right - self._right)
+
+
+def draft_costs(context: Context) -> dict[int, float]:
+    """What drafts of each length cost, beyond the time of one token and in that unit; for an empty cache.
+
+    A GPU prepares its kernels and graph in the first two batches of each size.
+    """
+    seconds: dict[int, float] = {}
+    for length in (0, *_LENGTHS):
+        for _ in range(3):
+            started = time.perf_counter()
+            context.decode_scored((0,) * (1 + length))
+            context.check_numbers()
+            seconds[length] = time.perf_counter() - started
+            context.keep(0)
+    return {length: max(0.0, seconds[length] / seconds[0] - 1) for length in _LENGTHS}
 
 
 class Speculation:
