@@ -23,7 +23,6 @@ from itertools import product
 from pathlib import Path
 
 from benchmarks import performance_page, programs, speculation
-from benchmarks.endless_model import endless_copy
 from benchmarks.programs import Job
 from benchmarks.rounds import interleaved
 from hermes_cli import paths
@@ -62,8 +61,11 @@ def main() -> None:
         os.environ["HERMES_CLI_CACHE_DIR"] = folder  # nothing tuned, no saved prompts
         for section in given.only:
             for model in given.models or [paths.DEMO_MODEL]:
-                endless = model == paths.DEMO_MODEL and section != "speculation"
-                file = endless_copy(model, Path(folder) / model.name) if endless else model
+                file = model
+                if model == paths.DEMO_MODEL and section != "speculation":
+                    from benchmarks.endless_model import endless_copy
+
+                    file = endless_copy(model, Path(folder) / model.name)
                 found = measures[section](file, given)
                 name = f"{model.stem}, GPU" if given.gpu else model.stem
                 results.setdefault(section, {}).setdefault("models", {}).setdefault(name, {}).update(found)
