@@ -7,19 +7,21 @@ while it equals the drafted token, the next logits, which are already computed, 
 import math
 import time
 from collections.abc import Mapping, Sequence
-from itertools import islice
 
 from hermes_cli.engine.cache.kv_cache import KvCache
 from hermes_cli.engine.llama.context import Context
 from hermes_cli.engine.load_options import DRAFT_ROWS
 
 _MATCHED = 3  # this many equal tokens are needed before a draft
+_COMPARED, _MOST_AGREEMENT = 8, 32  # the latest places, of which the one that agrees with the most tokens is followed
 _LENGTHS = (1, 3, 7, DRAFT_ROWS - 1)
 _FIRST_RIGHT = 0.8
 # In units of the time of one token: what every token adds to what drafts may cost, and the most that they may.
-_CREDIT_PER_TOKEN, _MOST_CREDIT = 0.005, 4.0
+_CREDIT_PER_TOKEN, _FIRST_CREDIT, _MOST_CREDIT = 0.005, 1.5, 4.0
 _WEIGHT, _WEIGHT_OF_RIGHT = 0.2, 0.1  # weight of a new measurement
 _GUESSED_COST = 0.25  # of a drafted token, before it was measured
+_SETTLING = 2  # tokens after a draft that may take longer: graphs are built again, for a GPU twice
+_SLOWEST = 4.0  # times the usual time: beyond that, another program had the cores
 
 
 class Lookup:
@@ -28,9 +30,13 @@ class Lookup:
     def __init__(self, tokens: Sequence[int]) -> None:
         """`tokens` are those of the prompt."""
         self._tokens = list(tokens)
-        columns = (islice(self._tokens, start, None) for start in range(_MATCHED))
-        self._following = dict(zip(zip(*columns, strict=False), range(_MATCHED, len(tokens)), strict=False))
+        self._places: dict[tuple[int, ...], list[int]] = {}  # what stands before a place, and all such places
+        for place in range(_MATCHED, len(tokens)):
+            self._remember(place)
         self._next: int | None = None  # where the draft continues while it is right
+
+    def _remember(self, place: int) -> None:
+        self._places.setdefault(tuple(self._tokens[place - _MATCHED : place]), []).append(place)
 
     def add(self, token: int) -> None:
         """The next token of the answer."""
@@ -38,18 +44,26 @@ class Lookup:
         if at is not None:
             self._next = at + 1 if tokens[at] == token else None
         if len(tokens) >= _MATCHED:
-            self._following[tuple(tokens[-_MATCHED:])] = len(tokens)
+            self._remember(len(tokens))
         tokens.append(token)
 
     def draft(self, most: int) -> list[int]:
         """At most `most` tokens predicted to follow; none if the last tokens did not occur before."""
         if self._next is None:
-            self._next = self._following.get(tuple(self._tokens[-_MATCHED:]))
+            places = self._places.get(tuple(self._tokens[-_MATCHED:]), ())
+            self._next = max(reversed(places[-_COMPARED:]), key=self._agreement, default=None)
         if self._next is None:
             return []
         known = min(most, len(self._tokens) - self._next)
         length = max((length for length in _LENGTHS if length <= known), default=0)
         return self._tokens[self._next : self._next + length]
+
+    def _agreement(self, place: int) -> int:
+        """How many tokens before `place` are those before the next token."""
+        tokens, count = self._tokens, _MATCHED
+        while count < min(place, _MOST_AGREEMENT) and tokens[place - count - 1] == tokens[-count - 1]:
+            count += 1
+        return count
 
 
 class DraftRule:
@@ -64,9 +78,9 @@ class DraftRule:
         """`costs` are those of drafts by their length, beyond the time of one token: see `draft_costs`."""
         self._single_s = 0.0
         self._costs = dict(costs or {})
-        self._switch = 0.0  # what the token after a draft costs more: its graph is built again
-        self._drafted = False  # by the last batch
-        self._credit = min(self._costs.values(), default=0.0)
+        self._switch = 0.0  # what the tokens after a draft cost more
+        self._settling, self._excess = 0, 0.0  # how many such tokens are left, and their cost so far
+        self._credit = _FIRST_CREDIT if costs else 0.0
         self._right = _FIRST_RIGHT  # how often the next token of a draft is right
 
     def length(self) -> int:
@@ -89,23 +103,25 @@ class DraftRule:
     def single(self, seconds: float) -> None:
         """A token was decoded without a draft."""
         last = self._single_s or seconds
-        seconds = min(seconds, 2 * last)  # longer: another program had the cores
-        if self._drafted:
-            switch = max(0.0, seconds / last - 1)
-            self._switch += _WEIGHT * (switch - self._switch)
-            self._credit -= switch
-            self._drafted = False
+        seconds = min(seconds, _SLOWEST * last)
+        if self._settling:
+            excess = max(0.0, seconds / last - 1)
+            self._excess += excess
+            self._credit -= excess
+            self._settling -= 1
+            if not self._settling:
+                self._switch += _WEIGHT * (self._excess - self._switch)
         else:
             self._single_s = last + _WEIGHT * (seconds - last)
         self._credit = min(_MOST_CREDIT, self._credit + _CREDIT_PER_TOKEN)
 
     def drafted(self, length: int, accepted: int, seconds: float) -> None:
         """A token was decoded with a draft of `length` tokens, of which `accepted` were right."""
-        cost = max(0.0, min(seconds / self._single_s - 1, 2.0 * length))
+        cost = max(0.0, min(seconds / self._single_s - 1, _SLOWEST + 2.0 * length))
         known = self._costs.get(length, cost)
         self._costs[length] = known + _WEIGHT * (cost - known)
         self._credit = min(_MOST_CREDIT, self._credit + accepted - cost)
-        self._drafted = True
+        self._settling, self._excess = _SETTLING, 0.0
         for right in (1.0,) * accepted + (0.0,) * (accepted < length):
             self._right += _WEIGHT_OF_RIGHT * (right - self._right)
 

@@ -175,6 +175,12 @@ def test_a_draft_is_what_followed_the_same_tokens(prompt: list[int], written: li
         tokens.append(token)
 
 
+def test_the_place_that_agrees_with_the_most_tokens_is_followed() -> None:
+    copied = [7, 8, 1, 2, 3, 4, 5, 6]
+    lookup = Lookup([*copied, 9, 1, 2, 3, 10, 11, 12, *copied[:5]])
+    assert lookup.draft(3) == copied[5:]
+
+
 def test_a_correct_draft_is_followed_where_it_was_found() -> None:
     lookup = Lookup([1, 2, 3, 4, 5, 6, 9, 2, 3, 4, 7, 8, 1, 2, 3])
     assert lookup.draft(3) == [4, 5, 6] or lookup.draft(3) == [4, 7, 8]
@@ -226,7 +232,7 @@ def test_a_rule_that_knows_the_costs_starts_with_the_first_match() -> None:
     machine.rule = DraftRule({1: 0.2, 3: 0.6, 7: 1.4, 15: 3.0})
     assert machine.seconds(40, right=1.0) < 40 / 2
     machine.rule = DraftRule({1: 0.2, 3: 0.6, 7: 1.4, 15: 3.0})
-    assert machine.seconds(40, right=0.0) < 40 * 1.02
+    assert machine.seconds(100, right=0.0) < 100 * 1.02
 
 
 def test_the_costs_of_drafts_are_measured_in_an_empty_cache(plain: LocalBackend) -> None:
