@@ -187,8 +187,8 @@ def speculated(model: Path, given: argparse.Namespace) -> Table:
     """--speculate auto and off, and the cost of batches with drafted tokens."""
     (settings, *_) = plan_load(model, speculation.options(gpu=given.gpu)).attempts
     found: Table = {}
-    for name, _, off, auto, _, same in speculation.gains(model, settings, given.rounds):
-        found[name] = {"off": float(off.replace(",", "")), "auto": float(auto.replace(",", ""))}
+    for name, _, off, auto, ratio, same in speculation.gains(model, settings, given.rounds):
+        found[name] = {"off": float(off.replace(",", "")), "auto": float(auto.replace(",", "")), "ratio": float(ratio)}
         found[name]["same greedy text"] = same == "yes"
     found["costs"] = {length: float(cost) for length, cost in speculation.costs(model, settings, given.rounds)}
     return found

@@ -94,14 +94,14 @@ def _speculation(section: Mapping[str, Any]) -> Iterator[str]:
                 costs = costs or [("model", *(f"{length} drafted" for length in column))]
                 costs.append((model, *(f"{cost:.2f}" for cost in column.values())))
                 continue
-            off, auto = column["off"], column["auto"]
+            off, auto, ratio = column["off"], column["auto"], column["ratio"]
             rows.append(
                 (
                     model,
                     task,
                     f"{off:,.1f}",
                     f"{auto:,.1f}",
-                    f"{auto / off:.2f}",
+                    f"{ratio:.2f}",
                     "yes" if column["same greedy text"] else "no",
                 )
             )

@@ -16,6 +16,7 @@ from hermes_cli.engine.llama.context import DecodeAborted
 from hermes_cli.engine.load_options import LoadOptions, LoadSettings
 from hermes_cli.engine.loading import make_context, make_model
 from hermes_cli.engine.local import LocalBackend, open_backend
+from hermes_cli.engine.thread import EngineThread
 from hermes_cli.errors import LoadCancelled, UsageError
 from hermes_cli.machine.load_plan import plan_load
 from hermes_cli.machine.measure import SAMPLE_TEXT, generation_speed, prompt_seconds, sample_tokens
@@ -70,7 +71,9 @@ def measured(path: Path, requested: LoadOptions, lengths: Sequence[int] | None, 
                 _asked(backend, (Message("user", SAMPLE_TEXT * min(20, info.context_length // 64)),), 1, cancel)
             rows = list(_rows(backend, lengths, cancel, status))
             process_bytes = hardware.process_bytes()
-        rows = list(_with_bare(path, used, rows, cancel, status))
+        # On a thread that ends: OpenMP keeps the workers of the main thread, which would slow the next model down.
+        with closing(EngineThread()) as thread:
+            rows = thread.run(lambda: list(_with_bare(path, used, rows, cancel, status)))
     finally:
         status.erase()
     return Run(info, used, first_s, process_bytes, tuple(rows))

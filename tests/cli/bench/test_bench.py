@@ -37,6 +37,27 @@ def test_table_shows_prompt_and_generation_speed_and_llama_cpp_alone(hermes: Her
     assert 100 <= rows[0][0] <= 200 and 350 <= rows[1][0] <= 450
 
 
+MEASURE = """
+import os, time
+from hermes_cli import paths
+from hermes_cli.chat.request import CancelToken
+from hermes_cli.cli.bench.run import measured
+from hermes_cli.engine.load_options import LoadOptions
+measured(paths.DEMO_MODEL, LoadOptions(threads=2), [64], CancelToken())
+until = time.monotonic() + 10
+while len(os.listdir("/proc/self/task")) > 1 and time.monotonic() < until:
+    time.sleep(0.01)
+print(len(os.listdir("/proc/self/task")))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts the threads in /proc")
+def test_no_worker_threads_are_left_for_the_next_model() -> None:
+    """With more OpenMP threads in the process than cores, they stop spinning, and generation is several times slower."""
+    child = subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, env=child_environment({}), check=True)
+    assert child.stdout.decode().splitlines()[-1] == "1"
+
+
 def test_json_has_the_settings_too(hermes: Hermes) -> None:
     result = json.loads(hermes(*DEMO, "--prompt", "128", "--json", "--threads", "1", "--kv-type", "q8_0").out)
     (facts,) = result["runs"]
