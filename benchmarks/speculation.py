@@ -10,8 +10,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from benchmarks.rounds import markdown
@@ -20,11 +19,13 @@ from hermes_cli.chat.events import Finished, TextDelta
 from hermes_cli.chat.message import Message
 from hermes_cli.chat.request import CancelToken, GenerationRequest
 from hermes_cli.chat.sampling import Sampling
+from hermes_cli.engine.decoding.speculation import DraftRule
 from hermes_cli.engine.llama.context import Context
 from hermes_cli.engine.llama.sampler import Sampler
 from hermes_cli.engine.load_options import ALL_LAYERS, LoadOptions, LoadSettings
 from hermes_cli.engine.loading import make_context, make_model
 from hermes_cli.engine.local import LocalBackend, open_backend
+from hermes_cli.engine.thread import EngineThread
 from hermes_cli.machine.load_plan import plan_load
 from hermes_cli.machine.measure import sample_tokens
 
@@ -99,20 +100,21 @@ def options(*, gpu: bool) -> LoadOptions:
 
 def gains(path: Path, settings: LoadSettings, rounds: int) -> Iterator[tuple[str, ...]]:
     """One row for each task: the medians of both, taking turns, and of the ratios of each round."""
-    with ExitStack() as stack:
-        off = stack.enter_context(open_backend(path, replace(settings, speculates=False, scored_tokens=1)))
-        auto = stack.enter_context(open_backend(path, settings))
+    # One backend: with the OpenMP threads of a second one, libgomp lets threads sleep between operations.
+    with open_backend(path, settings) as backend:
+        rules = (None, backend.drafts)
         for name, (question, answer) in TASKS.items():
-            speeds = [[speed(backend, question, answer) for backend in (off, auto)] for _ in range(rounds)]
+            speeds = [[speed(backend, rule, question, answer) for rule in rules] for _ in range(rounds)]
             slow, fast = map(statistics.median, zip(*speeds, strict=True))
             ratio = statistics.median(fast / slow for slow, fast in speeds)
-            same = len({greedy(backend, question) for backend in (off, auto)}) == 1
-            count = len(auto.model.tokenize(answer))
+            same = len({greedy(backend, rule, question) for rule in rules}) == 1
+            count = len(backend.model.tokenize(answer))
             yield name, f"{count}", f"{slow:,.1f}", f"{fast:,.1f}", f"{ratio:.2f}", "yes" if same else "no"
 
 
-def speed(backend: LocalBackend, question: str, answer: str) -> float:
+def speed(backend: LocalBackend, rule: DraftRule | None, question: str, answer: str) -> float:
     """Tokens per second while `answer` is given to `question`, as often as `_LEAST_S` wants."""
+    backend.drafts = rule
     tokens = backend.model.tokenize(answer)
     written, seconds = 0, 0.0
     while seconds < _LEAST_S:
@@ -145,14 +147,20 @@ def request(question: str, sampling: Sampling, tokens: int) -> GenerationRequest
     return GenerationRequest((Message("user", question),), sampling, tokens)
 
 
-def greedy(backend: LocalBackend, question: str) -> str:
+def greedy(backend: LocalBackend, rule: DraftRule | None, question: str) -> str:
     """The model's own answer."""
+    backend.drafts = rule
     asked = request(question, Sampling(temperature=0, repeat_penalty=1), _GREEDY_TOKENS)
     return "".join(event.text for event in backend.generate(asked, CancelToken()) if isinstance(event, TextDelta))
 
 
-def costs(path: Path, settings: LoadSettings, rounds: int) -> Iterator[tuple[str, ...]]:
+def costs(path: Path, settings: LoadSettings, rounds: int) -> list[tuple[str, ...]]:
     """What checking drafts of some lengths takes, in units of decoding one token."""
+    with closing(EngineThread()) as thread:
+        return thread.run(lambda: _costs(path, settings, rounds))
+
+
+def _costs(path: Path, settings: LoadSettings, rounds: int) -> list[tuple[str, ...]]:
     with (
         closing(make_model(path, settings, lambda _: True)) as model,
         closing(make_context(model, settings)) as context,
@@ -161,8 +169,8 @@ def costs(path: Path, settings: LoadSettings, rounds: int) -> Iterator[tuple[str
         context.decode(tokens)
         lengths = (0, *DRAFTS)
         times = [[batch_seconds(context, tokens[: 1 + length]) for length in lengths] for _ in range(rounds)]
-        for at, length in enumerate(lengths[1:], 1):
-            yield str(length), f"{statistics.median(row[at] / row[0] for row in times):.2f}"
+        ratios = [statistics.median(row[at] / row[0] for row in times) for at in range(1, len(lengths))]
+    return [(f"{length}", f"{ratio:.2f}") for length, ratio in zip(DRAFTS, ratios, strict=True)]
 
 
 def batch_seconds(context: Context, tokens: Sequence[int]) -> float:

@@ -166,17 +166,16 @@ class Speculation:
         self.close()
         most = min(self._rule.length(), self._left - 1)
         draft = self._lookup.draft(most) if most > 0 else []
-        self._started = time.perf_counter()
         self._cache.write(token, draft)
         self._draft = draft
 
     def _measure(self) -> None:
         """Report how long the last batch took, sampling included: a GPU still works when `write` returns."""
-        seconds = time.perf_counter() - self._started
+        started, self._started = self._started, time.perf_counter()
         if self._draft:
-            self._rule.drafted(len(self._draft), self._accepted, seconds)
-        elif self._started:
-            self._rule.single(seconds)
+            self._rule.drafted(len(self._draft), self._accepted, self._started - started)
+        elif started:
+            self._rule.single(self._started - started)
 
     def close(self) -> None:
         """Remove the rejected drafts from the cache."""

@@ -53,7 +53,7 @@ print(len(os.listdir("/proc/self/task")))
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts the threads in /proc")
 def test_no_worker_threads_are_left_for_the_next_model() -> None:
-    """With more OpenMP threads in the process than cores, they stop spinning, and generation is several times slower."""
+    """With more OpenMP threads in the process than cores they stop spinning: generation is several times slower."""
     child = subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, env=child_environment({}), check=True)
     assert child.stdout.decode().splitlines()[-1] == "1"
 
