@@ -99,8 +99,8 @@ def _lines(path: str) -> list[str]:
 
 
 def tokens_for(model: Path) -> int:
-    """Enough for a second or two on a slow machine: large models are slower."""
-    return 600 if model.stat().st_size < 2e7 else 60 if model.stat().st_size < 2e8 else 24
+    """Enough for a second or two, also on a slow machine: large models are slower."""
+    return 900 if model.stat().st_size < 2e7 else 200 if model.stat().st_size < 2e8 else 60
 
 
 def generation(model: Path, given: argparse.Namespace) -> Table:

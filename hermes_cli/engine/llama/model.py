@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -182,11 +183,12 @@ class Model:
     @cached_property
     def _special_tokens(self) -> tuple[dict[str, int], dict[str, int]]:
         """The typed control tokens, and the user's own that are written like one."""
-        get_attributes, get_text = self._llama.llama_vocab_get_attr, self._llama.llama_vocab_get_text
+        get_text = self._llama.llama_vocab_get_text
         typed: dict[str, int] = {}
         own: dict[str, int] = {}
-        for token in range(self.vocab_size):
-            attributes = get_attributes(self._vocab, token)
+        # `map` calls 128k times in three quarters of the time of a loop.
+        every = map(self._llama.llama_vocab_get_attr, repeat(self._vocab), range(self.vocab_size))
+        for token, attributes in enumerate(every):
             if attributes & (_CONTROL | _USER_DEFINED):
                 text = get_text(self._vocab, token).decode("utf-8", "replace")
                 if attributes & _CONTROL:
