@@ -9,10 +9,10 @@ import pytest
 from hermes_cli import paths
 from hermes_cli.engine.llama.fingerprint import fingerprint
 from hermes_cli.engine.llama.library import REQUIREMENT
-from hermes_cli.machine import probe
+from hermes_cli.machine import probe, probe_child
 from tests.conftest import BrokenLibrary, Hermes, Script
 
-QUESTION = ("ask", "-m", "demo", "-t0", probe.QUESTION)
+QUESTION = ("ask", "-m", "demo", "-t0", probe_child.QUESTION)
 ANSWER = b"2 plus 3 is 5.\n"
 VERDICT = "from hermes_cli.machine import probe; import sys; print(probe.verdict(float(sys.argv[1])))"
 

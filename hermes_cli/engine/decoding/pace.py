@@ -7,6 +7,7 @@ kernel counts how long each thread waited for a core, and how long each core was
 import math
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +17,8 @@ from hermes_cli.values import dataclass
 _LOOK_S = 0.05  # between two looks at the counters
 _LEAST_S = 0.025  # shorter, one time slice of another program weighs too much: after a short prompt
 _LOOK_SHARE = 0.01  # of the time may go into looking
-_WAITING = 0.25  # this many threads without a core are too many: on average over a look
+_WINDOW_S = 0.1  # of waiting is looked at: a program that runs for some milliseconds changes nothing
+_WAITING = 0.25  # this many threads without a core are too many: on average over the window
 _IDLE = 0.75  # this many idle cores are enough for one more thread
 _RAISE_S, _LONGEST_RAISE_S = 0.25, 4.0  # how long cores are idle before threads are added
 _STEADY_S = 1.0  # threads that were added and are dropped sooner make the next time longer
@@ -37,24 +39,27 @@ class ThreadRule:
 
     def __init__(self, most: int) -> None:
         self.most = self.count = most
-        self._last: Reading | None = None
+        self._readings: deque[Reading] = deque()  # with this number of threads; the first is `_WINDOW_S` old
         self._idle_since: Reading | None = None
         self._raise_s = _RAISE_S
         self._raised_at = -math.inf
 
     def restart(self) -> None:
-        """Drop the last reading, because the time since then was not spent on decoding."""
-        self._last = self._idle_since = None
+        """Drop the readings, because the time since the last one was not spent on decoding."""
+        self._readings.clear()
+        self._idle_since = None
 
     def update(self, now: Reading, used: int) -> int:
         """The number of threads from now on; `used` worked since the last reading."""
-        last = self._last
-        if last and now.at_s - last.at_s < _LEAST_S:
+        readings = self._readings
+        if readings and now.at_s - readings[-1].at_s < _LEAST_S:
             return self.count
-        self._last = now
-        if last is None:
+        readings.append(now)
+        if len(readings) == 1:
             return self.count
-        waiting = (now.waited_s - last.waited_s) / (now.at_s - last.at_s)
+        while readings[1].at_s <= now.at_s - _WINDOW_S:
+            readings.popleft()
+        waiting = (now.waited_s - readings[0].waited_s) / (now.at_s - readings[0].at_s)
         if waiting > _WAITING:
             self._drop(used - math.ceil(waiting - _WAITING), now.at_s)
         elif self.count < self.most:
@@ -67,6 +72,7 @@ class ThreadRule:
             soon = at_s - self._raised_at < _STEADY_S
             self._raise_s = min(2 * self._raise_s, _LONGEST_RAISE_S) if soon else _RAISE_S
             self.count = max(1, count)
+            self._readings = deque([self._readings[-1]])
 
     def _raise_if_idle(self, now: Reading) -> None:
         since = self._idle_since = self._idle_since or now

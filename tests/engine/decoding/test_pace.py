@@ -69,6 +69,13 @@ def test_a_wait_of_one_time_slice_after_a_short_prompt_changes_nothing() -> None
     assert rule.update(Reading(0.112, 0.034, 0.0), 2) == 1
 
 
+def test_a_program_that_runs_for_a_moment_changes_nothing() -> None:
+    clock = Clock(ThreadRule(2))
+    for _ in range(20):
+        assert clock.looks(5) + clock.looks(1, waiting=0.4) == [2] * 6
+    assert clock.looks(2, waiting=0.4)[-1] == 1
+
+
 def test_short_waits_are_ignored() -> None:
     assert set(Clock(ThreadRule(MOST)).looks(50, waiting=0.2)) == {MOST}
 
