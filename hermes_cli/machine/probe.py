@@ -6,26 +6,11 @@ The verdict is saved per library build and CPU; `probe_child` tests.
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import field
 
 from hermes_cli import files, paths
 from hermes_cli.engine.llama import library
 from hermes_cli.engine.llama.fingerprint import fingerprint
-from hermes_cli.values import dataclass
-
-TIMEOUT_S = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What may be used: repacked or AMX weights (`extra_buffers`) and the GPU (None: this build has none)."""
-
-    extra_buffers: bool
-    gpu: bool | None
-    failures: dict[str, str] = field(default_factory=dict)
-    expires: float | None = (
-        None  # seconds since the epoch; a timeout or full memory may have other causes than the library
-    )
+from hermes_cli.machine.verdict import TIMEOUT_S, Verdict
 
 
 def verdict(timeout_s: float = TIMEOUT_S, may_continue: Callable[[], bool] = lambda: True) -> Verdict:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from hermes_cli import paths
 from hermes_cli.engine.llama import library
 from hermes_cli.errors import EngineError, LoadCancelled
-from hermes_cli.machine.probe import TIMEOUT_S, Verdict
+from hermes_cli.machine.verdict import TIMEOUT_S, Verdict
 
 QUESTION = "What is 2 plus 3?"
 ANSWER = "2 plus 3 is 5."
