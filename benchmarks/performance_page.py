@@ -22,8 +22,8 @@ once with those that `hermes bench --tune` found, which may include a `q8_0` cac
 generates after 32 tokens, about the length of the prompt.
 
 With more threads than cores are free, threads wait for each other, and every program slows down by a factor that
-depends on chance. If the load given below is not small, compare only the
-figures with one thread.
+depends on chance. If the load given below is not small, compare only the figures with one thread. On a shared virtual
+machine, two medians of the same program can differ by a tenth.
 """
 _SPECULATION = """The answers are given, those of a good model: every token takes the time of the model and its sampler,
 and then the next token of the given answer is used, so that both sides write the same
