@@ -35,6 +35,7 @@ class KvCache:
         """
         self.context = context
         self.ledger: list[int] = []
+        self._can_go_back = can_go_back
         self.can_rewind = can_go_back and context.state_is_whole  # to any earlier length
         self._store = store if self.can_rewind else None
         self._least_saved_s = least_saved_s
@@ -124,7 +125,8 @@ class KvCache:
             self.context.decode_scored(tokens) if scored else self.context.decode(tokens)
         except DecodeAborted:
             self.ledger += tokens
-            self._cut(self.context.position())
+            # The state of a recurrent model is a half-processed one then, although its position says otherwise.
+            self._cut(self.context.position() if self._can_go_back else self.context.keep(0))
             raise
         except EngineError:
             self._cut(0)
@@ -133,7 +135,7 @@ class KvCache:
         self.ledger += tokens
 
     def disable_saving(self) -> None:
-        """Stop saving to disk, after a failure."""
+        """Stop saving to disk, after a failure of the engine."""
         self._store = None
 
     def save(self, opening: Callable[[], Sequence[int]], may_continue: MayContinue) -> None:

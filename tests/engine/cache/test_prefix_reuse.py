@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from hermes_cli.chat.message import Message
+from hermes_cli.engine.llama.context import DecodeAborted
 from hermes_cli.engine.local import LoadSettings, LocalBackend, open_backend
 from tests.engine.answers import answer, assistant, user
 from tests.gguf_copy import written_mamba
@@ -82,3 +83,13 @@ def test_a_recurrent_model_processes_the_whole_prompt_again(demo_path: Path, tmp
         assert second.text == first.text
         assert second.finished.usage.cached_tokens == 0
         assert len(opened.cache.ledger) == opened.cache.context.position()
+
+
+def test_nothing_is_kept_of_a_recurrent_model_that_was_stopped(demo_path: Path, tmp_path: Path) -> None:
+    with open_backend(written_mamba(demo_path, tmp_path / "mamba.gguf")) as opened:
+        cache, tokens = opened.cache, opened.prompt_tokens((ANA,))
+        list(cache.read(tokens[:4]))
+        cache.context.abort()
+        with pytest.raises(DecodeAborted):
+            list(cache.read(tokens[4:]))
+        assert (cache.ledger, cache.context.position()) == ([], 0)
