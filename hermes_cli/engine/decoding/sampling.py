@@ -18,8 +18,10 @@ from hermes_cli.errors import UsageError
 Steps = list[tuple[str, tuple[Any, ...]]]
 _CANDIDATES = 64  # without a top-k: rarer tokens count only where none of these may follow
 _OTHER_SEED = 0x9E3779B9
+_NO_SEED = 0xFFFFFFFF  # llama.cpp draws a random one instead
 _COLDEST = 1e-3  # below it only the likeliest token is left, and 1/temperature overflows
 _MIROSTAT_TOKENS = 100  # from which its first version estimates
+_MOST_SELECTED = 1024  # no time is saved by more, and llama.cpp aborts above 131,072
 
 
 def biases(
@@ -62,12 +64,14 @@ def sampler(
 
 
 def candidates(values: SamplingValues, logit_bias: tuple[tuple[int, float], ...] = ()) -> int:
-    """How many of the likeliest tokens are enough for the chain, which then chooses as among all; 0 if it needs all."""
+    """How many of the likeliest tokens are enough for the chain, which then chooses as among all; 0 for all of them."""
     if logit_bias or values.penalises_first:
         return 0
     only_best = values.temperature < _COLDEST and not (values.penalises or values.uses_dry)
     needed = 1 if only_best else values.top_k
-    return max(needed, SELECTED_TOKENS) if needed else 0  # mostly the same number, because a change costs time
+    if not 0 < needed <= _MOST_SELECTED:
+        return 0
+    return max(needed, SELECTED_TOKENS)  # mostly the same number, because a change costs time
 
 
 def masked_sampler(values: SamplingValues, context: Context) -> MaskedSampler:
@@ -102,6 +106,7 @@ def _choice(values: SamplingValues, seed: int, *, xtc: bool = False) -> Steps:
     """The last steps of a chain, which settle on one token."""
     if values.temperature < _COLDEST:
         return [("greedy", ())]
+    seed = _fixed(seed)
     steps: Steps = []
     if values.typical_p < 1:
         steps.append(("typical", (values.typical_p, 1)))
@@ -122,6 +127,12 @@ def _temperature(values: SamplingValues) -> Steps:
 
 def _mirostat(values: SamplingValues, vocab_size: int) -> tuple[str, tuple[Any, ...]]:
     goal = (values.mirostat_tau, values.mirostat_eta)
+    seed = _fixed(values.seed)
     if values.mirostat == 1:
-        return "mirostat", (vocab_size, values.seed, *goal, _MIROSTAT_TOKENS)
-    return "mirostat_v2", (values.seed, *goal)
+        return "mirostat", (vocab_size, seed, *goal, _MIROSTAT_TOKENS)
+    return "mirostat_v2", (seed, *goal)
+
+
+def _fixed(seed: int) -> int:
+    """A seed that repeats its answer, also if the one given would not."""
+    return 0 if seed == _NO_SEED else seed

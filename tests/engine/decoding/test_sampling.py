@@ -224,3 +224,15 @@ def test_a_device_selects_as_many_tokens_as_top_k_takes() -> None:
     assert candidates(decide(Sampling(top_k=SELECTED_TOKENS + 1))) == SELECTED_TOKENS + 1
     assert candidates(decide(Sampling(top_k=0, temperature=0, repeat_penalty=1))) == SELECTED_TOKENS
     assert candidates(decide(Sampling()), ((1, 5.0),)) == 0
+
+
+def test_so_many_tokens_that_llama_cpp_would_abort_are_not_selected() -> None:
+    assert candidates(decide(Sampling(top_k=200_000))) == 0
+
+
+@pytest.mark.parametrize("mirostat", [0, 2])
+def test_the_highest_seed_repeats_its_answer_too(backend: LocalBackend, mirostat: int) -> None:
+    wild = Sampling(temperature=5, top_k=0, mirostat=mirostat, mirostat_tau=100, seed=2**32 - 1)
+    answer(backend, "Hi", max_tokens=1)  # the same cache for all
+    texts = {answer(backend, "Hi", sampling=wild, max_tokens=24).text for _ in range(3)}
+    assert len(texts) == 1
