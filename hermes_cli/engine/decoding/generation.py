@@ -22,6 +22,7 @@ from hermes_cli.engine.decoding.text_stream import TextStream
 from hermes_cli.engine.llama.context import DecodeAborted
 from hermes_cli.engine.llama.model import Model
 from hermes_cli.engine.llama.sampler import Sampler
+from hermes_cli.errors import SchemaNotSatisfied, UsageError
 from hermes_cli.values import dataclass
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ class Generation:
                 reason = "cancelled"
             self.answered = reason != "cancelled"
             self._events.put(self._finished(reason))
+        except (UsageError, SchemaNotSatisfied) as error:  # faults of the request: the cache is right
+            self._events.put(error)
         except BaseException as error:
             self._cache.disable_saving()
             self._events.put(error)

@@ -15,6 +15,7 @@ from hermes_cli.engine.cache.kv_store import START_TOKENS, KvStore
 from hermes_cli.engine.llama import library
 from hermes_cli.engine.load_options import KV_STORE_BYTES
 from hermes_cli.engine.local import LoadSettings, LocalBackend, open_backend
+from hermes_cli.errors import UsageError
 from hermes_cli.kv_types import KvType
 from tests.conftest import Script
 from tests.engine.answers import GREEDY, Answer, answer, assistant, user
@@ -240,6 +241,15 @@ def test_a_prompt_stopped_right_before_closing_is_not_saved(demo_path: Path, fol
             if not isinstance(event, PromptProgress):
                 cancel.cancel("interrupt")
     assert folder.exists() is (stop_s == 0)
+
+
+def test_a_request_that_was_refused_does_not_prevent_saving(demo_path: Path, folder: Path) -> None:
+    with opened(demo_path) as backend:
+        begun = (LONG, user("Who are you?"), assistant("Not JSON"))
+        with pytest.raises(UsageError, match="does not match"):
+            list(backend.generate(GenerationRequest(begun, schema={"type": "object"}), CancelToken()))
+        talk(backend, [LONG], "Who are you?")
+    assert folder.exists()
 
 
 def test_an_idle_backend_uses_no_cpu_time(demo_path: Path) -> None:
