@@ -75,6 +75,8 @@ class Context:
                 f"cannot allocate a context of {context_length:,} tokens: {reason}",
                 "use a shorter one with --ctx, or fewer --gpu-layers",
             )
+        self._candidates = 0  # that the device selects; 0: all tokens
+        self._selector: Sampler | None = None
         self._apply(model.adapters)
         self._memory = llama.llama_get_memory(self._ctx)
         # llama.cpp rounds up to a multiple of 256.
@@ -87,8 +89,6 @@ class Context:
         self.state_is_whole = llama.llama_model_n_swa(model.handle) == 0
         self._has_logits = False
         self._row = -1  # of the last batch: where tokens are sampled
-        self._candidates = 0  # that the device selects; 0: all tokens
-        self._selector: Sampler | None = None
         self._vocab_size = model.vocab_size
         self.scored_tokens = scored_tokens
         self._one = (ctypes.c_int32 * 1)()
@@ -196,6 +196,7 @@ class Context:
     def _finish(self, code: int, row: int = -1) -> None:
         self._has_logits, self._row = code == 0, row
         if code == _ABORTED:
+            library.clear_log()  # it says that the decode failed, which must not be the reason of a later failure
             raise DecodeAborted
         if code == _NO_SLOT:
             raise EngineError("the context is full", "use a longer one with --ctx")

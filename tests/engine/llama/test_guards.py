@@ -76,6 +76,20 @@ def test_after_a_refused_batch_the_context_goes_on(script: Script, demo_path: Pa
     assert (result.code, result.out, result.err) == (0, b"8 True\n", "")
 
 
+def test_a_stop_is_not_the_reason_of_a_later_failure(script: Script, demo_path: Path) -> None:
+    code = """
+    from hermes_cli.engine.llama.context import DecodeAborted
+    context.abort()
+    try: context.decode([1])
+    except DecodeAborted: context.allow()
+    try: context.decode([10**6])
+    except EngineError as error: print(error)
+    """
+    result = script(OPENED + code.replace("\n    ", "\n"), demo_path)
+    assert (result.code, result.err) == (0, "")
+    assert "invalid token" in result.out.decode()
+
+
 def test_an_abort_that_happens_all_the_same_ends_with_one_plain_error(script: Script, demo_path: Path) -> None:
     result = script(f"{OPENED}\nlibrary.bindings().llama_sampler_sample(greedy.handle, context._ctx, -1)", demo_path)
     assert result.code == 1
