@@ -59,11 +59,7 @@ def _opened(path: Path, settings: LoadSettings, progress: Callable[[float], bool
     try:
         if not model.can_chat:
             raise EngineError(f"{path} is not a chat model: it generates no text", "choose another: hermes models list")
-        context = make_context(model, settings)
-        if settings.gpu_layers:
-            _check_room(context, settings.gpus)
-            context.select_candidates(SELECTED_TOKENS if settings.device_sampling else 0)
-            context.warm_up()
+        context = _ready_context(model, settings)
     except BaseException:
         model.close()
         raise
@@ -78,11 +74,24 @@ def _opened(path: Path, settings: LoadSettings, progress: Callable[[float], bool
     return model, cache
 
 
-def _check_room(context: Context, names: tuple[str, ...] | None) -> None:
+def _ready_context(model: Model, settings: LoadSettings) -> Context:
+    """A context; with layers on a GPU, one whose kernels are prepared."""
+    context = make_context(model, settings)
+    try:
+        if settings.gpu_layers:
+            _check_room(settings.gpus)
+            context.select_candidates(SELECTED_TOKENS if settings.device_sampling else 0)
+            context.warm_up()
+    except BaseException:
+        context.close()
+        raise
+    return context
+
+
+def _check_room(names: tuple[str, ...] | None) -> None:
     """Raise OutOfMemory if so little of a GPU is free that the first decode would end the program."""
     for gpu in gpus():
         if (names is None or gpu.name in names) and gpu.free_bytes < _LEAST_FREE_BYTES:
-            context.close()
             left = f"{gpu.free_bytes / 1e6:.0f} MB of {gpu.name} are left"
             raise OutOfMemory(
                 f"{left} after loading the model", "use a shorter context with --ctx, or fewer --gpu-layers"

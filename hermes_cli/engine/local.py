@@ -93,8 +93,8 @@ class LocalBackend:
         self.vocabulary = Vocabulary(loaded.model)
         adapts = loaded.settings.adapts_threads and loaded.settings.threads > 1
         self._pace = ThreadPace(loaded.settings.threads, self.cache.context.set_threads) if adapts else None
-        self.drafts = self._draft_rule() if loaded.settings.speculates and self.cache.can_rewind else None
         try:
+            self.drafts = self._draft_rule() if loaded.settings.speculates and self.cache.can_rewind else None
             self._prompts = PromptWriter(self.model, loaded.settings.template)
         except HermesError:
             self.close()

@@ -1,11 +1,17 @@
 """Files that are not usable models: one error line, one hint line and the right exit code, never a crash."""
 
+import gc
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from gguf import GGUFReader
 
+from hermes_cli.engine.llama.context import Context
+from hermes_cli.engine.load_options import DRAFT_ROWS, LoadSettings
+from hermes_cli.engine.loading import load
+from hermes_cli.engine.local import open_backend
 from hermes_cli.errors import EngineError, ModelNotFound, UsageError
 from tests.conftest import Hermes, Script
 from tests.gguf_copy import changed_copy
@@ -252,6 +258,33 @@ def test_weights_that_are_not_numbers_are_an_error(
     result = script(DAMAGED_WEIGHTS, demo_path, tmp_path / "nan.gguf", str(data_offset), str(filling))
     assert (result.code, result.err) == (0, "")
     assert [problem in line for line in result.out.decode().splitlines()] == [True] * 3
+
+
+def not_numbers(demo_path: Path, target: Path) -> Path:
+    """A model whose weights are all NaN."""
+    data, header_bytes = demo_path.read_bytes(), GGUFReader(demo_path).data_offset
+    target.write_bytes(data[:header_bytes] + b"\xff" * (len(data) - header_bytes))
+    return target
+
+
+def test_nothing_stays_open_if_the_first_tokens_of_a_gpu_fail(demo_path: Path, tmp_path: Path) -> None:
+    settings = LoadSettings(gpu_layers=1, kv_store_bytes=0)
+    before = {id(found) for found in gc.get_objects() if isinstance(found, Context)}
+    with pytest.raises(EngineError, match="damaged") as caught:
+        load(not_numbers(demo_path, tmp_path / "nan.gguf"), [settings], lambda _: True)
+    opened = [found for found in gc.get_objects() if isinstance(found, Context) and id(found) not in before]
+    assert [context._ctx for context in opened] == [None], caught
+
+
+def test_nothing_stays_open_if_drafts_cannot_be_measured(demo_path: Path, tmp_path: Path) -> None:
+    settings = LoadSettings(kv_store_bytes=0, scored_tokens=DRAFT_ROWS, speculates=True, device_sampling=True)
+    before = set(threading.enumerate())
+    with pytest.raises(EngineError, match="damaged"):
+        open_backend(not_numbers(demo_path, tmp_path / "nan.gguf"), settings)
+    left = set(threading.enumerate()) - before
+    for thread in left:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in left)
 
 
 def test_an_error_that_llama_cpp_does_not_catch_is_one_clean_error(
