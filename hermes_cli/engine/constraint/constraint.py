@@ -83,7 +83,9 @@ class Constraint:
                     return
                 self._matcher = None
             at = begun.find(CALL_START, at + 1)
-        self._begun = _may_open(begun.encode())
+        end = _may_open(begun.encode())
+        # A tag that must not be there is text.
+        self._begun = b"" if self._plan.call is None and end.startswith(_TAG) else end
 
     def choose(self, free: Sampler) -> int:
         """Sample the next token, from `free` where text is free. Raises DecodeAborted, EngineError, UsageError."""

@@ -122,7 +122,7 @@ class Vocabulary:
         return self._tables
 
     def matcher(self, tables: Tables, grammar: str) -> "LLMatcher":
-        """A matcher at the start of `grammar`, copied from one per grammar that caches its computations."""
+        """The one matcher of `grammar`, at its start again: what it has computed stays cached."""
         from llguidance import LLMatcher
 
         from hermes_cli.engine.constraint.compiler import in_words, limits

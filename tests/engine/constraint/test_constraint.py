@@ -232,6 +232,12 @@ def test_prefilled_start_of_a_call_is_completed(backend: LocalBackend) -> None:
             assert call.name == "add_numbers"
 
 
+def test_text_goes_on_after_a_tag_that_no_call_may_follow(backend: LocalBackend) -> None:
+    messages = (Message("system", system_text(TOOLS)), user("Add 3 and 4."), assistant("<tool_call>\n"))
+    given = ask(backend, *messages, tools=TOOLS, tool_choice="none", max_tokens=24)
+    assert given.finished.usage.completion_tokens
+
+
 def test_json_that_was_begun_is_finished(backend: LocalBackend) -> None:
     rest = ask(backend, user("x"), assistant('{"name": "Bo'), schema=PERSON).text
     jsonschema.validate(json.loads('{"name": "Bo' + rest), PERSON)
