@@ -7,7 +7,7 @@ from hermes_cli import paths
 from hermes_cli.engine import hardware
 from hermes_cli.engine.llama import library
 
-_VERSION = 1
+_VERSION = 2  # of the probe
 
 
 def fingerprint() -> str:

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from hermes_cli.chat.events import TextDelta
+from hermes_cli.chat.request import CancelToken, GenerationRequest
 from hermes_cli.chat.sampling import Sampling
 from hermes_cli.engine.llama.context import Context
 from hermes_cli.engine.llama.model import Model
 from hermes_cli.engine.load_options import LoadSettings
 from hermes_cli.engine.local import LocalBackend, open_backend
-from tests.engine.answers import GREEDY, answer
+from tests.engine.answers import GREEDY, Answer, answer, user
 
 QUESTIONS = ("What is 2 plus 3?", "Tell me about the sea.")
 
@@ -51,10 +53,6 @@ def test_a_seed_draws_the_same_tokens_on_both(endless_path: Path, sampling: Samp
 
 
 def test_constrained_answers_and_log_probabilities_are_unaffected(on_device: LocalBackend) -> None:
-    from hermes_cli.chat.events import TextDelta
-    from hermes_cli.chat.request import CancelToken, GenerationRequest
-    from tests.engine.answers import user
-
     schema = {"enum": ["yes", "no"]}
     asked = GenerationRequest((user("Well?"),), GREEDY, 20, schema=schema)
     text = "".join(event.text for event in on_device.generate(asked, CancelToken()) if isinstance(event, TextDelta))
@@ -72,6 +70,21 @@ def test_constrained_answers_and_log_probabilities_are_unaffected(on_device: Loc
     assert (
         sum(each is not None for each in on_device.score(tokens_of_text, 1, CancelToken())) == len(tokens_of_text) - 1
     )
+
+
+def test_a_stopped_answer_loses_no_text_and_leaves_the_cache_as_the_ledger_says(endless_path: Path) -> None:
+    with open_backend(endless_path, LoadSettings(device_sampling=True, kv_store_bytes=0)) as opened:
+        answer(opened, QUESTIONS[1], max_tokens=1)  # the same cache for both
+        cancel, events = CancelToken(), []
+        for event in opened.generate(GenerationRequest((user(QUESTIONS[1]),), GREEDY, 2000), cancel):
+            events.append(event)
+            if isinstance(event, TextDelta):
+                cancel.cancel("interrupt")
+        stopped = Answer(events)
+        assert stopped.finished.reason == "cancelled"
+        assert opened.cache.context.position() == len(opened.cache.ledger)
+        written = stopped.finished.usage.completion_tokens
+        assert answer(opened, QUESTIONS[1], max_tokens=written).text == stopped.text
 
 
 def test_logits_are_refused_while_the_device_keeps_them(demo_path: Path) -> None:
