@@ -89,7 +89,7 @@ class Settings:
     )
     threads: int | None = count("Number of CPU threads.", "physical cores", 4, low=1, high=512)
     speculate: Literal["auto", "off"] = text(
-        "Speculative decoding of repeated text on a CPU (experimental, may be slower).", "off", "auto", "off"
+        "Speculative decoding of repeated text (experimental, may be slower).", "off", "auto", "off"
     )
     template: str = text("Chat template: auto, chatml, embedded (in the model file) or a Jinja file.", "auto")
     color: Literal["auto", "always", "never"] = text("Colours in the terminal.", "auto", "auto", "always", "never")
