@@ -64,6 +64,8 @@ class ThreadRule:
             self._drop(used - math.ceil(waiting - _WAITING), now.at_s)
         elif self.count < self.most:
             self._raise_if_idle(now)
+        if self.count != used:
+            self._readings = deque([now])
         return self.count
 
     def _drop(self, count: int, at_s: float) -> None:
@@ -72,7 +74,6 @@ class ThreadRule:
             soon = at_s - self._raised_at < _STEADY_S
             self._raise_s = min(2 * self._raise_s, _LONGEST_RAISE_S) if soon else _RAISE_S
             self.count = max(1, count)
-            self._readings = deque([self._readings[-1]])
 
     def _raise_if_idle(self, now: Reading) -> None:
         since = self._idle_since = self._idle_since or now

@@ -76,6 +76,16 @@ def test_a_program_that_runs_for_a_moment_changes_nothing() -> None:
     assert clock.looks(2, waiting=0.4)[-1] == 1
 
 
+def test_the_waits_of_a_prompt_with_all_threads_count_once() -> None:
+    rule = ThreadRule(MOST)
+    rule.update(Reading(0.0, 0.0, 0.0), MOST)
+    assert rule.update(Reading(1.0, 1.6, 0.0), MOST) == MOST - 2
+    rule.restart()
+    rule.update(Reading(2.0, 1.6, 0.0), MOST)
+    assert rule.update(Reading(3.0, 3.2, 0.0), MOST) == MOST - 2
+    assert rule.update(Reading(3.05, 3.2, 0.0), MOST - 2) == MOST - 2
+
+
 def test_short_waits_are_ignored() -> None:
     assert set(Clock(ThreadRule(MOST)).looks(50, waiting=0.2)) == {MOST}
 
