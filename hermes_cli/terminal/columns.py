@@ -50,6 +50,24 @@ def wrapped(text: str, columns: int, taken: int = 0) -> list[str]:
     return lines
 
 
+def beside(label: str, text: str, indent: int, columns: int) -> str:
+    """`label`, and from column `indent` on one line of text, which is continued below itself where it does not fit.
+
+    It is broken between words, by spaces up to the end of a row: a newline would break a command that someone copies.
+    A word that is too long for its column has a row of its own, and begins as far to the left as it has to.
+    """
+    room = columns - indent - 1
+    rows = wrapped(text, room)
+    if cells(rows[0]) > room:
+        rows.insert(0, "")
+    shown = ""
+    for number, row in enumerate(rows):
+        start = min(indent, max(columns - 1 - cells(row), 0))
+        line = (" " * start if number else f"{label:<{indent}}") + row
+        shown += line + " " * (-cells(line) % columns or 1 if number < len(rows) - 1 else 0)
+    return shown
+
+
 def table(
     rows: Sequence[Sequence[str]],
     columns: int,

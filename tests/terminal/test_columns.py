@@ -1,6 +1,6 @@
 """Tables that fit a terminal: dropped columns, cut or wrapped cells, and wide characters."""
 
-from hermes_cli.terminal.columns import cells, cut, table, wrapped
+from hermes_cli.terminal.columns import beside, cells, cut, table, wrapped
 
 ROWS = [("id", "used", "from", "what it is for"), ("a-1", "today", "/x/y", "one two three four five six seven")]
 
@@ -50,3 +50,21 @@ def test_a_word_that_is_longer_than_its_column_continues_below_behind_a_slash_if
 
 def test_numbers_stand_at_the_right_and_a_cell_keeps_its_lines() -> None:
     assert table([("n", "t"), ("10", "a\nb")], 80, order=(0,), elastic=1, right=(0,)) == " n  t\n10  a\n    b\n"
+
+
+def test_a_value_beside_its_name_is_continued_below_itself() -> None:
+    assert beside("hint", "see all of it", 6, 80) == "hint  see all of it"
+    shown = beside("hint", "see all of it", 6, 16)
+    assert rows(shown, 16) == ["hint  see all", "      of it"]
+    assert shown.split() == ["hint", "see", "all", "of", "it"] and "\n" not in shown
+
+
+def test_a_word_that_is_too_long_for_its_column_is_not_broken() -> None:
+    path = "/a/very/long/path"
+    assert rows(beside("path", f"{path} now", 6, 20), 20) == ["path", f"  {path}", "      now"]
+    assert rows(beside("path", f"in {path}{path}", 6, 20), 20) == ["path  in", path + path[:3], path[3:]]
+
+
+def rows(text: str, columns: int) -> list[str]:
+    """The rows of a terminal of that width that shows `text`."""
+    return [text[start : start + columns].rstrip() for start in range(0, len(text), columns)]

@@ -5,11 +5,12 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from hermes_cli.terminal.answer.output import StandardOutput
-from hermes_cli.terminal.columns import table, terminal_columns
+from hermes_cli.terminal.columns import beside, table, terminal_columns
 from hermes_cli.terminal.console import is_terminal
 from hermes_cli.terminal.sanitize import for_terminal, one_line
 
 _WITHOUT_ENDS = str.maketrans("\t\r\n", "   ")  # the characters that end a column or a line
+_BETWEEN = 2  # a name and its value
 Rows = Iterable[Sequence[str]]
 
 
@@ -43,10 +44,11 @@ def write_rows(
 
 
 def fact_lines(facts: Iterable[tuple[str, str]]) -> str:
-    """A line for each name and value, the values in one column."""
+    """A line for each name and value, the values in one column; on a terminal they are broken between words."""
     known = list(facts)
-    width = max(len(name) for name, _ in known)
-    return "".join(f"{name:<{width}}  {one_line(value)}\n" for name, value in known)
+    indent = max(len(name) for name, _ in known) + _BETWEEN
+    columns = terminal_columns(sys.stdout)
+    return "".join(f"{beside(name, one_line(value), indent, columns)}\n" for name, value in known)
 
 
 def figure_lines(rows: Sequence[Sequence[str]]) -> str:

@@ -76,3 +76,10 @@ def test_lists_in_a_chat_fit_too(session: Path, on_screen: OnScreen) -> None:
     screen.prompt()
     screen.type("/exit\r")
     assert screen.ended() == 0
+
+
+def test_facts_are_broken_between_words(hermes: Hermes, on_screen: OnScreen) -> None:
+    words = [word for word in hermes("doctor", "--builds").out.decode().split() if 12 < len(word) < 80]
+    screen = on_screen("doctor", "--builds", size=(60, 80))
+    assert screen.ended() == 0
+    assert [word for word in words if not any(word in line for line in screen.lines)] == []
