@@ -65,7 +65,12 @@ def without_tools(tools: Sequence[ToolSchema], system_text: str) -> str | None:
 
 def response_texts(message: Message) -> list[str]:
     """The results in a message of the role "tool", each as the JSON inside its block."""
-    return _RESPONSE.findall(message.content) if message.tool_results else []
+    return responses(message.content) if message.tool_results else []
+
+
+def responses(text: str) -> list[str]:
+    """The same for the text of a message."""
+    return _RESPONSE.findall(text)
 
 
 def _listed(tool: ToolSchema) -> dict[str, Any]:

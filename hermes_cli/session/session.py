@@ -20,6 +20,7 @@ from hermes_cli.formats.function_calling import system_text
 from hermes_cli.formats.json.mode import schema_prompt
 from hermes_cli.formats.json.schema import Schema
 from hermes_cli.session.record import SessionRecord, last_id
+from hermes_cli.session.shown_text import shown_part
 from hermes_cli.session.summary import SUMMARY_REQUEST, summarise
 from hermes_cli.session.turn_loop import ToolUse, TurnLoop
 from hermes_cli.store.sessions.writer import Transcript
@@ -241,15 +242,6 @@ def as_read(conversation: Conversation, tools: Sequence[ToolSchema], schema: Sch
     if schema is not None:
         given = f"{schema_prompt(schema)}\n\n{given}" if given else schema_prompt(schema)
     return replace(conversation, system_prompt=given, tools=tuple(tools))
-
-
-def shown_part(text: str, may_call: bool) -> str:
-    """What of an answer's text is shown: if it can contain tool calls, only the text outside of them."""
-    if not may_call or not text:
-        return text
-    from hermes_cli.formats.tool_call_parser import ToolCallParser
-
-    return "".join(found for found in ToolCallParser().feed(text) if isinstance(found, str))
 
 
 def _with_prefill(events: Iterator[TurnEvent], prefill: str) -> Iterator[TurnEvent]:

@@ -23,6 +23,7 @@ from hermes_cli.chat.tool_call import BrokenCall, ToolCall, ToolResult
 from hermes_cli.errors import ContextOverflow, HermesError
 from hermes_cli.formats.json.mode import json_part, parsed
 from hermes_cli.formats.json.schema import Schema
+from hermes_cli.session.shown_text import GAP, Outside
 from hermes_cli.tools.results import fitting_limit, response_message
 from hermes_cli.values import dataclass
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from hermes_cli.tools.toolbox import Toolbox
 
 _UNKNOWN = "unknown"
-_GAP = "\n\n"
 _CUT = "not run: the answer was cut off before its end"
 _TOO_MANY = "not run: no further call is allowed in this answer"
 
@@ -128,7 +128,7 @@ class TurnLoop:
         pieces, thoughts = [self._part], [self._thought]
         finished: Finished | None = None
         later = bool(self.finished)
-        outside = _Outside(later=later, after_text=self._spoke)
+        outside = Outside(later=later, after_text=self._spoke)
 
         def passed_on(found: Sequence[str | ToolCall | BrokenCall]) -> Iterator[TextDelta]:
             calls.extend(one for one in found if not isinstance(one, str))
@@ -136,7 +136,7 @@ class TurnLoop:
 
         try:
             if later and not parser:
-                yield TextDelta(_GAP)
+                yield TextDelta(GAP)
             with closing(self._backend.generate(self._next_request(), self._cancel)) as events:
                 for event in events:
                     match event:
@@ -235,35 +235,6 @@ class TurnLoop:
             return None
         found = schema_faults(self._request.schema, self.messages[-1].content)
         return f"Schema validation failed: {'; '.join(found)}. Return the corrected JSON object." if found else None
-
-
-class _Outside:
-    """The text outside of calls, separated by a blank line, without the white space around calls."""
-
-    def __init__(self, *, later: bool, after_text: bool) -> None:
-        self._fresh = later
-        self._gap = _GAP if after_text else ""
-        self._space = ""
-        self.spoke = False
-
-    def deltas(self, found: Sequence[object]) -> Iterator[TextDelta]:
-        """The text pieces of a parser's output; white space is held back until more text follows."""
-        for piece in found:
-            if not isinstance(piece, str):
-                self._space, self._fresh = "", True
-                self._gap = _GAP if self.spoke else self._gap
-                continue
-            text = self._space + (piece.lstrip() if self._fresh else piece)
-            said = text.rstrip()
-            self._space = text[len(said) :]
-            if said:
-                yield TextDelta(self._gap + said)
-                self._gap, self._fresh, self.spoke = "", False, True
-
-    def rest(self) -> Iterator[TextDelta]:
-        """The white space at the end of the answer."""
-        if self._space and self.spoke:
-            yield TextDelta(self._space)
 
 
 def _named(call: ToolCall | BrokenCall) -> ToolCall:

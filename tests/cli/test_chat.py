@@ -353,11 +353,11 @@ def test_history_without_tools_shows_no_tool_calls(hermes: Hermes) -> None:
         {"role": "user", "content": "Add 2 and 3"},
         {"role": "assistant", "content": "", "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "1", "content": "5"},
-        {"role": "assistant", "content": "The sum is 5."},
+        {"role": "assistant", "content": "The sum is 5 <"},
     ]
     name = hermes("sessions", "import", "-", stdin=json.dumps({"messages": messages})).out.decode().strip()
     result = hermes("chat", "-m", "demo", "--session", name, stdin="/history\n/last\n")
-    assert result.out.decode() == "1> Add 2 and 3\n\nThe sum is 5.\nThe sum is 5.\n"
+    assert result.out.decode() == "1> Add 2 and 3\n\nThe sum is 5 <\nThe sum is 5 <\n"
 
 
 def test_two_chats_on_one_session_do_not_mix(on_screen: OnScreen) -> None:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from hermes_cli.chat.conversation import Turn
-from hermes_cli.session.session import shown_part
+from hermes_cli.session.shown_text import shown_answers
 from hermes_cli.terminal import console, pager
 from hermes_cli.terminal.answer.output import standard_output
 from hermes_cli.terminal.chat.chat import Chat
@@ -16,8 +16,7 @@ _ENDED = {"cancelled": "(stopped)", "length": "(cut)"}
 def answer_text(chat: Chat, turn: Turn) -> str:
     """The model's text in a turn, without its tool calls."""
     may_call = bool(chat.session.tools) or any(one.role == "tool" for one in turn.messages)
-    said = [shown_part(one.content, may_call) for one in turn.messages if one.role == "assistant"]
-    return "\n\n".join(filter(None, said))
+    return shown_answers(turn.messages, may_call)
 
 
 def print_answer(chat: Chat, turn: Turn) -> None:

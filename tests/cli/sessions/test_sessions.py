@@ -12,7 +12,11 @@ from pathlib import Path
 import pytest
 
 from hermes_cli import paths
+from hermes_cli.chat.conversation import Turn
+from hermes_cli.chat.message import Message
+from hermes_cli.chat.tool_call import ToolCall, ToolResult
 from hermes_cli.errors import UsageError
+from hermes_cli.formats.function_calling import call_block, response_block
 from hermes_cli.store.sessions.files import latest_session
 from hermes_cli.store.sessions.reader import read_session
 from hermes_cli.terminal.units import age_from, bytes_from, size_text
@@ -362,3 +366,32 @@ def test_the_tree_shows_every_branch_and_an_export_takes_one(run: Run, on_screen
     assert "the old answer" in text and "answer 3" in text and "new answer" not in text
     assert "the  new answer" in run("export").out.decode()
     assert_failed(run("export", "--turn", "9"), 2, "there is no turn 9")
+
+
+CALL, RESULT = call_block("add", {"a": 2, "b": 3}), response_block("add", 5)
+TOOL_TURN = (
+    Message("user", "Add 2 and 3"),
+    Message("assistant", f"Let me see.\n{CALL}", "stop"),
+    Message("tool", RESULT, tool_results=(ToolResult(ToolCall("add", {"a": 2, "b": 3}), True, 5),)),
+    Message("assistant", "The sum is 5, <", "stop"),
+)
+
+
+def test_tool_calls_are_shown_as_in_a_chat(run: Run) -> None:
+    begun(Turn(1, TOOL_TURN), turn(2, "Write one", CALL))
+    _, *rest = run("show").out.decode().split("\n\n")
+    assert rest == ["> Add 2 and 3", "Let me see.", "add(a=2, b=3) → 5", "The sum is 5, <", "> Write one\n"]
+
+
+def test_imported_tool_calls_are_shown_too(run: Run) -> None:
+    plain = [{"role": message.role, "content": message.content} for message in TOOL_TURN]
+    run("import", "-", stdin=json.dumps({"messages": plain}))
+    assert "\n\nLet me see.\n\nadd(a=2, b=3) → 5\n\nThe sum is 5, <\n" in run("show").out.decode()
+    plain[2]["content"] = "five"
+    run("import", "-", stdin=json.dumps({"messages": plain}))
+    assert "\n\ntool: five\n\n" in run("show").out.decode()
+
+
+def test_text_that_only_mentions_a_call_is_shown_exactly(run: Run) -> None:
+    begun(turn(1, "How do you call a tool?", f"Like this:\n{CALL}"))
+    assert run("show").out.decode().endswith(f"Like this:\n{CALL}\n")

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from hermes_cli.errors import UsageError
-from hermes_cli.session.session import shown_part
+from hermes_cli.session.shown_text import shown_part
 from hermes_cli.terminal import console
 from hermes_cli.terminal.attachments.text_file import text_or_file
 from hermes_cli.terminal.chat.chat import Chat
