@@ -26,6 +26,15 @@ def physical_cores() -> int:
     return max(1, min([len(siblings), *cpu_quotas()]))
 
 
+def logical_cores() -> int:
+    """The threads that can run at once in this process: with SMT more than there are physical cores."""
+    try:
+        allowed = len(os.sched_getaffinity(0))
+    except AttributeError:
+        allowed = os.cpu_count() or 1
+    return max(1, min([allowed, *cpu_quotas()]))
+
+
 def _psutil_cores() -> int:
     import psutil
 
@@ -73,9 +82,7 @@ def available_bytes() -> int:
     """Memory that can be allocated without swapping, within this container's limit."""
     available = _linux_available()
     if available is None:
-        import psutil
-
-        available = int(psutil.virtual_memory().available)
+        available = _psutil_available()
     return min([available, *(left for _, left in memory_limits())])
 
 
@@ -85,6 +92,15 @@ def _linux_available() -> int | None:
         if name == "MemAvailable":
             return int(value.split()[0]) * 1024
     return None
+
+
+def _psutil_available() -> int:
+    import psutil
+
+    try:
+        return int(psutil.virtual_memory().available)
+    except OSError:  # Linux without /proc
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def reading_bytes_per_s(cores: int) -> float:
@@ -118,13 +134,19 @@ def process_bytes() -> int:
     """The machine's memory that this process uses now, mapped files included."""
     import psutil
 
-    return int(psutil.Process().memory_info().rss)
+    try:
+        return int(psutil.Process().memory_info().rss)
+    except psutil.Error:  # Linux without /proc, where only the most that it used is known
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def energy_joules(root: str = "") -> float | None:
     """The energy that the processors have used since some moment; None if the system does not say, or not to us."""
-    packages = sorted(Path(f"{root}/sys/class/powercap").glob("intel-rapl:?"))
-    readings = [_read(f"{package}/energy_uj") for package in packages]
+    domains = sorted(Path(f"{root}/sys/class/powercap").glob("intel-rapl:?"))
+    # On laptops there is one for the whole machine, `psys`, which counts the processor again.
+    readings = [_read(f"{domain}/energy_uj") for domain in domains if _read(f"{domain}/name") != "psys"]
     values = [int(reading) / 1e6 for reading in readings if reading and reading.isdigit()]
     return sum(values) if values else None
 

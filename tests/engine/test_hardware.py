@@ -1,17 +1,19 @@
 """The hardware of this machine."""
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import psutil
 import pytest
 
 from hermes_cli.engine import hardware
-from tests.conftest import Script
+from tests.conftest import Script, child_environment, hermes_command
 
 
 def test_there_is_a_core_and_not_more_than_the_system_has() -> None:
-    assert 1 <= hardware.physical_cores() <= (os.cpu_count() or 1)
+    assert 1 <= hardware.physical_cores() <= hardware.logical_cores() <= (os.cpu_count() or 1)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs processes bound to cores")
@@ -20,13 +22,34 @@ def test_a_process_bound_to_one_core_uses_one(script: Script) -> None:
     import os
     from hermes_cli.engine import hardware
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    print(hardware.physical_cores())
+    print(hardware.physical_cores(), hardware.logical_cores())
     """
-    assert script(code).out == b"1\n"
+    assert script(code).out == b"1 1\n"
 
 
 def test_free_memory_is_some_and_not_more_than_there_is() -> None:
     assert 0 < hardware.available_bytes() <= psutil.virtual_memory().total
+
+
+WITHOUT_PROC = ["unshare", "--map-root-user", "--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"]
+
+
+def can_hide_proc() -> bool:
+    """Whether this system lets us start a program without /proc."""
+    return (
+        bool(shutil.which("unshare")) and subprocess.run([*WITHOUT_PROC, "true"], capture_output=True).returncode == 0
+    )
+
+
+@pytest.mark.skipif(not can_hide_proc(), reason="needs a mount namespace")
+def test_without_proc_everything_works() -> None:
+    for arguments, shown in (
+        (("ask", "-m", "demo", "-t0", "What is 2 plus 3?"), b"2 plus 3 is 5."),
+        (("doctor",), b"memory "),
+    ):
+        command = [*WITHOUT_PROC, *hermes_command(*arguments)]
+        child = subprocess.run(command, capture_output=True, env=child_environment(), stdin=subprocess.DEVNULL)
+        assert (child.returncode, child.stderr) == (0, b"") and shown in child.stdout
 
 
 GROUPS = {
@@ -80,6 +103,9 @@ def test_the_energy_of_all_processors_is_added(tmp_path: Path) -> None:
             folder.mkdir(parents=True)
             (folder / "energy_uj").write_text(f"{microjoules}\n")
     assert hardware.energy_joules(str(tmp_path)) == 3.5
+    for number, name in enumerate(("package-0", "psys")):
+        (tmp_path / f"sys/class/powercap/intel-rapl:{number}/name").write_text(f"{name}\n")
+    assert hardware.energy_joules(str(tmp_path)) == 1.5, "that of the whole machine contains the other"
 
 
 def test_the_memory_of_this_process_is_known() -> None:
