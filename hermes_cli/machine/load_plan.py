@@ -51,6 +51,7 @@ class Machine:
     may_repack: bool = False  # repacked weights work here
     gpu_fault: str = ""  # why the GPUs that exist are not used
     cores: int = field(default_factory=hardware.physical_cores)
+    most_threads: int = field(default_factory=hardware.logical_cores)
     gains_from_repacking: bool = field(default_factory=hardware.gains_from_repacking)
 
 
@@ -128,8 +129,6 @@ def _plan_for(header: Header, options: LoadOptions, machine: Machine, tuned: Tun
         # llama.cpp gives each a share by what it has free, and fails where one cannot hold its buffers.
         devices = tuple(gpu.name for gpu in usable)
         machine = replace(machine, gpus=usable, gpu_fault="too little of its memory is free")
-    if tuned:
-        options = replace(options, kv_type=options.kv_type or tuned.kv_type)
     planner = _Planner(header, options, machine, tuned, devices)
     attempts = planner.attempts()
     notes, advice = [], None
@@ -199,7 +198,7 @@ class _Planner:
     def _choices(self) -> Iterator[_Choice]:
         """Layers on the GPU, context length and cache, the best first: all layers on a GPU, some, the CPU."""
         options, header = self._options, self._header
-        kv_types: tuple[KvType, ...] = (options.kv_type,) if options.kv_type else ("f16", "q8_0")
+        kv_types = self._kv_types()
         lengths = (options.context_length,) if options.context_length else lengths_to_try(header)
         least = options.context_length or min(LEAST_TOKENS, lengths[0])
         asked = options.gpu_layers if self._machine.gpus else 0
@@ -214,6 +213,18 @@ class _Planner:
                 yield layers, least, kv_types[0]
         if not asked:
             yield from self._cpu_choices(kv_types, lengths, least)
+
+    def _threads(self) -> int:
+        """As many as were tuned, unless this process may use fewer cores than that one."""
+        tuned = self._tuned.threads if self._tuned else 0
+        return tuned if 0 < tuned <= self._machine.most_threads else self._machine.cores
+
+    def _kv_types(self) -> tuple[KvType, ...]:
+        """The types of the cache to try: a smaller one too, unless the user chose one."""
+        if self._options.kv_type:
+            return (self._options.kv_type,)
+        first = self._tuned.kv_type if self._tuned else "f16"
+        return (first, "q8_0") if first in UNQUANTISED else (first,)
 
     def _cpu_choices(self, kv_types: tuple[KvType, ...], lengths: tuple[int, ...], least: int) -> Iterator[_Choice]:
         for length in lengths:
@@ -232,7 +243,7 @@ class _Planner:
             context_length=length,
             gpu_layers=layers,
             kv_type=kv_type,
-            threads=options.threads or (tuned.threads if tuned else machine.cores),
+            threads=options.threads or self._threads(),
             adapts_threads=options.threads is None and layers != ALL_LAYERS,
             batch_tokens=tuned.batch_tokens if tuned else GPU_BATCH_TOKENS if layers else CPU_BATCH_TOKENS,
             flash_attention=flash if kv_type in UNQUANTISED else None,

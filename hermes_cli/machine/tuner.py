@@ -1,6 +1,5 @@
 """Measure which settings run a model fastest here: one change at a time, each compared with the best so far."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -18,7 +17,7 @@ from hermes_cli.errors import LoadCancelled, OutOfMemory
 from hermes_cli.kv_types import UNQUANTISED
 from hermes_cli.machine import tuning
 from hermes_cli.machine.measure import generation_speed, prompt_speed, sample_tokens
-from hermes_cli.machine.tuning import Tuned
+from hermes_cli.machine.tuning import MOST_THREADS, Tuned
 
 _BUDGET_S = 40.0
 _SAMPLE_S = 0.35
@@ -141,7 +140,7 @@ class Tuner:
             other = self._best.flash_attention is False
             name = f"flash attention {'on' if other else 'off'}"
             yield name, replace(self._best, flash_attention=other), _LEAST_GAIN
-        if self._options.kv_type is None:
+        if self._options.kv_type is None and self._best.kv_type in UNQUANTISED:
             yield "cache q8_0", replace(self._best, kv_type="q8_0", flash_attention=None), _LEAST_GAIN_OF_KV
         if may_repack and self._base.gpu_layers != -1:
             other = not self._best.extra_buffers
@@ -156,8 +155,8 @@ class Tuner:
         if self._options.threads or self._base.gpu_layers == -1:
             return []
         cores = hardware.physical_cores()
-        counts = {1, max(cores // 2, 1), cores, os.cpu_count() or cores} - {self._best.threads}
-        return sorted(counts)
+        counts = {1, max(cores // 2, 1), cores, hardware.logical_cores()} - {self._best.threads}
+        return sorted(count for count in counts if count <= MOST_THREADS)
 
     def _first_speed(self) -> Speed:
         """The speed of the current settings, with samples as long as this model needs."""

@@ -12,6 +12,8 @@ from hermes_cli.errors import EngineError
 from hermes_cli.kv_types import KvType
 from hermes_cli.values import dataclass
 
+MOST_THREADS = 512
+
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
@@ -68,7 +70,9 @@ def _key(model: Path, on_gpu: bool) -> str:
 def _read() -> dict[str, Tuned]:
     """What `_write` saved, as far as the engine can use it: the file may have been changed by hand."""
     saved = files.read_records(paths.tuning_file(), Tuned)
-    return {key: one for key, one in saved.items() if 1 <= one.threads <= 512 and 32 <= one.batch_tokens <= 4096}
+    return {
+        key: one for key, one in saved.items() if 1 <= one.threads <= MOST_THREADS and 32 <= one.batch_tokens <= 4096
+    }
 
 
 def _write(tuned: dict[str, Tuned]) -> None:

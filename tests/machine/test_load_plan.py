@@ -228,6 +228,25 @@ def test_tuned_settings_are_used_where_they_were_measured(demo_path: Path, tmp_p
         tuning.forget(copy)
 
 
+TUNED = Tuned("8B", 6, "f16", 256, False, False, 1.0, 1.0, 2.0, 2.0, "2026-11-28")
+
+
+def test_a_tuned_cache_may_become_smaller_where_memory_is_short() -> None:
+    for here in (machine(64, gpu(6.3)), machine(7), machine(64)):
+        usual = plan_for(EIGHT_B, LoadOptions(), here).attempts
+        tuned = plan_for(EIGHT_B, LoadOptions(), here, TUNED).attempts
+        facts = [[(each.gpu_layers, each.context_length, each.kv_type) for each in plan] for plan in (usual, tuned)]
+        assert facts[0] == facts[1]
+    small = plan_for(EIGHT_B, LoadOptions(), machine(64), replace(TUNED, kv_type="q8_0")).attempts
+    assert {each.kv_type for each in small} == {"q8_0"}
+
+
+@pytest.mark.parametrize(("most", "used"), [(8, 6), (6, 6), (5, 4)])
+def test_tuned_threads_are_used_where_so_many_can_run(most: int, used: int) -> None:
+    here = replace(machine(64), cores=4, most_threads=most)
+    assert plan_for(EIGHT_B, LoadOptions(), here, TUNED).attempts[0].threads == used
+
+
 def test_a_file_with_an_unreadable_header_is_left_to_llama_cpp(tmp_path: Path) -> None:
     strange = tmp_path / "strange.gguf"
     strange.write_bytes(b"GGUF" + bytes(60))

@@ -17,9 +17,10 @@ from hermes_cli.machine import probe, tuning
 from hermes_cli.machine.load_plan import plan_load
 from hermes_cli.machine.tuner import Trial, Tuner
 from hermes_cli.machine.tuning import Tuned
+from tests.conftest import Script
 
 ON_CPU = LoadOptions(gpu_layers=0)  # the same on every machine
-FOUND = Tuned("a model", 2, "q8_0", 512, None, False, 100.0, 10.0, 200.0, 20.0, "2026-11-28")
+FOUND = Tuned("a model", 1, "q8_0", 512, None, False, 100.0, 10.0, 200.0, 20.0, "2026-11-28")
 
 
 @pytest.fixture
@@ -61,6 +62,36 @@ def test_without_time_all_changes_are_skipped_and_the_settings_stay(demo_path: P
     assert (found.threads, found.kv_type, found.batch_tokens) == (1, "f16", 256)
 
 
+def test_a_cache_that_is_planned_is_not_tried_again(demo_path: Path, nothing_remembered: Path) -> None:
+    trials: list[Trial] = []
+    base = plan_load(demo_path, replace(ON_CPU, kv_type="q8_0")).attempts[0]
+    with closing(Tuner(demo_path, base, ON_CPU, CancelToken(), trials.append, 0)) as tuner:
+        tuner.tune(may_repack=False)
+    assert len(trials) > 1 and "cache q8_0" not in [trial.setting for trial in trials]
+
+
+BOUND = """
+import os
+from contextlib import closing
+from hermes_cli import paths
+from hermes_cli.chat.request import CancelToken
+from hermes_cli.engine.load_options import LoadOptions
+from hermes_cli.machine.load_plan import plan_load
+from hermes_cli.machine.tuner import Tuner
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+options = LoadOptions(gpu_layers=0)
+base = plan_load(paths.DEMO_MODEL, options).attempts[0]
+with closing(Tuner(paths.DEMO_MODEL, base, options, CancelToken(), lambda trial: print(trial.setting), 0)) as tuner:
+    tuner.tune(may_repack=False)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs processes bound to cores")
+def test_more_threads_than_cores_are_not_tried(script: Script, tmp_path: Path) -> None:
+    settings = script(BOUND, env={"HERMES_CLI_CACHE_DIR": str(tmp_path)}).out.decode().splitlines()
+    assert settings[0] == "current settings" and not any("thread" in setting for setting in settings)
+
+
 @pytest.mark.parametrize("budget_s", [10, 0])
 def test_stop_ends_the_search_and_saves_nothing(demo_path: Path, nothing_remembered: Path, budget_s: float) -> None:
     cancel = CancelToken()
@@ -79,10 +110,10 @@ def test_stop_ends_the_search_and_saves_nothing(demo_path: Path, nothing_remembe
 
 def test_options_take_precedence_over_what_was_measured(demo_path: Path, nothing_remembered: Path) -> None:
     tuning.remember(demo_path, FOUND, on_gpu=False)
-    chosen = plan_load(demo_path, LoadOptions(threads=1, gpu_layers=0)).attempts[0]
-    assert (chosen.threads, chosen.kv_type, chosen.batch_tokens) == (1, "q8_0", 512)
+    chosen = plan_load(demo_path, LoadOptions(threads=2, gpu_layers=0)).attempts[0]
+    assert (chosen.threads, chosen.kv_type, chosen.batch_tokens) == (2, "q8_0", 512)
     chosen = plan_load(demo_path, LoadOptions(kv_type="f16", gpu_layers=0)).attempts[0]
-    assert (chosen.threads, chosen.kv_type) == (2, "f16")
+    assert (chosen.threads, chosen.kv_type) == (1, "f16")
 
 
 def test_another_file_is_another_model(demo_path: Path, tmp_path: Path, nothing_remembered: Path) -> None:
