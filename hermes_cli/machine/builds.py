@@ -19,7 +19,11 @@ _SWITCHES = {
 _NAMES = {"NVIDIA": "CUDA", "AMD": "ROCm", "Apple": "Metal", "Intel": "Vulkan"}
 # By the names that llama.cpp gives to what it computes on.
 _BACKENDS = {"NVIDIA": ("CUDA", "Vulkan"), "AMD": ("ROCm", "Vulkan"), "Apple": ("MTL",)}
-_HIDING = {"NVIDIA": ("CUDA_VISIBLE_DEVICES",), "AMD": ("HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")}
+_HIDING = {
+    "CUDA": ("CUDA_VISIBLE_DEVICES",),
+    "ROCm": ("HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES"),
+    "Vulkan": ("GGML_VK_VISIBLE_DEVICES",),
+}
 _LOOK = {"NVIDIA": "nvidia-smi", "AMD": "rocminfo"}
 _PCI_VENDORS = {"0x10de": "NVIDIA", "0x1002": "AMD", "0x8086": "Intel"}
 # The names llama.cpp gives to instruction sets, and the system's own for the same; only what its kernels gain from.
@@ -57,7 +61,7 @@ def builds() -> Iterator[tuple[str, str]]:
 
 def ready_made(kind: str) -> str:
     """The command that installs a wheel from llama-cpp-python's own index."""
-    return f"{library.REBUILD} --prefer-binary --extra-index-url {_WHEELS}/{kind}"
+    return f"{library.REBUILD} {library.PREFER_WHEELS} --extra-index-url {_WHEELS}/{kind}"
 
 
 def features(info: str) -> list[str]:
@@ -114,10 +118,12 @@ def why_unused(
     if vendor is None:
         return None
     unused = f"the {vendor} GPU is not used"
-    if not set(_BACKENDS[vendor]) & set(computes_on):
+    usable = [backend for backend in _BACKENDS[vendor] if backend in computes_on]
+    if not usable:
         return f"{unused}: this build of llama.cpp has no {_NAMES[vendor]}", rebuild(f"CMAKE_ARGS={_SWITCHES[vendor]}")
-    hiding = next((name for name in _HIDING.get(vendor, ()) if name in environment), None)
-    if hiding:
+    names = (name for name in _HIDING.get(usable[0], ()) if name in environment)
+    # The first GPU is always there: a batch system that selects it hides nothing.
+    if hiding := next((name for name in names if environment[name].split(",")[0].strip() != "0"), None):
         return f"{unused}: {hiding}={environment[hiding]} hides it", f"unset {hiding}"
     return f"{unused}: llama.cpp does not find it; its driver may be missing", _LOOK.get(
         vendor, "hermes doctor --builds"

@@ -2,13 +2,15 @@
 
 import json
 import os
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
 
 from hermes_cli import paths
 from hermes_cli.engine.llama.fingerprint import fingerprint
-from hermes_cli.engine.llama.library import REQUIREMENT
+from hermes_cli.engine.llama.library import REBUILD, REQUIREMENT
 from hermes_cli.machine import probe, probe_child
 from tests.conftest import BrokenLibrary, Hermes, Script
 
@@ -56,7 +58,7 @@ def test_doctor_shows_what_fails_and_the_command_that_fixes_it(
     shown = result.out.decode()
     assert result.code == 0
     assert f"the build fails with them: {reason}" in shown
-    assert f"pip install --force-reinstall --no-cache-dir '{REQUIREMENT}'" in shown
+    assert REBUILD in shown
     assert hermes(*QUESTION, env=environment).out == ANSWER
 
 
@@ -78,7 +80,7 @@ def test_a_build_that_always_crashes_is_one_clean_error(
     assert (result.code, result.out) == (1, b"")
     error, hint = result.err.splitlines()
     assert error == "error: the installed llama.cpp does not work on this machine: killed by SIGSEGV"
-    assert hint.startswith("hint: ") and f"pip install --force-reinstall --no-cache-dir '{REQUIREMENT}'" in hint
+    assert hint.startswith("hint: ") and REBUILD in hint
 
 
 def test_doctor_survives_a_build_that_always_crashes(
@@ -88,7 +90,7 @@ def test_doctor_survives_a_build_that_always_crashes(
     shown = result.out.decode()
     assert result.code == 1
     assert "does not run: the installed llama.cpp does not work on this machine: killed by SIGSEGV" in shown
-    assert f"pip install --force-reinstall --no-cache-dir '{REQUIREMENT}'" in shown
+    assert REBUILD in shown
 
 
 def loads(script: Script, environment: dict[str, str]) -> int:
@@ -208,3 +210,19 @@ def test_files_in_the_working_folder_cannot_take_the_place_of_modules(hermes: He
         (tmp_path / name).write_text("raise SystemExit('taken over')")
     result = hermes(*QUESTION, cwd=tmp_path, env={"HERMES_CLI_CACHE_DIR": str(tmp_path / "cache")})
     assert (result.code, result.out) == (0, ANSWER)
+
+
+def test_without_pip_the_hint_is_a_command_of_uv(script: Script) -> None:
+    code = """
+    import sys
+    sys.modules["pip"] = None
+    from hermes_cli.engine.llama import library
+    from hermes_cli.machine.builds import ready_made
+    print(library.INSTALL, library.REBUILD, ready_made("cpu").partition(" --extra")[0], sep="\\n")
+    """
+    install = f"uv pip install --python {shlex.quote(sys.executable)}"
+    assert script(code).out.decode().splitlines() == [
+        f"{install} '{REQUIREMENT}'",
+        f"{install} --force-reinstall --no-cache-dir '{REQUIREMENT}'",
+        f"{install} --force-reinstall --no-cache-dir '{REQUIREMENT}' --index-strategy unsafe-best-match",
+    ]

@@ -89,7 +89,7 @@ def _program(facts: Facts) -> Iterator[Finding]:
 
 def _machine(facts: Facts) -> Iterator[Finding]:
     yield "system", facts["system"]
-    yield "cpu", f"{facts['cpu']}, {facts['cores']} cores"
+    yield "cpu", f"{facts['cpu']}, {facts['cores']} core{'s' * (facts['cores'] != 1)}"
     if facts["instructions"]:
         yield "", f"supports {', '.join(facts['instructions'])}"
     yield "memory", f"{size_text(facts['available_bytes'])} available of {size_text(facts['memory_bytes'])}"
@@ -164,7 +164,7 @@ def _engine(facts: Facts) -> Iterator[Finding]:
 
 def _gpu(facts: Facts) -> Iterator[Finding]:
     if not facts["offload"]:
-        yield "gpu", "this build cannot use a GPU; everything runs on the CPU"
+        yield "gpu", "none that this build of llama.cpp can use; everything runs on the CPU"
         if facts["unused_gpu"]:
             yield "", f"{facts['unused_gpu']['why']}; {facts['unused_gpu']['command']}"
         return

@@ -44,23 +44,34 @@ def report(settings: Settings, problems: Sequence[UsageError]) -> Facts:
 
 
 def _program() -> Facts:
-    ours = Path(sys.argv[0]).resolve()
+    script = Path(sys.argv[0])
+    is_script = script.name.startswith("hermes")
+    folders = {script.resolve().parent} if is_script else _script_folders()
     return {
         "version": __version__,
         "folder": str(Path(__file__).parents[2]),
         "python": platform.python_version(),
         "executable": sys.executable,
         "binding": _version("llama-cpp-python"),
-        "started_as": str(ours),
-        "commands": {command: _command(command, ours) for command in ("hermes", "hermes-cli")},
+        "started_as": str(script.resolve()) if is_script else f"{sys.executable} -m hermes_cli",
+        "commands": {command: _command(command, folders) for command in ("hermes", "hermes-cli")},
     }
 
 
-def _command(name: str, ours: Path) -> Facts:
-    """The program that the shell starts under this name, and whether it is this one."""
+def _script_folders() -> set[Path]:
+    """Where this Python's commands are installed."""
+    import sysconfig
+
+    schemes = [sysconfig.get_default_scheme()]
+    if sys.prefix == sys.base_prefix:  # not a virtual environment
+        schemes.append(sysconfig.get_preferred_scheme("user"))
+    return {Path(sysconfig.get_path("scripts", scheme)).resolve() for scheme in schemes}
+
+
+def _command(name: str, folders: set[Path]) -> Facts:
+    """The program that the shell starts under this name, and whether it is this one, from one of these folders."""
     found = shutil.which(name)
-    is_script = ours.name.startswith("hermes")
-    return {"path": found, "ours": found is not None and (not is_script or Path(found).resolve().parent == ours.parent)}
+    return {"path": found, "ours": found is not None and Path(found).resolve().parent in folders}
 
 
 def _version(package: str) -> str | None:

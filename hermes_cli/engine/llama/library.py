@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import os
 import re
+import shlex
 import sys
 import types
 from collections import deque
@@ -19,8 +20,13 @@ from typing import Any
 from hermes_cli.errors import EngineError
 
 REQUIREMENT = "llama-cpp-python>=0.3.36,<0.4"
-INSTALL = f"{sys.executable} -m pip install '{REQUIREMENT}'"
-REBUILD = f"{sys.executable} -m pip install --force-reinstall --no-cache-dir '{REQUIREMENT}'"
+_PYTHON = shlex.quote(sys.executable)
+# uv makes environments without pip.
+_HAS_PIP = importlib.util.find_spec("pip") is not None
+_PIP_INSTALL = f"{_PYTHON} -m pip install" if _HAS_PIP else f"uv pip install --python {_PYTHON}"
+PREFER_WHEELS = "--prefer-binary" if _HAS_PIP else "--index-strategy unsafe-best-match"
+INSTALL = f"{_PIP_INSTALL} '{REQUIREMENT}'"
+REBUILD = f"{_PIP_INSTALL} --force-reinstall --no-cache-dir '{REQUIREMENT}'"
 
 _LOG_ERROR, _LOG_CONTINUED = 4, 5
 _log: deque[tuple[int, str]] = deque(maxlen=400)

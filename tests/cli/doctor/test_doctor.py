@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from hermes_cli import __version__
 from hermes_cli.cli.doctor.report import contents
 from hermes_cli.engine import hardware
 from hermes_cli.engine.llama.devices import backends
+from hermes_cli.engine.llama.library import REBUILD, supports_gpu
 from hermes_cli.machine.builds import gpu_vendors, repacking_advice, supported, unused_instructions, why_unused
-from tests.conftest import BrokenLibrary, Hermes, child_environment
+from tests.conftest import BrokenLibrary, Hermes, Script, child_environment
 from tests.installed_script import install_script
 
 
@@ -25,6 +27,7 @@ def test_a_healthy_machine_gives_0_and_names_versions_probe_and_folders(hermes: 
     parts += [sys.executable, os.environ["HERMES_CLI_CACHE_DIR"], os.environ["HERMES_CLI_DATA_DIR"]]
     parts += [os.environ["HERMES_CLI_CONFIG_DIR"]]
     assert result.code == 0
+    parts += [] if supports_gpu() else ["none that this build of llama.cpp can use; everything runs on the CPU"]
     assert [part for part in parts if part not in shown] == []
 
 
@@ -45,6 +48,28 @@ def test_it_says_which_program_wins_on_path(tmp_path: Path) -> None:
         assert f"start this one as {ours}" in line or first == ours
 
 
+def test_it_knows_its_own_command_without_being_started_by_it(hermes: Hermes, tmp_path: Path) -> None:
+    other = install_script(tmp_path / "other", program="print('another')")
+    own = Path(sysconfig.get_path("scripts"))
+    shown = hermes("doctor", env={"PATH": os.pathsep.join((str(other.parent), str(own)))}).out.decode()
+    expected = f"another program comes first on PATH: {other}; start this one as {sys.executable} -m hermes_cli\n"
+    assert expected in shown
+    found = hermes("doctor", "--json", env={"PATH": str(own)}).out
+    commands = json.loads(found)["program"]["commands"].values()
+    assert all(command["ours"] == (own / "hermes").exists() for command in commands)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs processes bound to cores")
+def test_one_core_is_not_several(script: Script) -> None:
+    code = """
+    import os
+    from hermes_cli.cli.main import main
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    main(["doctor"])
+    """
+    assert b", 1 core\n" in script(code).out
+
+
 def test_missing_library_is_reported_with_exit_code_1(hermes: Hermes, tmp_path: Path) -> None:
     nowhere = {"LLAMA_CPP_LIB_PATH": str(tmp_path)}
     result = hermes("doctor", env=nowhere)
@@ -63,7 +88,7 @@ def test_a_build_whose_fast_setting_crashes_gets_a_command_to_copy(
     result = hermes("doctor", env=library)
     assert result.code == 0
     assert "the build fails with them: killed by SIGSEGV" in result.out.decode()
-    assert f"{sys.executable} -m pip install --force-reinstall" in result.out.decode()
+    assert REBUILD in result.out.decode()
     assert ("AMX" in result.out.decode()) == ("amx_int8" in hardware.cpu_flags().split())
 
 
@@ -81,7 +106,7 @@ def test_amx_is_blamed_only_for_a_crash_on_a_processor_that_has_it(failure: str,
     assert any("AMX" in line for line in shown) == blamed
     commands = [line for line in shown if line.startswith(("CC=clang", "CMAKE_ARGS="))]
     assert len(commands) == (2 if blamed else 0)
-    assert all(f"{sys.executable} -m pip install" in command for command in commands)
+    assert all(REBUILD in command for command in commands)
 
 
 def test_it_names_what_the_processor_has_and_the_build_does_not_use() -> None:
@@ -109,7 +134,16 @@ def test_gpus_are_seen_without_llama_cpp(tmp_path: Path) -> None:
     [
         (["NVIDIA", "Intel"], ["CPU"], {}, "has no CUDA", "-DGGML_CUDA=on"),
         (["NVIDIA"], ["CUDA", "CPU"], {"CUDA_VISIBLE_DEVICES": ""}, "CUDA_VISIBLE_DEVICES= hides it", "unset CUDA_VIS"),
+        (["NVIDIA"], ["CUDA", "CPU"], {"CUDA_VISIBLE_DEVICES": "0,1"}, "does not find it", "nvidia-smi"),
         (["NVIDIA"], ["Vulkan", "CPU"], {}, "does not find it", "nvidia-smi"),
+        (["NVIDIA"], ["Vulkan", "CPU"], {"CUDA_VISIBLE_DEVICES": ""}, "does not find it", "nvidia-smi"),
+        (
+            ["AMD"],
+            ["Vulkan", "CPU"],
+            {"GGML_VK_VISIBLE_DEVICES": "7"},
+            "GGML_VK_VISIBLE_DEVICES=7 hides",
+            "unset GGML_VK",
+        ),
         (["AMD"], ["ROCm", "CPU"], {"HIP_VISIBLE_DEVICES": "9"}, "HIP_VISIBLE_DEVICES=9 hides it", "unset HIP_VIS"),
         (["Apple"], ["BLAS", "CPU"], {}, "has no Metal", "-DGGML_METAL=on"),
     ],
@@ -158,7 +192,7 @@ def test_json_holds_all_of_it(hermes: Hermes) -> None:
         ("Vulkan", "-DGGML_VULKAN=on"),
         ("Metal", "-DGGML_METAL=on"),
     ):
-        assert facts["builds"][kind].startswith(f"CMAKE_ARGS={switch} {sys.executable} -m pip install ")
+        assert facts["builds"][kind] == f"CMAKE_ARGS={switch} {REBUILD}"
 
 
 def test_a_folder_that_may_not_be_searched_is_passed_over(unprivileged: Path) -> None:
