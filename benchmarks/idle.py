@@ -79,8 +79,8 @@ def memory(turns: int) -> Iterator[tuple[int, int]]:
             for number in range(min(_TURNS_EACH, turns - done)):
                 for _ in session.send(f"My name is Ada{done + number}. What is {number} plus 2?", CancelToken()):
                     pass
-            count = done + _TURNS_EACH
-            if count % max(_TURNS_EACH, turns // 10 // _TURNS_EACH * _TURNS_EACH) == 0:
+            count = min(done + _TURNS_EACH, turns)
+            if count == turns or count % max(_TURNS_EACH, turns // 10 // _TURNS_EACH * _TURNS_EACH) == 0:
                 yield count, process_bytes()
 
 

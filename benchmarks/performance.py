@@ -26,6 +26,7 @@ from benchmarks import performance_page, programs, speculation
 from benchmarks.programs import Job
 from benchmarks.rounds import interleaved
 from hermes_cli import paths
+from hermes_cli.engine.hardware import physical_cores
 from hermes_cli.engine.llama.devices import gpus
 from hermes_cli.machine.load_plan import plan_load
 
@@ -45,7 +46,7 @@ def main() -> None:
     parser.add_argument("models", nargs="*", type=Path, help="default: the demo model")
     parser.add_argument("--tools", type=Path, help="folder with llama-bench and llama-completion")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", nargs="*", type=int, default=sorted({1, programs.cores()}))
+    parser.add_argument("--threads", nargs="*", type=int, default=sorted({1, physical_cores()}))
     parser.add_argument("--only", nargs="*", choices=SECTIONS, default=SECTIONS)
     parser.add_argument("--gpu", action="store_true")
     given = parser.parse_args()
@@ -68,7 +69,7 @@ def main() -> None:
                     file = endless_copy(model, Path(folder) / model.name)
                 found = measures[section](file, given)
                 name = f"{model.stem}, GPU" if given.gpu else model.stem
-                results.setdefault(section, {}).setdefault("models", {}).setdefault(name, {}).update(found)
+                results.setdefault(section, {}).setdefault("models", {})[name] = found
                 results[section].setdefault("machine", {})[name] = machine() | {"rounds": f"{given.rounds}"}
                 saved.write_text(json.dumps(results, indent=1) + "\n")
                 print(section, name, json.dumps(found), flush=True)
@@ -83,7 +84,7 @@ def machine() -> dict[str, str]:
     )
     versions = {name: importlib.metadata.version(name) for name in ("hermes-cli", "llama-cpp-python")}
     return {
-        "processor": ", ".join((f"{processor}, {programs.cores()} cores", *(gpu.description for gpu in gpus()))),
+        "processor": ", ".join((f"{processor}, {physical_cores()} cores", *(gpu.description for gpu in gpus()))),
         "system": f"{platform.system()} {platform.release().partition('-')[0]}, Python {platform.python_version()}",
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
         "load": f"{os.getloadavg()[0]:.1f}",

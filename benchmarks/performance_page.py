@@ -16,10 +16,11 @@ A B C A B C, so that changes in the machine's speed affect all programs alike. C
 
 `llama-bench` and `llama-completion` are built from the source of the installed llama-cpp-python and run on its
 libraries; give their folder with `--tools`. `xllamacpp` is measured if it is installed; its wheel has its own kernels
-for each CPU. llama-bench does not sample; llama-completion and `hermes ask` sample with the default settings of hermes
-except in rows marked "greedy"; hermes runs with its planned settings, which are those of the first llama-bench row, and
-once with those that `hermes bench --tune` found, which may include a `q8_0` cache; llama-bench uses `f16`. llama-bench
-generates after 32 tokens, about the length of the prompt.
+for each CPU, and it samples with its own defaults. llama-bench does not sample; llama-completion and `hermes ask`
+sample with the default settings of hermes, except in rows marked "greedy". hermes runs with its planned settings, which
+on x86 without AMX are those of the first llama-bench row, and once with those that `hermes bench --tune` found: these
+may include a `q8_0` cache, and llama-bench always uses `f16`, so there is no ratio for that row. llama-bench generates
+after 32 tokens, about the length of the prompt.
 
 With more threads than cores are free, threads wait for each other, and every program slows down by a factor that
 depends on chance. If the load given below is not small, compare only the figures with one thread. On a shared virtual
@@ -50,10 +51,9 @@ def _generation(folder: Path, section: Mapping[str, Any]) -> Iterator[str]:
         names = list(next(iter(table.values())))
         rows = [(f"{model}, tokens per second", *table)]
         rows += [(name, *(f"{column[name]:,.1f}" for column in table.values())) for name in names]
-        for own, other in ((_OWN, "llama-bench"), (_OWN, ""), (f"{_OWN}, tuned", "")):
-            name = f"**{own} / {other or 'best llama-bench'}**"
-            if own in names:
-                rows.append((name, *(_ratio(column, own, other) for column in table.values())))
+        for other in ("llama-bench", ""):
+            name = f"**{_OWN} / {other or 'best llama-bench'}**"
+            rows.append((name, *(_ratio(column, other) for column in table.values())))
         yield markdown(rows) + "\n"
         for threads, column in table.items():
             plotted[f"{model}, {threads}"] = {name: value for name, value in column.items() if "," not in name}
@@ -61,10 +61,10 @@ def _generation(folder: Path, section: Mapping[str, Any]) -> Iterator[str]:
     yield "![Generation](performance/generation.svg)\n"
 
 
-def _ratio(column: Mapping[str, float], own: str, other: str) -> str:
-    """Of one program, or of the best llama-bench; empty if it was not measured."""
+def _ratio(column: Mapping[str, float], other: str) -> str:
+    """Of hermes to another program, or to the best llama-bench; empty if that was not measured."""
     others = [value for name, value in column.items() if name.startswith("llama-bench") and other in ("", name)]
-    return f"**{column[own] / max(others):.2f}**" if others else ""
+    return f"**{column[_OWN] / max(others):.2f}**" if others else ""
 
 
 def _threads(folder: Path, section: Mapping[str, Any]) -> Iterator[str]:

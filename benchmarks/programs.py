@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from hermes_cli.engine.hardware import physical_cores
 from hermes_cli.engine.llama import library
 from hermes_cli.machine.measure import SAMPLE_TEXT
 
@@ -56,7 +57,8 @@ class Job:
 
 def llama_bench(program: Path, job: Job, *, flash: bool = False, repack: bool = False, prompt: int = 0) -> float:
     """llama-bench's tokens per second: generated, or of a prompt of `prompt` tokens."""
-    command = [program, "-m", job.model, "-p", prompt, "-n", 0 if prompt else job.tokens, "-t", job.threads or cores()]
+    command = [program, "-m", job.model, "-p", prompt, "-n", 0 if prompt else job.tokens]
+    command += ["-t", job.threads or physical_cores()]
     command += ["-ngl", 99 if job.gpu else 0, "-d", 0 if prompt else job.depth, "-fa", int(flash)]
     command += ["--repack", int(repack), "-r", 1, "-o", "json"]
     return float(json.loads(_output(command)[0])[0]["avg_ts"])
@@ -64,8 +66,8 @@ def llama_bench(program: Path, job: Job, *, flash: bool = False, repack: bool = 
 
 def llama_completion(program: Path, job: Job, *, greedy: bool = False) -> float:
     """llama-completion's tokens per second, sampling included."""
-    command = [program, "-m", job.model, "-p", PROMPT, "-n", job.tokens, "-t", job.threads or cores(), "-fa", "off"]
-    command += ["-no-cnv", "-nr", "--perf", "--ignore-eos", "--no-display-prompt", "-c", CONTEXT_TOKENS]
+    command = [program, "-m", job.model, "-p", PROMPT, "-n", job.tokens, "-t", job.threads or physical_cores()]
+    command += ["-fa", "off", "-no-cnv", "-nr", "--perf", "--ignore-eos", "--no-display-prompt", "-c", CONTEXT_TOKENS]
     sampling = ["--temp", 0] if greedy else ["--temp", 0.8, "--top-k", 50, "--top-p", 1, "--repeat-penalty", 1.1]
     log = _output([*command, *sampling, "--min-p", 0])[1]
     seconds = [float(_found(log, rf"{name} time =\s+([\d.]+) ms")) / 1000 for name in ("sampling", "(?<!prompt) eval")]
@@ -74,7 +76,7 @@ def llama_completion(program: Path, job: Job, *, greedy: bool = False) -> float:
 
 def xllamacpp(job: Job) -> float:
     """The tokens per second that the server of xllamacpp reports. Its wheel has kernels for many CPUs."""
-    arguments = [job.model, job.threads or cores(), job.tokens, CONTEXT_TOKENS, PROMPT]
+    arguments = [job.model, job.threads or physical_cores(), job.tokens, CONTEXT_TOKENS, PROMPT]
     lines = _output([sys.executable, "-c", XLLAMACPP, *arguments])[0].splitlines()
     return float(json.loads(lines[-1])["predicted_per_second"])
 
@@ -97,11 +99,6 @@ def hermes_ask(job: Job, *options: str, greedy: bool = False, cache: Path | None
 def tune(model: Path, cache: Path, seconds: int) -> None:
     """Let `hermes bench --tune` search for the fastest settings, and save them in the folder `cache`."""
     _output([sys.executable, "-m", "hermes_cli", "bench", "--tune", "--time", seconds, "-m", model], cache)
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def _output(command: list[object], cache: Path | None = None) -> tuple[str, str]:

@@ -11,3 +11,7 @@ def test_a_chat_at_its_prompt_uses_no_cpu() -> None:
 def test_memory_does_not_grow_from_turn_to_turn() -> None:
     sizes = [size for _, size in memory(100)]
     assert sizes[-1] - sizes[1] < 2_000_000, sizes  # the first turns fill caches
+
+
+def test_the_last_size_is_that_after_all_turns() -> None:
+    assert [count for count, _ in memory(30)] == [20, 30]
