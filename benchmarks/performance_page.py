@@ -28,7 +28,8 @@ machine, two medians of the same program can differ by a tenth.
 """
 _SPECULATION = """The answers are given, those of a good model: every token takes the time of the model and its sampler,
 and then the next token of the given answer is used, so that both sides write the same
-(`python -m benchmarks.speculation`). The reasons why it is off by default are in [engine.md](engine.md#speculation).
+(`python -m benchmarks.speculation`). The ratio is the median of the ratios of the rounds, not that of the two medians.
+The reasons why it is off by default are in [engine.md](engine.md#speculation).
 """
 
 
