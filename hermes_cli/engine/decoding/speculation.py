@@ -15,10 +15,11 @@ from hermes_cli.engine.load_options import DRAFT_ROWS
 _MATCHED = 3  # this many equal tokens are needed before a draft
 _COMPARED, _MOST_AGREEMENT = 8, 32  # the latest places, of which the one that agrees with the most tokens is followed
 _LENGTHS = (1, 3, 7, DRAFT_ROWS - 1)
-_FIRST_RIGHT = 0.8
+_FIRST_RIGHT = (0.5, 0.7, 0.8, 0.9, 0.95)
 # In units of the time of one token: what every token adds to what drafts may cost, and the most that they may.
 _CREDIT_PER_TOKEN, _FIRST_CREDIT, _MOST_CREDIT = 0.005, 1.5, 4.0
 _WEIGHT, _WEIGHT_OF_RIGHT = 0.2, 0.1  # weight of a new measurement
+_MOST_DEBT, _PROMISING = 5.0, 1.4  # a draft that promises this speed may cost what the credit lacks
 _GUESSED_COST = 0.25  # of a drafted token, before it was measured
 _SETTLING = 2  # tokens after a draft that may take longer: graphs are built again, for a GPU twice
 _SLOWEST = 4.0  # times the usual time: beyond that, another program had the cores
@@ -33,25 +34,28 @@ class Lookup:
         self._places: dict[tuple[int, ...], list[int]] = {}  # what stands before a place, and all such places
         for place in range(_MATCHED, len(tokens)):
             self._remember(place)
-        self._next: int | None = None  # where the draft continues while it is right
+        self._next = self._found()  # where the draft continues while it is right
 
     def _remember(self, place: int) -> None:
         self._places.setdefault(tuple(self._tokens[place - _MATCHED : place]), []).append(place)
 
-    def add(self, token: int) -> None:
-        """The next token of the answer."""
+    def add(self, token: int) -> bool | None:
+        """The next token of the answer; whether it was predicted, None if nothing was."""
         tokens, at = self._tokens, self._next
-        if at is not None:
-            self._next = at + 1 if tokens[at] == token else None
+        right = None if at is None else tokens[at] == token
         if len(tokens) >= _MATCHED:
             self._remember(len(tokens))
         tokens.append(token)
+        self._next = at + 1 if at is not None and right else self._found()
+        return right
+
+    def _found(self) -> int | None:
+        """Where the last tokens occurred before."""
+        places = self._places.get(tuple(self._tokens[-_MATCHED:]), ())
+        return max(reversed(places[-_COMPARED:]), key=self._agreement, default=None)
 
     def draft(self, most: int) -> list[int]:
         """At most `most` tokens predicted to follow; none if the last tokens did not occur before."""
-        if self._next is None:
-            places = self._places.get(tuple(self._tokens[-_MATCHED:]), ())
-            self._next = max(reversed(places[-_COMPARED:]), key=self._agreement, default=None)
         if self._next is None:
             return []
         known = min(most, len(self._tokens) - self._next)
@@ -71,7 +75,8 @@ class DraftRule:
 
     All times are in units of what one token takes without a draft. Drafts are paid from a credit, which grows with the
     time that they save, and a little with every token, so that they are tried, and tried again. A draft is made only if
-    the credit covers its cost: also the first one, whose cost is guessed unless `costs` has it.
+    the credit covers its cost: also the first one, whose cost is guessed unless `costs` has it. Predictions are also
+    counted where no draft is made; after many right ones in a row, a draft of known cost may take a credit below zero.
     """
 
     def __init__(self, costs: Mapping[int, float] | None = None) -> None:
@@ -81,18 +86,27 @@ class DraftRule:
         self._switch = 0.0  # what the tokens after a draft cost more
         self._settling, self._excess = 0, 0.0  # how many such tokens are left, and their cost so far
         self._credit = _FIRST_CREDIT if costs else 0.0
-        self._right = _FIRST_RIGHT  # how often the next token of a draft is right
+        self._right = list(_FIRST_RIGHT)  # how often a prediction is right, by the length of the streak before it
+        self._streak = 0  # of right predictions
 
     def length(self) -> int:
         """The most tokens that the next draft may have; 0 for none."""
-        affordable = [length for length in _LENGTHS if self._cost(length) <= self._credit]
+        affordable = [length for length in _LENGTHS if self._affords(length)]
         if not self._single_s or not affordable:
             return 0
         best = max(affordable, key=self._speed)
-        return best if self._speed(best) > 1 else 1  # a trial: times change
+        return best if self._speed(best) > 1 else min(affordable)  # a trial: times change
+
+    def _affords(self, length: int) -> bool:
+        cost = self._cost(length)
+        promises = length in self._costs and self._speed(length) > _PROMISING
+        return cost <= self._credit + _MOST_DEBT * promises
 
     def _speed(self, length: int) -> float:
-        tokens = sum(self._right**accepted for accepted in range(length + 1))
+        reached, tokens = 1.0, 1.0
+        for streak in range(self._streak, self._streak + length):
+            reached *= self._right[_group(streak)]
+            tokens += reached
         return tokens / (1 + self._cost(length))
 
     def _cost(self, length: int) -> float:
@@ -122,8 +136,17 @@ class DraftRule:
         self._costs[length] = known + _WEIGHT * (cost - known)
         self._credit = min(_MOST_CREDIT, self._credit + accepted - cost)
         self._settling, self._excess = _SETTLING, 0.0
-        for right in (1.0,) * accepted + (0.0,) * (accepted < length):
-            self._right += _WEIGHT_OF_RIGHT * (right - self._right)
+
+    def predicted(self, *, right: bool) -> None:
+        """A token was predicted, in a draft or not."""
+        group = _group(self._streak)
+        self._right[group] += _WEIGHT_OF_RIGHT * (right - self._right[group])
+        self._streak = self._streak + 1 if right else 0
+
+
+def _group(streak: int) -> int:
+    """The place in `DraftRule._right`: for streaks of 0, 1, 2 or 3, 4 to 7, and more."""
+    return min(streak.bit_length(), len(_FIRST_RIGHT) - 1)
 
 
 def draft_costs(context: Context) -> dict[int, float]:
@@ -157,7 +180,9 @@ class Speculation:
     def write(self, token: int) -> None:
         """Decode the next token of the answer. Raises as `KvCache.write`."""
         self._left -= 1
-        self._lookup.add(token)
+        right = self._lookup.add(token)
+        if right is not None:
+            self._rule.predicted(right=right)
         if self._accepted < len(self._draft) and self._draft[self._accepted] == token:
             self._accepted += 1
             self._cache.context.next_row()
