@@ -1,6 +1,7 @@
 """`hermes bench`: the speed of models here, compared with llama.cpp alone; --tune finds the fastest settings."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from enum import StrEnum
 from itertools import product
@@ -110,15 +111,12 @@ def bench(
     jobs = list(_jobs(model or [None], loading, kv_type or [None], threads or [None]))
     if reset:
         return _forget(jobs[0][0])
+    if not tune:
+        return _measure(jobs, prompt, form, compare)
     cancel = CancelToken()
-    try:
-        with stopping(cancel, leave=lambda: None):
-            if tune:
-                text = bench_tune.tuned(*jobs[0], cancel, time_s, as_json=form == "json")
-            else:
-                text = _measured(jobs, prompt, cancel, form, compare)
-    except LoadCancelled:
-        text = ""
+    text = ""
+    with suppress(LoadCancelled), stopping(cancel, leave=lambda: None):
+        text = bench_tune.tuned(*jobs[0], cancel, time_s, as_json=form == "json")
     if cancel.reason:
         return EXIT_CODES[cancel.reason]
     StandardOutput().write(text)
@@ -155,22 +153,26 @@ def _jobs(
         yield target.file, target.load
 
 
-def _measured(
-    jobs: "list[tuple[Path, LoadOptions]]",
-    lengths: list[int] | None,
-    cancel: CancelToken,
-    form: "Format",
-    compare: Path | None,
-) -> str:
-    """The report on all runs. Raises LoadCancelled, HermesError."""
+def _measure(
+    jobs: "list[tuple[Path, LoadOptions]]", lengths: list[int] | None, form: "Format", compare: Path | None
+) -> int:
+    """Print the report on all runs; if one fails or is stopped, on those before it. Raises HermesError."""
     from hermes_cli.cli.bench.report import earlier_run, matches, report
-    from hermes_cli.cli.bench.run import measured
+    from hermes_cli.cli.bench.run import Run, measured
 
     earlier = earlier_run(compare) if compare else None
-    runs = [measured(path, load, lengths, cancel) for path, load in jobs]
-    if earlier is not None and not matches(runs, earlier):
-        console.notice(f"{compare} has no row with the same model, settings and prompt length")
-    return report(runs, form, earlier)
+    cancel = CancelToken()
+    runs: list[Run] = []
+    try:
+        with suppress(LoadCancelled), stopping(cancel, leave=lambda: None):
+            for path, load in jobs:
+                runs.append(measured(path, load, lengths, cancel))
+    finally:
+        if runs:
+            if earlier is not None and not matches(runs, earlier):
+                console.notice(f"{compare} has no row with the same model, settings and prompt length")
+            StandardOutput().write(report(runs, form, earlier))
+    return EXIT_CODES[cancel.reason] if cancel.reason else 0
 
 
 def _forget(path: Path) -> int:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -115,14 +116,21 @@ def earlier_run(path: Path) -> Earlier:
                 tuple(map(tuple, run.get("adapters", ()))),
                 *(run["settings"][name] for name in ("threads", "kv_type", "gpu_layers")),
                 row["prompt_tokens"],
-            ): (float(row["read"]), float(row["write"]))
+            ): (_speed(row["read"]), _speed(row["write"]))
             for run in runs
             for row in run["prompts"]
         }
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", check_hint(path)) from error
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         raise UsageError(f"{path} is not a result of hermes bench", _HINT) from None
+
+
+def _speed(value: float) -> float:
+    """A measured speed. Raises ValueError, TypeError, OverflowError."""
+    if not 0 <= value < math.inf:
+        raise ValueError(value)
+    return float(value)
 
 
 def matches(runs: Sequence[Run], earlier: Earlier) -> bool:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hermes_cli import __version__
+from hermes_cli import __version__, paths
 from hermes_cli.cli.bench.bench import CacheType
 from hermes_cli.engine.llama import library
 from hermes_cli.kv_types import KV_TYPES
@@ -107,6 +108,21 @@ def test_a_file_to_compare_with_must_be_a_result(hermes: Hermes, tmp_path: Path)
         (tmp_path / "earlier.json").write_text(text)
         assert_failed(hermes(*DEMO, "--compare", tmp_path / "earlier.json"), 2, "is not a result of hermes bench")
     assert_failed(hermes(*DEMO, "--compare", tmp_path / "none.json"), 2, "cannot read")
+
+
+@pytest.mark.parametrize("speed", ["1" + "0" * 400, "-1.0", "NaN", "Infinity", '"5"'])
+def test_the_speeds_to_compare_with_must_be_numbers(hermes: Hermes, two_runs: Path, tmp_path: Path, speed: str) -> None:
+    file = tmp_path / "earlier.json"
+    file.write_text(re.sub(r'"read": [\d.]+', f'"read": {speed}', two_runs.read_text()))
+    assert_failed(hermes(*DEMO, "--compare", file), 2, "is not a result of hermes bench")
+
+
+def test_a_run_that_fails_loses_none_of_those_before_it(hermes: Hermes, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.gguf"
+    cut.write_bytes(paths.DEMO_MODEL.read_bytes()[:100_000])
+    result = hermes(*DEMO, "-m", cut, "--prompt", "64", "--threads", "1", "--json")
+    assert result.code == 3 and "is cut short" in result.err
+    assert len(json.loads(result.out)["runs"]) == 1
 
 
 def test_what_tuning_finds_is_reported_used_and_forgotten(hermes: Hermes, cache: dict[str, str]) -> None:
