@@ -15,8 +15,9 @@ from hermes_cli.engine.load_options import DRAFT_ROWS
 _MATCHED = 3  # this many equal tokens are needed before a draft
 _COMPARED, _MOST_AGREEMENT = 8, 32  # the latest places, of which the one that agrees with the most tokens is followed
 _LENGTHS = (1, 3, 7, DRAFT_ROWS - 1)
+# How often a prediction is right after 0, 1, 2 or 3, 4 to 7, and more right ones: before any was counted.
 _FIRST_RIGHT = (0.5, 0.7, 0.8, 0.9, 0.95)
-# In units of the time of one token: what every token adds to what drafts may cost, and the most that they may.
+# In units of the time of one token: what every token without a draft adds to the credit, its first and highest value.
 _CREDIT_PER_TOKEN, _FIRST_CREDIT, _MOST_CREDIT = 0.005, 1.5, 4.0
 _WEIGHT, _WEIGHT_OF_RIGHT = 0.2, 0.1  # weight of a new measurement
 _MOST_DEBT, _PROMISING = 5.0, 1.4  # a draft that promises this speed may cost what the credit lacks
@@ -145,7 +146,7 @@ class DraftRule:
 
 
 def _group(streak: int) -> int:
-    """The place in `DraftRule._right`: for streaks of 0, 1, 2 or 3, 4 to 7, and more."""
+    """The place in `_FIRST_RIGHT` for this many right predictions."""
     return min(streak.bit_length(), len(_FIRST_RIGHT) - 1)
 
 
